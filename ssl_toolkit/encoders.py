@@ -1,0 +1,304 @@
+"""Encoders: an image in, a representation out, and every depth on the way has a name.
+
+An encoder f is a stack of stages, averaged over positions at the end: h = f(x) is the *representation* that
+downstream tasks use. A projector g maps it to the *embedding* z = g(h) that the loss sees, and is thrown away
+after training. Bordes et al. (2023, "Expand or Narrow") change one number of f: the width of its very last block.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssl_toolkit.seeds import seeded
+
+Depths = dict[str, Float[Tensor, "b d"]]
+
+
+class Block(nn.Module):
+    """A residual block: two convolutions and a shortcut. The second maps to `width` and may be of size 1.
+
+    With `output_kernel=1` widening the output costs `planes * width` weights, not nine times as many, which keeps
+    a last block of 2048 channels affordable.
+    """
+
+    def __init__(self, channels: int, planes: int, width: int, *, stride: int, output_kernel: Literal[1, 3] = 3):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, planes, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, width, output_kernel, padding=output_kernel // 2, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = _shortcut(channels, width, stride) if stride > 1 or channels != width else None
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(x)) + shortcut, inplace=True)
+
+
+def _shortcut(channels: int, width: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+
+
+class Stages(nn.Sequential):
+    """A backbone whose named stages run one after the other; it returns all of their outputs."""
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:
+        outputs = {}
+        for name, stage in self.named_children():
+            outputs[name] = x = stage(x)
+        return outputs
+
+
+class Encoder(nn.Module):
+    """A backbone, a projector and, for methods with a teacher, a predictor.
+
+    `width` is d, the dimension of the representation; `projector` and `predictor` are the widths of their layers.
+    Calling it gives the embedding (the representation where there is no projector).
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        width: int,
+        projector: Sequence[int] = (),
+        predictor: Sequence[int] | None = None,
+    ):
+        super().__init__()
+        self.backbone = backbone
+        self.width = width
+        self.projector = _mlp(width, projector)
+        self.predictor = None if predictor is None else _mlp((width, *projector)[-1], predictor)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        *_, last = self.backbone(x).values()
+        return self.projector(_pool(last))
+
+    def features(self, x: Float[Tensor, "b c h w"]) -> Depths:
+        """Every depth by name, in order, each (b, d): the stages, "representation", "projector1" ..., "embedding".
+
+        Feature maps and tokens are averaged over positions. Without a projector the representation is the last.
+        """
+        *maps, (_, last) = self.backbone(x).items()
+        depths = {name: _pool(z) for name, z in maps}
+        depths["representation"] = z = _pool(last)
+        for i, layer in enumerate(self.projector, start=1):
+            z = layer(z)
+            depths["embedding" if i == len(self.projector) else f"projector{i}"] = z
+        return depths
+
+
+def _pool(x: Tensor) -> Float[Tensor, "b d"]:
+    """Mean over positions: of a map (b, d, h, w), of tokens (b, n, d); a vector (b, d) stays as it is."""
+    if x.ndim == 4:
+        return x.mean(dim=(2, 3))
+    return x.mean(dim=1) if x.ndim == 3 else x
+
+
+def _mlp(width: int, widths: Sequence[int]) -> nn.Sequential:
+    """Linear-BatchNorm-ReLU layers, the last one linear: the projector of SimCLR, VICReg, Barlow Twins and BYOL."""
+    if any(w < 1 for w in widths):
+        raise ValueError(f"the layer widths are {tuple(widths)}: each must be at least 1.")
+    layers: list[nn.Module] = []
+    for i, out in enumerate(widths, start=1):
+        if i == len(widths):
+            layers.append(nn.Linear(width, out, bias=False))
+        else:
+            layers.append(nn.Sequential(nn.Linear(width, out, bias=False), nn.BatchNorm1d(out), nn.ReLU(inplace=True)))
+        width = out
+    return nn.Sequential(*layers)
+
+
+def small_conv(
+    channels: int = 3,
+    *,
+    width: int = 128,
+    projector: Sequence[int] = (256, 128),
+    predictor: Sequence[int] | None = None,
+    seed: int = 0,
+) -> Encoder:
+    """A residual net for images of 28 to 64 pixels that trains on a laptop: a stem of stride 2 and stages of 16, 32,
+    64 and 128 planes, one block each; `width` is the output of the last block and the size of the representation.
+
+    >>> small_conv(1)(torch.rand(2, 1, 28, 28)).shape
+    torch.Size([2, 128])
+    """
+    if channels < 1 or width < 1:
+        raise ValueError(f"channels is {channels} and width is {width}: both must be at least 1.")
+    with seeded(seed, "init"):
+        stem = nn.Sequential(
+            nn.Conv2d(channels, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True)
+        )
+        stages = Stages(
+            OrderedDict(
+                stem=stem,
+                stage1=nn.Sequential(Block(16, 16, 16, stride=1)),
+                stage2=nn.Sequential(Block(16, 32, 32, stride=2)),
+                stage3=nn.Sequential(Block(32, 64, 64, stride=2)),
+                stage4=nn.Sequential(Block(64, 128, width, stride=2, output_kernel=1)),
+            )
+        )
+        return Encoder(stages, width=width, projector=projector, predictor=predictor)
+
+
+def resnet(
+    name: str,
+    *,
+    channels: int = 3,
+    stem: Literal["small", "imagenet"] = "small",
+    width: int | None = None,
+    projector: Sequence[int] = (2048, 2048, 2048),
+    predictor: Sequence[int] | None = None,
+    seed: int = 0,
+) -> Encoder:
+    """torchvision's ResNet by name ("resnet18" ... "wide_resnet101_2"), untrained, without its classifier.
+
+    stem="small" starts with a 3x3 convolution of stride 1 and no pooling, as is usual at 32 pixels; "imagenet" is
+    the original. `width` sets the output of the last block (see `set_last_block_width`); None leaves it as it is.
+    """
+    from torchvision import models
+
+    if "resnet" not in name or name not in models.list_models():
+        known = ", ".join(m for m in models.list_models(module=models) if "resnet" in m)
+        raise ValueError(f"name is {name!r}: it must be one of torchvision's ResNets: {known}.")
+    if stem not in ("small", "imagenet"):
+        raise ValueError(f"stem is {stem!r}: it must be 'small' (3x3, no pooling) or 'imagenet'.")
+    with seeded(seed, "init"):
+        net = models.get_model(name, weights=None)
+        if width is not None:
+            set_last_block_width(net, width)
+        small = stem == "small"
+        first = nn.Conv2d(channels, 64, 3 if small else 7, 1 if small else 2, padding=1 if small else 3, bias=False)
+        nn.init.kaiming_normal_(first.weight, mode="fan_out", nonlinearity="relu")
+        layers: list[nn.Module] = [first, net.bn1, net.relu]
+        stages = Stages(
+            OrderedDict(
+                stem=nn.Sequential(*layers, *([] if small else [net.maxpool])),
+                stage1=net.layer1,
+                stage2=net.layer2,
+                stage3=net.layer3,
+                stage4=net.layer4,
+            )
+        )
+        return Encoder(stages, width=net.fc.in_features, projector=projector, predictor=predictor)
+
+
+def set_last_block_width(module: nn.Module, width: int) -> None:
+    """Give the last block of a torchvision ResNet, or of an `Encoder` made here, an output of `width` channels.
+
+    Only that block's output convolution and its shortcut change: the inner width stays, and the identity shortcut
+    becomes a 1x1 convolution, even at the width that the block had (Bordes et al., 2023, "Expand or Narrow":
+    reconstructed from the parameter counts of its figure; ResNet-50 has 22.455 M + 2564 * width parameters without
+    its classifier). What reads the representation, a projector's first layer or the classifier `fc`, is made anew.
+    The new layers are initialised from torch's global generator. Raises ValueError for a width below 1, TypeError
+    for a module without residual blocks.
+    """
+    if width < 1:
+        raise ValueError(f"width is {width}: it must be at least 1.")
+    stage: Any = getattr(module, "layer4", None)
+    if isinstance(module, Encoder) and isinstance(module.backbone, Stages):
+        stage = module.backbone[-1]
+    block: Any = stage[-1] if isinstance(stage, nn.Sequential) else None
+    output = "conv3" if hasattr(block, "conv3") else "conv2"
+    if block is None or not hasattr(block, output):
+        name = type(module).__name__
+        raise TypeError(f"{name} has no residual block at its end: pass a torchvision ResNet or an Encoder made here.")
+    conv = getattr(block, output)
+    stride = block.downsample[0].stride[0] if block.downsample is not None else 1
+    new = nn.Conv2d(conv.in_channels, width, conv.kernel_size, conv.stride, conv.padding, bias=False)
+    setattr(block, output, new.to(conv.weight))
+    setattr(block, output.replace("conv", "bn"), nn.BatchNorm2d(width).to(conv.weight))
+    block.downsample = _shortcut(block.conv1.in_channels, width, stride).to(conv.weight)
+    for layer in (new, block.downsample[0]):
+        nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    if isinstance(module, Encoder):
+        module.width = width
+        widths = [layer.out_features for layer in module.projector.modules() if isinstance(layer, nn.Linear)]
+        module.projector = _mlp(width, widths).to(conv.weight)
+    elif isinstance(classifier := getattr(module, "fc", None), nn.Linear):
+        module.fc = nn.Linear(width, classifier.out_features).to(conv.weight)
+
+
+class _Hooked(nn.Module):
+    """A foreign network as a backbone: its own normalisation before it, the outputs of some submodules after it."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        module: nn.Module,
+        depths: Sequence[str],
+        head: str | None,
+        mean: Sequence[float],
+        std: Sequence[float],
+        size: int | None,
+    ):
+        super().__init__()
+        self.module, self.depths, self.head, self.size = module, tuple(depths), head, size
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:
+        if self.size is not None and x.shape[-1] != self.size:
+            x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", antialias=True)
+        seen: dict[str, Tensor] = {}
+        hooks = [
+            self.module.get_submodule(name).register_forward_hook(
+                lambda _module, _args, output, name=name: seen.__setitem__(name, output)
+            )
+            for name in self.depths
+        ]
+        if self.head is not None:
+            head = self.module.get_submodule(self.head)
+            hooks.append(head.register_forward_pre_hook(lambda _module, args: seen.__setitem__("", args[0])))
+        try:
+            output = self.module((x - self.mean) / self.std)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        last = seen.pop("", output)
+        return {**{name: seen[name] for name in self.depths}, "representation": last}
+
+
+def wrap(
+    module: nn.Module,
+    *,
+    depths: Sequence[str] = (),
+    head: str | None = "auto",
+    channels: int = 3,
+    size: int | None = None,
+    mean: Sequence[float] = (0.485, 0.456, 0.406),
+    std: Sequence[float] = (0.229, 0.224, 0.225),
+    projector: Sequence[int] = (),
+) -> Encoder:
+    """Any network as an `Encoder`, unchanged: torchvision's, timm's, your own.
+
+    Images in [0, 1] are resized to `size` (None: as they are) and normalised by `mean` and `std`, by default those of
+    torchvision's and most of timm's ImageNet networks. The representation is what enters `head`, the classifier
+    ("auto" looks for a submodule named fc, classifier, head or heads; None takes the network's output). `depths` names
+    submodules whose outputs are features too, as in `dict(module.named_modules())`. The module is shared, not copied.
+
+    >>> from torchvision.models import resnet18
+    >>> encoder = wrap(resnet18(weights="DEFAULT"), depths=["layer2", "layer3"], size=224)    # doctest: +SKIP
+    """
+    names = dict(module.named_modules())
+    if head == "auto":
+        head = next((name for name in ("fc", "classifier", "head", "heads") if name in names), None)
+    if unknown := [name for name in (*depths, *([head] if head else [])) if name not in names]:
+        near = ", ".join(list(names)[1:20])
+        raise ValueError(f"{unknown[0]!r} is no submodule of {type(module).__name__}: it has {near} ...")
+    backbone = _Hooked(module, depths, head, mean, std, size)
+    was_training = module.training
+    module.eval()  # a probe of one image must not move BatchNorm's averages
+    with torch.no_grad():
+        reference = next(module.parameters(), torch.zeros(()))
+        probe = torch.zeros(1, channels, size or 64, size or 64, device=reference.device, dtype=reference.dtype)
+        *_, last = backbone.to(reference.device)(probe).values()
+    module.train(was_training)
+    return Encoder(backbone, width=_pool(last).shape[1], projector=projector)

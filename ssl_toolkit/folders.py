@@ -1,0 +1,151 @@
+"""Image files of any kind, and folders of them, as uint8 tensors: in a fixed order, and none lost in silence."""
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"),
+    *(".avif", ".heic"),  # not every Pillow can read these: better named as unreadable than overlooked
+)
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "HEIF")  # none that runs another program
+_SPLITS = ("train", "test", "val", "valid", "validation")
+
+
+class DataError(OSError):
+    """Data that cannot be found, fetched or read; the message says what was tried and what to do."""
+
+
+class Listing(NamedTuple):
+    """The image files of a folder, one of each class in turn: every prefix holds the classes evenly."""
+
+    paths: list[Path]
+    labels: list[int]
+    classes: tuple[str, ...]
+
+
+def list_folder(folder: Path, *, split: str = "train") -> Listing:
+    """The images below each class folder, at any depth, by name; or those of a flat folder, which is one class.
+
+    A folder with just "train" and other splits in it has the class folders in these; in any other folder, every image
+    is of the split "train". Hidden files are left out; links are followed, unless in a circle.
+    Raises DataError when there is no image, or no such split.
+    """
+    root = _split(folder, split)
+    found = {f.name: files for f in _folders(root) if (files := list(_images(f, (root.resolve(),))))}
+    flat = _files(root)
+    if not found and not flat:
+        raise DataError(f"{root} holds no image: give each class a folder of {', '.join(SUFFIXES)} files.")
+    if not found:
+        found = {root.resolve().name: flat}
+    elif flat:
+        names = ", ".join(f.name for f in flat)
+        warnings.warn(f"{root} has images outside its class folders, which are left out: {names}.", stacklevel=4)
+    in_turn = [(path, i) for paths in zip_longest(*found.values()) for i, path in enumerate(paths) if path]
+    return Listing([path for path, _ in in_turn], [i for _, i in in_turn], tuple(found))
+
+
+def _split(folder: Path, split: str) -> Path:
+    names = {f.name for f in _folders(folder)}
+    divided = "train" in names and names.issubset(_SPLITS)
+    if split == "train":
+        return folder / "train" if divided else folder
+    for name in _SPLITS[1:]:
+        if divided and name in names:
+            return folder / name
+    raise DataError(
+        f"{folder} has no {split} images: put class folders into {folder / 'train'} and {folder / split}, "
+        "or load all the images and divide them, as in data[::5]."
+    )
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.name[0] != "." and not f.is_dir())
+
+
+def _images(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    real = folder.resolve()
+    if real not in above:  # a link may lead back up
+        yield from _files(folder)
+        for inner in _folders(folder):
+            yield from _images(inner, (*above, real))
+
+
+class Decoded(NamedTuple):
+    """The images that could be read, and which of the given files each of them is."""
+
+    images: UInt8[Tensor, "n 3 s s"]
+    kept: Int64[Tensor, " n"]
+
+
+def read_images(paths: Sequence[Path], *, size: int, limit: int | None = None) -> Decoded:
+    """The first `limit` readable images; one warning lists the broken files. Raises DataError when all are broken."""
+    most = min(len(paths), limit or len(paths))
+    images = torch.empty(most, 3, size, size, dtype=torch.uint8)
+    kept: list[int] = []
+    broken: list[str] = []
+
+    def attempt(path: Path) -> UInt8[np.ndarray, "3 s s"] | Exception:
+        try:
+            return decode(path, size)
+        except Exception as error:  # broken bytes make a decoder raise anything
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        for i, image in enumerate(pool.map(attempt, paths)):
+            if isinstance(image, Exception):
+                broken.append(f"{paths[i]} ({image})")
+                continue
+            images[len(kept)] = torch.from_numpy(image)
+            kept.append(i)
+            if len(kept) == most:
+                break
+    if broken:
+        listed = "\n  ".join(broken)
+        if not kept:
+            raise DataError(f"none of the {len(broken)} images can be read:\n  {listed}")
+        warnings.warn(f"{len(broken)} broken image files are left out:\n  {listed}", stacklevel=4)
+    return Decoded(images[: len(kept)], torch.tensor(kept))
+
+
+def decode(path: str | os.PathLike[str], size: int) -> UInt8[np.ndarray, "3 s s"]:
+    """One file as RGB, upright, its shorter side resized to `size` and the middle of its longer side kept.
+
+    Grey becomes three equal channels and 16 bits become 8; transparency is laid on white; EXIF's orientation is
+    applied; the first frame stands for an animation.
+    """
+    from PIL import Image, ImageOps
+
+    Image.init()
+    with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as file:
+        file.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at the fraction of its size that is needed
+        image = _rgb(ImageOps.exif_transpose(file))
+    return np.array(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+
+
+def _rgb(image: "Image") -> "Image":
+    from PIL import Image
+
+    if image.mode[0] in "IF":  # integers of 16 bits, whatever the mode calls them; floats in [0, 1]
+        grey = np.asarray(image, dtype=np.float64) / (65535 if image.mode[0] == "I" else 1)
+        return Image.fromarray((grey.clip(0, 1) * 255).round().astype(np.uint8)).convert("RGB")
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")

@@ -1,0 +1,208 @@
+"""Training as a generator: the caller holds the loop, the state is a plain object outside of it.
+
+    state = start(small_conv(1), lr=2e-3, total=1000)
+    for step in train(state, data, joint_embedding(nt_xent, simclr_views(28)), until=1000):
+        ...                                          # look, plot, probe, change state.lr, break
+
+Each `next()` makes one update and yields after it, so stopping anywhere leaves a whole state. All randomness is a
+function of (seed, step): `train(until=500)`, `save`, `load`, `train(until=1000)` equals an uninterrupted run bit for
+bit. A file holds tensors (safetensors) and plain JSON in its header, never pickle.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ssl_toolkit.checkpoint import CheckpointError as CheckpointError
+from ssl_toolkit.checkpoint import load as load
+from ssl_toolkit.checkpoint import save as save
+from ssl_toolkit.data import Batch, Dataset, batch
+from ssl_toolkit.losses import Terms
+from ssl_toolkit.seeds import rng
+
+
+class Step(NamedTuple):
+    """One update that was made: the terms of its loss, its learning rate, and how long it took."""
+
+    step: int  # updates made so far, this one included
+    terms: dict[str, float]
+    lr: float
+    seconds: float
+
+    @property
+    def loss(self) -> float:
+        return sum(self.terms.values())
+
+
+@dataclass
+class TrainState:
+    """All that training changes, and the few numbers that say how. Assign `lr` to change it while it runs."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    ema: nn.Module | None  # the teacher: a moving average of the model
+    lr: float  # peak learning rate, before the schedule
+    warmup: int  # steps of linear warm-up
+    total: int | None  # the cosine reaches 0 here; None keeps the rate constant after the warm-up
+    momentum: float  # of the moving average; it rises to 1 on a cosine when `total` is given
+    step: int = 0
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+Objective = Callable[[TrainState, Batch, torch.Generator], Terms]
+
+
+class NonFiniteError(ArithmeticError):
+    """A term of the loss, or its gradient, is NaN or infinite. The state is as it was after the last good step."""
+
+    def __init__(self, step: int, term: str, value: float):
+        self.step, self.term = step, term
+        super().__init__(
+            f"step {step}: {term} is {value}; training stopped and the state of step {step - 1} is kept. "
+            "A lower learning rate or a longer warm-up usually helps."
+        )
+
+
+def start(
+    model: nn.Module,
+    *,
+    lr: float = 2e-3,
+    weight_decay: float = 1e-4,
+    warmup: int = 0,
+    total: int | None = None,
+    ema: float | None = None,
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
+    device: torch.device | str | None = None,
+) -> TrainState:
+    """A state at step 0, its model moved to `device` (None: Accelerate's choice, an accelerator where there is one).
+
+    `optimizer(groups, lr=lr)` is any of PyTorch's kind; biases and the scales of normalisation are not decayed. `ema`
+    is the momentum of a teacher that follows the model, as BYOL needs. Raises ValueError for numbers out of range.
+    """
+    if not lr > 0:
+        raise ValueError(f"lr is {lr}: it must be positive; 1e-4 to 1e-2 are usual for AdamW.")
+    if weight_decay < 0 or warmup < 0 or (total is not None and total < 1):
+        raise ValueError(f"weight_decay={weight_decay} and warmup={warmup} must be >= 0, total={total} at least 1.")
+    if ema is not None and not 0 <= ema < 1:
+        raise ValueError(f"ema is {ema}: a momentum lies in [0, 1); 0.99 to 0.999 are usual.")
+    model = model.to(device or _accelerator().device)
+    groups = [
+        {"params": [p for p in model.parameters() if p.requires_grad and p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in model.parameters() if p.requires_grad and p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    teacher = None if ema is None else copy.deepcopy(model).requires_grad_(False)
+    return TrainState(model, optimizer(groups, lr=lr), teacher, lr, warmup, total, ema or 0.0)
+
+
+def _accelerator():  # type: ignore[no-untyped-def]
+    from accelerate import Accelerator
+
+    return Accelerator()
+
+
+def rate(state: TrainState) -> float:
+    """The learning rate of the next step: linear warm-up, then a cosine to 0 at `total`."""
+    warm = min(1.0, (state.step + 1) / (state.warmup + 1))
+    if state.total is None or state.step < state.warmup:
+        return state.lr * warm
+    progress = min(1.0, (state.step - state.warmup) / max(1, state.total - state.warmup))
+    return state.lr * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def train(
+    state: TrainState,
+    data: Dataset,
+    objective: Objective,
+    *,
+    until: int,
+    batch_size: int = 256,
+    seed: int = 0,
+    precision: str = "auto",
+) -> Iterator[Step]:
+    """Make updates until `state.step` is `until`, yielding a `Step` after each. Call again to go on.
+
+    `batch_size` counts the images of one step over all processes; under `accelerate launch` each process takes its
+    share and gradients are averaged. "auto" computes in bfloat16 where the device has instructions for it.
+    Raises NonFiniteError when a term or its gradient is not finite, with the state of the step before it.
+    """
+    accelerator = _accelerator()
+    processes, rank = accelerator.num_processes, accelerator.process_index
+    if batch_size % processes:
+        raise ValueError(f"batch_size is {batch_size}: it must be a multiple of the {processes} processes.")
+    device = state.device
+    cast = torch.autocast(device.type, torch.bfloat16, enabled=_bf16(precision, device))
+    state.model.train()
+    state.model.to(memory_format=torch.channels_last)
+    if state.ema is not None:
+        state.ema.train().to(memory_format=torch.channels_last)
+    while state.step < until:
+        began = time.perf_counter()
+        images, labels, index = batch(data, state.step, batch_size=batch_size, seed=seed)
+        share = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
+        mine = Batch(images[share].to(device), labels[share].to(device), index[share])
+        generator = rng(seed, state.step, f"views/{rank}" if rank else "views")
+
+        buffers = [b.clone() for b in _buffers(state)]  # BatchNorm's averages move before the loss is known
+        with cast:
+            terms = objective(state, mine, generator)
+        state.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
+        if processes > 1:
+            _average(gradients, accelerator)
+        names = [*terms, "gradient norm"]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        values = torch.stack([*(t.detach().float() for t in terms.values()), norm]).tolist()
+        for name, value in zip(names, values, strict=True):
+            if not math.isfinite(value):
+                torch._foreach_copy_(_buffers(state), buffers)
+                state.optimizer.zero_grad(set_to_none=True)
+                raise NonFiniteError(state.step + 1, name, value)
+
+        lr = rate(state)
+        for group in state.optimizer.param_groups:
+            group["lr"] = lr
+        state.optimizer.step()
+        if state.ema is not None:
+            _follow(state)
+        state.step += 1
+        yield Step(state.step, dict(zip(terms, values, strict=False)), lr, time.perf_counter() - began)
+
+
+def _bf16(precision: str, device: torch.device) -> bool:
+    if precision not in ("auto", "bf16", "fp32"):
+        raise ValueError(f"precision is {precision!r}: it must be 'auto', 'bf16' or 'fp32'.")
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def _buffers(state: TrainState) -> list[Tensor]:
+    return [b for module in (state.model, state.ema) if module is not None for b in module.buffers()]
+
+
+def _average(gradients: list[Tensor], accelerator) -> None:  # type: ignore[no-untyped-def]
+    flat = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")
+    for g, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        g.copy_(mean.view_as(g))
+
+
+@torch.no_grad()
+def _follow(state: TrainState) -> None:
+    """ema <- m ema + (1 - m) model, with m = 1 - (1 - momentum) (1 + cos(pi step / total)) / 2 as in BYOL."""
+    assert state.ema is not None
+    m = state.momentum
+    if state.total is not None:
+        m = 1 - (1 - m) * (1 + math.cos(math.pi * min(1.0, state.step / state.total))) / 2
+    torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), 1 - m)

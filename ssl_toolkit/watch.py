@@ -1,0 +1,97 @@
+"""Watching a representation grow: short looks at a model between its training steps, as records to plot.
+
+    for record in watch(state, data, objective, until=500, bank=data[:2000], queries=data[-500:]):
+        if isinstance(record, Look): print(record.step, record.knn, record.rankme)
+
+A look never changes the run: it draws no random number and moves no average of BatchNorm.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from ssl_toolkit.data import Dataset
+from ssl_toolkit.probes import embed, feature_std, knn_accuracy, neighbours, pixels, rankme, spectrum, untrained
+from ssl_toolkit.train import Objective, Step, TrainState, train
+
+PORTION = 256  # images embedded between two yields: no step of a look may hold a notebook's kernel for long
+
+
+class Look(NamedTuple):
+    """What the representation of `queries` is like after `step` updates."""
+
+    step: int
+    knn: float  # accuracy of the queries' labels by their neighbours in the bank
+    rankme: float  # of at most `width`
+    std: float  # mean standard deviation of the normalised features, times sqrt(width): 1 when spread evenly
+    width: int
+    spectrum: Float[Tensor, " d"]
+    similarity: Float[Tensor, "q k"]
+    neighbours: Int64[Tensor, "q k"]  # of the first queries, in the bank
+
+    @property
+    def verdict(self) -> str:
+        """The rank in words."""
+        share = self.rankme / self.width
+        word = (
+            "collapsed" if self.rankme < 2 else "collapsing" if share < 0.05 else "narrow" if share < 0.2 else "spread"
+        )
+        return f"{word}: rank {self.rankme:.0f} of {self.width}"
+
+
+class Baselines(NamedTuple):
+    """kNN accuracies that a trained representation must beat to have learned anything."""
+
+    chance: float
+    pixels: float
+    untrained: float
+
+
+def baselines(model: nn.Module, bank: Dataset, queries: Dataset) -> Baselines:
+    """Chance (the commonest class), raw pixels, and the same network before training."""
+    chance = queries.labels.bincount().max().item() / len(queries)
+    fresh = untrained(model)
+
+    def score(features: Callable[[Tensor], Tensor]) -> float:
+        return knn_accuracy(features(bank.images), bank.labels, features(queries.images), queries.labels)
+
+    return Baselines(chance, score(pixels), score(lambda images: embed(fresh, images)))
+
+
+def look(
+    state: TrainState, bank: Dataset, queries: Dataset, *, shown: int = 4, k: int = 7, portion: int = PORTION
+) -> Iterator[Look | None]:
+    """Embed both sets a portion at a time, yielding None in between and the `Look` at last."""
+    parts: list[Tensor] = []
+    for images in (*bank.images.split(portion), *queries.images.split(portion)):
+        parts.append(embed(state.model, images))
+        yield None
+    z = torch.cat(parts)
+    zb, zq = z[: len(bank)], z[len(bank) :]
+    width = z.shape[1]
+    similarity, index = neighbours(zb, zq[:shown], k=k)
+    knn = knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
+    yield Look(state.step, knn, rankme(zq), feature_std(zq) * width**0.5, width, spectrum(zq), similarity, index)
+
+
+def watch(
+    state: TrainState,
+    data: Dataset,
+    objective: Objective,
+    *,
+    until: int,
+    bank: Dataset,
+    queries: Dataset,
+    every: int = 25,
+    batch_size: int = 256,
+    seed: int = 0,
+) -> Iterator[Step | Look | None]:
+    """`train`, with a `Look` before the first step, after each multiple of `every`, and at the end."""
+    yield from look(state, bank, queries)
+    for step in train(state, data, objective, until=until, batch_size=batch_size, seed=seed):
+        yield step
+        if step.step % every == 0 or step.step == until:
+            yield from look(state, bank, queries)

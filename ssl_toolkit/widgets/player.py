@@ -1,0 +1,230 @@
+"""Player: drives any generator from a notebook: play, pause, step, reset. The only file that touches the event loop.
+
+A source is stepped by one cooperative task on the kernel's own loop, not by a thread: between two steps whatever the
+generator works on is whole, so the next cell may probe or save the very model that is training. The task runs for
+`BUSY` seconds at most, then gives the loop `REST`, in which clicks and other cells get through.
+"""
+
+import asyncio
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Literal, TypeVar
+
+import ipywidgets as w
+import traitlets
+
+T = TypeVar("T")
+State = Literal["idle", "running", "paused", "done", "failed"]
+
+BUSY, REST = 0.03, 0.004  # seconds; a message to the kernel needs several turns of the loop, so 0 would starve it
+REDRAW = 0.1 if (os.cpu_count() or 1) > 1 else 0.2  # seconds between two drawings
+WORDS = {"idle": "ready", "running": "running", "paused": "paused", "done": "done", "failed": "failed"}
+
+_players: dict[str, "Player[Any]"] = {}  # by name: a cell that is run again stops the player it made before
+
+
+class Player(w.VBox, Generic[T]):
+    """Steps `source()` and shows its last record by `draw`, at most ten times a second.
+
+    `progress(record)` gives (done, total) for the bar and the time left, or None. All buttons are methods too, and may
+    be called from any thread. Without a running loop (a script, a test) `play` does nothing until `wait` exhausts the
+    source. What the source or `draw` raises is shown in the status line, kept in `error` and raised by `wait`.
+    """
+
+    state = traitlets.Enum(["idle", "running", "paused", "done", "failed"], "idle")
+
+    def __init__(
+        self,
+        source: Callable[[], Iterator[T]],
+        draw: Callable[[T], None] = lambda record: None,
+        *,
+        progress: Callable[[T], tuple[int, int] | None] = lambda record: None,
+        name: str = "player",
+    ):
+        self.source, self.draw, self.progress = source, draw, progress
+        self.error: BaseException | None = None
+        self.last: T | None = None
+        self._iterator: Iterator[T] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._drawn_at = self._begun_at = 0.0
+        self._begun_from: int | None = None
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
+
+        self.play_button = _button("Play", "play", "Run until the end, or pause", "ssl-play")
+        self.step_button = _button("Step", "step-forward", "Make one step", "ssl-step")
+        self.reset_button = _button("Reset", "undo", "Stop and start again from the beginning", "ssl-reset")
+        self.play_button.on_click(lambda _: self.pause() if self.state == "running" else self.play())
+        self.step_button.on_click(lambda _: self.step())
+        self.reset_button.on_click(lambda _: self.reset())
+        self.bar = w.FloatProgress(0, 0, 1, layout=w.Layout(width="160px", height="14px"))
+        self.status = w.HTML(layout=w.Layout(flex="1 1 auto", min_width="0"))
+        buttons = [self.play_button, self.step_button, self.reset_button]
+        self.toolbar = w.HBox([*buttons, self.bar, self.status], layout=w.Layout(align_items="center", gap="6px"))
+        super().__init__([self.toolbar])
+        self.add_class("ssl-player")
+        self._show_state()
+        if name in _players:
+            _players[name].close()
+        _players[name] = self
+
+    # what a person does ------------------------------------------------------------------------------------------
+    def play(self) -> None:
+        if self.state in ("idle", "paused"):
+            self._enter("running")
+            self._on_loop(self._ensure_task)
+
+    def pause(self) -> None:
+        if self.state == "running":
+            self._enter("paused")
+
+    def step(self) -> None:
+        """One record, now."""
+        if self.state in ("idle", "paused"):
+            self._enter("paused")
+            self._on_loop(lambda: self._advance(draw=True))
+
+    def reset(self) -> None:
+        """Close the source and be ready to begin again."""
+        self._enter("idle")
+        self._on_loop(self._drop)
+
+    def close(self) -> None:
+        """Stop for good: no task is left, and the widget goes."""
+        if self.state == "running":
+            self._enter("paused")
+        self._drop()
+        super().close()
+
+    def wait(self) -> T | None:
+        """Run to the end at once, drawing on the way, and return the last record; raise what went wrong.
+
+        In a notebook this holds the kernel until the source is exhausted: leave it out to stay interactive.
+        """
+        self._cancel()
+        if self.state in ("idle", "paused"):
+            self._enter("running")
+        while self.state == "running":
+            self._advance()
+        if self.error is not None:
+            raise self.error
+        return self.last
+
+    # what the task does ------------------------------------------------------------------------------------------
+    def _ensure_task(self) -> None:
+        if self._loop is not None and (self._task is None or self._task.done()):
+            self._task = self._loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        while self.state == "running":
+            began = time.perf_counter()
+            while self.state == "running" and time.perf_counter() - began < BUSY:
+                self._advance()
+            await asyncio.sleep(REST)
+        if self.state == "paused":
+            self._draw(self.last)
+
+    def _advance(self, *, draw: bool = False) -> None:
+        try:
+            if self._iterator is None:
+                self._iterator = iter(self.source())
+                self._begun_from = None
+            self.last = next(self._iterator)
+        except StopIteration:
+            self._iterator = None
+            self._draw(self.last)
+            if self.state != "failed":
+                self._enter("done")
+            return
+        except Exception as error:
+            self._fail(error)
+            return
+        if draw or time.perf_counter() - self._drawn_at >= REDRAW:
+            self._draw(self.last)
+
+    def _draw(self, record: T | None) -> None:
+        if record is None:
+            return
+        try:
+            self.draw(record)
+            self._show_progress(record)
+        except Exception as error:
+            self._fail(error)
+        self._drawn_at = time.perf_counter()
+
+    def _fail(self, error: Exception) -> None:
+        self.error, self._iterator = error, None
+        self._enter("failed")
+
+    def _drop(self) -> None:
+        self._cancel()
+        iterator, self._iterator = self._iterator, None
+        if (close := getattr(iterator, "close", None)) is not None:
+            close()
+        self.error = self.last = None
+        self.bar.value = 0
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def _on_loop(self, action: Callable[[], None]) -> None:
+        """Do it on the loop's own thread: a widget's callback may arrive on another one."""
+        if self._loop is None or self._loop.is_closed():
+            action()
+        else:
+            self._loop.call_soon_threadsafe(action)
+
+    # what is seen ------------------------------------------------------------------------------------------------
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._begun_from = None
+        self._show_state()
+
+    def _show_state(self) -> None:
+        for name in WORDS:
+            (self.add_class if name == self.state else self.remove_class)(f"ssl-state-{name}")
+        running = self.state == "running"
+        self.play_button.description = "Pause" if running else "Resume" if self.state == "paused" else "Play"
+        self.play_button.icon = "pause" if running else "play"
+        self.play_button.disabled = self.state in ("done", "failed")
+        self.step_button.disabled = self.state not in ("idle", "paused")
+        self.bar.bar_style = {"failed": "danger", "done": "success"}.get(self.state, "info")
+        self._say(WORDS[self.state])
+
+    def _show_progress(self, record: T) -> None:
+        if (progress := self.progress(record)) is None:
+            return
+        done, total = progress
+        self.bar.max, self.bar.value = max(1, total), done
+        now = time.perf_counter()
+        if self._begun_from is None:
+            self._begun_from, self._begun_at = done, now
+        text = f"{WORDS[self.state]} · step {done:,} of {total:,}"
+        if done > self._begun_from and self.state == "running":
+            rate = (done - self._begun_from) / (now - self._begun_at)
+            text += f" · {rate:.1f} steps/s · {_duration((total - done) / rate)} left"
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        if self.error is not None:
+            where = traceback.extract_tb(self.error.__traceback__)[-1:]
+            place = f" ({os.path.basename(where[0].filename)}, line {where[0].lineno})" if where else ""
+            text = f"failed · {type(self.error).__name__}: {self.error}{place}"
+        text = text.replace("&", "&amp;").replace("<", "&lt;")
+        self.status.value = f'<span role="status" aria-live="polite" class="ssl-status">{text}</span>'
+
+
+def _button(text: str, icon: str, tooltip: str, name: str) -> w.Button:
+    button = w.Button(description=text, icon=icon, tooltip=tooltip, layout=w.Layout(width="auto"))
+    button.add_class(name)
+    return button
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
