@@ -1,7 +1,8 @@
-"""Data as plain tensors that you may index and edit: `data.images = data.images[mask]` is all there is to learn.
+"""Data as plain tensors that you may index and edit.
 
     data = load_data("fashion-mnist")
-    images, labels, index = batch(data, step, batch_size=256)
+    shoes = data[data.labels == 7]
+    images, labels, index = batch(shoes, step, batch_size=256)
 
 Images stay uint8 until a step needs them: 60,000 of 28 x 28 take 47 MB. The batch of a step is a function of
 (seed, step), so training that stops and goes on needs no state of a loader.
@@ -27,6 +28,14 @@ from ssl_toolkit.seeds import rng
 from ssl_toolkit.shapes import SHAPES, shapes
 
 NAMES = ("shapes", "digits", "fashion-mnist", "mnist", "cifar10", "celeba")
+_CLASSES = {
+    "digits": tuple("0123456789"),
+    "mnist": tuple("0123456789"),
+    "fashion-mnist": (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+}
 
 
 @dataclass(repr=False, eq=False)
@@ -43,7 +52,7 @@ class Dataset:
         return len(self.images)
 
     def __getitem__(self, index: slice | list[int] | Tensor) -> "Dataset":
-        """The part at a slice (a view, as of a tensor), at a list or tensor of indices, or where a bool mask is true."""
+        """The part at a slice (a view, as of tensors), at a list or tensor of indices, or where a bool mask is true."""
         if isinstance(index, int):
             raise TypeError(
                 f"index is {index}: a part of a Dataset is a Dataset; take [{index}] of .images or .labels."
@@ -74,16 +83,20 @@ class Batch(NamedTuple):
 def batch(data: Dataset, step: int, *, batch_size: int, seed: int = 0) -> Batch:
     """The batch of a step. Each epoch permutes the data anew and leaves out what does not fill a last batch.
 
-    Raises ValueError for a batch_size outside 1 ... len(data).
+    Raises ValueError for a batch_size outside 1 ... len(data), or when there is not one label for each image.
     """
     n = len(data)
+    if len(data.labels) != n:
+        raise ValueError(
+            f"the data have {n} images and {len(data.labels)} labels: take parts of both, as data[mask] does."
+        )
     if not 1 <= batch_size <= n:
         raise ValueError(f"batch_size is {batch_size}: for these {n} images it must be from 1 to {n}.")
     epoch, i = divmod(step, n // batch_size)
-    # a copy, since the order is kept for the steps to come
-    index = _order(n, seed, epoch)[i * batch_size : (i + 1) * batch_size].to(data.images.device, copy=True)
-    images = data.images.index_select(0, index)  # ten times faster than images[index], and 4 bytes a pixel only now
-    return Batch(as_float(images), data.labels[index], index)
+    order = _order(n, seed, epoch)[i * batch_size : (i + 1) * batch_size]
+    index = order.to(data.images.device, copy=True)  # a copy: the epoch's order is needed again
+    # index_select takes a tenth of the time of images[index]; bytes become floats after it
+    return Batch(as_float(data.images.index_select(0, index)), data.labels.index_select(0, index), index)
 
 
 @lru_cache(maxsize=4)
@@ -156,9 +169,8 @@ def _digits(split: str) -> Dataset:
     digits = load_digits()
     part = slice(1437) if split == "train" else slice(1437, None)
     images = torch.from_numpy(digits.images[part]).mul(255 / 16).round().to(torch.uint8)  # drawn in 17 greys
-    return Dataset(
-        images.unsqueeze(1), torch.from_numpy(digits.target[part]).long(), tuple("0123456789"), name="digits"
-    )
+    labels = torch.from_numpy(digits.target[part]).long()
+    return Dataset(images.unsqueeze(1), labels, _CLASSES["digits"], name="digits")
 
 
 def _folder(folder: str | os.PathLike[str], split: str, size: int, limit: int | None) -> Dataset:
@@ -176,13 +188,6 @@ def _folder(folder: str | os.PathLike[str], split: str, size: int, limit: int | 
 # Sets that are files: looked for, then fetched.
 
 _SYSTEM = Path("/usr/share/datasets")  # of Debian, whose package dataset-fashion-mnist has the original files
-_CLASSES = {
-    "mnist": ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
-    "fashion-mnist": (
-        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-    ),
-}
 
 
 def cache() -> Path:

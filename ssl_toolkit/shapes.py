@@ -1,20 +1,20 @@
-"""Pictures whose causes are known: one textured shape on a coloured ground, every factor drawn independently.
+"""Pictures whose causes are known: one textured shape on a coloured ground, every factor drawn on its own.
 
-A shape is a signed distance function d(p), negative inside (after Inigo Quilez). Its coverage of a pixel is
-clamp(1/2 - d, 0, 1) with d in pixels, which is all the antialiasing there is, and a texture is one more such function.
-The factors are uniform, and none hides another:
+A shape is a signed distance function, negative inside (after Inigo Quilez). What it covers of a pixel is
+clamp(1/2 - distance in pixels, 0, 1): all the antialiasing there is. A texture is one more such function.
+The factors are independent and uniform, and the picture shows each of them:
 
     shape       which of SHAPES
-    hue         of the shape, in turns of the HSV circle, so `augment.hue` moves this factor and no other
+    texture     which of TEXTURES darkens the shape; it moves, turns and grows with it
+    hue         of the shape, in turns of the HSV circle: what `augment.hue` changes
     x, y        centre, in sides of the image from its top left corner; the shape never leaves the frame
     scale       radius of the circle around the shape, in sides of the image
-    angle       counter-clockwise, in radians; narrower than any shape's symmetry (a star's is 2 pi / 5), so that it
-                never wraps around. Circles and rings show it in their texture only
-    background  hue of the ground, which is darker and greyer than the shape
-    texture     which of TEXTURES darkens the shape; it turns and grows with it
+    angle       in radians, counter-clockwise; it stays within +-30 degrees, less than any shape's symmetry (a star
+                repeats after 72), so it never wraps around. Plain circles and rings alone do not show it
+    background  hue of the ground, which is darker and greyer than any shape
 
-and, on request, `distractor_shape`, `distractor_hue`, `distractor_x`, `distractor_y`: a small shape behind the first,
-in a corner, to be ignored.
+and on request `distractor_shape`, `distractor_hue`, `distractor_x` and `distractor_y`: a small plain shape in a corner,
+behind the other, which a good representation may ignore.
 """
 
 import math
@@ -22,8 +22,9 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int, Int64, UInt8
 from torch import Tensor
 
 from ssl_toolkit.seeds import rng
@@ -38,222 +39,217 @@ RANGES = {
     "angle": (-math.pi / 6, math.pi / 6),
     "background": (0.0, 1.0),
 }
+_FACTORS = ("shape", "texture", *RANGES)
+_DISTRACTOR = ("distractor_shape", "distractor_hue", "distractor_x", "distractor_y")
 _DISTRACTOR_SCALE = 0.11
 
-Plane = Float[Tensor, "n h w"]
+Plane = Float[np.ndarray, "n h w"]
+Distance = Callable[[Plane, Plane], Plane]
 
 
 class Shapes(NamedTuple):
-    """Images and what each of them was drawn from."""
+    """Images, and for each the factors it was drawn from."""
 
     images: UInt8[Tensor, "n 3 s s"]
     factors: dict[str, Tensor]
 
 
 def shapes(n: int, *, size: int = 32, seed: int = 0, distractor: bool = False) -> Shapes:
-    """n pictures of `size` pixels a side. The first k of them are those of `shapes(k)`, whatever n is.
+    """n pictures of `size` pixels a side. The first k of them are `shapes(k)`, whatever n is.
 
     >>> images, factors = shapes(100)
-    >>> images.shape, SHAPES[factors["shape"][0]]
-    (torch.Size([100, 3, 32, 32]), 'cross')
+    >>> images.shape, SHAPES[factors["shape"][2]]
+    (torch.Size([100, 3, 32, 32]), 'star')
     """
     factors = draw_factors(n, seed=seed, distractor=distractor)
     return Shapes(render(factors, size=size), factors)
 
 
 def draw_factors(n: int, *, seed: int = 0, distractor: bool = False) -> dict[str, Tensor]:
-    """The factors of n pictures, (n,) each, independent and uniform: int64 for a choice, float32 for a quantity.
+    """The factors of n pictures, each (n,): int64 where one is chosen, float32 in RANGES where one is measured.
 
-    Each factor has a stream of its own, so a distractor changes none of the others.
+    Each has a random stream of its own, so that asking for a distractor changes none of the others.
     """
     if n < 1:
         raise ValueError(f"n is {n}: draw at least 1 picture.")
 
-    def uniform(name: str, low: float = 0.0, high: float = 1.0) -> Tensor:
-        return low + (high - low) * torch.rand(n, generator=rng(seed, 0, name))
+    def uniform(name: str, low: float = 0.0, high: float = 1.0) -> Float[Tensor, " n"]:
+        return low + (high - low) * torch.rand(n, generator=rng(seed, 0, f"shapes/{name}"))
 
-    def choice(name: str, among: int) -> Tensor:
-        return (uniform(name) * among).long()
+    def choice(name: str, among: int) -> Int64[Tensor, " n"]:
+        return (among * uniform(name)).long()
 
     factors = {"shape": choice("shape", len(SHAPES)), "texture": choice("texture", len(TEXTURES))}
-    factors |= {name: uniform(name, low, high) for name, (low, high) in RANGES.items()}
+    factors |= {name: uniform(name, *RANGES[name]) for name in RANGES}
     if distractor:
-        near, far = _DISTRACTOR_SCALE + 0.01, 0.99 - _DISTRACTOR_SCALE
         factors["distractor_shape"] = choice("distractor_shape", len(SHAPES))
         factors["distractor_hue"] = uniform("distractor_hue")
-        factors["distractor_x"] = near + (far - near) * choice("distractor_x", 2)
-        factors["distractor_y"] = near + (far - near) * choice("distractor_y", 2)
+        for name in ("distractor_x", "distractor_y"):
+            factors[name] = 0.12 + 0.76 * choice(name, 2)
     return factors
 
 
 def render(factors: Mapping[str, Tensor], *, size: int = 32) -> UInt8[Tensor, "n 3 s s"]:
-    """The pictures of given factors, (n,) each: change one, and only what it names changes. Any real value is drawn.
+    """The pictures of given factors, in or out of RANGES: change one, and the picture changes in that alone.
 
     >>> _, factors = shapes(1)
-    >>> turn = torch.linspace(0, 2 * math.pi, 12)
-    >>> render({name: values.expand(12) for name, values in factors.items()} | {"angle": turn}).shape
+    >>> turned = {name: values.expand(12) for name, values in factors.items()}
+    >>> render(turned | {"angle": torch.linspace(0, 2 * math.pi, 12)}).shape
     torch.Size([12, 3, 32, 32])
 
-    Raises ValueError for a missing factor, unequal lengths, a shape or texture that does not exist, or a size below 4.
+    Raises ValueError for factors that lack a name, have one too many, differ in length, name no shape or texture or
+    have no size, and for a `size` below 4.
     """
     n = _checked(factors, size)
-    images = torch.empty(n, 3, size, size, dtype=torch.uint8, device=factors["hue"].device)
-    chunk = max(1, 2**18 // size**2)  # pixels at a time: small enough to stay in the cache
+    known = {name: values.cpu().numpy() for name, values in factors.items()}
+    images = np.empty((n, 3, size, size), dtype=np.uint8)
+    chunk = max(1, 2**16 // size**2)  # few enough pixels at a time for the cache
     for start in range(0, n, chunk):
-        part = {name: values[start : start + chunk] for name, values in factors.items()}
-        images[start : start + chunk] = _paint(part, size).mul_(255).round_().to(torch.uint8)
-    return images
+        part = {name: values[start : start + chunk] for name, values in known.items()}
+        images[start : start + chunk] = _paint(part, size) * 255 + 0.5
+    return torch.from_numpy(images)
 
 
 def _checked(factors: Mapping[str, Tensor], size: int) -> int:
-    missing = [name for name in ("shape", "texture", *RANGES) if name not in factors]
-    if missing:
-        raise ValueError(f"factors lack {', '.join(missing)}: start from draw_factors(n) and change what you like.")
+    """How many pictures the factors describe."""
+    known = _FACTORS + (_DISTRACTOR if any(name in factors for name in _DISTRACTOR) else ())
+    if wrong := sorted(set(known) ^ set(factors)):
+        raise ValueError(f"factors lack, or should not have, {', '.join(wrong)}: change those of draw_factors(n).")
     lengths = {name: len(values) for name, values in factors.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"factors have the lengths {lengths}: give one value per picture to each.")
-    for name, among in (("shape", SHAPES), ("distractor_shape", SHAPES), ("texture", TEXTURES)):
-        index = factors.get(name)
-        if index is not None and ((index < 0) | (index >= len(among))).any():
-            raise ValueError(f"{name} must index {among}: 0 to {len(among) - 1}.")
+        raise ValueError(f"factors have the lengths {lengths}: give each of them one value per picture.")
+    for name, names in (("shape", SHAPES), ("distractor_shape", SHAPES), ("texture", TEXTURES)):
+        if name in factors and not ((factors[name] >= 0) & (factors[name] < len(names))).all():
+            raise ValueError(f"factors[{name!r}] must be from 0 to {len(names) - 1}, which stand for {names}.")
+    if not (factors["scale"] > 0).all():
+        raise ValueError(
+            "factors['scale'] must be positive: it is the radius in sides of the image, 0.2 to 0.34 as drawn."
+        )
     if size < 4:
         raise ValueError(f"size is {size}: a picture needs at least 4 pixels a side.")
     return lengths["hue"]
 
 
-def _paint(factors: dict[str, Tensor], size: int) -> Float[Tensor, "n 3 s s"]:
-    hue, texture = factors["hue"], factors["texture"]
-    image = _rgb(factors["background"], saturation=0.5, value=0.4)
+# NumPy from here on: its elementwise operations are as fast as PyTorch's, and wait for no other thread.
+
+
+def _paint(factors: dict[str, np.ndarray], size: int) -> Float[np.ndarray, "n 3 s s"]:
+    n = len(factors["hue"])
+    image = np.broadcast_to(_rgb(factors["background"], saturation=0.5, value=0.36), (n, 3, size, size))
     if "distractor_shape" in factors:
-        small = torch.full_like(hue, _DISTRACTOR_SCALE)
-        x, y, pixels = _frame(factors["distractor_x"], factors["distractor_y"], small, torch.zeros_like(hue), size)
-        alpha = _coverage(_distances(_SHAPE, factors["distractor_shape"], x, y), pixels)
-        image = torch.lerp(image, _rgb(factors["distractor_hue"], saturation=0.75, value=0.95), alpha)
-
-    x, y, pixels = _frame(factors["x"], factors["y"], factors["scale"], factors["angle"], size)
-    alpha = _coverage(_distances(_SHAPE, factors["shape"], x, y), pixels)
-    shade = _coverage(_distances(_TEXTURE, texture, x, y), pixels)
-    return torch.lerp(image, _rgb(hue, saturation=0.75, value=0.95) * (1 - 0.45 * shade), alpha)
+        plain = {"texture": np.zeros(n, dtype=int), "scale": np.full(n, _DISTRACTOR_SCALE), "angle": np.zeros(n)}
+        image = _draw(image, plain | {name.removeprefix("distractor_"): factors[name] for name in _DISTRACTOR})
+    return _draw(image, factors)
 
 
-def _frame(
-    x: Tensor, y: Tensor, scale: Tensor, angle: Tensor, size: int
-) -> tuple[Plane, Plane, Float[Tensor, "n 1 1"]]:
-    """The pixels' coordinates in the shape's own frame (unit radius, y upwards), and the unit's length in pixels."""
-    x, y, scale, angle = (factor.float()[:, None, None] for factor in (x, y, scale, angle))
-    centres = (torch.arange(size, device=x.device) + 0.5) / size
-    right, up = (centres - x) / scale, (y - centres[:, None]) / scale
-    return right * angle.cos() + up * angle.sin(), up * angle.cos() - right * angle.sin(), scale * size
+def _draw(image: Float[np.ndarray, "n 3 s s"], factors: dict[str, np.ndarray]) -> Float[np.ndarray, "n 3 s s"]:
+    """The image with one shape on it."""
+    x, y, scale, angle = (factors[name][:, None, None] for name in ("x", "y", "scale", "angle"))
+    size = image.shape[-1]
+    pixels = (np.arange(size) + 0.5) / size  # their centres
+    # the shape's own frame: its centre is 0, its radius 1, its angle 0
+    cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
+    right, up = pixels - x, y - pixels[:, None]
+    u = (right * cos + up * sin).astype(np.float32)
+    v = (up * cos - right * sin).astype(np.float32)
+
+    def coverage(functions: tuple[Distance, ...], which: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 1 s s"]:
+        distance = np.empty_like(u)
+        for i in np.unique(which):
+            distance[which == i] = functions[i](u[which == i], v[which == i])
+        return (0.5 - distance * (scale * size).astype(np.float32)).clip(0, 1)[:, None]
+
+    paint = _rgb(factors["hue"], saturation=0.75, value=0.95) * (1 - 0.42 * coverage(_TEXTURES, factors["texture"]))
+    return image + coverage(_SHAPES, factors["shape"]) * (paint - image)
 
 
-def _coverage(distance: Plane, pixels: Float[Tensor, "n 1 1"]) -> Float[Tensor, "n 1 h w"]:
-    return (0.5 - distance * pixels).clamp_(0, 1).unsqueeze(1)
+def _rgb(hue: Float[np.ndarray, " n"], *, saturation: float, value: float) -> Float[np.ndarray, "n 3 1 1"]:
+    """HSV to RGB: value (1 - saturation max(0, min(k, 4 - k, 1))), k = (c + 6 hue) mod 6, c = 5, 3, 1."""
+    k = (np.array([5, 3, 1]) + 6 * hue[:, None]) % 6
+    return (value - value * saturation * np.minimum(k, 4 - k).clip(0, 1))[..., None, None].astype(np.float32)
 
 
-def _distances(
-    functions: tuple[Callable[[Plane, Plane], Plane], ...], which: Int64[Tensor, " n"], x: Plane, y: Plane
-) -> Plane:
-    """Each picture's own function of its own coordinates."""
-    distance = torch.empty_like(x)
-    for i, function in enumerate(functions):
-        members = (which == i).nonzero().squeeze(1)
-        distance[members] = function(x[members], y[members])
+# Signed distances in the shape's own frame: shapes lie within the unit circle, a minimum is a union, a maximum an
+# intersection. u points to the right, v upwards.
+
+
+def _circle(u: Plane, v: Plane, radius: float = 0.85) -> Plane:
+    return np.sqrt(u * u + v * v) - radius
+
+
+def _ring(u: Plane, v: Plane) -> Plane:
+    return np.abs(_circle(u, v, 0.68)) - 0.24
+
+
+def _moon(u: Plane, v: Plane) -> Plane:
+    return np.maximum(_circle(u, v, 0.95), -_circle(u - 0.46, v - 0.2, 0.7))
+
+
+def _polygon(*corners: tuple[float, float]) -> Distance:
+    """Distance to the nearest edge, negative where a ray to the right crosses an odd number of edges."""
+
+    def distance(u: Plane, v: Plane) -> Plane:
+        squared = np.full_like(u, np.inf)
+        inside = np.zeros_like(u, dtype=bool)
+        for (au, av), (bu, bv) in pairwise([*corners, corners[0]]):
+            eu, ev = bu - au, bv - av
+            pu, pv = u - au, v - av
+            along = ((pu * eu + pv * ev) / (eu * eu + ev * ev)).clip(0, 1)
+            squared = np.minimum(squared, (pu - eu * along) ** 2 + (pv - ev * along) ** 2)
+            if ev != 0:
+                inside ^= ((v >= av) != (v >= bv)) & (pu < pv * (eu / ev))
+        edge = np.sqrt(squared)
+        return np.where(inside, -edge, edge)
+
     return distance
 
 
-def _rgb(hue: Float[Tensor, " n"], *, saturation: float, value: float) -> Float[Tensor, "n 3 1 1"]:
-    """HSV to RGB: channel c is v - v s max(0, min(k, 4 - k, 1)) with k = (c + 6 h) mod 6 and c = 5, 3, 1."""
-    k = (torch.tensor([5.0, 3.0, 1.0], device=hue.device) + 6 * hue[:, None]) % 6
-    return (value - value * saturation * torch.minimum(k, 4 - k).clamp(0, 1))[..., None, None]
+def _spikes(*radii: float) -> Distance:
+    """The polygon with corners at these distances from the centre and at equal angles, the first at the top."""
+    turns = [2 * math.pi * i / len(radii) for i in range(len(radii))]
+    return _polygon(*((-r * math.sin(turn), r * math.cos(turn)) for r, turn in zip(radii, turns, strict=True)))
 
 
-# The signed distance functions. Shapes lie within the unit circle; unions are minima, intersections maxima.
+def _box(w: float, h: float) -> Distance:
+    return _polygon((w, h), (-w, h), (-w, -h), (w, -h))
 
 
-def _circle(x: Plane, y: Plane, radius: float = 0.85) -> Plane:
-    return torch.hypot(x, y) - radius
+def _cross(u: Plane, v: Plane) -> Plane:
+    return np.minimum(_box(0.93, 0.32)(u, v), _box(0.32, 0.93)(u, v))
 
 
-def _polygon(corners: list[tuple[float, float]]) -> Callable[[Plane, Plane], Plane]:
-    """The nearest point of any edge; inside where a ray to the right crosses an odd number of edges."""
+def _heart(u: Plane, v: Plane) -> Plane:
+    """A square that stands on its corner, with a circle on each of its upper sides."""
+    v = v + 0.19
+    square = _spikes(0.78, 0.78, 0.78, 0.78)
+    return np.minimum(square(u, v), _circle(np.abs(u) - 0.39, v - 0.39, 0.39 * math.sqrt(2)))
 
-    def distance(x: Plane, y: Plane) -> Plane:
-        nearest = torch.full_like(x, torch.inf)
-        inside = torch.zeros_like(x, dtype=torch.bool)
-        for (ax, ay), (bx, by) in pairwise([*corners, corners[0]]):
-            ex, ey = bx - ax, by - ay
-            px, py = x - ax, y - ay
-            along = ((px * ex + py * ey) / (ex * ex + ey * ey)).clamp_(0, 1)
-            nearest = torch.minimum(nearest, (px - ex * along).square_() + (py - ey * along).square_())
-            if ey:
-                inside ^= ((y >= ay) != (y >= by)) & ((px * ey < py * ex) if ey > 0 else (px * ey > py * ex))
-        return torch.where(inside, -nearest.sqrt(), nearest.sqrt())
-
-    return distance
-
-
-def _star_shaped(points: int, *radii: float) -> Callable[[Plane, Plane], Plane]:
-    """Corners at equal angles from the top, their radii taken in turn."""
-    turns = [2 * math.pi * i / points for i in range(points)]
-    return _polygon(
-        [(-radii[i % len(radii)] * math.sin(a), radii[i % len(radii)] * math.cos(a)) for i, a in enumerate(turns)]
-    )
-
-
-def _rectangle(w: float, h: float) -> Callable[[Plane, Plane], Plane]:
-    return _polygon([(w, h), (-w, h), (-w, -h), (w, -h)])
-
-
-def _cross(x: Plane, y: Plane) -> Plane:
-    return torch.minimum(_rectangle(0.93, 0.32)(x, y), _rectangle(0.32, 0.93)(x, y))
-
-
-def _ring(x: Plane, y: Plane) -> Plane:
-    return _circle(x, y, 0.66).abs() - 0.24
-
-
-def _heart(x: Plane, y: Plane) -> Plane:
-    """A square on its corner, and a circle on each of its two upper sides."""
-    a = 0.82
-    diamond = _polygon([(0, a - 0.2), (-a, -0.2), (0, -a - 0.2), (a, -0.2)])
-    # centre of a side, and half its length
-    return torch.minimum(diamond(x, y), _circle(x.abs() - a / 2, y - a / 2 + 0.2, a / math.sqrt(2)))
-
-
-def _moon(x: Plane, y: Plane) -> Plane:
-    return torch.maximum(_circle(x, y, 0.95), -_circle(x - 0.42, y - 0.2, 0.75))
-
-
-_SHAPE = (
-    _circle,
-    _rectangle(0.7, 0.7),
-    _star_shaped(3, 1.0),
-    _star_shaped(10, 1.0, 0.45),
-    _cross,
-    _ring,
-    _heart,
-    _moon,
-)
 
 _PERIOD = 0.56
 
 
-def _fold(x: Plane) -> Plane:
-    """The signed distance to the nearest multiple of the period."""
-    return (x + _PERIOD / 2) % _PERIOD - _PERIOD / 2
+def _plain(u: Plane, v: Plane) -> Plane:
+    return np.full_like(u, np.inf)
 
 
-def _stripes(x: Plane, y: Plane) -> Plane:
-    return _fold(y).abs() - _PERIOD / 4
+def _stripes(u: Plane, v: Plane) -> Plane:
+    return np.abs(_from_lattice(v)) - _PERIOD / 4
 
 
-def _dots(x: Plane, y: Plane) -> Plane:
-    return _circle(_fold(x), _fold(y), 0.33 * _PERIOD)
+def _dots(u: Plane, v: Plane) -> Plane:
+    return _circle(_from_lattice(u), _from_lattice(v), _PERIOD / 3)
 
 
-def _checker(x: Plane, y: Plane) -> Plane:
-    a, b = _stripes(x, y), _stripes(y, x)
-    return torch.maximum(torch.minimum(a, b), -torch.maximum(a, b))  # in one or in the other, not in both
+def _checker(u: Plane, v: Plane) -> Plane:
+    across, along = _stripes(u, v), _stripes(v, u)
+    return np.maximum(np.minimum(across, along), -np.maximum(across, along))  # in one of them, not in both
 
 
-_TEXTURE = (lambda x, y: torch.full_like(x, torch.inf), _stripes, _dots, _checker)
+def _from_lattice(u: Plane) -> Plane:
+    """The way from the nearest multiple of the period."""
+    return u - _PERIOD * np.rint(u / _PERIOD)
+
+
+# in the order of SHAPES and of TEXTURES
+_SHAPES = (_circle, _box(0.7, 0.7), _spikes(1.0, 1.0, 1.0), _spikes(*5 * (1.0, 0.45)), _cross, _ring, _heart, _moon)
+_TEXTURES = (_plain, _stripes, _dots, _checker)

@@ -36,9 +36,9 @@ class Look(NamedTuple):
     def verdict(self) -> str:
         """The rank in words."""
         share = self.rankme / self.width
-        word = (
-            "collapsed" if self.rankme < 2 else "collapsing" if share < 0.05 else "narrow" if share < 0.2 else "spread"
-        )
+        word = "collapsing" if share < 0.08 else "narrow" if share < 0.25 else "spread"
+        if self.rankme < 2:
+            word = "collapsed"
         return f"{word}: rank {self.rankme:.0f} of {self.width}"
 
 

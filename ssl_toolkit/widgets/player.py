@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, Literal, TypeVar
+from weakref import WeakValueDictionary
 
 import ipywidgets as w
 import traitlets
@@ -22,7 +23,9 @@ BUSY, REST = 0.03, 0.004  # seconds; a message to the kernel needs several turns
 REDRAW = 0.1 if (os.cpu_count() or 1) > 1 else 0.2  # seconds between two drawings
 WORDS = {"idle": "ready", "running": "running", "paused": "paused", "done": "done", "failed": "failed"}
 
-_players: dict[str, "Player[Any]"] = {}  # by name: a cell that is run again stops the player it made before
+_players: WeakValueDictionary[str, "Player[Any]"] = (
+    WeakValueDictionary()
+)  # by name: a cell that is run again stops the player it made before
 
 
 class Player(w.VBox, Generic[T]):
@@ -61,10 +64,10 @@ class Player(w.VBox, Generic[T]):
         self.play_button.on_click(lambda _: self.pause() if self.state == "running" else self.play())
         self.step_button.on_click(lambda _: self.step())
         self.reset_button.on_click(lambda _: self.reset())
-        self.bar = w.FloatProgress(0, 0, 1, layout=w.Layout(width="160px", height="14px"))
+        self.bar = w.FloatProgress(max=1, layout=w.Layout(width="160px", height="14px"))
         self.status = w.HTML(layout=w.Layout(flex="1 1 auto", min_width="0"))
         buttons = [self.play_button, self.step_button, self.reset_button]
-        self.toolbar = w.HBox([*buttons, self.bar, self.status], layout=w.Layout(align_items="center", gap="6px"))
+        self.toolbar = w.HBox([*buttons, self.bar, self.status], layout=w.Layout(align_items="center", grid_gap="6px"))
         super().__init__([self.toolbar])
         self.add_class("ssl-player")
         self._show_state()
@@ -76,7 +79,7 @@ class Player(w.VBox, Generic[T]):
     def play(self) -> None:
         if self.state in ("idle", "paused"):
             self._enter("running")
-            self._on_loop(self._ensure_task)
+            self.soon(self._ensure_task)
 
     def pause(self) -> None:
         if self.state == "running":
@@ -86,12 +89,12 @@ class Player(w.VBox, Generic[T]):
         """One record, now."""
         if self.state in ("idle", "paused"):
             self._enter("paused")
-            self._on_loop(lambda: self._advance(draw=True))
+            self.soon(lambda: self._advance(draw=True))
 
     def reset(self) -> None:
         """Close the source and be ready to begin again."""
         self._enter("idle")
-        self._on_loop(self._drop)
+        self.soon(self._drop)
 
     def close(self) -> None:
         """Stop for good: no task is left, and the widget goes."""
@@ -173,7 +176,7 @@ class Player(w.VBox, Generic[T]):
             self._task.cancel()
             self._task = None
 
-    def _on_loop(self, action: Callable[[], None]) -> None:
+    def soon(self, action: Callable[[], None]) -> None:
         """Do it on the loop's own thread: a widget's callback may arrive on another one."""
         if self._loop is None or self._loop.is_closed():
             action()

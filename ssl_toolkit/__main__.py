@@ -1,0 +1,109 @@
+"""The command line: `ssl-toolkit lab` opens the notebooks, `ssl-toolkit train` trains without one."""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+START = "00_start_here.ipynb"
+
+
+def notebooks() -> Path:
+    """Where the notebooks are: inside a wheel, or beside the package in a checkout."""
+    return next(p for p in (HERE / "_notebooks", HERE.parent / "notebooks") if (p / START).is_file())
+
+
+def copy_notebooks(target: Path) -> list[str]:
+    """Copy or update the notebooks in `target`; a file that the user changed stays, and is named in the result."""
+    target.mkdir(parents=True, exist_ok=True)
+    manifest = target / ".ssl_toolkit.json"
+    written: dict[str, str] = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    kept = []
+    for source in sorted(notebooks().rglob("*")):
+        if not source.is_file() or source.suffix not in (".ipynb", ".png"):
+            continue
+        name = source.relative_to(notebooks()).as_posix()
+        new, there = source.read_bytes(), target / name
+        if there.is_file() and there.read_bytes() != new and _digest(there.read_bytes()) != written.get(name):
+            kept.append(name)
+            continue
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_bytes(new)
+        written[name] = _digest(new)
+    manifest.write_text(json.dumps(written, indent=1))
+    return kept
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def lab(args: argparse.Namespace) -> int:
+    for name in copy_notebooks(args.folder):
+        print(f"{args.folder / name} was changed by you: it stays as it is.")
+    if args.copy_only:
+        return 0
+    return subprocess.call([sys.executable, "-m", "jupyterlab", str(args.folder / START), *args.jupyter])
+
+
+def train(args: argparse.Namespace) -> int:
+    from accelerate import PartialState
+
+    from ssl_toolkit.data import load_data
+    from ssl_toolkit.recipes import Recipe
+    from ssl_toolkit.train import load, save
+    from ssl_toolkit.train import train as steps
+
+    data = load_data(args.data, size=args.size)
+    recipe = Recipe(
+        method=args.method, steps=args.steps, batch_size=args.batch_size, lr=args.lr, width=args.width, seed=args.seed
+    )
+    state, objective = recipe.start(data), recipe.objective(data)
+    if args.resume:
+        load(args.resume, state)
+    main_process = PartialState().is_main_process
+    for step in steps(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed):
+        if main_process and (step.step % 20 == 0 or step.step == recipe.steps):
+            terms = "  ".join(f"{name} {value:.4f}" for name, value in step.terms.items())
+            speed = recipe.batch_size / step.seconds
+            print(f"step {step.step}/{recipe.steps}  loss {step.loss:.4f}  {terms}  {speed:.0f} images/s", flush=True)
+    if args.save and main_process:
+        save(state, args.save)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="ssl-toolkit", description=__doc__)
+    commands = top.add_subparsers(required=True)
+    p = commands.add_parser("lab", help="copy the notebooks into a folder and open JupyterLab there")
+    p.add_argument("folder", nargs="?", type=Path, default=Path("ssl_toolkit_notebooks"))
+    p.add_argument("jupyter", nargs="*", help="further arguments for JupyterLab, after --")
+    p.add_argument("--copy-only", action="store_true", help="copy the notebooks, open nothing")
+    p.set_defaults(call=lab)
+    p = commands.add_parser(
+        "train", help="train one encoder; `accelerate launch -m ssl_toolkit train` uses all devices"
+    )
+    p.add_argument("--data", default="fashion-mnist", help="a name, or a folder of class folders")
+    p.add_argument("--size", type=int, help="resize images to so many pixels")
+    p.add_argument("--method", default="simclr", choices=["simclr", "vicreg", "barlow twins", "byol", "supervised"])
+    p.add_argument("--steps", type=int, default=400)
+    p.add_argument("--batch-size", type=int, default=256)
+    p.add_argument("--lr", type=float, default=3e-3)
+    p.add_argument("--width", type=int, default=512)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--save", type=Path, help="write the trained state here")
+    p.add_argument("--resume", type=Path, help="go on from this state")
+    p.set_defaults(call=train)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return args.call(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

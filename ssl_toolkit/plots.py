@@ -1,0 +1,96 @@
+"""Figures from plain records: plotly, transparent, in colours that the colour-blind tell apart, for both themes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+import torch
+from plotly.subplots import make_subplots
+
+from ssl_toolkit.train import Step
+from ssl_toolkit.watch import Baselines, Look
+
+# Okabe and Ito (2008)
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+GREY = "#767676"  # readable on white and on JupyterLab's dark background
+POINTS = 400  # of a curve; more would only cost time on the way to the browser
+
+
+class Curve(NamedTuple):
+    """One line: where its figure puts it and what it holds."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+TERM_SLOTS = 3  # no loss here has more terms
+
+
+def training_curves(steps: Sequence[Step], looks: Sequence[Look], base: Baselines | None) -> list[Curve]:
+    """The curves of `training_figure`, in the order of its traces: the loss and its terms, accuracies, the spectrum."""
+    thin = steps[:: max(1, len(steps) // POINTS)]
+    if steps and thin[-1] is not steps[-1]:
+        thin = [*thin, steps[-1]]
+    x = [float(s.step) for s in thin]
+    names = list(steps[-1].terms) if steps else []
+    terms = [Curve(name, x, [s.terms[name] for s in thin]) for name in names[:TERM_SLOTS]]
+    terms += [Curve("", [], [])] * (TERM_SLOTS - len(terms))
+    seen = [float(look.step) for look in looks]
+    ends = [0.0, max(1.0, *seen, *x)] if seen or x else [0.0, 1.0]
+    levels = zip(Baselines._fields, base or (), strict=False)
+    lines = {name: Curve(_BASELINE_NAMES[name], ends, [value, value]) for name, value in levels}
+    spectrum = looks[-1].spectrum if looks else torch.empty(0)
+    spectrum = spectrum / spectrum[:1].clamp_min(1e-12)
+    return [
+        Curve("loss", x, [s.loss for s in thin]),
+        *terms,
+        Curve("kNN", seen, [look.knn for look in looks]),
+        *(lines.get(name, Curve(_BASELINE_NAMES[name], [], [])) for name in Baselines._fields),
+        Curve("singular values", list(range(1, len(spectrum) + 1)), spectrum.clamp_min(1e-6).tolist()),
+    ]
+
+
+_BASELINE_NAMES = {"chance": "chance", "pixels": "raw pixels", "untrained": "untrained"}
+
+
+def training_figure(steps: Sequence[Step], looks: Sequence[Look], base: Baselines | None = None) -> go.Figure:
+    """Three plots in a row: the terms of the loss, kNN accuracy over its baselines, the spectrum of the features."""
+    figure = make_subplots(1, 3, subplot_titles=("loss", "kNN accuracy", "singular values, relative"))
+    places = [1] * (1 + TERM_SLOTS) + [2] * 4 + [3]
+    styles = [
+        *({"color": c, "width": 2 if i else 3} for i, c in enumerate((GREY, BLUE, ORANGE, GREEN))),
+        {"color": BLUE, "width": 3},
+        {"color": GREY, "width": 1.5, "dash": "dot"},
+        {"color": ORANGE, "width": 1.5, "dash": "dash"},
+        {"color": PURPLE, "width": 1.5, "dash": "dashdot"},
+        {"color": BLUE, "width": 2},
+    ]
+    curves = training_curves(steps, looks, base)
+    for curve, column, line in zip(curves, places, styles, strict=True):
+        trace = go.Scatter(
+            x=list(curve.x), y=list(curve.y), name=curve.name, line=line, mode="lines",
+            legend=f"legend{column if column > 1 else ''}", showlegend=bool(curve.name) and column < 3,
+        )  # fmt: skip
+        figure.add_trace(trace, row=1, col=column)
+    figure.update_layout(
+        height=270,
+        margin={"l": 44, "r": 8, "t": 28, "b": 34},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": GREY, "size": 12},
+        uirevision="keep",
+        hovermode="x",
+        modebar={"remove": ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"]},
+    )
+    for i, left in enumerate((0.0, 0.37)):
+        figure.update_layout({f"legend{i + 1 if i else ''}": {"x": left + 0.02, "y": 0.02, "yanchor": "bottom",
+                              "orientation": "h", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}})  # fmt: skip
+    for axes in (figure.update_xaxes, figure.update_yaxes):
+        axes(gridcolor="rgba(128,128,128,0.25)", zeroline=False, linecolor=GREY)
+    figure.update_xaxes(title={"text": "step", "standoff": 4}, row=1, col=1)
+    figure.update_xaxes(title={"text": "step", "standoff": 4}, row=1, col=2)
+    figure.update_xaxes(title={"text": "dimension", "standoff": 4}, type="log", row=1, col=3)
+    figure.update_yaxes(tickformat=".0%", row=1, col=2)
+    figure.update_yaxes(type="log", row=1, col=3)
+    return figure

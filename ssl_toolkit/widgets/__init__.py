@@ -1,0 +1,7 @@
+"""Panels for notebooks: views on plain objects, driven by a `Player`; each control is also an attribute or method."""
+
+from ssl_toolkit.widgets.canvas import ImageGrid as ImageGrid
+from ssl_toolkit.widgets.player import Player as Player
+from ssl_toolkit.widgets.train_panel import TrainPanel as TrainPanel
+
+__all__ = ["ImageGrid", "Player", "TrainPanel"]

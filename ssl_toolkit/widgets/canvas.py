@@ -1,0 +1,101 @@
+"""Pictures that live in the browser: a grid of small images, drawn pixel by pixel, that can be hovered and picked."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+from jaxtyping import UInt8
+from torch import Tensor
+
+STATIC = Path(__file__).parent / "static"
+
+
+def tile(images: UInt8[Tensor, "n c h w"], columns: int, scale: int = 1, gap: int = 2) -> UInt8[np.ndarray, "H W 3"]:
+    """One sheet of the images, row by row, each enlarged `scale` times; the gaps are white."""
+    n, c, h, w = images.shape
+    columns = max(1, min(columns, n))
+    rows = -(-n // columns)
+    sheet = np.full((rows * (h * scale + gap), columns * (w * scale + gap), 3), 255, np.uint8)
+    pixels = images.expand(-1, 3, -1, -1) if c == 1 else images
+    for i, image in enumerate(pixels.permute(0, 2, 3, 1).cpu().numpy()):
+        y, x = (i // columns) * (h * scale + gap), (i % columns) * (w * scale + gap)
+        sheet[y : y + h * scale, x : x + w * scale] = image.repeat(scale, 0).repeat(scale, 1)
+    return sheet
+
+
+def png(sheet: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def with_png(bundle: Any, picture: bytes) -> Any:
+    """A widget's mime bundle and a PNG of its state, which saved and exported notebooks show in its place."""
+    data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+    return {**(data or {}), "image/png": base64.b64encode(picture).decode()}, metadata
+
+
+class ImageGrid(anywidget.AnyWidget):
+    """A grid of images, uint8 (n, c, h, w) with one or three channels.
+
+    `scale` screen pixels show one pixel (None: about 48 a tile); `frames` are CSS colours, one per tile, "" for none;
+    `captions` are read out below while a tile is hovered. A click, or Enter after arrow keys, sets `selected` and calls
+    what was given to `on_pick(callback)` with the index.
+    """
+
+    _esm = STATIC / "image_grid.js"
+    _css = STATIC / "image_grid.css"
+
+    pixels = traitlets.Bytes(b"").tag(sync=True)
+    shape = traitlets.List(traitlets.Int()).tag(sync=True)
+    columns = traitlets.Int(8).tag(sync=True)
+    scale = traitlets.Int(1).tag(sync=True)
+    frames = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    captions = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    selected = traitlets.Int(-1).tag(sync=True)
+    label = traitlets.Unicode("images").tag(sync=True)
+
+    def __init__(
+        self,
+        images: UInt8[Tensor, "n c h w"],
+        *,
+        columns: int = 8,
+        scale: int | None = None,
+        frames: Sequence[str] = (),
+        captions: Sequence[str] = (),
+        label: str = "images",
+    ):
+        if len(images) == 0 or images.shape[1] not in (1, 3):
+            raise ValueError(f"images has shape {tuple(images.shape)}: a grid shows n > 0 images of 1 or 3 channels.")
+        scale = scale or max(1, round(48 / images.shape[-1]))
+        super().__init__(columns=columns, scale=scale, label=label)
+        self._picked: list[Callable[[int], None]] = []
+        self.on_msg(self._on_message)
+        self.show(images, frames=frames, captions=captions)
+
+    def show(
+        self, images: UInt8[Tensor, "n c h w"], *, frames: Sequence[str] = (), captions: Sequence[str] = ()
+    ) -> None:
+        """Other images in the same grid, in one message and without a flicker."""
+        self.images = images
+        with self.hold_sync():
+            self.shape, self.pixels = list(images.shape), images.contiguous().cpu().numpy().tobytes()
+            self.frames, self.captions = list(frames), list(captions)
+
+    def on_pick(self, callback: Callable[[int], None]) -> None:
+        self._picked.append(callback)
+
+    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+        if content.get("type") == "pick":
+            for callback in self._picked:
+                callback(int(content["index"]))
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return with_png(super()._repr_mimebundle_(**options), png(tile(self.images, self.columns, self.scale)))

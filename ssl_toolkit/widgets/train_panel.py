@@ -1,0 +1,309 @@
+"""TrainPanel: train an encoder and watch its loss, its neighbours and its rank while it learns."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as w
+import plotly.graph_objects as go
+import torch
+
+from ssl_toolkit import fast
+from ssl_toolkit.data import Batch, Dataset, load_data
+from ssl_toolkit.losses import Terms
+from ssl_toolkit.plots import BLUE, GREEN, VERMILION, training_curves, training_figure
+from ssl_toolkit.recipes import METHODS, Recipe
+from ssl_toolkit.train import Step, TrainState, load, save
+from ssl_toolkit.watch import Baselines, Look, baselines, watch
+from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
+from ssl_toolkit.widgets.player import Player
+
+NAMES = {"simclr": "SimCLR", "vicreg": "VICReg", "barlow twins": "Barlow Twins", "byol": "BYOL"}
+BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
+
+# some work and some fail on purpose; each says why
+PRESETS: dict[str, tuple[Recipe, str]] = {
+    "SimCLR, tuned for two cores": (Recipe(), "Two crops of an image attract, all other images of the batch repel."),
+    "VICReg": (
+        Recipe(method="vicreg", projector=(256, 256)),
+        "No negatives: a variance term keeps the dimensions alive, a covariance term keeps them different.",
+    ),
+    "BYOL": (
+        Recipe(method="byol"),
+        "No negatives at all: a student predicts a slowly moving teacher.",
+    ),
+    "Supervised": (Recipe(method="supervised"), "The same loop with the labels given: the ceiling for these classes."),
+    "Fails: identical views": (
+        Recipe(scale=(1.0, 1.0), jitter=0.0),
+        "Nothing is changed, so nothing must be ignored: alignment is perfect at once and classes stay mixed.",
+    ),
+    "Fails: VICReg without variance": (
+        Recipe(method="vicreg", projector=(256, 256), variance=0.0),
+        "Equal outputs for all images are the cheapest agreement: the rank falls to 1 and the spectrum drops.",
+    ),
+    "Fails: learning rate far too high": (
+        Recipe(method="barlow twins", lr=30.0, warmup=0),
+        "The first steps throw the weights far away: the loss jumps or stops being a number.",
+    ),
+}
+
+
+_TIPS = (
+    "A set of controls that works, or fails in a way worth seeing",
+    "What makes two views agree, and what keeps all images from agreeing",
+    "What to learn from; the labels only colour what you see",
+    "Dimensions of the representation: the output of the encoder's last block",
+    "Images of one step; each is seen in two views",
+    "Updates until the learning rate has come down to 0",
+    "The same seed gives the same run, bit for bit",
+    "Peak learning rate, before warm-up and cosine",
+    "Of SimCLR's softmax: low looks at the hardest negatives only",
+    "The smallest share of the image that a crop may keep",
+    "How much brightness, contrast and colour may change",
+)
+
+
+class TrainPanel(w.VBox):
+    """Train one encoder live: curves, kNN accuracy over its baselines, collapse gauges, neighbours; save and load.
+
+    `data` is a name for `load_data` or a `Dataset`. Its first 2,000 images are the bank of neighbours and its last 500
+    the queries, which are never trained on. Every control is also an attribute or a method: `panel.play()`,
+    `panel.pause()`, `panel.recipe = Recipe(...)`, `panel.save(path)`; `panel.state` is the training state, whose model
+    the next cell may probe while it trains. `panel.wait()` runs to the end.
+    """
+
+    def __init__(
+        self,
+        data: str | Dataset = "fashion-mnist",
+        recipe: Recipe | None = None,
+        *,
+        every: int = 20,
+        name: str = "train",
+    ):
+        self.data: Dataset | None = data if isinstance(data, Dataset) else None
+        self.every = every
+        self.state: TrainState | None = None
+        self.steps: list[Step] = []
+        self.looks: list[Look] = []
+        self.baselines: Baselines | None = None
+        self._bank: Dataset | None = None
+        self._queries: Dataset | None = None
+        self._loaded: Path | None = None
+        self._lock = threading.Lock()  # the controls' handlers may run on another thread than the task
+
+        names = ["fashion-mnist", "shapes", "digits"]
+        own = data if isinstance(data, str) else data.name or "your data"
+        self.preset = w.Dropdown(options=list(PRESETS), description="Preset")
+        self.why = w.HTML()
+        self.method = w.Dropdown(options=[(NAMES.get(m, m.capitalize()), m) for m in METHODS], description="Method")
+        self.source = w.Dropdown(options=[own, *(n for n in names if n != own)], description="Data")
+        self._own = self.data is not None
+        self.source.disabled = self._own
+        self.width = w.SelectionSlider(options=[2**i for i in range(4, 12)], value=512, description="Width")
+        self.batch = w.SelectionSlider(options=[32, 64, 128, 256, 512], value=256, description="Batch")
+        self.count = w.BoundedIntText(400, min=1, max=1_000_000, description="Steps")
+        self.seed = w.BoundedIntText(0, min=0, max=2**31, description="Seed")
+        self.rate = w.FloatLogSlider(3e-3, min=-5, max=2, step=0.1, readout_format=".1e", description="Rate")
+        self.temperature = w.FloatSlider(0.2, min=0.05, max=1.0, step=0.05, description="Temp.")
+        self.crop = w.FloatSlider(0.3, min=0.05, max=1.0, step=0.05, description="Crop from")
+        self.jitter = w.FloatSlider(0.4, min=0.0, max=1.0, step=0.1, description="Jitter")
+        self._fixed = [self.preset, self.method, self.source, self.width, self.batch, self.count, self.seed]
+        self._live = [self.rate, self.temperature, self.crop, self.jitter]
+        for control, tip in zip([*self._fixed, *self._live], _TIPS, strict=True):
+            control.tooltip = tip
+            control.layout = w.Layout(width="270px")
+            control.style.description_width = "76px"
+            control.add_class(f"ssl-train-{control.description.lower().strip('.').replace(' ', '-')}")
+
+        self.player: Player[Step | Look | None] = Player(
+            self._records, self._draw, progress=lambda _: self._progress(), name=name
+        )
+        self.figure = go.FigureWidget(training_figure([], []))
+        self.figure._config = {**self.figure._config, "displaylogo": False}
+        self.gauges = w.HTML('<span class="ssl-gauges">Press Play: the first look comes before the first step.</span>')
+        self.grid = ImageGrid(torch.zeros(SHOWN * (K + 1), 1, 28, 28, dtype=torch.uint8), columns=2 * (K + 1),
+                              label="queries and their neighbours")  # fmt: skip
+        self.path = w.Text("run.safetensors", description="File", layout=w.Layout(width="250px"))
+        self.path.style.description_width = "30px"
+        save_button = w.Button(description="Save", icon="save", tooltip="Write the state to this file")
+        load_button = w.Button(description="Load", icon="folder-open", tooltip="Go on from the state in this file")
+        save_button.on_click(lambda _: self._report(self.save))
+        load_button.on_click(lambda _: self._report(self.load))
+        for button in (save_button, load_button):
+            button.layout = w.Layout(width="auto")
+            button.add_class(f"ssl-train-{button.description.lower()}")
+        self.message = w.HTML()
+
+        heading = '<b style="font-size:12px">{}</b>'
+        controls = w.VBox(
+            [w.HTML(heading.format("Set before the run")), *self._fixed[1:],
+             w.HTML(heading.format("May change while it runs")), *self._live],
+            layout=w.Layout(flex="0 0 auto", width="290px"),
+        )  # fmt: skip
+        legend = (
+            f"Four images that were never trained on (<b style='color:{BLUE}'>blue</b>) and their nearest neighbours: "
+            f"<b style='color:{GREEN}'>green</b> of the same class, <b style='color:{VERMILION}'>orange</b> of another."
+        )
+        right = w.VBox(
+            [self.player, self.figure, self.gauges, w.HTML(legend), self.grid,
+             w.HBox([self.path, save_button, load_button, self.message], layout=w.Layout(align_items="center"))],
+            layout=w.Layout(flex="1 1 auto", min_width="0"),
+        )  # fmt: skip
+        self.preset.layout.width = "330px"
+        top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center"))
+        super().__init__([top, w.HBox([controls, right])])
+        self.add_class("ssl-panel")
+        self.add_class("ssl-train")
+        self._show(recipe or PRESETS[self.preset.value][0])
+        self.why.value = PRESETS[self.preset.value][1] if recipe is None else ""
+        self.preset.observe(self._on_preset, "value")
+        for control in (*self._fixed[1:], *self._live):
+            control.observe(self._on_control, "value")
+        self.player.observe(self._on_state, "state")
+
+    # what a person may call --------------------------------------------------------------------------------------
+    @property
+    def recipe(self) -> Recipe:
+        """What the controls say."""
+        return replace(
+            self._recipe, method=self.method.value, steps=self.count.value, batch_size=self.batch.value,
+            lr=self.rate.value, width=self.width.value, temperature=self.temperature.value, seed=self.seed.value,
+            scale=(self.crop.value, 1.0), jitter=self.jitter.value,
+        )  # fmt: skip
+
+    @recipe.setter
+    def recipe(self, recipe: Recipe) -> None:
+        self.player.reset()
+        self._show(recipe)
+
+    def play(self) -> None:
+        self.player.play()
+
+    def pause(self) -> None:
+        self.player.pause()
+
+    def wait(self) -> TrainState:
+        """Run to the end, raise what went wrong, and return the trained state."""
+        self.player.wait()
+        assert self.state is not None
+        return self.state
+
+    def save(self, path: str | Path | None = None) -> str:
+        """Write the state; a run that goes on from it is bit for bit the run that never stopped."""
+        if self.state is None:
+            raise ValueError("there is nothing to save yet: press Play or Step first.")
+        path = Path(path or self.path.value)
+        save(self.state, path)
+        return f"saved step {self.state.step:,} to {path.name}"
+
+    def load(self, path: str | Path | None = None) -> str:
+        """Go on from a file, saved by a run with the same method and width."""
+        path = Path(path or self.path.value)
+        load(path, self.recipe.start(self._data()))  # into a state of its own first: a bad file changes nothing here
+        self.player.reset()
+        self._loaded = path
+        return f"loaded {path.name}: press Resume to go on"
+
+    # the run -----------------------------------------------------------------------------------------------------
+    def _data(self) -> Dataset:
+        if self.data is None or (not self._own and self.data.name != self.source.value):
+            self.data = load_data(self.source.value)
+        return self.data
+
+    def _records(self) -> Iterator[Step | Look | None]:
+        recipe, data = self.recipe, self._data()
+        n = min(QUERIES, len(data) // 5)
+        training, self._queries, self._bank = data[:-n], data[-n:], data[: min(BANK, len(data) - n)]
+        self.state = recipe.start(data)
+        if self._loaded is not None:
+            load(self._loaded, self.state)
+            self._loaded = None
+        self.steps, self.looks = [], []
+        self._objective = recipe.objective(data)
+        self.baselines = baselines(self.state.model, self._bank, self._queries)
+
+        def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+            return self._objective(state, batch, generator)  # read at each step: the controls may have changed it
+
+        for record in watch(
+            self.state, training, objective, until=self.state.total or recipe.steps, bank=self._bank,
+            queries=self._queries, every=self.every, batch_size=recipe.batch_size, seed=recipe.seed,
+        ):  # fmt: skip
+            if isinstance(record, Step):
+                self.steps.append(record)
+            elif isinstance(record, Look):
+                self.looks.append(record)
+            yield record
+
+    def _progress(self) -> tuple[int, int] | None:
+        return None if self.state is None else (self.state.step, self.state.total or 1)
+
+    # what is seen ------------------------------------------------------------------------------------------------
+    def _draw(self, record: Step | Look | None) -> None:
+        with self.figure.batch_update():
+            curves = training_curves(self.steps, self.looks, self.baselines)
+            for trace, curve in zip(self.figure.data, curves, strict=True):
+                if trace.name != curve.name:
+                    trace.name, trace.showlegend = curve.name, bool(curve.name)
+                trace.x, trace.y = list(curve.x), list(curve.y)
+        if not self.looks or self.baselines is None:
+            return
+        now, base = self.looks[-1], self.baselines
+        self.gauges.value = (
+            f'<span class="ssl-gauges">kNN accuracy <b>{now.knn:.1%}</b> (chance {base.chance:.0%}, '
+            f"raw pixels {base.pixels:.1%}, untrained {base.untrained:.1%}) · <b>{now.verdict}</b> · "
+            f"spread per dimension <b>{now.std:.2f}</b> of 1</span>"
+        )
+        self._show_neighbours(now)
+
+    def _show_neighbours(self, now: Look) -> None:
+        assert self._bank is not None
+        assert self._queries is not None
+        images, frames = [], []
+        for query, index in enumerate(now.neighbours):
+            images += [self._queries.images[query : query + 1], self._bank.images[index]]
+            same = self._bank.labels[index] == self._queries.labels[query]
+            frames += [BLUE, *(GREEN if right else VERMILION for right in same.tolist())]
+        self.grid.show(torch.cat(images).cpu(), frames=frames)
+
+    def _show(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self.method.value, self.seed.value, self.jitter.value = recipe.method, recipe.seed, recipe.jitter
+        for slider, value in ((self.width, recipe.width), (self.batch, recipe.batch_size)):
+            slider.options = sorted({*slider.options, value})
+            slider.value = value
+        self.count.value = min(recipe.steps, 30) if fast() else recipe.steps
+        self.rate.value, self.temperature.value, self.crop.value = recipe.lr, recipe.temperature, recipe.scale[0]
+
+    def _on_preset(self, change: dict[str, Any]) -> None:
+        recipe, self.why.value = PRESETS[change["new"]]
+        self._show(recipe)
+
+    def _on_control(self, _change: dict[str, Any]) -> None:
+        self.temperature.disabled = self.method.value != "simclr"
+        if self.player.state not in ("running", "paused") or self.state is None or self.data is None:
+            return
+        with self._lock:  # plain assignments: the task reads them at its next step
+            self.state.lr = self.rate.value
+            self._objective = self.recipe.objective(self.data)
+
+    def _on_state(self, change: dict[str, Any]) -> None:
+        for control in self._fixed:
+            control.disabled = change["new"] in ("running", "paused") or (control is self.source and self._own)
+
+    def _report(self, action: Any) -> None:
+        """Do it between two steps and say how it went."""
+
+        def run() -> None:
+            try:
+                text = action()
+            except Exception as error:
+                text = f"{type(error).__name__}: {error}"
+            self.message.value = f'<span role="status" class="ssl-message">{text}</span>'
+
+        self.player.soon(run)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return with_png(super()._repr_mimebundle_(**options), png(tile(self.grid.images, 2 * (K + 1), 2)))

@@ -1,0 +1,146 @@
+"""The player without a browser: its states, its loop, and what it does when something goes wrong."""
+
+import asyncio
+import time
+
+import pytest
+
+from ssl_toolkit.widgets import player as module
+from ssl_toolkit.widgets.player import Player
+
+
+def count(n: int = 5, closed: list | None = None):
+    try:
+        yield from range(1, n + 1)
+    finally:
+        if closed is not None:
+            closed.append(True)
+
+
+def test_without_a_loop_waiting_exhausts_the_source_and_draws_its_last_record():
+    drawn = []
+    player = Player(count, drawn.append)
+    assert player.state == "idle"
+    assert player.wait() == 5
+    assert player.state == "done"
+    assert drawn[-1] == 5
+
+
+def test_in_a_loop_it_plays_beside_other_work_and_leaves_no_task():
+    async def notebook():
+        player = Player(lambda: count(300), name="beside")
+
+        def slow():
+            for i in count(300):
+                time.sleep(0.001)
+                yield i
+
+        player.source = slow
+        player.play()
+        turns = 0
+        while player.state == "running":
+            await asyncio.sleep(0)
+            turns += 1
+        await asyncio.sleep(0.01)
+        return player, turns, [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
+
+    player, turns, left = asyncio.run(notebook())
+    assert player.state == "done"
+    assert player.last == 300
+    assert turns > 5  # others got their turns
+    assert left == []
+
+
+def test_pause_stops_between_two_records_and_play_goes_on():
+    async def notebook():
+        player = Player(lambda: count(10**9), name="pause")
+        player.play()
+        await asyncio.sleep(0.05)
+        player.pause()
+        await asyncio.sleep(0.1)
+        reached = player.last
+        await asyncio.sleep(0.1)
+        assert player.last == reached
+        player.step()
+        await asyncio.sleep(0.01)
+        assert player.last == reached + 1
+        player.play()
+        await asyncio.sleep(0.1)
+        assert player.last > reached + 1
+        player.close()
+
+    asyncio.run(notebook())
+
+
+def test_what_goes_wrong_is_shown_kept_and_raised():
+    def broken():
+        yield 1
+        raise RuntimeError("the 2nd step <failed>")
+
+    player = Player(broken)
+    with pytest.raises(RuntimeError, match="2nd step"):
+        player.wait()
+    assert player.state == "failed"
+    assert "RuntimeError: the 2nd step &lt;failed>" in player.status.value
+    player.reset()
+    assert player.state == "idle"
+    assert player.error is None
+
+
+def test_a_drawing_that_fails_is_told_too():
+    def draw(record):
+        raise ValueError("no picture")
+
+    player = Player(count, draw)
+    with pytest.raises(ValueError, match="no picture"):
+        player.wait()
+    assert player.state == "failed"
+
+
+def test_reset_closes_the_source_and_begins_again():
+    closed: list = []
+    player = Player(lambda: count(5, closed))
+    player.step()
+    player.step()
+    assert player.last == 2
+    player.reset()
+    assert closed == [True]
+    player.step()
+    assert player.last == 1
+
+
+def test_a_cell_that_runs_again_stops_the_player_it_made_before():
+    async def notebook():
+        first = Player(lambda: count(10**9), name="same")
+        first.play()
+        await asyncio.sleep(0.02)
+        second = Player(count, name="same")
+        await asyncio.sleep(0.05)
+        assert first.state == "paused"
+        assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
+        second.close()
+
+    asyncio.run(notebook())
+
+
+def test_drawing_is_limited_by_time_and_the_last_record_is_always_drawn(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+
+    def source():
+        for i in range(100):
+            clock[0] += 0.01
+            yield i
+
+    drawn = []
+    Player(source, drawn.append).wait()
+    assert len(drawn) <= 1 + 1.0 / module.REDRAW + 1
+    assert drawn[-1] == 99
+
+
+def test_progress_tells_step_and_total():
+    player = Player(count, progress=lambda record: (record, 5))
+    player.step()
+    player.step()
+    assert "step 2 of 5" in player.status.value
+    assert player.bar.value == 2

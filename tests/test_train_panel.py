@@ -1,0 +1,108 @@
+"""TrainPanel as data, without a browser."""
+
+import base64
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ssl_toolkit.data import Dataset
+from ssl_toolkit.recipes import METHODS, Recipe
+from ssl_toolkit.seeds import rng
+from ssl_toolkit.train import train
+from ssl_toolkit.watch import Look, look
+from ssl_toolkit.widgets.train_panel import PRESETS, TrainPanel
+
+DATA = Dataset(
+    images=torch.randint(0, 256, (160, 1, 28, 28), generator=rng(0), dtype=torch.uint8),
+    labels=torch.arange(160) % 4,
+    classes=("a", "b", "c", "d"),
+)
+SMALL = Recipe(steps=3, batch_size=16, width=32, projector=(16, 8))
+
+
+def test_a_run_of_the_panel_is_the_run_of_the_loop():
+    panel = TrainPanel(DATA, SMALL, every=2)
+    state = panel.wait()
+    by_hand = SMALL.start(DATA)
+    steps = list(train(by_hand, DATA[:-32], SMALL.objective(DATA), until=3, batch_size=16))
+    assert [s.terms for s in panel.steps] == [s.terms for s in steps]
+    assert all(torch.equal(p, q) for p, q in zip(state.model.parameters(), by_hand.model.parameters(), strict=True))
+    assert [record.step for record in panel.looks] == [0, 2, 3]
+    assert "kNN accuracy" in panel.gauges.value
+    assert "untrained" in panel.gauges.value
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains(method):
+    panel = TrainPanel(DATA, replace(SMALL, method=method), every=50)
+    assert panel.wait().step == 3
+    assert [t.name for t in panel.figure.data][1 : 1 + len(panel.steps[-1].terms)] == list(panel.steps[-1].terms)
+
+
+def test_controls_make_the_recipe_and_presets_say_why():
+    panel = TrainPanel(DATA, SMALL)
+    assert panel.recipe == replace(SMALL, lr=panel.rate.value)
+    for name, (recipe, why) in reversed(PRESETS.items()):
+        panel.preset.value = name
+        assert panel.method.value == recipe.method
+        assert panel.why.value == why
+    assert all(c.tooltip and c.description for c in [*panel._fixed, *panel._live])
+
+
+def test_rate_and_crop_change_a_run_in_progress_and_the_rest_is_locked():
+    panel = TrainPanel(DATA, replace(SMALL, steps=6), every=50)
+    while not panel.steps:
+        panel.player.step()
+    before = panel._objective
+    assert panel.width.disabled
+    panel.rate.value = 1e-2
+    panel.crop.value = 0.9
+    assert panel.state.lr == pytest.approx(1e-2)
+    assert panel._objective is not before
+    panel.player.reset()
+    assert not panel.width.disabled
+
+
+def test_a_run_saved_in_the_panel_goes_on_as_if_it_had_not_stopped(tmp_path):
+    whole = TrainPanel(DATA, SMALL, every=50)
+    whole.wait()
+    first = TrainPanel(DATA, SMALL, every=50)
+    while len(first.steps) < 2:
+        first.player.step()
+    first.save(tmp_path / "run.safetensors")
+    second = TrainPanel(DATA, SMALL, every=50)
+    second.load(tmp_path / "run.safetensors")
+    second.wait()
+    assert second.steps[-1].terms == whole.steps[-1].terms
+
+
+def test_a_bad_file_is_told_and_changes_nothing(tmp_path):
+    panel = TrainPanel(DATA, SMALL, every=50)
+    panel.wait()
+    (tmp_path / "bad.safetensors").write_bytes(b"no")
+    panel._report(lambda: panel.load(tmp_path / "bad.safetensors"))
+    assert "CheckpointError" in panel.message.value
+    assert panel.state.step == 3
+    assert panel.player.state == "done"
+
+
+def test_a_look_is_made_in_short_portions_and_counts_neighbours():
+    state = SMALL.start(DATA)
+    *portions, last = look(state, DATA[:100], DATA[100:], portion=16)
+    assert len(portions) == 7 + 4
+    assert set(portions) == {None}
+    assert isinstance(last, Look)
+    assert last.neighbours.shape == (4, 7)
+    assert 0 <= last.knn <= 1
+
+
+def test_a_collapse_is_called_one():
+    spectrum, nothing = torch.ones(4), torch.zeros(1, 1)
+    words = [Look(0, 0.1, r, 0.0, 128, spectrum, nothing, nothing.long()).verdict for r in (1.1, 3.0, 8.0, 20.0, 90.0)]
+    assert [w.split(":")[0] for w in words] == ["collapsed", "collapsing", "collapsing", "narrow", "spread"]
+
+
+def test_a_saved_notebook_shows_a_picture():
+    bundle, _ = TrainPanel(DATA, SMALL)._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
