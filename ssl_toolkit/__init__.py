@@ -8,9 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ssl_toolkit.data import DataError as DataError
     from ssl_toolkit.data import Dataset as Dataset
     from ssl_toolkit.data import batch as batch
     from ssl_toolkit.data import load_data as load_data
+    from ssl_toolkit.recipes import Recipe as Recipe
     from ssl_toolkit.seeds import rng as rng
 
 __version__ = "0.1.0"
@@ -19,17 +21,23 @@ __version__ = "0.1.0"
 _HOME = {
     "rng": "seeds",
     "Dataset": "data",
+    "DataError": "data",
     "batch": "data",
     "load_data": "data",
+    "Recipe": "recipes",
 }
 _MODULES = (
     "augment",
+    "checkpoint",
     "data",
     "encoders",
+    "folders",
     "joint",
     "losses",
+    "ops",
     "plots",
     "probes",
+    "recipes",
     "seeds",
     "shapes",
     "train",

@@ -59,7 +59,7 @@ def shapes(n: int, *, size: int = 32, seed: int = 0, distractor: bool = False) -
 
     >>> images, factors = shapes(100)
     >>> images.shape, SHAPES[factors["shape"][2]]
-    (torch.Size([100, 3, 32, 32]), 'star')
+    (torch.Size([100, 3, 32, 32]), 'ring')
     """
     factors = draw_factors(n, seed=seed, distractor=distractor)
     return Shapes(render(factors, size=size), factors)

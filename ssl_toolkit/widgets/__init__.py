@@ -3,5 +3,6 @@
 from ssl_toolkit.widgets.canvas import ImageGrid as ImageGrid
 from ssl_toolkit.widgets.player import Player as Player
 from ssl_toolkit.widgets.train_panel import TrainPanel as TrainPanel
+from ssl_toolkit.widgets.views_panel import ViewsPanel as ViewsPanel
 
-__all__ = ["ImageGrid", "Player", "TrainPanel"]
+__all__ = ["ImageGrid", "Player", "TrainPanel", "ViewsPanel"]
