@@ -1,0 +1,134 @@
+"""A real JupyterLab server and a real Chromium, for tests that click."""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from playwright.sync_api import Page, sync_playwright
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+# the toolbar says "idle" before there is a session; this does not
+READY = """() => { const w = window.jupyterapp && window.jupyterapp.shell.currentWidget;
+  const s = w && w.sessionContext, k = s && s.session && s.session.kernel;
+  return !!(s && s.isReady && k && k.connectionStatus === 'connected' && k.status === 'idle'); }"""
+DONE = """() => { const w = window.jupyterapp.shell.currentWidget;
+  const code = w.content.widgets.filter(c => c.model.type === 'code' && c.model.sharedModel.getSource().trim());
+  return code.every(c => c.model.executionCount !== null) && w.sessionContext.session.kernel.status === 'idle'; }"""
+
+
+class Lab(NamedTuple):
+    """A running server: its address, its token, the folder that it shows, and a way to ask its API."""
+
+    base: str
+    token: str
+    root: Path
+    api: Callable[[str, str], bytes]
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@contextmanager
+def jupyterlab(root: Path, tmp: Path) -> Iterator[Lab]:
+    port, token = free_port(), secrets.token_hex(8)
+    places = {
+        "JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces", "IPYTHONDIR": "ipython",
+    }  # fmt: skip
+    for name in places.values():
+        (tmp / name).mkdir(parents=True, exist_ok=True)
+    news = tmp / "settings/@jupyterlab/apputils-extension"
+    news.mkdir(parents=True, exist_ok=True)
+    (news / "notification.jupyterlab-settings").write_text('{"fetchNews":"false","checkForUpdates":false}')
+    environment = os.environ | {variable: str(tmp / name) for variable, name in places.items()}
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"),
+        *("--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"),
+        *("--LabApp.expose_app_in_browser=True", "--LabApp.news_url="),
+    ]
+    base = f"http://127.0.0.1:{port}"
+
+    def api(method: str, path: str) -> bytes:
+        request = urllib.request.Request(base + path, method=method, headers={"Authorization": f"token {token}"})
+        return urllib.request.urlopen(request, timeout=20).read()
+
+    with (tmp / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            for _ in range(240):
+                if server.poll() is not None:
+                    raise RuntimeError((tmp / "server.log").read_text()[-3000:])
+                try:
+                    api("GET", "/api/status")
+                    break
+                except OSError:
+                    time.sleep(0.25)
+            yield Lab(base, token, root, api)
+        finally:
+            server.terminate()
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+@contextmanager
+def browser() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            yield chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        finally:
+            chromium.close()
+
+
+def open_notebook(page: Page, lab: Lab, name: str, *, base: str | None = None) -> None:
+    page.goto(f"{base or lab.base}/lab/tree/{name}?token={lab.token}&reset", wait_until="domcontentloaded")
+    page.wait_for_selector(".jp-NotebookPanel .jp-Notebook .jp-Cell", timeout=60_000)
+    page.wait_for_function(READY, timeout=60_000)
+
+
+def run_cell(page: Page, index: int) -> None:
+    page.evaluate(
+        """(i) => { const w = window.jupyterapp.shell.currentWidget; w.content.activeCellIndex = i;
+        window.jupyterapp.commands.execute('notebook:run-cell'); return null; }""",
+        index,
+    )
+
+
+def run_all(page: Page, timeout: float = 120_000) -> None:
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); return null }")
+    page.wait_for_timeout(300)
+    page.wait_for_function(DONE, timeout=timeout)
+
+
+def errors(page: Page) -> list[str]:
+    kinds = ("stderr", "error")
+    outputs = ", ".join(f'[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in kinds)
+    return page.evaluate("(s) => [...document.querySelectorAll(s)].map(e => e.innerText)", outputs)
+
+
+def use_theme(page: Page, name: str) -> None:
+    page.evaluate(
+        "(t) => window.jupyterapp.commands.execute('apputils:change-theme', {theme: t}).then(() => null)", name
+    )
+    page.wait_for_timeout(800)
+
+
+def shut_kernels(lab: Lab) -> None:
+    for session in json.loads(lab.api("GET", "/api/sessions")):
+        lab.api("DELETE", "/api/sessions/" + session["id"])

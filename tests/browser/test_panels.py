@@ -1,0 +1,141 @@
+"""The panels as a person meets them: a real kernel, a real page, real clicks."""
+
+import statistics
+import time
+
+import labdriver
+import nbformat
+import pytest
+
+pytestmark = pytest.mark.browser
+
+SETUP = """
+import torch
+from ssl_toolkit import Recipe, load_data
+from ssl_toolkit.probes import embed, rankme
+from ssl_toolkit.widgets import ImageGrid, TrainPanel, ViewsPanel
+data = load_data("shapes", limit=4000)
+"""
+TRAIN = "panel = TrainPanel(data, Recipe(steps=2000, batch_size=64), every=20)\npanel"
+PROBE = """
+before = panel.state.step
+print("rank", round(rankme(embed(panel.state.model, data.images[:200])), 1))
+print("still training" if panel.state.model.training and panel.player.state == "running" else panel.player.state)
+"""
+VIEWS = "views = ViewsPanel(data)\nviews"
+GRID = """
+import ipywidgets as w
+seen = w.Label("0"); seen.add_class("t-seen"); picked = []
+grid = ImageGrid(data.images[:40], columns=10)
+grid.add_class("t-grid")
+grid.on_pick(lambda i: (picked.append(i), setattr(seen, "value", str(len(picked)))))
+w.VBox([grid, seen])
+"""
+STATE = "(s) => !!document.querySelector('.ssl-train .ssl-player.ssl-state-' + s)"
+SUM = """(s) => { const c = document.querySelector(s + ' canvas');
+  const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let t = 0;
+  for (let i = 0; i < d.length; i += 4) t = (t * 31 + d[i] + 7 * d[i + 1] + 13 * d[i + 2]) % 1e9; return t; }"""
+
+
+@pytest.fixture(scope="module")
+def notebook(lab, page):
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, TRAIN, PROBE, VIEWS, GRID)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, lab.root / "panels.ipynb")
+    labdriver.open_notebook(page, lab, "panels.ipynb")
+    for i in (0, 1, 3, 4):
+        labdriver.run_cell(page, i)
+        page.wait_for_function(
+            f"() => window.jupyterapp.shell.currentWidget.content.widgets[{i}].model.executionCount !== null",
+            timeout=60_000,
+        )
+    page.wait_for_selector(".ssl-train .js-plotly-plot", timeout=60_000)
+    page.wait_for_selector(".t-grid canvas", timeout=60_000)
+    assert labdriver.errors(page) == []
+    return page
+
+
+def show(page, selector: str) -> None:
+    page.evaluate("(s) => document.querySelector(s).scrollIntoView({block: 'start'})", selector)
+    page.wait_for_timeout(300)
+
+
+def test_a_run_is_played_paused_and_probed_while_it_trains(notebook, note, shots):
+    page = notebook
+    show(page, ".ssl-train")
+    page.screenshot(path=str(shots / "train_idle.png"))
+    page.locator(".ssl-train .ssl-play").click()
+    page.wait_for_function(STATE, arg="running", timeout=20_000)
+    page.wait_for_function(
+        "() => /step [1-9][0-9]+ of/.test(document.querySelector('.ssl-train .ssl-status').textContent)",
+        timeout=120_000,
+    )
+    latencies = []
+    for _ in range(7):
+        page.wait_for_timeout(400)
+        began = time.perf_counter()
+        page.locator(".ssl-train .ssl-play").click()
+        page.wait_for_function(STATE, arg="paused", timeout=10_000, polling=5)
+        latencies.append(1000 * (time.perf_counter() - began))
+        page.locator(".ssl-train .ssl-play").click()
+        page.wait_for_function(STATE, arg="running", timeout=10_000, polling=5)
+    note(pause_shown_ms=[round(v) for v in latencies], pause_shown_ms_median=round(statistics.median(latencies)))
+    assert statistics.median(latencies) < 2000
+
+    began = time.perf_counter()
+    labdriver.run_cell(page, 2)
+    page.wait_for_function("() => document.body.innerText.includes('still training')", timeout=30_000)
+    note(other_cell_ms=round(1000 * (time.perf_counter() - began)))
+    show(page, ".ssl-train")
+    page.wait_for_timeout(6000)
+    page.screenshot(path=str(shots / "train_running.png"))
+    labdriver.use_theme(page, "JupyterLab Dark")
+    show(page, ".ssl-train")
+    page.screenshot(path=str(shots / "train_dark.png"))
+    labdriver.use_theme(page, "JupyterLab Light")
+    page.locator(".ssl-train .ssl-play").click()
+    page.wait_for_function(STATE, arg="paused", timeout=10_000)
+    assert labdriver.errors(page) == []
+
+
+def test_a_slider_changes_the_views(notebook, note, shots):
+    page = notebook
+    show(page, ".ssl-views")
+    page.screenshot(path=str(shots / "views.png"))
+    handle = page.locator(".ssl-views-noise .noUi-handle")
+    grid = ".ssl-views .ssl-grid >> nth=1"
+    latencies = []
+    handle.focus()
+    picture = "() => { const c = document.querySelectorAll('.ssl-views canvas')[1]; const d = " \
+        "c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let t = 0; " \
+        "for (let i = 0; i < d.length; i += 4) t = (t * 31 + d[i] + 7 * d[i + 1]) % 1e9; return t; }"  # fmt: skip
+    assert page.locator(grid).count() == 1
+    for _ in range(10):
+        before = page.evaluate(picture)
+        began = time.perf_counter()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(f"(b) => ({picture})() !== b", arg=before, timeout=10_000, polling=5)
+        latencies.append(1000 * (time.perf_counter() - began))
+        page.wait_for_timeout(100)
+    note(views_slider_ms_median=round(statistics.median(latencies)))
+    page.screenshot(path=str(shots / "views_noise.png"))
+    labdriver.use_theme(page, "JupyterLab Dark")
+    show(page, ".ssl-views")
+    page.screenshot(path=str(shots / "views_dark.png"))
+    labdriver.use_theme(page, "JupyterLab Light")
+
+
+def test_every_click_on_a_grid_arrives_and_keys_do_as_well(notebook, note):
+    page = notebook
+    show(page, ".t-grid")
+    box = page.locator(".t-grid canvas").bounding_box()
+    for i in range(20):
+        page.mouse.click(box["x"] + (i % 10 + 0.5) * box["width"] / 10, box["y"] + (i // 10 + 0.5) * box["height"] / 4)
+    page.wait_for_function("() => document.querySelector('.t-seen').textContent.trim() === '20'", timeout=10_000)
+    page.locator(".t-grid canvas").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('.t-seen').textContent.trim() === '21'", timeout=10_000)
+    note(clicks_arrived="20 of 20")
+    assert labdriver.errors(page) == []
