@@ -16,31 +16,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_toolkit import ops
-from ssl_toolkit.ops import (
-    Images,
-    brightness,
-    contrast,
-    gaussian_blur,
-    grayscale,
-    hflip,
-    hue,
-    resized_crop,
-    rotate,
-    saturation,
-    solarize,
-    translate,
-)
-
-__all__ = [
-    *("Augment", "Op", "View", "compose", "replay", "simclr_views"),
-    *("brightness", "contrast", "gaussian_blur", "grayscale", "hflip", "hue", "resized_crop", "rotate", "saturation"),
-    *("solarize", "translate"),
-    *("color_jitter", "gaussian_noise", "random_blur", "random_crop", "random_cutout", "random_flip"),
-    *("random_grayscale", "random_resized_crop", "random_rotate", "random_solarize", "random_translate"),
-]
+from ssl_toolkit.ops import Images
+from ssl_toolkit.ops import brightness as brightness
+from ssl_toolkit.ops import contrast as contrast
+from ssl_toolkit.ops import gaussian_blur as gaussian_blur
+from ssl_toolkit.ops import grayscale as grayscale
+from ssl_toolkit.ops import hflip as hflip
+from ssl_toolkit.ops import hue as hue
+from ssl_toolkit.ops import resized_crop as resized_crop
+from ssl_toolkit.ops import rotate as rotate
+from ssl_toolkit.ops import saturation as saturation
+from ssl_toolkit.ops import solarize as solarize
+from ssl_toolkit.ops import translate as translate
 
 Params = dict[str, Tensor]  # every value has one entry per sample
-CHUNK = 128  # images that are changed at a time on the CPU, so that they stay in its cache
+CHUNK = 256  # images that are changed at a time on the CPU, so that they stay in its cache
 
 
 class View(NamedTuple):
@@ -56,6 +46,7 @@ class Op(NamedTuple):
     name: str
     draw: Callable[[torch.Size, torch.Generator], Params]
     apply: Callable[[Tensor, Params], Tensor]
+    size: int | None = None  # of the images that it leaves, where that differs
 
 
 class Augment(NamedTuple):
@@ -71,9 +62,8 @@ class Augment(NamedTuple):
         for op in self.ops:
             drawn = op.draw(shape, generator)
             params |= {f"{op.name}.{name}": value.to(x.device) for name, value in drawn.items()}
-            # the next operation draws for the size that this one leaves, which one blank image tells
-            blank = op.apply(torch.zeros(1, *shape[1:]), {name: value[:1] for name, value in drawn.items()})
-            shape = torch.Size([shape[0], *blank.shape[1:]])
+            if op.size is not None:
+                shape = torch.Size([*shape[:2], op.size, op.size])
         return View(replay(self, x, params), params)
 
 
@@ -87,7 +77,7 @@ def compose(*ops: Op) -> Augment:
     return Augment(tuple(named))
 
 
-def replay(augment: Augment, x: Images, params: Params) -> Images:
+def replay(augment: Augment, x: Images, params: Params) -> Float[Tensor, "b c s t"]:
     """The view of x with these parameters."""
     chunk = CHUNK if x.device.type == "cpu" else max(1, len(x))
     parts = []
@@ -131,7 +121,7 @@ def random_resized_crop(
         left = (place[:, 1] * (w - width + 1)).floor().clamp_(max=w - 1)
         return {"box": torch.stack([top, left, height, width], dim=1)}
 
-    return Op("crop", draw, lambda x, p: resized_crop(x, p["box"], size))
+    return Op("crop", draw, lambda x, p: resized_crop(x, p["box"], size), size)
 
 
 def random_crop(size: int, *, padding: int = 4) -> Op:
@@ -149,22 +139,13 @@ def random_crop(size: int, *, padding: int = 4) -> Op:
         boxes = torch.cat([p["corner"], torch.full_like(p["corner"], size)], dim=1)
         return resized_crop(torch.nn.functional.pad(x, (padding,) * 4), boxes, size)
 
-    return Op("crop", draw, apply)
+    return Op("crop", draw, apply, size)
 
 
 def random_flip(p: float = 0.5) -> Op:
     """Mirrored left to right with probability p."""
     _probability(p)
     return Op("flip", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: hflip(x, q["on"]))
-
-
-# in the order of their codes in "jitter.order"
-_JITTERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "brightness": brightness,
-    "contrast": contrast,
-    "saturation": saturation,
-    "hue": hue,
-}
 
 
 def color_jitter(
@@ -190,16 +171,8 @@ def color_jitter(
         return params | {"order": torch.rand(b, 4, generator=g).argsort(dim=1)}
 
     def apply(x: Tensor, q: Params) -> Tensor:
-        x = x.clone()
-        for position in range(4):
-            for code, (name, change) in enumerate(_JITTERS.items()):
-                if strengths[name] == 0 or (x.shape[1] == 1 and name in ("saturation", "hue")):
-                    continue
-                neutral = 0.0 if name == "hue" else 1.0
-                which = ((q["order"][:, position] == code) & (q[name] != neutral)).nonzero().squeeze(1)
-                if len(which):
-                    x[which] = change(x[which], q[name][which])
-        return x
+        factors = torch.stack([q["brightness"], q["contrast"], q["saturation"]], dim=1)
+        return ops.jitter(x, factors, q["hue"], q["order"])
 
     return Op("jitter", draw, apply)
 

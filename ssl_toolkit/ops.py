@@ -1,132 +1,196 @@
 """Image operations on batches, one value per sample, each equal to torchvision's of the same name to 1/255.
 
-Images are float (b, c, h, w) in [0, 1] and stay so. There is no loop over samples: torchvision's functions take one
-value for a whole batch, which makes every view of a batch share one crop and one jitter.
+Images are float (b, c, h, w) in [0, 1] and stay so; the input is never changed. There is no loop over samples:
+torchvision's functions take one value for a whole batch, which makes all views of a batch share one crop and one jitter.
+
+Where only some images change, both outcomes are computed and `lerp`ed with a weight of 0 or 1, which is exact, and on
+a CPU several times as fast as `where` or indexed assignment. Resizing and blurring are matrix products, for the same
+reason: at the sizes that train on a laptop these run near the peak of a core, gathers do not.
 """
 
 import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 Images = Float[Tensor, "b c h w"]
 PerSample = Shaped[Tensor, " b"]
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # their codes in the `order` of `jitter`
 
 
-def _each(value: Tensor) -> Shaped[Tensor, "b 1 1 1"]:
-    return value.view(-1, 1, 1, 1)
+def brightness(x: Images, f: PerSample) -> Images:
+    """clamp(f x)."""
+    return (x * _each(x, "f", f, 0)).clamp_(0, 1)
 
 
-def _luma(x: Images) -> Float[Tensor, "b 1 h w"]:
+def contrast(x: Images, f: PerSample) -> Images:
+    """clamp(f x + (1 - f) m), m the mean luma of the image."""
+    f = _each(x, "f", f, 0)
+    return (x * f).add_(_luma(x).mean(dim=(2, 3), keepdim=True) * (1 - f)).clamp_(0, 1)
+
+
+def saturation(x: Images, f: PerSample) -> Images:
+    """clamp(f x + (1 - f) luma(x)); a grey image stays as it is."""
+    f = _each(x, "f", f, 0)
+    return x if x.shape[1] == 1 else (x * f).add_(_luma(x) * (1 - f)).clamp_(0, 1)
+
+
+def hue(x: Images, f: PerSample) -> Images:
+    """Turn the hue of HSV by f of a full turn, f in [-0.5, 0.5]; a grey image stays as it is."""
+    f = _each(x, "f", f, -0.5, 0.5)
+    return x if x.shape[1] == 1 else _turn(x, f, out=torch.empty_like(x))
+
+
+def jitter(
+    x: Images,
+    brightness: PerSample,
+    contrast: PerSample,
+    saturation: PerSample,
+    hue: PerSample,
+    order: Int64[Tensor, "b 4"],
+) -> Images:
+    """The four above, in an order of each sample's own: order[i] holds 0 (brightness) to 3 (hue), first to last.
+
+    Equal to calling one after the other, at a fraction of the cost: all but hue are clamp(f x + (1 - f) g), with g = 0,
+    the mean luma or the luma, so one pass over the batch does what each sample has at one place of its order.
+    """
+    grey = x.shape[1] == 1
+    factors = torch.stack([_each(x, "brightness", brightness, 0), _each(x, "contrast", contrast, 0),
+                           _each(x, "saturation", saturation, 0)], dim=1).view(-1, 3)  # fmt: skip
+    turn = _each(x, "hue", hue, -0.5, 0.5)
+    if order.shape != (len(x), 4) or not bool((order.sort(dim=1).values == torch.arange(4, device=x.device)).all()):
+        raise ValueError("order must have one row per image, each a permutation of 0 (brightness) to 3 (hue).")
+
+    # sorted by the place of their hue in the order, the images whose hue turns now are a slice; the unchanged come last
+    turns = (turn.view(-1) != 0) & (not grey)
+    place = torch.where(turns, order.argmax(dim=1), 4 + (factors == 1).all(dim=1).long())
+    by_place = place.argsort()
+    *ends, changed, _ = place.bincount(minlength=6).cumsum(0).tolist()
+    x, turn = x.index_select(0, by_place), turn.index_select(0, by_place)
+    factors, order = factors.index_select(0, by_place), order.index_select(0, by_place)
+
+    linear = 2 if grey else 3
+    codes = order[order < linear].view(-1, linear)  # each sample's order, hue left out
+    active, begin = x[:changed], 0
+    for i in range(linear + 1):
+        if ends[i] > begin:
+            _turn(x[begin : ends[i]], turn[begin : ends[i]], out=x[begin : ends[i]])
+        begin = ends[i]
+        if i < linear and changed:
+            code = codes[:changed, i].view(-1, 1, 1, 1)
+            f = factors[:changed].gather(1, codes[:changed, i : i + 1]).view(-1, 1, 1, 1)
+            luma = _luma(active)
+            mean = luma.mean(dim=(2, 3), keepdim=True)
+            g = (luma * ((1 - f) * (code == SATURATION))).add_(mean * ((1 - f) * (code == CONTRAST)))
+            active.mul_(f).add_(g).clamp_(0, 1)
+    return x.index_select(0, by_place.argsort())
+
+
+def _luma(x: Tensor) -> Float[Tensor, "b 1 h w"]:
     """0.2989 R + 0.587 G + 0.114 B (ITU-R 601-2); a grey image is its own."""
     if x.shape[1] == 1:
         return x
     return (x[:, :1] * 0.2989).add_(x[:, 1:2], alpha=0.587).add_(x[:, 2:3], alpha=0.114)
 
 
-def brightness(x: Images, f: PerSample) -> Images:
-    """clamp(f x)."""
-    _factor("f", f)
-    return (x * _each(f)).clamp_(0, 1)
-
-
-def contrast(x: Images, f: PerSample) -> Images:
-    """clamp(f x + (1 - f) m), m the mean luma of the image."""
-    _factor("f", f)
-    mean = _luma(x).mean(dim=(2, 3), keepdim=True)
-    return (x * _each(f)).add_(mean.mul_(_each(1 - f))).clamp_(0, 1)
-
-
-def saturation(x: Images, f: PerSample) -> Images:
-    """clamp(f x + (1 - f) luma(x)); a grey image stays as it is."""
-    _factor("f", f)
-    return x if x.shape[1] == 1 else (x * _each(f)).add_(_luma(x) * _each(1 - f)).clamp_(0, 1)
-
-
-def hue(x: Images, f: PerSample) -> Images:
-    """Turn the hue of HSV by f of a full turn, f in [-0.5, 0.5]; a grey image stays as it is."""
-    if bool((f.abs() > 0.5).any()):
-        raise ValueError(f"f is {f[f.abs() > 0.5][0].item():.3g}: a shift of hue lies in [-0.5, 0.5] turns.")
-    if x.shape[1] == 1:
-        return x
-    r, g, b = x.unbind(1)
-    top, bottom = torch.maximum(torch.maximum(r, g), b), torch.minimum(torch.minimum(r, g), b)
-    chroma = top - bottom
-    scale = chroma.clamp_min(1e-12).reciprocal_()
-    # sixths of a turn: the distance from the channel that is largest, which lies at 0 (red), 2 or 4
-    turn = torch.where(r == top, (g - b) * scale, torch.where(g == top, (b - r) * scale + 2, (r - g) * scale + 4))
-    turn.add_(6 * f.view(-1, 1, 1))
-    out = torch.empty_like(x)
-    for channel, n in enumerate((5, 3, 1)):  # v - c max(0, min(k, 4 - k, 1)), k = (n + 6 hue) mod 6
-        k = torch.remainder(turn + n, 6)
-        torch.sub(top, torch.minimum(k, 4 - k).clamp_(0, 1).mul_(chroma), out=out[:, channel])
-    return out
+def _turn(x: Tensor, f: Tensor, out: Tensor) -> Tensor:
+    """`hue` of colour images, f (b, 1, 1, 1), written to `out`, which may be x."""
+    r, g, b = x.split(1, dim=1)
+    low = torch.minimum(torch.minimum(r, g), b)
+    chroma = torch.maximum(torch.maximum(r, g), b).sub_(low)
+    # The hexagon of hues: let r, g, b have 0 as the smallest and 1 as the largest. The hue is then 1 + g + b - r sixths
+    # of a turn away from red, towards green where g > b, else towards blue ...
+    angle = (g + b).sub_(r).sub_(low).div_(chroma.clamp_min(1e-12)).add_(1).copysign_(g - b)
+    # ... and a channel is 1 up to one sixth away from its own hue (red 0, green 2, blue -2), 0 from two sixths on.
+    centres = torch.tensor([0.0, 2.0, -2.0], dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
+    away = angle + torch.remainder(6 * f - centres + 3, 6).sub_(3)  # (b, 3, h, w), in [-6, 6]; 6 is 0
+    channel = away.abs_().sub_(3).abs_().sub_(1).clamp_(0, 1)
+    return torch.addcmul(low, channel, chroma, out=out)
 
 
 def grayscale(x: Images, mask: Bool[Tensor, " b"]) -> Images:
     """The luma in every channel, where the mask is set."""
-    return x if x.shape[1] == 1 else torch.where(_each(mask), _luma(x), x)
+    mask = _mask(x, mask)
+    return x if x.shape[1] == 1 else x.lerp(_luma(x), mask)
 
 
 def solarize(x: Images, threshold: PerSample) -> Images:
     """1 - x for values at or above the threshold; above 1 it changes nothing."""
-    return torch.where(x >= _each(threshold), 1 - x, x)
+    return x.lerp(1 - x, (x >= _each(x, "threshold", threshold)).to(x.dtype))
 
 
 def gaussian_blur(x: Images, sigma: PerSample, kernel_size: int = 3) -> Images:
     """A Gaussian of `sigma` pixels, cut to `kernel_size` taps and normalised; borders are reflected."""
-    if kernel_size % 2 == 0 or not 1 <= kernel_size // 2 < min(x.shape[-2:]):
-        raise ValueError(f"kernel_size is {kernel_size}: it must be odd, from 3 to less than twice the image.")
-    if bool((sigma <= 0).any()):
-        raise ValueError(f"sigma is {sigma.min().item():.3g}: it must be positive (0.1 changes nothing).")
-    half = kernel_size // 2
-    taps = torch.arange(-half, half + 1, device=x.device)
-    kernel = torch.exp(-0.5 * (taps / sigma.view(-1, 1)) ** 2)
-    kernel = kernel / kernel.sum(dim=1, keepdim=True)  # (b, k)
-    for dim, pad in ((3, (half, half, 0, 0)), (2, (0, 0, half, half))):
-        padded, n = F.pad(x, pad, mode="reflect"), x.shape[dim]
-        x = padded.narrow(dim, half, n) * _each(kernel[:, half])
-        for i in range(half):
-            x.addcmul_(padded.narrow(dim, i, n) + padded.narrow(dim, kernel_size - 1 - i, n), _each(kernel[:, i]))
-    return x
-
-
-def resized_crop(x: Images, boxes: Shaped[Tensor, "b 4"], size: int) -> Float[Tensor, "b c s s"]:
-    """The boxes (top, left, height, width, in pixels) resized to `size`, bilinear and antialiased."""
     h, w = x.shape[-2:]
-    top, left, height, width = boxes.to(torch.float32).unbind(1)
-    if bool(((boxes[:, 2:] <= 0).any(1) | (boxes[:, :2] < 0).any(1) | (top + height > h) | (left + width > w)).any()):
-        raise ValueError(f"boxes must lie inside the image of {h} x {w} pixels, as (top, left, height, width).")
-    rows, columns = _resampling(top, height, h, size), _resampling(left, width, w, size)
-    b, c = x.shape[:2]
-    # columns first, transposed on the way, so that both products are of one matrix per image
-    x = torch.bmm(columns, x.reshape(b, c * h, w).transpose(1, 2))  # (b, s, c h)
-    x = torch.bmm(x.view(b, size * c, h), rows.transpose(1, 2))  # (b, s c, s): x, channel, y
-    return x.view(b, size, c, size).permute(0, 2, 3, 1).contiguous()
+    half = kernel_size // 2
+    if kernel_size % 2 == 0 or not 1 <= half < min(h, w):
+        raise ValueError(f"kernel_size is {kernel_size}: it must be odd, from 3 to less than twice the image's side.")
+    # from 1e-3 on, exp(-1 / 2 sigma^2) is a number, and 0
+    sigma = _each(x, "sigma", sigma, 1e-3).view(-1, 1)
+    taps = torch.arange(-half, half + 1, device=x.device)
+    kernel = torch.exp(-0.5 * (taps / sigma) ** 2)
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)  # (b, k)
+    rows = _banded(kernel, h)
+    return _separable(x, rows, rows if h == w else _banded(kernel, w))
+
+
+def _banded(kernel: Float[Tensor, "b k"], n: int) -> Float[Tensor, "b n n"]:
+    """The convolution of n values with each kernel as a matrix, values beyond the borders reflected."""
+    b, k = kernel.shape
+    target = torch.arange(n, device=kernel.device).view(-1, 1)
+    source = (target + torch.arange(-(k // 2), k // 2 + 1, device=kernel.device)).abs()
+    source = (n - 1) - ((n - 1) - source).abs()
+    place = (target * n + source).flatten()  # a reflected tap meets another: they add up
+    flat = kernel.new_zeros(b, n * n).index_add_(1, place, kernel.repeat(1, n))
+    return flat.view(b, n, n)
+
+
+def resized_crop(x: Images, boxes: Shaped[Tensor, "b 4"], size: int | tuple[int, int]) -> Float[Tensor, "b c s t"]:
+    """The boxes (top, left, height, width, in pixels) resized to `size` (or height, width), bilinear, antialiased."""
+    _images(x)
+    h, w = x.shape[-2:]
+    new_h, new_w = pair(size)
+    if boxes.shape != (len(x), 4):
+        raise ValueError(f"boxes has shape {tuple(boxes.shape)}: it must hold one box per image, ({len(x)}, 4).")
+    corner, sides = boxes.to(x.dtype).split(2, dim=1)
+    whole = torch.tensor([h, w], device=x.device)
+    inside = (corner >= 0) & (sides >= 1) & (corner + sides <= whole)
+    if not bool(inside.all()):
+        bad = boxes[~inside.all(dim=1)][0].tolist()
+        raise ValueError(f"boxes holds {bad}: (top, left, height, width) must lie within an image of {h} x {w} pixels.")
+    rows = _resampling(corner[:, 0], sides[:, 0], h, new_h)
+    return _separable(x, rows, _resampling(corner[:, 1], sides[:, 1], w, new_w))
 
 
 def _resampling(start: Tensor, length: Tensor, n: int, size: int) -> Float[Tensor, "b s n"]:
     """Weights of the n inputs for each of `size` outputs: a triangle around the output's centre, inside the box."""
-    step = (length / size).view(-1, 1, 1)
-    centre = start.view(-1, 1, 1) + (torch.arange(size, device=start.device).view(1, -1, 1) + 0.5) * step
-    pixel = torch.arange(n, device=start.device) + 0.5
-    weight = (1 - (pixel - centre).abs_().div_(step.clamp_min(1))).clamp_min_(0)
-    inside = (pixel > start.view(-1, 1, 1)) & (pixel < (start + length).view(-1, 1, 1))
-    weight.mul_(inside)
+    start, length = start.view(-1, 1, 1), length.view(-1, 1, 1)
+    step = length / size
+    centre = start + (torch.arange(size, device=start.device, dtype=start.dtype).view(1, -1, 1) + 0.5) * step
+    pixel = torch.arange(n, device=start.device, dtype=start.dtype) + 0.5
+    weight = (pixel - centre).abs_().mul_(-1 / step.clamp_min(1)).add_(1).clamp_min_(0)
+    weight.mul_((pixel >= start) & (pixel < start + length))
     return weight.div_(weight.sum(dim=2, keepdim=True))
+
+
+def _separable(x: Images, rows: Float[Tensor, "b s h"], columns: Float[Tensor, "b t w"]) -> Float[Tensor, "b c s t"]:
+    """rows x columns^T in every channel."""
+    b, c, h, w = x.shape
+    x = torch.bmm(x.reshape(b, c * h, w), columns.transpose(1, 2)).view(b, c, h, columns.shape[1])
+    return rows[:, None] @ x
 
 
 def hflip(x: Images, mask: Bool[Tensor, " b"]) -> Images:
     """Mirrored left to right, where the mask is set."""
-    return torch.where(_each(mask), x.flip(3), x)
+    return x.lerp(x.flip(3), _mask(x, mask))
 
 
 def rotate(x: Images, angle: PerSample) -> Images:
     """Turned counter-clockwise by `angle` degrees about the centre, bilinear; what comes in from outside is black."""
     h, w = x.shape[-2:]
-    a = angle * (math.pi / 180)
+    a = _each(x, "angle", angle, -math.inf, math.inf).view(-1) * (math.pi / 180)
     cos, sin, zero = a.cos(), a.sin(), torch.zeros_like(a)
     # from output to input, in units of half the image
     theta = torch.stack([cos, -sin * (h / w), zero, sin * (w / h), cos, zero], dim=1).view(-1, 2, 3)
@@ -135,6 +199,9 @@ def rotate(x: Images, angle: PerSample) -> Images:
 
 def translate(x: Images, shift: Shaped[Tensor, "b 2"]) -> Images:
     """Moved right and down by `shift` = (dx, dy) pixels, bilinear; what comes in from outside is black."""
+    _images(x)
+    if shift.shape != (len(x), 2):
+        raise ValueError(f"shift has shape {tuple(shift.shape)}: it must hold one (dx, dy) per image, ({len(x)}, 2).")
     h, w = x.shape[-2:]
     dx, dy = shift.to(x.dtype).unbind(1)
     one, zero = torch.ones_like(dx), torch.zeros_like(dx)
@@ -143,19 +210,52 @@ def translate(x: Images, shift: Shaped[Tensor, "b 2"]) -> Images:
 
 def _sample(x: Images, theta: Float[Tensor, "b 2 3"]) -> Images:
     grid = F.affine_grid(theta, list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, align_corners=False)
+    return F.grid_sample(x, grid, align_corners=False).clamp_(0, 1)
 
 
 def erase(x: Images, boxes: Shaped[Tensor, "b 4"]) -> Images:
     """Black inside the boxes (top, left, height, width, in pixels), which may reach outside."""
+    _images(x)
     h, w = x.shape[-2:]
     rows, columns = torch.arange(h, device=x.device), torch.arange(w, device=x.device)
     top, left, height, width = (v.view(-1, 1) for v in boxes.unbind(1))
     vertical = (rows >= top) & (rows < top + height)  # (b, h)
     horizontal = (columns >= left) & (columns < left + width)  # (b, w)
-    return x.masked_fill((vertical[:, :, None] & horizontal[:, None, :])[:, None], 0)
+    return x * ~(vertical[:, None, :, None] & horizontal[:, None, None, :])
 
 
-def _factor(name: str, f: Tensor) -> None:
-    if bool((f < 0).any()):
-        raise ValueError(f"{name} is {f.min().item():.3g}: a factor must not be negative (1 changes nothing).")
+def pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width; one number stands for both."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
+        raise ValueError(f"size is {size}: an image has at least one pixel each way.")
+    return height, width
+
+
+def _images(x: Tensor) -> None:
+    if not x.is_floating_point():
+        raise TypeError(f"x is {x.dtype}: images are float in [0, 1]; uint8 ones are converted by x / 255.")
+    if x.ndim != 4:
+        raise ValueError(f"x has shape {tuple(x.shape)}: images are (b, c, h, w); one image is x[None].")
+    if x.shape[1] not in (1, 3):
+        raise ValueError(f"x has {x.shape[1]} channels: images are grey (1) or RGB (3).")
+
+
+def _each(x: Tensor, name: str, value: Tensor, low: float = -math.inf, high: float = math.inf) -> Tensor:
+    """The values as (b, 1, 1, 1), when x is a batch of images and there is one in [low, high] for each."""
+    _images(x)
+    if value.shape != x.shape[:1]:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}: it must hold one value per image, ({len(x)},).")
+    if len(value):
+        least, most = (v.item() for v in value.aminmax())
+        if not low <= least <= most <= high:  # false for NaN too
+            bad = most if low <= least else least
+            raise ValueError(f"{name} holds {bad:g}: it must lie in [{low:g}, {high:g}].")
+    return value.to(x.dtype).view(-1, 1, 1, 1)
+
+
+def _mask(x: Tensor, mask: Tensor) -> Tensor:
+    """The mask as weights of 0 and 1, (b, 1, 1, 1)."""
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask is {mask.dtype}: it must be bool, True where the image is to change.")
+    return _each(x, "mask", mask.to(torch.uint8))

@@ -74,8 +74,9 @@ def training_figure(steps: Sequence[Step], looks: Sequence[Look], base: Baseline
         )  # fmt: skip
         figure.add_trace(trace, row=1, col=column)
     figure.update_layout(
-        height=270,
-        margin={"l": 44, "r": 8, "t": 28, "b": 34},
+        height=280,
+        autosize=True,
+        margin={"l": 40, "r": 8, "t": 26, "b": 66},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": GREY, "size": 12},
@@ -84,7 +85,7 @@ def training_figure(steps: Sequence[Step], looks: Sequence[Look], base: Baseline
         modebar={"remove": ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"]},
     )
     for i, left in enumerate((0.0, 0.37)):
-        figure.update_layout({f"legend{i + 1 if i else ''}": {"x": left + 0.02, "y": 0.02, "yanchor": "bottom",
+        figure.update_layout({f"legend{i + 1 if i else ''}": {"x": left, "y": -0.24, "yanchor": "top",
                               "orientation": "h", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}})  # fmt: skip
     for axes in (figure.update_xaxes, figure.update_yaxes):
         axes(gridcolor="rgba(128,128,128,0.25)", zeroline=False, linecolor=GREY)

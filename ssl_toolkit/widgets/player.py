@@ -64,7 +64,7 @@ class Player(w.VBox, Generic[T]):
         self.play_button.on_click(lambda _: self.pause() if self.state == "running" else self.play())
         self.step_button.on_click(lambda _: self.step())
         self.reset_button.on_click(lambda _: self.reset())
-        self.bar = w.FloatProgress(max=1, layout=w.Layout(width="160px", height="14px"))
+        self.bar = w.FloatProgress(max=1, layout=w.Layout(width="120px", height="14px", flex="0 0 auto"))
         self.status = w.HTML(layout=w.Layout(flex="1 1 auto", min_width="0"))
         buttons = [self.play_button, self.step_button, self.reset_button]
         self.toolbar = w.HBox([*buttons, self.bar, self.status], layout=w.Layout(align_items="center", grid_gap="6px"))
@@ -220,11 +220,13 @@ class Player(w.VBox, Generic[T]):
             place = f" ({os.path.basename(where[0].filename)}, line {where[0].lineno})" if where else ""
             text = f"failed · {type(self.error).__name__}: {self.error}{place}"
         text = text.replace("&", "&amp;").replace("<", "&lt;")
-        self.status.value = f'<span role="status" aria-live="polite" class="ssl-status">{text}</span>'
+        self.status.value = (
+            f'<span role="status" aria-live="polite" class="ssl-status" style="line-height:1.4">{text}</span>'
+        )
 
 
 def _button(text: str, icon: str, tooltip: str, name: str) -> w.Button:
-    button = w.Button(description=text, icon=icon, tooltip=tooltip, layout=w.Layout(width="auto"))
+    button = w.Button(description=text, icon=icon, tooltip=tooltip, layout=w.Layout(width="auto", flex="0 0 auto"))
     button.add_class(name)
     return button
 

@@ -21,6 +21,7 @@ from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
 from ssl_toolkit.widgets.player import Player
 
 NAMES = {"simclr": "SimCLR", "vicreg": "VICReg", "barlow twins": "Barlow Twins", "byol": "BYOL"}
+TEXT = "line-height:1.4"
 BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
 
 # some work and some fail on purpose; each says why
@@ -121,9 +122,9 @@ class TrainPanel(w.VBox):
             self._records, self._draw, progress=lambda _: self._progress(), name=name
         )
         self.figure = go.FigureWidget(training_figure([], []))
-        self.figure._config = {**self.figure._config, "displaylogo": False}
-        self.gauges = w.HTML('<span class="ssl-gauges">Press Play: the first look comes before the first step.</span>')
-        self.grid = ImageGrid(torch.zeros(SHOWN * (K + 1), 1, 28, 28, dtype=torch.uint8), columns=2 * (K + 1),
+        self.figure._config = {**self.figure._config, "displaylogo": False, "responsive": True}
+        self.gauges = w.HTML(f"<div style='{TEXT}'>Press Play: the first look comes before the first step.</div>")
+        self.grid = ImageGrid(torch.zeros(SHOWN * (K + 1), 1, 28, 28, dtype=torch.uint8), columns=K + 1, scale=2,
                               label="queries and their neighbours")  # fmt: skip
         self.path = w.Text("run.safetensors", description="File", layout=w.Layout(width="250px"))
         self.path.style.description_width = "30px"
@@ -140,20 +141,19 @@ class TrainPanel(w.VBox):
         controls = w.VBox(
             [w.HTML(heading.format("Set before the run")), *self._fixed[1:],
              w.HTML(heading.format("May change while it runs")), *self._live],
-            layout=w.Layout(flex="0 0 auto", width="290px"),
+            layout=w.Layout(flex="0 0 auto", width="300px"),
         )  # fmt: skip
         legend = (
-            f"Four images that were never trained on (<b style='color:{BLUE}'>blue</b>) and their nearest neighbours: "
-            f"<b style='color:{GREEN}'>green</b> of the same class, <b style='color:{VERMILION}'>orange</b> of another."
+            f"<div style='{TEXT}'>Four images that were never trained on (<b style='color:{BLUE}'>blue</b>), each with "
+            f"its nearest neighbours: <b style='color:{GREEN}'>green</b> of the same class, "
+            f"<b style='color:{VERMILION}'>orange</b> of another.</div>"
         )
-        right = w.VBox(
-            [self.player, self.figure, self.gauges, w.HTML(legend), self.grid,
-             w.HBox([self.path, save_button, load_button, self.message], layout=w.Layout(align_items="center"))],
-            layout=w.Layout(flex="1 1 auto", min_width="0"),
-        )  # fmt: skip
+        files = w.HBox([self.path, save_button, load_button], layout=w.Layout(align_items="center", grid_gap="6px"))
+        right = w.VBox([w.HTML(legend), self.grid, files, self.message], layout=w.Layout(flex="1 1 0", min_width="0"))
         self.preset.layout.width = "330px"
-        top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center"))
-        super().__init__([top, w.HBox([controls, right])])
+        top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center", grid_gap="10px"))
+        below = w.HBox([controls, right], layout=w.Layout(grid_gap="12px"))
+        super().__init__([top, self.player, self.figure, self.gauges, below])
         self.add_class("ssl-panel")
         self.add_class("ssl-train")
         self._show(recipe or PRESETS[self.preset.value][0])
@@ -252,9 +252,9 @@ class TrainPanel(w.VBox):
             return
         now, base = self.looks[-1], self.baselines
         self.gauges.value = (
-            f'<span class="ssl-gauges">kNN accuracy <b>{now.knn:.1%}</b> (chance {base.chance:.0%}, '
+            f"<div class='ssl-gauges' style='{TEXT}'>kNN accuracy <b>{now.knn:.1%}</b> (chance {base.chance:.0%}, "
             f"raw pixels {base.pixels:.1%}, untrained {base.untrained:.1%}) · <b>{now.verdict}</b> · "
-            f"spread per dimension <b>{now.std:.2f}</b> of 1</span>"
+            f"spread per dimension <b>{now.std:.2f}</b> of 1</div>"
         )
         self._show_neighbours(now)
 
@@ -306,4 +306,4 @@ class TrainPanel(w.VBox):
         self.player.soon(run)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(tile(self.grid.images, 2 * (K + 1), 2)))
+        return with_png(super()._repr_mimebundle_(**options), png(tile(self.grid.images, K + 1, 2)))
