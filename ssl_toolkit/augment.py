@@ -171,8 +171,7 @@ def color_jitter(
         return params | {"order": torch.rand(b, 4, generator=g).argsort(dim=1)}
 
     def apply(x: Tensor, q: Params) -> Tensor:
-        factors = torch.stack([q["brightness"], q["contrast"], q["saturation"]], dim=1)
-        return ops.jitter(x, factors, q["hue"], q["order"])
+        return ops.jitter(x, q["brightness"], q["contrast"], q["saturation"], q["hue"], q["order"])
 
     return Op("jitter", draw, apply)
 

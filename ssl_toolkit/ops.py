@@ -1,7 +1,7 @@
 """Image operations on batches, one value per sample, each equal to torchvision's of the same name to 1/255.
 
-Images are float (b, c, h, w) in [0, 1] and stay so; the input is never changed. There is no loop over samples:
-torchvision's functions take one value for a whole batch, which makes all views of a batch share one crop and one jitter.
+Images are float (b, c, h, w) in [0, 1] and stay so; the input is never changed. There is no loop over samples, and no
+value that a whole batch shares, as it does in torchvision's functions.
 
 Where only some images change, both outcomes are computed and `lerp`ed with a weight of 0 or 1, which is exact, and on
 a CPU several times as fast as `where` or indexed assignment. Resizing and blurring are matrix products, for the same
@@ -22,18 +22,18 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # their codes in the `order` o
 
 def brightness(x: Images, f: PerSample) -> Images:
     """clamp(f x)."""
-    return (x * _each(x, "f", f, 0)).clamp_(0, 1)
+    return (x * _each(x, "f", f, 0.0)).clamp_(0, 1)
 
 
 def contrast(x: Images, f: PerSample) -> Images:
     """clamp(f x + (1 - f) m), m the mean luma of the image."""
-    f = _each(x, "f", f, 0)
+    f = _each(x, "f", f, 0.0)
     return (x * f).add_(_luma(x).mean(dim=(2, 3), keepdim=True) * (1 - f)).clamp_(0, 1)
 
 
 def saturation(x: Images, f: PerSample) -> Images:
     """clamp(f x + (1 - f) luma(x)); a grey image stays as it is."""
-    f = _each(x, "f", f, 0)
+    f = _each(x, "f", f, 0.0)
     return x if x.shape[1] == 1 else (x * f).add_(_luma(x) * (1 - f)).clamp_(0, 1)
 
 
@@ -57,8 +57,8 @@ def jitter(
     the mean luma or the luma, so one pass over the batch does what each sample has at one place of its order.
     """
     grey = x.shape[1] == 1
-    factors = torch.stack([_each(x, "brightness", brightness, 0), _each(x, "contrast", contrast, 0),
-                           _each(x, "saturation", saturation, 0)], dim=1).view(-1, 3)  # fmt: skip
+    factors = torch.stack([_each(x, "brightness", brightness, 0.0), _each(x, "contrast", contrast, 0.0),
+                           _each(x, "saturation", saturation, 0.0)], dim=1).view(-1, 3)  # fmt: skip
     turn = _each(x, "hue", hue, -0.5, 0.5)
     if order.shape != (len(x), 4) or not bool((order.sort(dim=1).values == torch.arange(4, device=x.device)).all()):
         raise ValueError("order must have one row per image, each a permutation of 0 (brightness) to 3 (hue).")
@@ -149,7 +149,7 @@ def _banded(kernel: Float[Tensor, "b k"], n: int) -> Float[Tensor, "b n n"]:
 
 def resized_crop(x: Images, boxes: Shaped[Tensor, "b 4"], size: int | tuple[int, int]) -> Float[Tensor, "b c s t"]:
     """The boxes (top, left, height, width, in pixels) resized to `size` (or height, width), bilinear, antialiased."""
-    _images(x)
+    check_images(x)
     h, w = x.shape[-2:]
     new_h, new_w = pair(size)
     if boxes.shape != (len(x), 4):
@@ -199,7 +199,7 @@ def rotate(x: Images, angle: PerSample) -> Images:
 
 def translate(x: Images, shift: Shaped[Tensor, "b 2"]) -> Images:
     """Moved right and down by `shift` = (dx, dy) pixels, bilinear; what comes in from outside is black."""
-    _images(x)
+    check_images(x)
     if shift.shape != (len(x), 2):
         raise ValueError(f"shift has shape {tuple(shift.shape)}: it must hold one (dx, dy) per image, ({len(x)}, 2).")
     h, w = x.shape[-2:]
@@ -215,7 +215,7 @@ def _sample(x: Images, theta: Float[Tensor, "b 2 3"]) -> Images:
 
 def erase(x: Images, boxes: Shaped[Tensor, "b 4"]) -> Images:
     """Black inside the boxes (top, left, height, width, in pixels), which may reach outside."""
-    _images(x)
+    check_images(x)
     h, w = x.shape[-2:]
     rows, columns = torch.arange(h, device=x.device), torch.arange(w, device=x.device)
     top, left, height, width = (v.view(-1, 1) for v in boxes.unbind(1))
@@ -232,7 +232,7 @@ def pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def _images(x: Tensor) -> None:
+def check_images(x: Tensor) -> None:
     if not x.is_floating_point():
         raise TypeError(f"x is {x.dtype}: images are float in [0, 1]; uint8 ones are converted by x / 255.")
     if x.ndim != 4:
@@ -243,7 +243,7 @@ def _images(x: Tensor) -> None:
 
 def _each(x: Tensor, name: str, value: Tensor, low: float = -math.inf, high: float = math.inf) -> Tensor:
     """The values as (b, 1, 1, 1), when x is a batch of images and there is one in [low, high] for each."""
-    _images(x)
+    check_images(x)
     if value.shape != x.shape[:1]:
         raise ValueError(f"{name} has shape {tuple(value.shape)}: it must hold one value per image, ({len(x)},).")
     if len(value):

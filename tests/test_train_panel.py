@@ -21,6 +21,14 @@ DATA = Dataset(
 SMALL = Recipe(steps=3, batch_size=16, width=32, projector=(16, 8))
 
 
+def take(panel, steps):
+    for _ in range(50 * steps):  # portions of a look come between the steps
+        if len(panel.steps) >= steps:
+            return
+        panel.player.step()
+    pytest.fail(f"{len(panel.steps)} steps: {panel.message.value}")
+
+
 def test_a_run_of_the_panel_is_the_run_of_the_loop():
     panel = TrainPanel(DATA, SMALL, every=2)
     state = panel.wait()
@@ -52,8 +60,7 @@ def test_controls_make_the_recipe_and_presets_say_why():
 
 def test_rate_and_crop_change_a_run_in_progress_and_the_rest_is_locked():
     panel = TrainPanel(DATA, replace(SMALL, steps=6), every=50)
-    while not panel.steps:
-        panel.player.step()
+    take(panel, 1)
     before = panel._objective
     assert panel.width.disabled
     panel.rate.value = 1e-2
@@ -68,8 +75,7 @@ def test_a_run_saved_in_the_panel_goes_on_as_if_it_had_not_stopped(tmp_path):
     whole = TrainPanel(DATA, SMALL, every=50)
     whole.wait()
     first = TrainPanel(DATA, SMALL, every=50)
-    while len(first.steps) < 2:
-        first.player.step()
+    take(first, 2)
     first.save(tmp_path / "run.safetensors")
     second = TrainPanel(DATA, SMALL, every=50)
     second.load(tmp_path / "run.safetensors")
