@@ -1,8 +1,9 @@
-"""The command line: `ssl-toolkit lab` opens the notebooks, `ssl-toolkit train` trains without one."""
+"""The command line: `ssl-toolkit lab` opens the notebooks, `train` trains without one, `bench` measures."""
 
 import argparse
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,12 @@ def lab(args: argparse.Namespace) -> int:
         print(f"{args.folder / name} was changed by you: it stays as it is.")
     if args.copy_only:
         return 0
-    return subprocess.call([sys.executable, "-m", "jupyterlab", str(args.folder / START), *args.jupyter])
+    # One core stays with the browser. Two busy threads and a page that draws, on two cores, wait for one another: a
+    # training step then takes three to five times as long.
+    threads = str(max(1, (os.cpu_count() or 2) - 1))
+    environment = {"OMP_NUM_THREADS": threads, **os.environ}
+    command = [sys.executable, "-m", "jupyterlab", str(args.folder / START), *args.jupyter]
+    return subprocess.call(command, env=environment)
 
 
 def train(args: argparse.Namespace) -> int:
@@ -58,21 +64,54 @@ def train(args: argparse.Namespace) -> int:
     from ssl_toolkit.train import train as steps
 
     data = load_data(args.data, size=args.size)
-    recipe = Recipe(
-        method=args.method, steps=args.steps, batch_size=args.batch_size, lr=args.lr, width=args.width, seed=args.seed
-    )
+    names = ("steps", "batch_size", "lr", "width", "seed")
+    recipe = Recipe(method=args.method, **{n: getattr(args, n) for n in names if getattr(args, n) is not None})
     state, objective = recipe.start(data), recipe.objective(data)
     if args.resume:
         load(args.resume, state)
     main_process = PartialState().is_main_process
     for step in steps(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed):
-        if main_process and (step.step % 20 == 0 or step.step == recipe.steps):
+        if main_process and (step.step % 50 == 0 or step.step == recipe.steps):
             terms = "  ".join(f"{name} {value:.4f}" for name, value in step.terms.items())
             speed = recipe.batch_size / step.seconds
             print(f"step {step.step}/{recipe.steps}  loss {step.loss:.4f}  {terms}  {speed:.0f} images/s", flush=True)
     if args.save and main_process:
         save(state, args.save)
     return 0
+
+
+def bench(args: argparse.Namespace) -> int:
+    folder = HERE.parent / "tests" / "benchmarks"
+    known = sorted(p.stem for p in folder.glob("[a-z]*.py"))
+    if not known:
+        print(
+            "the benchmarks are in the repository, not in the installed package: run this in a clone.", file=sys.stderr
+        )
+        return 2
+    if unknown := [name for name in args.names if name not in known]:
+        print(f"no benchmark is called {unknown[0]!r}: there are {', '.join(known)}.", file=sys.stderr)
+        return 2
+    results = {}
+    for name in args.names or known:  # each in a process of its own: threads and caches of one must not help another
+        code = f"import json; from {name} import run; print(json.dumps(run()))"
+        done = subprocess.run([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            return done.returncode
+        results[name] = json.loads(done.stdout.splitlines()[-1])
+        print(json.dumps({name: results[name]}, indent=1), flush=True)
+    if args.out:
+        args.out.write_text(json.dumps({"machine": machine(), **results}, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def machine() -> dict[str, str | int | None]:
+    """What the figures were measured on."""
+    import platform
+
+    import torch
+
+    system = f"{platform.system()} {platform.machine()}"
+    return {"cores": os.cpu_count(), "system": system, "python": platform.python_version(), "torch": torch.__version__}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -89,14 +128,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", default="fashion-mnist", help="a name, or a folder of class folders")
     p.add_argument("--size", type=int, help="resize images to so many pixels")
     p.add_argument("--method", default="simclr", choices=["simclr", "vicreg", "barlow twins", "byol", "supervised"])
-    p.add_argument("--steps", type=int, default=400)
-    p.add_argument("--batch-size", type=int, default=256)
-    p.add_argument("--lr", type=float, default=3e-3)
-    p.add_argument("--width", type=int, default=512)
-    p.add_argument("--seed", type=int, default=0)
+    for name, kind in (("steps", int), ("batch-size", int), ("lr", float), ("width", int), ("seed", int)):
+        p.add_argument(f"--{name}", type=kind, help="instead of the recipe's")
     p.add_argument("--save", type=Path, help="write the trained state here")
     p.add_argument("--resume", type=Path, help="go on from this state")
     p.set_defaults(call=train)
+    p = commands.add_parser("bench", help="measure speed and quality beside the peers (needs the extra `bench`)")
+    p.add_argument("names", nargs="*", help="benchmarks to run, by default all: views, overhead, imports, training")
+    p.add_argument("--out", type=Path, help="write all figures to this JSON file")
+    p.set_defaults(call=bench)
     return top
 
 

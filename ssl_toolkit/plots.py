@@ -54,6 +54,11 @@ def training_curves(steps: Sequence[Step], looks: Sequence[Look], base: Baseline
 _BASELINE_NAMES = {"chance": "chance", "pixels": "raw pixels", "untrained": "untrained"}
 
 
+def filled_axes(steps: Sequence[Step], looks: Sequence[Look]) -> dict[int, bool]:
+    """The columns of `training_figure` that have something to show; the others have no numbers on their axes."""
+    return {1: bool(steps), 2: bool(looks), 3: bool(looks)}
+
+
 def training_figure(steps: Sequence[Step], looks: Sequence[Look], base: Baselines | None = None) -> go.Figure:
     """Three plots in a row: the terms of the loss, kNN accuracy over its baselines, the spectrum of the features."""
     figure = make_subplots(1, 3, subplot_titles=("loss", "kNN accuracy", "singular values, relative"))
@@ -84,6 +89,9 @@ def training_figure(steps: Sequence[Step], looks: Sequence[Look], base: Baseline
         hovermode="x",
         modebar={"remove": ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"]},
     )
+    for column, filled in filled_axes(steps, looks).items():
+        for axes in (figure.update_xaxes, figure.update_yaxes):
+            axes(showticklabels=filled, row=1, col=column)
     for i, left in enumerate((0.0, 0.37)):
         figure.update_layout({f"legend{i + 1 if i else ''}": {"x": left, "y": -0.24, "yanchor": "top",
                               "orientation": "h", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}})  # fmt: skip

@@ -145,7 +145,7 @@ def linear_probe(
     iterations: int = 100,
     seed: int = 0,
 ) -> Probe:
-    """Multinomial logistic regression on standardised features, run to convergence by L-BFGS.
+    """Multinomial logistic regression on standardised features, by L-BFGS until it converges or `iterations` are made.
 
         min over W, b of   mean cross-entropy + weight_decay / 2 * |W|^2
 
@@ -164,21 +164,34 @@ def linear_probe(
     if train_y.unique().numel() < 2:
         raise ValueError("train_y holds one class only: a probe needs at least two.")
     mean, std = train_z.mean(dim=0), train_z.std(dim=0).clamp_min(1e-6)
-    x = (train_z - mean) / std
+    axes, variance = _principal_axes((train_z - mean) / std)
+    x = ((train_z - mean) / std) @ axes
     best = weight_decays[0]
-    w = torch.zeros(classes, x.shape[1] + 1, device=x.device)
+    fit = Fit(x.new_zeros(classes, x.shape[1]), x.new_zeros(classes))
     if len(weight_decays) > 1:
         held_out, rest = _validation_split(train_y, validation, seed)
+        kept, kept_y = x.index_select(0, rest), train_y[rest]
         # from the strongest to the weakest, each starting where the last one ended
         scores = {}
         for decay in sorted(weight_decays, reverse=True):
-            w = _logistic(x[rest], train_y[rest], w, decay, iterations)
-            scores[decay] = _accuracy(w, x[held_out], train_y[held_out])
+            fit = _logistic(kept, kept_y, fit, decay, variance, iterations // 2)
+            scores[decay] = _accuracy(fit, x[held_out], train_y[held_out])
         best = max(scores, key=lambda decay: (scores[decay], decay))
-    w = _logistic(x, train_y, w, best, iterations)
+    fit = _logistic(x, train_y, fit, best, variance, iterations)
+    train_accuracy = _accuracy(fit, x, train_y)
+    fit = Fit(fit.weight @ axes.T, fit.bias)
     chance = test_y.bincount().max().item() / len(test_y)
-    test_accuracy = _accuracy(w, (test_z - mean) / std, test_y)
-    return Probe(test_accuracy, chance, _accuracy(w, x, train_y), best, w[:, :-1], w[:, -1], mean, std)
+    return Probe(_accuracy(fit, (test_z - mean) / std, test_y), chance, train_accuracy, best, *fit, mean, std)
+
+
+def _principal_axes(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d r"], Float[Tensor, " r"]]:
+    """The principal axes of centred features and the variance along each, r = min(n, d)."""
+    n, d = x.shape
+    if n < d:
+        _, s, axes = torch.linalg.svd(x, full_matrices=False)
+        return axes.T, s.square() / n
+    variance, axes = torch.linalg.eigh(x.T @ x / n)
+    return axes, variance.clamp_min(0)
 
 
 def _validation_split(y: Int64[Tensor, " n"], share: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -191,25 +204,45 @@ def _validation_split(y: Int64[Tensor, " n"], share: float, seed: int) -> tuple[
     return held_out, kept.nonzero().squeeze(1)
 
 
-def _logistic(x: Tensor, y: Tensor, start: Tensor, weight_decay: float, iterations: int) -> Float[Tensor, "c d1"]:
-    w = start.clone().requires_grad_(True)
+class Fit(NamedTuple):
+    weight: Float[Tensor, "c r"]
+    bias: Float[Tensor, " c"]
+
+
+def _logistic(
+    x: Float[Tensor, "n r"],
+    y: Int64[Tensor, " n"],
+    start: Fit,
+    weight_decay: float,
+    variance: Float[Tensor, " r"],
+    iterations: int,
+) -> Fit:
+    """The minimum for features along their principal axes, each weight in units of its own curvature.
+
+    The Hessian of the cross-entropy is at most 1/2 (I - 11^T/c) kron cov(x) (Boehning, 1992), so on principal axes
+    the units 1 / sqrt(variance / 2 + weight_decay) make it rounder: L-BFGS needs a third to a quarter of the steps.
+    """
+    unit = (variance / 2 + weight_decay).rsqrt()
+    v, bias = (start.weight / unit).requires_grad_(True), start.bias.clone().requires_grad_(True)
     solver = torch.optim.LBFGS(
-        [w], max_iter=iterations, tolerance_grad=1e-5, tolerance_change=1e-7, line_search_fn="strong_wolfe"
-    )
+        [v, bias], max_iter=iterations, history_size=20, tolerance_grad=1e-5, tolerance_change=1e-7,
+        line_search_fn="strong_wolfe",
+    )  # fmt: skip
 
     def closure() -> Tensor:
         solver.zero_grad()
-        loss = F.cross_entropy(F.linear(x, w[:, :-1], w[:, -1]), y) + weight_decay / 2 * w[:, :-1].square().sum()
+        w = v * unit
+        loss = F.cross_entropy(F.linear(x, w, bias), y) + weight_decay / 2 * w.square().sum()
         loss.backward()
         return loss
 
     with torch.enable_grad():
         solver.step(closure)
-    return w.detach()
+    return Fit((v * unit).detach(), bias.detach())
 
 
-def _accuracy(w: Tensor, x: Tensor, y: Tensor) -> float:
-    return (F.linear(x, w[:, :-1], w[:, -1]).argmax(dim=1) == y).float().mean().item()
+def _accuracy(fit: Fit, x: Tensor, y: Tensor) -> float:
+    return (F.linear(x, fit.weight, fit.bias).argmax(dim=1) == y).float().mean().item()
 
 
 def few_labels(labels: Int64[Tensor, " n"], per_class: int, *, seed: int = 0) -> Int64[Tensor, " m"]:

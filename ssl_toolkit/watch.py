@@ -6,7 +6,7 @@
 A look never changes the run: it draws no random number and moves no average of BatchNorm.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 import torch
@@ -50,31 +50,42 @@ class Baselines(NamedTuple):
     untrained: float
 
 
-def baselines(model: nn.Module, bank: Dataset, queries: Dataset) -> Baselines:
-    """Chance (the commonest class), raw pixels, and the same network before training."""
+def baselines(
+    model: nn.Module, bank: Dataset, queries: Dataset, *, portion: int = PORTION
+) -> Iterator[Baselines | None]:
+    """Chance (the commonest class), raw pixels, and the same network before training: None between portions of the
+    work, then the `Baselines`."""
     chance = queries.labels.bincount().max().item() / len(queries)
-    fresh = untrained(model)
 
-    def score(features: Callable[[Tensor], Tensor]) -> float:
-        return knn_accuracy(features(bank.images), bank.labels, features(queries.images), queries.labels)
+    def score(zb: Tensor, zq: Tensor) -> float:
+        return knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
 
-    return Baselines(chance, score(pixels), score(lambda images: embed(fresh, images)))
+    by_pixels = score(pixels(bank.images), pixels(queries.images))
+    yield None
+    z = yield from _embedded(untrained(model), bank, queries, portion)
+    yield Baselines(chance, by_pixels, score(*z))
 
 
 def look(
     state: TrainState, bank: Dataset, queries: Dataset, *, shown: int = 4, k: int = 7, portion: int = PORTION
 ) -> Iterator[Look | None]:
-    """Embed both sets a portion at a time, yielding None in between and the `Look` at last."""
-    parts: list[Tensor] = []
-    for images in (*bank.images.split(portion), *queries.images.split(portion)):
-        parts.append(embed(state.model, images))
-        yield None
-    z = torch.cat(parts)
-    zb, zq = z[: len(bank)], z[len(bank) :]
-    width = z.shape[1]
+    """Embed both sets a portion at a time: None in between, then the `Look`."""
+    zb, zq = yield from _embedded(state.model, bank, queries, portion)
+    width = zq.shape[1]
     similarity, index = neighbours(zb, zq[:shown], k=k)
     knn = knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
     yield Look(state.step, knn, rankme(zq), feature_std(zq) * width**0.5, width, spectrum(zq), similarity, index)
+
+
+def _embedded(
+    model: nn.Module, bank: Dataset, queries: Dataset, portion: int
+) -> Generator[None, None, tuple[Tensor, Tensor]]:
+    parts: list[Tensor] = []
+    for images in (*bank.images.split(portion), *queries.images.split(portion)):
+        parts.append(embed(model, images))
+        yield None
+    z = torch.cat(parts)
+    return z[: len(bank)], z[len(bank) :]
 
 
 def watch(

@@ -138,6 +138,54 @@ def test_drawing_is_limited_by_time_and_the_last_record_is_always_drawn(monkeypa
     assert drawn[-1] == 99
 
 
+def test_looking_back_draws_an_earlier_record_and_playing_goes_on_from_the_last():
+    drawn = []
+    player = Player(lambda: count(9), drawn.append)
+    for _ in range(4):
+        player.step()
+    assert player.back.layout.visibility == "visible"
+    assert player.back.value == 3
+    player.back.value = 1
+    assert drawn[-1] == 2
+    player.step()
+    assert drawn[-1] == 5
+    assert player.back.value == 4
+    player.reset()
+    assert player.back.layout.visibility == "hidden"
+
+
+def test_work_between_two_records_is_neither_drawn_nor_kept():
+    drawn = []
+    player = Player(lambda: iter([None, 1, None, None, 2]), drawn.append)
+    player.step()
+    assert (player.state, player.last) == ("paused", 1)
+    player.wait()
+    assert list(player.records) == [1, 2]
+    assert None not in drawn
+
+
+def test_no_more_records_are_kept_than_asked_for():
+    player = Player(lambda: count(50), history=10)
+    player.wait()
+    assert list(player.records) == list(range(41, 51))
+
+
+def test_a_slow_speed_makes_so_many_records_a_second_and_draws_each():
+    async def notebook():
+        drawn = []
+        player = Player(lambda: count(4), drawn.append, name="slow")
+        player.speed.value = 10.0
+        began = time.perf_counter()
+        player.play()
+        while player.state == "running":
+            await asyncio.sleep(0.01)
+        return drawn, time.perf_counter() - began
+
+    drawn, seconds = asyncio.run(notebook())
+    assert drawn[:4] == [1, 2, 3, 4]
+    assert seconds > 0.3  # at least three pauses of a tenth
+
+
 def test_progress_tells_step_and_total():
     player = Player(count, progress=lambda record: (record, 5))
     player.step()

@@ -22,11 +22,11 @@ SMALL = Recipe(steps=3, batch_size=16, width=32, projector=(16, 8))
 
 
 def take(panel, steps):
-    for _ in range(50 * steps):  # portions of a look come between the steps
+    for _ in range(2 * steps + 2):  # a look is a record too
         if len(panel.steps) >= steps:
             return
         panel.player.step()
-    pytest.fail(f"{len(panel.steps)} steps: {panel.message.value}")
+    pytest.fail(f"{len(panel.steps)} steps: {panel.player.status.value}")
 
 
 def test_a_run_of_the_panel_is_the_run_of_the_loop():
@@ -81,6 +81,28 @@ def test_a_run_saved_in_the_panel_goes_on_as_if_it_had_not_stopped(tmp_path):
     second.load(tmp_path / "run.safetensors")
     second.wait()
     assert second.steps[-1].terms == whole.steps[-1].terms
+
+
+def test_looking_back_shows_the_run_as_it_stood():
+    panel = TrainPanel(DATA, SMALL, every=1)
+    panel.wait()
+    loss, knn = panel.figure.data[0], panel.figure.data[4]
+    assert list(loss.x) == [1, 2, 3]
+    assert list(knn.x) == [0, 1, 2, 3]
+    moment = [record.step for record in panel.player.records].index(2)
+    panel.player.look_back(moment)
+    assert list(loss.x) == [1, 2]
+    assert "step 2 of 3" in panel.player.status.value
+
+
+def test_before_a_run_the_neighbours_are_those_of_the_pixels():
+    panel = TrainPanel(DATA, SMALL)
+    assert "raw pixels" in panel.legend.value
+    assert len(panel.grid.images) == 4 * 8
+    panel.player.step()
+    assert "raw pixels" not in panel.legend.value
+    panel.player.reset()
+    assert "raw pixels" in panel.legend.value
 
 
 def test_a_bad_file_is_told_and_changes_nothing(tmp_path):

@@ -1,4 +1,4 @@
-"""Player: drives any generator from a notebook: play, pause, step, reset. The only file that touches the event loop.
+"""Player: drives any generator from a notebook: play, pause, step, look back. Only this file uses the event loop.
 
 A source is stepped by one cooperative task on the kernel's own loop, not by a thread: between two steps whatever the
 generator works on is whole, so the next cell may probe or save the very model that is training. The task runs for
@@ -9,6 +9,7 @@ import asyncio
 import os
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, Literal, TypeVar
 from weakref import WeakValueDictionary
@@ -21,6 +22,8 @@ State = Literal["idle", "running", "paused", "done", "failed"]
 
 BUSY, REST = 0.03, 0.004  # seconds; a message to the kernel needs several turns of the loop, so 0 would starve it
 REDRAW = 0.1 if (os.cpu_count() or 1) > 1 else 0.2  # seconds between two drawings
+SPEEDS = {"full speed": 0.0, "10 a second": 10.0, "3 a second": 3.0, "1 a second": 1.0}  # records; 0 is no limit
+HISTORY = 2000  # records kept to look back at
 WORDS = {"idle": "ready", "running": "running", "paused": "paused", "done": "done", "failed": "failed"}
 
 _players: WeakValueDictionary[str, "Player[Any]"] = (
@@ -29,11 +32,13 @@ _players: WeakValueDictionary[str, "Player[Any]"] = (
 
 
 class Player(w.VBox, Generic[T]):
-    """Steps `source()` and shows its last record by `draw`, at most ten times a second.
+    """Steps `source()` and shows its last record by `draw`, at most once in `redraw` seconds.
 
-    `progress(record)` gives (done, total) for the bar and the time left, or None. All buttons are methods too, and may
-    be called from any thread. Without a running loop (a script, a test) `play` does nothing until `wait` exhausts the
-    source. What the source or `draw` raises is shown in the status line, kept in `error` and raised by `wait`.
+    `progress(record)` gives (done, total) for the bar and the time left, or None. A record that is None is work between
+    two records: it is neither drawn nor kept. While it does not run, the slider draws any of the last `history` records
+    again, so `draw` must show what its record says, not what came after. All controls are methods too, and may be used
+    from any thread. Without a running loop (a script, a test) `play` does nothing until `wait` exhausts the source.
+    What the source or `draw` raises is shown in the status line, kept in `error` and raised by `wait`.
     """
 
     state = traitlets.Enum(["idle", "running", "paused", "done", "failed"], "idle")
@@ -44,13 +49,18 @@ class Player(w.VBox, Generic[T]):
         draw: Callable[[T], None] = lambda record: None,
         *,
         progress: Callable[[T], tuple[int, int] | None] = lambda record: None,
+        redraw: float = REDRAW,
+        history: int = HISTORY,
         name: str = "player",
     ):
-        self.source, self.draw, self.progress = source, draw, progress
+        self.source, self.draw, self.progress, self.redraw = source, draw, progress, redraw
         self.error: BaseException | None = None
         self.last: T | None = None
+        self.records: deque[T] = deque(maxlen=history)
         self._iterator: Iterator[T] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._once = False  # pause after the next record
+        self._shown = -1  # place of the record on the slider
         self._drawn_at = self._begun_at = 0.0
         self._begun_from: int | None = None
         try:
@@ -65,10 +75,20 @@ class Player(w.VBox, Generic[T]):
         self.step_button.on_click(lambda _: self.step())
         self.reset_button.on_click(lambda _: self.reset())
         self.bar = w.FloatProgress(max=1, layout=w.Layout(width="120px", height="14px", flex="0 0 auto"))
+        self.speed = w.Dropdown(
+            options=SPEEDS.items(), tooltip="How many steps to make in a second at most", layout=w.Layout(width="110px")
+        )
+        self.speed.add_class("ssl-speed")
+        self.back = w.IntSlider(
+            description="Look back", tooltip="Show an earlier moment of this run", readout=False, max=1,
+            layout=w.Layout(width="100%", visibility="hidden"),
+        )  # fmt: skip
+        self.back.add_class("ssl-back")
+        self.back.observe(lambda change: self.look_back(change["new"]), "value")
         self.status = w.HTML(layout=w.Layout(flex="1 1 auto", min_width="0"))
-        buttons = [self.play_button, self.step_button, self.reset_button]
-        self.toolbar = w.HBox([*buttons, self.bar, self.status], layout=w.Layout(align_items="center", grid_gap="6px"))
-        super().__init__([self.toolbar])
+        controls = [self.play_button, self.step_button, self.reset_button, self.speed, self.bar, self.status]
+        self.toolbar = w.HBox(controls, layout=w.Layout(align_items="center", grid_gap="6px"))
+        super().__init__([self.toolbar, self.back])
         self.add_class("ssl-player")
         self._show_state()
         if name in _players:
@@ -78,6 +98,7 @@ class Player(w.VBox, Generic[T]):
     # what a person does ------------------------------------------------------------------------------------------
     def play(self) -> None:
         if self.state in ("idle", "paused"):
+            self._once = False
             self._enter("running")
             self.soon(self._ensure_task)
 
@@ -86,15 +107,25 @@ class Player(w.VBox, Generic[T]):
             self._enter("paused")
 
     def step(self) -> None:
-        """One record, now."""
+        """One record, then pause."""
         if self.state in ("idle", "paused"):
-            self._enter("paused")
-            self.soon(lambda: self._advance(draw=True))
+            self._once = True
+            self._enter("running")
+            if self._loop is None:
+                self._exhaust()
+            else:
+                self.soon(self._ensure_task)
 
     def reset(self) -> None:
         """Close the source and be ready to begin again."""
         self._enter("idle")
         self.soon(self._drop)
+
+    def look_back(self, index: int) -> None:
+        """Draw the record at this place of `records` again; playing goes on from the last."""
+        if self.state != "running" and 0 <= index < len(self.records) and index != self._shown:
+            self._draw(self.records[index])
+            self._shown = index
 
     def close(self) -> None:
         """Stop for good: no task is left, and the widget goes."""
@@ -109,10 +140,10 @@ class Player(w.VBox, Generic[T]):
         In a notebook this holds the kernel until the source is exhausted: leave it out to stay interactive.
         """
         self._cancel()
+        self._once = False
         if self.state in ("idle", "paused"):
             self._enter("running")
-        while self.state == "running":
-            self._advance()
+        self._exhaust()
         if self.error is not None:
             raise self.error
         return self.last
@@ -122,32 +153,45 @@ class Player(w.VBox, Generic[T]):
         if self._loop is not None and (self._task is None or self._task.done()):
             self._task = self._loop.create_task(self._run())
 
+    def _exhaust(self) -> None:
+        while self.state == "running":
+            self._advance()
+
     async def _run(self) -> None:
         while self.state == "running":
             began = time.perf_counter()
             while self.state == "running" and time.perf_counter() - began < BUSY:
-                self._advance()
-            await asyncio.sleep(REST)
+                if self._advance() and self.speed.value:
+                    break
+            slow = 1 / self.speed.value - (time.perf_counter() - began) if self.speed.value else 0.0
+            await asyncio.sleep(max(REST, slow))
         if self.state == "paused":
             self._draw(self.last)
 
-    def _advance(self, *, draw: bool = False) -> None:
+    def _advance(self) -> bool:
+        """Whether there was another record."""
         try:
             if self._iterator is None:
                 self._iterator = iter(self.source())
                 self._begun_from = None
-            self.last = next(self._iterator)
+            record = next(self._iterator)
         except StopIteration:
             self._iterator = None
+            self._enter("done")
             self._draw(self.last)
-            if self.state != "failed":
-                self._enter("done")
-            return
+            return False
         except Exception as error:
             self._fail(error)
-            return
-        if draw or time.perf_counter() - self._drawn_at >= REDRAW:
-            self._draw(self.last)
+            return False
+        if record is None:
+            return False
+        self.last = record
+        self.records.append(record)
+        if self._once and self.state == "running":
+            self._enter("paused")
+        if self._once or self.speed.value or time.perf_counter() - self._drawn_at >= self.redraw:
+            self._draw(record)
+        return True
 
     def _draw(self, record: T | None) -> None:
         if record is None:
@@ -169,6 +213,7 @@ class Player(w.VBox, Generic[T]):
         if (close := getattr(iterator, "close", None)) is not None:
             close()
         self.error = self.last = None
+        self.records.clear()
         self.bar.value = 0
 
     def _cancel(self) -> None:
@@ -193,12 +238,21 @@ class Player(w.VBox, Generic[T]):
         for name in WORDS:
             (self.add_class if name == self.state else self.remove_class)(f"ssl-state-{name}")
         running = self.state == "running"
+        self._offer_looking_back()
         self.play_button.description = "Pause" if running else "Resume" if self.state == "paused" else "Play"
         self.play_button.icon = "pause" if running else "play"
         self.play_button.disabled = self.state in ("done", "failed")
         self.step_button.disabled = self.state not in ("idle", "paused")
         self.bar.bar_style = {"failed": "danger", "done": "success"}.get(self.state, "info")
         self._say(WORDS[self.state])
+
+    def _offer_looking_back(self) -> None:
+        """The slider stands at the last record; it is there, but empty, while there is nothing to look back at."""
+        offered = self.state in ("paused", "done", "failed") and len(self.records) > 1
+        self.back.layout.visibility = "visible" if offered else "hidden"
+        if offered:
+            self._shown = len(self.records) - 1
+            self.back.max = self.back.value = self._shown
 
     def _show_progress(self, record: T) -> None:
         if (progress := self.progress(record)) is None:

@@ -1,6 +1,7 @@
 """TrainPanel: train an encoder and watch its loss, its neighbours and its rank while it learns."""
 
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 import ipywidgets as w
 import plotly.graph_objects as go
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
 from ssl_toolkit import fast
 from ssl_toolkit.data import Batch, Dataset, load_data
 from ssl_toolkit.losses import Terms
-from ssl_toolkit.plots import BLUE, GREEN, VERMILION, training_curves, training_figure
+from ssl_toolkit.plots import BLUE, GREEN, VERMILION, filled_axes, training_curves, training_figure
+from ssl_toolkit.probes import neighbours, pixels
 from ssl_toolkit.recipes import METHODS, Recipe
 from ssl_toolkit.train import Step, TrainState, load, save
 from ssl_toolkit.watch import Baselines, Look, baselines, watch
@@ -23,6 +27,13 @@ from ssl_toolkit.widgets.player import Player
 NAMES = {"simclr": "SimCLR", "vicreg": "VICReg", "barlow twins": "Barlow Twins", "byol": "BYOL"}
 TEXT = "line-height:1.4"
 BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
+REDRAW = 0.25  # seconds; the browser needs the core that draws, and there may be but two
+
+LEGEND = (
+    f"<div style='{TEXT}'>Four images that were never trained on (<b style='color:{BLUE}'>blue</b>), each with its "
+    f"{{what}}: <b style='color:{GREEN}'>green</b> of the same class, <b style='color:{VERMILION}'>orange</b> of "
+    "another.</div>"
+)
 
 # some work and some fail on purpose; each says why
 PRESETS: dict[str, tuple[Recipe, str]] = {
@@ -80,33 +91,31 @@ class TrainPanel(w.VBox):
         data: str | Dataset = "fashion-mnist",
         recipe: Recipe | None = None,
         *,
-        every: int = 20,
+        every: int = 50,
         name: str = "train",
     ):
-        self.data: Dataset | None = data if isinstance(data, Dataset) else None
+        self.data = data if isinstance(data, Dataset) else load_data(data)
         self.every = every
         self.state: TrainState | None = None
         self.steps: list[Step] = []
         self.looks: list[Look] = []
         self.baselines: Baselines | None = None
-        self._bank: Dataset | None = None
-        self._queries: Dataset | None = None
         self._loaded: Path | None = None
         self._lock = threading.Lock()  # the controls' handlers may run on another thread than the task
 
         names = ["fashion-mnist", "shapes", "digits"]
         own = data if isinstance(data, str) else data.name or "your data"
+        self._own = isinstance(data, Dataset)
         self.preset = w.Dropdown(options=list(PRESETS), description="Preset")
         self.why = w.HTML()
         self.method = w.Dropdown(options=[(NAMES.get(m, m.capitalize()), m) for m in METHODS], description="Method")
         self.source = w.Dropdown(options=[own, *(n for n in names if n != own)], description="Data")
-        self._own = self.data is not None
         self.source.disabled = self._own
-        self.width = w.SelectionSlider(options=[2**i for i in range(4, 12)], value=512, description="Width")
-        self.batch = w.SelectionSlider(options=[32, 64, 128, 256, 512], value=256, description="Batch")
-        self.count = w.BoundedIntText(400, min=1, max=1_000_000, description="Steps")
+        self.width = w.SelectionSlider(options=[2**i for i in range(4, 12)], description="Width")
+        self.batch = w.SelectionSlider(options=[32, 64, 128, 256, 512], description="Batch")
+        self.count = w.BoundedIntText(1, min=1, max=1_000_000, description="Steps")
         self.seed = w.BoundedIntText(0, min=0, max=2**31, description="Seed")
-        self.rate = w.FloatLogSlider(3e-3, min=-5, max=2, step=0.1, readout_format=".1e", description="Rate")
+        self.rate = w.FloatLogSlider(min=-5, max=2, step=0.1, readout_format=".1e", description="Rate")
         self.temperature = w.FloatSlider(0.2, min=0.05, max=1.0, step=0.05, description="Temp.")
         self.crop = w.FloatSlider(0.3, min=0.05, max=1.0, step=0.05, description="Crop from")
         self.jitter = w.FloatSlider(0.4, min=0.0, max=1.0, step=0.1, description="Jitter")
@@ -119,13 +128,12 @@ class TrainPanel(w.VBox):
             control.add_class(f"ssl-train-{control.description.lower().strip('.').replace(' ', '-')}")
 
         self.player: Player[Step | Look | None] = Player(
-            self._records, self._draw, progress=lambda _: self._progress(), name=name
+            self._records, self._draw, progress=self._progress, redraw=REDRAW, name=name
         )
         self.figure = go.FigureWidget(training_figure([], []))
         self.figure._config = {**self.figure._config, "displaylogo": False, "responsive": True}
-        self.gauges = w.HTML(f"<div style='{TEXT}'>Press Play: the first look comes before the first step.</div>")
-        self.grid = ImageGrid(torch.zeros(SHOWN * (K + 1), 1, 28, 28, dtype=torch.uint8), columns=K + 1, scale=2,
-                              label="queries and their neighbours")  # fmt: skip
+        self.gauges = w.HTML()
+        self.grid = ImageGrid(self.data.images[:1], columns=K + 1, scale=2, label="queries and their neighbours")
         self.path = w.Text("run.safetensors", description="File", layout=w.Layout(width="250px"))
         self.path.style.description_width = "30px"
         save_button = w.Button(description="Save", icon="save", tooltip="Write the state to this file")
@@ -143,13 +151,9 @@ class TrainPanel(w.VBox):
              w.HTML(heading.format("May change while it runs")), *self._live],
             layout=w.Layout(flex="0 0 auto", width="300px"),
         )  # fmt: skip
-        legend = (
-            f"<div style='{TEXT}'>Four images that were never trained on (<b style='color:{BLUE}'>blue</b>), each with "
-            f"its nearest neighbours: <b style='color:{GREEN}'>green</b> of the same class, "
-            f"<b style='color:{VERMILION}'>orange</b> of another.</div>"
-        )
+        self.legend = w.HTML()
         files = w.HBox([self.path, save_button, load_button], layout=w.Layout(align_items="center", grid_gap="6px"))
-        right = w.VBox([w.HTML(legend), self.grid, files, self.message], layout=w.Layout(flex="1 1 0", min_width="0"))
+        right = w.VBox([self.legend, self.grid, files, self.message], layout=w.Layout(flex="1 1 0", min_width="0"))
         self.preset.layout.width = "330px"
         top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center", grid_gap="10px"))
         below = w.HBox([controls, right], layout=w.Layout(grid_gap="12px"))
@@ -161,7 +165,9 @@ class TrainPanel(w.VBox):
         self.preset.observe(self._on_preset, "value")
         for control in (*self._fixed[1:], *self._live):
             control.observe(self._on_control, "value")
+        self.source.observe(lambda _: self._report(self._show_source), "value")
         self.player.observe(self._on_state, "state")
+        self._show_pixels()
 
     # what a person may call --------------------------------------------------------------------------------------
     @property
@@ -201,28 +207,42 @@ class TrainPanel(w.VBox):
     def load(self, path: str | Path | None = None) -> str:
         """Go on from a file, saved by a run with the same method and width."""
         path = Path(path or self.path.value)
-        load(path, self.recipe.start(self._data()))  # into a state of its own first: a bad file changes nothing here
+        load(
+            path, self.recipe.start(self._chosen_data())
+        )  # into a state of its own first: a bad file changes nothing here
         self.player.reset()
         self._loaded = path
         return f"loaded {path.name}: press Resume to go on"
 
     # the run -----------------------------------------------------------------------------------------------------
-    def _data(self) -> Dataset:
-        if self.data is None or (not self._own and self.data.name != self.source.value):
+    def _chosen_data(self) -> Dataset:
+        if not self._own and self.data.name != self.source.value:
             self.data = load_data(self.source.value)
         return self.data
 
+    def _show_source(self) -> str:
+        self._chosen_data()
+        self.player.reset()
+        return ""
+
+    def _divided(self) -> tuple[Dataset, Dataset, Dataset]:
+        """What is trained on, the bank of neighbours (a part of that), and the queries."""
+        n = min(QUERIES, len(self.data) // 5)
+        training = self.data[:-n]
+        return training, training[:BANK], self.data[-n:]
+
     def _records(self) -> Iterator[Step | Look | None]:
-        recipe, data = self.recipe, self._data()
-        n = min(QUERIES, len(data) // 5)
-        training, self._queries, self._bank = data[:-n], data[-n:], data[: min(BANK, len(data) - n)]
+        recipe, data = self.recipe, self._chosen_data()
+        training, self._bank, self._queries = self._divided()
         self.state = recipe.start(data)
         if self._loaded is not None:
             load(self._loaded, self.state)
             self._loaded = None
         self.steps, self.looks = [], []
         self._objective = recipe.objective(data)
-        self.baselines = baselines(self.state.model, self._bank, self._queries)
+        for base in baselines(self.state.model, self._bank, self._queries):
+            self.baselines = base
+            yield None
 
         def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
             return self._objective(state, batch, generator)  # read at each step: the controls may have changed it
@@ -237,36 +257,52 @@ class TrainPanel(w.VBox):
                 self.looks.append(record)
             yield record
 
-    def _progress(self) -> tuple[int, int] | None:
-        return None if self.state is None else (self.state.step, self.state.total or 1)
+    def _progress(self, record: Step | Look | None) -> tuple[int, int] | None:
+        return None if record is None or self.state is None else (record.step, self.state.total or 1)
 
     # what is seen ------------------------------------------------------------------------------------------------
     def _draw(self, record: Step | Look | None) -> None:
+        """The run as it stood at this record."""
+        if record is None:
+            return
+        steps = self.steps[: bisect_right(self.steps, record.step, key=lambda step: step.step)]
+        looks = self.looks[: bisect_right(self.looks, record.step, key=lambda look: look.step)]
         with self.figure.batch_update():
-            curves = training_curves(self.steps, self.looks, self.baselines)
+            curves = training_curves(steps, looks, self.baselines)
             for trace, curve in zip(self.figure.data, curves, strict=True):
                 if trace.name != curve.name:
                     trace.name, trace.showlegend = curve.name, bool(curve.name)
                 trace.x, trace.y = list(curve.x), list(curve.y)
-        if not self.looks or self.baselines is None:
+            for column, filled in filled_axes(steps, looks).items():
+                self.figure.layout[f"xaxis{column}"].showticklabels = filled
+                self.figure.layout[f"yaxis{column}"].showticklabels = filled
+        if not looks or self.baselines is None:
             return
-        now, base = self.looks[-1], self.baselines
-        self.gauges.value = (
-            f"<div class='ssl-gauges' style='{TEXT}'>kNN accuracy <b>{now.knn:.1%}</b> (chance {base.chance:.0%}, "
-            f"raw pixels {base.pixels:.1%}, untrained {base.untrained:.1%}) · <b>{now.verdict}</b> · "
-            f"spread per dimension <b>{now.std:.2f}</b> of 1</div>"
+        now, base = looks[-1], self.baselines
+        self._say(
+            f"kNN accuracy <b>{now.knn:.1%}</b> (chance {base.chance:.0%}, raw pixels {base.pixels:.1%}, untrained "
+            f"{base.untrained:.1%}) · <b>{now.verdict}</b> · spread per dimension <b>{now.std:.2f}</b> of 1"
         )
-        self._show_neighbours(now)
+        self._show_neighbours(now.neighbours, "nearest neighbours")
 
-    def _show_neighbours(self, now: Look) -> None:
-        assert self._bank is not None
-        assert self._queries is not None
+    def _say(self, text: str) -> None:
+        self.gauges.value = f"<div class='ssl-gauges' style='{TEXT}'>{text}</div>"
+
+    def _show_pixels(self) -> None:
+        """Before a run: what a representation has to beat."""
+        _, self._bank, self._queries = self._divided()
+        self._say("Press Play to train. The neighbours below are those of the raw pixels.")
+        _, nearest = neighbours(pixels(self._bank.images), pixels(self._queries.images[:SHOWN]), k=K)
+        self._show_neighbours(nearest, "nearest neighbours by raw pixels")
+
+    def _show_neighbours(self, nearest: Int64[Tensor, "q k"], what: str) -> None:
         images, frames = [], []
-        for query, index in enumerate(now.neighbours):
+        for query, index in enumerate(nearest.cpu()):
             images += [self._queries.images[query : query + 1], self._bank.images[index]]
             same = self._bank.labels[index] == self._queries.labels[query]
             frames += [BLUE, *(GREEN if right else VERMILION for right in same.tolist())]
         self.grid.show(torch.cat(images).cpu(), frames=frames)
+        self.legend.value = LEGEND.format(what=what)
 
     def _show(self, recipe: Recipe) -> None:
         self._recipe = recipe
@@ -283,7 +319,7 @@ class TrainPanel(w.VBox):
 
     def _on_control(self, _change: dict[str, Any]) -> None:
         self.temperature.disabled = self.method.value != "simclr"
-        if self.player.state not in ("running", "paused") or self.state is None or self.data is None:
+        if self.player.state not in ("running", "paused") or self.state is None:
             return
         with self._lock:  # plain assignments: the task reads them at its next step
             self.state.lr = self.rate.value
@@ -292,6 +328,8 @@ class TrainPanel(w.VBox):
     def _on_state(self, change: dict[str, Any]) -> None:
         for control in self._fixed:
             control.disabled = change["new"] in ("running", "paused") or (control is self.source and self._own)
+        if change["new"] == "idle":
+            self._show_pixels()
 
     def _report(self, action: Any) -> None:
         """Do it between two steps and say how it went."""

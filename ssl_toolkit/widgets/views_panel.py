@@ -141,17 +141,16 @@ class ViewsPanel(w.VBox):
         return [BLUE if i == max(0, self.views.selected) else "" for i in range(self.n)]
 
     def _show_numbers(self, index: int) -> None:
-        rows = []
+        cells = []
         for name, values in self._view.params.items():
             if name != "noise.e":  # as many numbers as pixels
-                value = values[index]
-                text = str(value.item()) if value.dtype == torch.bool else " ".join(f"{v:g}" for v in
-                        (value.float() * 1000).round().div(1000).flatten().tolist())  # fmt: skip
-                rows.append(f"<tr><td>{name}</td><td style='padding-left:12px'>{text}</td></tr>")
+                cells.append(f"<span>{name}</span><b style='font-weight:500'>{_written(values[index])}</b>")
         code = self.code().replace("<", "&lt;")
         self.numbers.value = (
-            f"<b>Drawn for view {index + 1}</b> (click another)<table class='ssl-numbers'>{''.join(rows)}</table>"
-            f"<b>The same without the panel</b><br><code style='font-size:11px'>{code}</code>"
+            f"<div style='line-height:1.4'><b>Drawn for view {index + 1}</b> (click another)"
+            "<div style='display:grid;grid-template-columns:repeat(2,max-content auto);gap:2px 12px;margin:4px 0 10px'>"
+            f"{''.join(cells)}</div><b>The same without the panel</b>"
+            f"<br><code style='font-size:11px'>{code}</code></div>"
         )
 
     _setting = False
@@ -169,3 +168,9 @@ class ViewsPanel(w.VBox):
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return with_png(super()._repr_mimebundle_(**options), png(tile(self.views.images, 6, self.views.scale)))
+
+
+def _written(value: torch.Tensor) -> str:
+    if value.dtype == torch.bool:
+        return "yes" if value else "no"
+    return " ".join(f"{round(v, 3):g}" for v in value.flatten().tolist())

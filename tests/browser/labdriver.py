@@ -1,5 +1,6 @@
 """A real JupyterLab server and a real Chromium, for tests that click."""
 
+import asyncio
 import json
 import os
 import secrets
@@ -7,12 +8,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlparse
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -84,6 +87,51 @@ def jupyterlab(root: Path, tmp: Path) -> Iterator[Lab]:
                 server.wait(20)
             except subprocess.TimeoutExpired:
                 server.kill()
+
+
+@contextmanager
+def with_latency(base: str, round_trip: float) -> Iterator[str]:
+    """The address of a proxy to `base` that holds every byte back for half of `round_trip` seconds, each way."""
+    target = urlparse(base)
+    loop = asyncio.new_event_loop()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        chunks: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+
+        async def deliver() -> None:
+            while True:
+                due, chunk = await chunks.get()
+                await asyncio.sleep(due - loop.time())
+                if not chunk:
+                    writer.close()
+                    return
+                writer.write(chunk)
+
+        delivery = loop.create_task(deliver())
+        chunk = b" "
+        while chunk:
+            try:
+                chunk = await reader.read(65536)
+            except OSError:
+                chunk = b""
+            chunks.put_nowait((loop.time() + round_trip / 2, chunk))
+        await delivery
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(target.hostname, target.port)
+        await asyncio.gather(carry(reader, back), carry(there, writer))
+
+    async def serve() -> int:
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        return server.sockets[0].getsockname()[1]
+
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{asyncio.run_coroutine_threadsafe(serve(), loop).result(10)}"
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
 
 
 @contextmanager

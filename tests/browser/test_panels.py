@@ -31,6 +31,10 @@ grid.add_class("t-grid")
 grid.on_pick(lambda i: (picked.append(i), setattr(seen, "value", str(len(picked)))))
 w.VBox([grid, seen])
 """
+TASKS = """
+import asyncio
+print("players at work:", sum("Player._run" in repr(task) for task in asyncio.all_tasks()))
+"""
 STATE = "(s) => !!document.querySelector('.ssl-train .ssl-player.ssl-state-' + s)"
 SUM = """(s) => { const c = document.querySelector(s + ' canvas');
   const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let t = 0;
@@ -39,7 +43,7 @@ SUM = """(s) => { const c = document.querySelector(s + ' canvas');
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, TRAIN, PROBE, VIEWS, GRID)]
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, TRAIN, PROBE, VIEWS, GRID, TASKS)]
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, lab.root / "panels.ipynb")
@@ -99,6 +103,45 @@ def test_a_run_is_played_paused_and_probed_while_it_trains(notebook, note, shots
     assert labdriver.errors(page) == []
 
 
+def test_after_a_run_one_can_look_back_at_it(notebook, shots):
+    page = notebook
+    back = page.locator(".ssl-train .ssl-back .noUi-handle")
+    status = "() => document.querySelector('.ssl-train .ssl-status').textContent"
+    before = page.evaluate(status)
+    back.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"(b) => ({status})() !== b", arg=before, timeout=10_000)
+    page.wait_for_timeout(500)
+    page.screenshot(path=str(shots / "train_back.png"))
+    assert labdriver.errors(page) == []
+
+
+def test_running_the_cell_again_leaves_one_task(notebook):
+    page = notebook
+    page.locator(".ssl-train .ssl-play").click()
+    page.wait_for_function(STATE, arg="running", timeout=20_000)
+    page.evaluate("() => document.querySelector('.ssl-train').classList.add('t-old')")
+    labdriver.run_cell(page, 1)
+    page.wait_for_function("() => document.querySelector('.ssl-train:not(.t-old) .js-plotly-plot')", timeout=60_000)
+    page.locator(".ssl-train .ssl-play").focus()
+    page.keyboard.press("Space")
+    page.wait_for_function(STATE, arg="running", timeout=20_000)
+    labdriver.run_cell(page, 5)
+    page.wait_for_function("() => document.body.innerText.includes('players at work: 1')", timeout=30_000)
+    page.locator(".ssl-train .ssl-play").click()
+    page.wait_for_function(STATE, arg="paused", timeout=10_000)
+
+
+def test_every_control_has_a_name_and_is_reached_by_keys(notebook):
+    nameless = notebook.evaluate("""() => [...document.querySelectorAll('.ssl-panel')].flatMap(p =>
+      [...p.querySelectorAll('button, input, select, [role=slider], canvas')].filter(e => e.offsetParent &&
+        (e.tabIndex < 0 || !(e.getAttribute('aria-label') || e.title || e.innerText.trim() || (e.labels || []).length
+          || e.closest('.widget-inline-hbox')?.querySelector('label')?.innerText)))
+        .map(e => e.outerHTML.slice(0, 160)))""")
+    assert [e for e in nameless if "disabled" not in e] == []
+
+
 def test_a_slider_changes_the_views(notebook, note, shots):
     page = notebook
     show(page, ".ssl-views")
@@ -126,16 +169,35 @@ def test_a_slider_changes_the_views(notebook, note, shots):
     labdriver.use_theme(page, "JupyterLab Light")
 
 
-def test_every_click_on_a_grid_arrives_and_keys_do_as_well(notebook, note):
-    page = notebook
+def click_twenty(page) -> None:
     show(page, ".t-grid")
     box = page.locator(".t-grid canvas").bounding_box()
     for i in range(20):
         page.mouse.click(box["x"] + (i % 10 + 0.5) * box["width"] / 10, box["y"] + (i // 10 + 0.5) * box["height"] / 4)
     page.wait_for_function("() => document.querySelector('.t-seen').textContent.trim() === '20'", timeout=10_000)
+
+
+def test_every_click_on_a_grid_arrives_and_keys_do_as_well(notebook, note):
+    page = notebook
+    click_twenty(page)
     page.locator(".t-grid canvas").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.querySelector('.t-seen').textContent.trim() === '21'", timeout=10_000)
     note(clicks_arrived="20 of 20")
     assert labdriver.errors(page) == []
+
+
+def test_every_click_arrives_over_a_slow_connection(lab, notebook, note):
+    page = notebook
+    with labdriver.with_latency(lab.base, round_trip=0.15) as slow:
+        cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, GRID)]
+        clicks = nbformat.v4.new_notebook(cells=cells)
+        clicks.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(clicks, lab.root / "clicks.ipynb")
+        labdriver.open_notebook(page, lab, "clicks.ipynb", base=slow)
+        labdriver.run_all(page)
+        page.wait_for_selector(".t-grid canvas", timeout=60_000)
+        click_twenty(page)
+        note(clicks_arrived_with_150_ms="20 of 20")
+        assert labdriver.errors(page) == []

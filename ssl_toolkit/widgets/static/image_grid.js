@@ -100,5 +100,7 @@ function render({ model, el }) {
   });
   for (const name of ["pixels", "frames", "selected", "captions", "scale"]) model.on(`change:${name}`, draw);
   draw();
+  // a plotly figure beside this grid was measured before both were on the page
+  requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
 }
 export default { render };

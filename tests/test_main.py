@@ -1,0 +1,96 @@
+"""The command line, as a new user types it."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssl_toolkit import Recipe, load_data
+from ssl_toolkit.__main__ import START, copy_notebooks, main, notebooks
+from ssl_toolkit.train import load
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_lab_copies_the_notebooks_and_never_over_a_changed_one(tmp_path, capsys):
+    target = tmp_path / "mine"
+    assert main(["lab", str(target), "--copy-only"]) == 0
+    copied = {p.name for p in target.glob("*.ipynb")}
+    assert copied == {p.name for p in notebooks().glob("*.ipynb")}
+    (target / START).write_text("my own notes")
+    assert main(["lab", str(target), "--copy-only"]) == 0
+    assert (target / START).read_text() == "my own notes"
+    assert START in capsys.readouterr().out
+
+
+def test_an_unchanged_copy_is_brought_up_to_date(tmp_path):
+    copy_notebooks(tmp_path)
+    manifest = tmp_path / ".ssl_toolkit.json"
+    old = b"an older version"
+    (tmp_path / START).write_bytes(old)
+    written = json.loads(manifest.read_text())
+    import hashlib
+
+    manifest.write_text(json.dumps(written | {START: hashlib.sha256(old).hexdigest()}))
+    assert copy_notebooks(tmp_path) == []
+    assert (tmp_path / START).read_bytes() == (notebooks() / START).read_bytes()
+
+
+def test_train_saves_a_state_and_goes_on_from_it(tmp_path, capsys):
+    path = tmp_path / "run.safetensors"
+    common = ["train", "--data", "digits", "--batch-size", "16", "--width", "16", "--steps", "4"]
+    assert main([*common, "--save", str(path)]) == 0
+    assert "step 4/4" in capsys.readouterr().out
+    state = load(path, Recipe(batch_size=16, width=16, steps=4).start(load_data("digits")))
+    assert state.step == 4
+    assert main([*common[:-1], "5", "--resume", str(path)]) == 0
+    assert "step 5/5" in capsys.readouterr().out
+
+
+def test_two_processes_train_one_encoder(tmp_path):
+    path = tmp_path / "run.safetensors"
+    command = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "ssl_toolkit"),
+        *("train", "--data", "digits", "--batch-size", "16", "--width", "16", "--steps", "3", "--save", str(path)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("step 3/3") == 1
+    assert all(
+        p.isfinite().all() for p in load(path, Recipe(width=16, steps=3).start(load_data("digits"))).model.parameters()
+    )
+    assert torch.distributed.is_available()
+
+
+def test_a_wheel_carries_the_notebooks_and_the_scripts_of_the_widgets(tmp_path):
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "-w", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, timeout=240)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert f"ssl_toolkit/_notebooks/{START}" in names
+    assert "ssl_toolkit/widgets/static/image_grid.js" in names
+    assert not [name for name in names if name.startswith(("tests/", "notebooks/"))]
+
+
+def test_an_unknown_benchmark_is_named(capsys):
+    assert main(["bench", "vieuws"]) == 2
+    assert "'vieuws': there are imports, overhead, training, views." in capsys.readouterr().err
+
+
+def test_the_benchmarks_print_their_figures(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_TOOLKIT_FAST", "1")
+    assert main(["bench", "imports", "--out", str(tmp_path / "figures.json")]) == 0
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["imports"]["ssl_toolkit s"] > 0
+    assert figures["machine"]["torch"] == torch.__version__
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    words = capsys.readouterr().out
+    assert all(name in words for name in ("lab", "train", "bench"))
