@@ -122,8 +122,9 @@ def small_conv(
     predictor: Sequence[int] | None = None,
     seed: int = 0,
 ) -> Encoder:
-    """A residual net for images of 24 to 64 pixels that trains on a laptop: patches of 4 x 4 pixels as 48 channels,
-    then two blocks, of 48 planes and of 96. `width` is the output of the last and the size of the representation.
+    """A residual net for images of 24 to 64 pixels that trains on a laptop: a stem of 32 channels and blocks of 32, 64
+    and 128 planes, all of stride 2, so that the last one sees the whole image. `width` is the output of the last block
+    and the size of the representation.
 
     >>> small_conv(1)(torch.rand(2, 1, 28, 28)).shape
     torch.Size([2, 128])
@@ -131,13 +132,13 @@ def small_conv(
     if channels < 1 or width < 1:
         raise ValueError(f"channels is {channels} and width is {width}: both must be at least 1.")
     with seeded(seed, "init"):
+        first = nn.Conv2d(channels, 32, 5, stride=2, padding=2, bias=False)
         stages = Stages(
             OrderedDict(
-                stem=nn.Sequential(
-                    nn.Conv2d(channels, 48, 4, 4, bias=False), nn.BatchNorm2d(48), nn.ReLU(inplace=True)
-                ),
-                stage1=nn.Sequential(Block(48, 48, 48, stride=1)),
-                stage2=nn.Sequential(Block(48, 96, width, stride=2, output_kernel=1)),
+                stem=nn.Sequential(first, nn.BatchNorm2d(32), nn.ReLU(inplace=True)),
+                stage1=nn.Sequential(Block(32, 32, 32, stride=2)),
+                stage2=nn.Sequential(Block(32, 64, 64, stride=2)),
+                stage3=nn.Sequential(Block(64, 128, width, stride=2, output_kernel=1)),
             )
         )
         return Encoder(stages, width=width, projector=projector, predictor=predictor)

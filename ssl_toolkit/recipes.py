@@ -36,8 +36,8 @@ class Recipe:
     variance: float = 25.0  # weight of VICReg's variance term
     momentum: float = 0.99  # of BYOL's teacher
     scale: tuple[float, float] = (0.3, 1.0)  # share of the area that a crop keeps
-    size: int | None = None  # pixels of a view; None: 6/7 of an image's, which is faster and tests better
-    jitter: float = 0.4  # strength of brightness, contrast and saturation; hue has a quarter of it
+    size: int | None = None  # pixels of a view; None: as many as an image has
+    jitter: float = 0.8  # strength of brightness, contrast and saturation; hue has a quarter of it
     seed: int = 0
 
     def start(self, data: Dataset) -> TrainState:
@@ -55,7 +55,7 @@ class Recipe:
         """The views of these images."""
         s = self.jitter
         return simclr_views(
-            self.size or max(4, round(data.images.shape[-1] * 6 / 7 / 4) * 4),  # the encoder sees patches of 4
+            self.size or data.images.shape[-1],
             scale=self.scale,
             flip=0.0 if self.scale[0] == 1 else 0.5,
             brightness=s,

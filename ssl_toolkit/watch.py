@@ -25,9 +25,9 @@ class Look(NamedTuple):
 
     step: int
     knn: float  # accuracy of the queries' labels by their neighbours in the bank
-    rankme: float  # of at most `width`
+    rankme: float  # of at most `most`
     std: float  # mean standard deviation of the normalised features, times sqrt(width): 1 when spread evenly
-    width: int
+    most: int  # that the rank can be: the width, or the number of queries where that is smaller
     spectrum: Float[Tensor, " d"]
     similarity: Float[Tensor, "q k"]
     neighbours: Int64[Tensor, "q k"]  # of the first queries, in the bank
@@ -35,11 +35,11 @@ class Look(NamedTuple):
     @property
     def verdict(self) -> str:
         """The rank in words."""
-        share = self.rankme / self.width
+        share = self.rankme / self.most
         word = "collapsing" if share < 0.08 else "narrow" if share < 0.25 else "spread"
         if self.rankme < 2:
             word = "collapsed"
-        return f"{word}: rank {self.rankme:.0f} of {self.width}"
+        return f"{word}: rank {self.rankme:.0f} of {self.most}"
 
 
 class Baselines(NamedTuple):
@@ -71,10 +71,11 @@ def look(
 ) -> Iterator[Look | None]:
     """Embed both sets a portion at a time: None in between, then the `Look`."""
     zb, zq = yield from _embedded(state.model, bank, queries, portion)
-    width = zq.shape[1]
+    width, most = zq.shape[1], min(zq.shape[1], len(zq))
     similarity, index = neighbours(zb, zq[:shown], k=k)
     knn = knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
-    yield Look(state.step, knn, rankme(zq), feature_std(zq) * width**0.5, width, spectrum(zq), similarity, index)
+    std = feature_std(zq) * width**0.5
+    yield Look(state.step, knn, rankme(zq), std, most, spectrum(zq)[:most], similarity, index)
 
 
 def _embedded(

@@ -21,8 +21,8 @@ def parameters(module: nn.Module) -> int:
 def test_every_depth_has_a_name_and_the_representation_the_width_asked_for(size, width):
     encoder = small_conv(1, width=width, projector=(32, 24, 8))
     features = encoder.features(images(2, 1, size))
-    assert list(features) == [*("stem", "stage1", "representation", "projector1", "projector2", "embedding")]
-    assert [z.shape[1] for z in features.values()] == [48, 48, width, 32, 24, 8]
+    assert list(features) == [*("stem", "stage1", "stage2", "representation", "projector1", "projector2", "embedding")]
+    assert [z.shape[1] for z in features.values()] == [32, 32, 64, width, 32, 24, 8]
     assert encoder.width == width
 
 

@@ -109,7 +109,7 @@ def test_embedding_restores_every_mode_and_moves_no_average():
     assert not encoder.projector.training
     assert all(torch.equal(v, before[k]) for k, v in encoder.state_dict().items())
     assert torch.allclose(z, embed(encoder, images / 255), atol=1e-6)
-    assert embed(encoder, images, depth="stage1").shape == (10, 48)
+    assert embed(encoder, images, depth="stage1").shape == (10, 32)
     assert embed(nn.Flatten(), images).shape == (10, 784)
     assert torch.equal(embed(lambda x: x.flatten(1), images), pixels(images))
 

@@ -195,7 +195,7 @@ def test_a_bad_file_is_one_clear_error_and_changes_nothing(damage, words, tmp_pa
 
 def test_another_architecture_is_refused_with_the_first_difference(tmp_path):
     save(fresh(), tmp_path / "run.safetensors")
-    with pytest.raises(CheckpointError, match=r"another architecture: model\.backbone\.stage2"):
+    with pytest.raises(CheckpointError, match=r"another architecture: model\.backbone\.stage3"):
         load(tmp_path / "run.safetensors", fresh(width=48))
     with pytest.raises(CheckpointError, match=r"another architecture: ema"):
         load(tmp_path / "run.safetensors", fresh(ema=0.9))
