@@ -223,6 +223,7 @@ class TrainPanel(w.VBox):
     def _show_source(self) -> str:
         self._chosen_data()
         self.player.reset()
+        self._show_pixels()
         return ""
 
     def _divided(self) -> tuple[Dataset, Dataset, Dataset]:
