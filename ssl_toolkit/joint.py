@@ -27,7 +27,8 @@ def joint_embedding(loss: Callable[..., Terms], augment: Augment, *, stochastic:
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         za, zb = state.model(_two_views(augment, batch, generator)).float().chunk(2)
-        return loss(za, zb, generator=generator) if stochastic else loss(za, zb)
+        with _full_precision(za):
+            return loss(za, zb, generator=generator) if stochastic else loss(za, zb)
 
     return objective
 
@@ -46,7 +47,8 @@ def teacher_student(loss: Callable[..., Terms], augment: Augment) -> Objective:
         pa, pb = predictor(state.model(x)).float().chunk(2)
         with torch.no_grad():
             za, zb = state.ema(x).float().chunk(2)
-        there, back = loss(pa, zb), loss(pb, za)
+        with _full_precision(pa):
+            there, back = loss(pa, zb), loss(pb, za)
         return {name: there[name] + back[name] for name in there}
 
     return objective
@@ -73,3 +75,8 @@ def supervised(augment: Augment) -> Objective:
 def _two_views(augment: Augment, batch: Batch, generator: torch.Generator) -> Tensor:
     a, b = augment(batch.images, generator).x, augment(batch.images, generator).x
     return torch.cat([a, b]).contiguous(memory_format=torch.channels_last)
+
+
+def _full_precision(z: Tensor) -> torch.autocast:
+    """Losses are not cast: products of embeddings in bfloat16 would have eight bits for what they compare."""
+    return torch.autocast(z.device.type, enabled=False)

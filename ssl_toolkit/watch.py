@@ -17,7 +17,7 @@ from ssl_toolkit.data import Dataset
 from ssl_toolkit.probes import embed, feature_std, knn_accuracy, neighbours, pixels, rankme, spectrum, untrained
 from ssl_toolkit.train import Objective, Step, TrainState, train
 
-PORTION = 256  # images embedded between two yields: no step of a look may hold a notebook's kernel for long
+PORTION = 128  # images embedded between two yields: no step of a look may hold a notebook's kernel for long
 
 
 class Look(NamedTuple):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ssl_toolkit.encoders import Encoder, resnet, set_last_block_width, small_conv, wrap
+from ssl_toolkit.encoders import Block, Encoder, resnet, set_last_block_width, small_conv, wrap
 from ssl_toolkit.seeds import rng
 
 
@@ -24,6 +24,18 @@ def test_every_depth_has_a_name_and_the_representation_the_width_asked_for(size,
     assert list(features) == [*("stem", "stage1", "stage2", "representation", "projector1", "projector2", "embedding")]
     assert [z.shape[1] for z in features.values()] == [32, 32, 64, width, 32, 24, 8]
     assert encoder.width == width
+
+
+def test_a_block_on_one_pixel_is_the_whole_kernel_and_its_gradient_is_written_in_bfloat16():
+    block, x = Block(8, 16, 16, stride=2), images(32, 8, 1)
+    torch.testing.assert_close(block.conv1(x), nn.functional.conv2d(x, block.conv1.weight[:, :, 1:2, 1:2]))
+    for _ in range(10):
+        torch.full((8 * 16 * 9,), torch.nan)  # what an unwritten gradient would find in memory
+        block.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            block(x).square().sum().backward()
+        outside = block.conv1.weight.grad.flatten(2)[:, :, [0, 1, 2, 3, 5, 6, 7, 8]]
+        assert torch.equal(outside, torch.zeros_like(outside))
 
 
 def test_the_embedding_is_what_the_call_returns():

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ssl_toolkit.augment import simclr_views
-from ssl_toolkit.data import Dataset
+from ssl_toolkit.data import Dataset, batch
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.joint import joint_embedding, supervised, teacher_student
 from ssl_toolkit.losses import barlow_twins, byol, nt_xent, vicreg
@@ -53,6 +53,16 @@ def tensors(state) -> list[torch.Tensor]:
 
 def same(a, b) -> bool:
     return all(torch.equal(p, q) for p, q in zip(tensors(a), tensors(b), strict=True))
+
+
+@pytest.mark.parametrize("method", ["simclr", "vicreg", "barlow twins", "byol"])
+def test_the_loss_is_computed_in_float32_under_autocast(method):
+    state = fresh(method)
+    with torch.autocast("cpu", torch.bfloat16):
+        terms = OBJECTIVES[method](state, batch(DATA, 0, batch_size=16), rng(0))
+    assert {t.dtype for t in terms.values()} == {torch.float32}
+    # sums over products that had been rounded to bfloat16 have few significant bits
+    assert any(t.item() != t.bfloat16().item() for t in terms.values())
 
 
 @pytest.mark.parametrize("method", OBJECTIVES)

@@ -20,7 +20,9 @@ import traitlets
 T = TypeVar("T")
 State = Literal["idle", "running", "paused", "done", "failed"]
 
-BUSY, REST = 0.03, 0.004  # seconds; a message to the kernel needs several turns of the loop, so 0 would starve it
+# Seconds of work, then of rest, and the share of the time that rest has where a step takes longer: a message to the
+# kernel needs several turns of the loop, so it must meet none of them busy again.
+BUSY, REST, SHARE = 0.03, 0.004, 0.1
 REDRAW = 0.1 if (os.cpu_count() or 1) > 1 else 0.2  # seconds between two drawings
 SPEEDS = {"full speed": 0.0, "10 a second": 10.0, "3 a second": 3.0, "1 a second": 1.0}  # records; 0 is no limit
 HISTORY = 2000  # records kept to look back at
@@ -163,8 +165,9 @@ class Player(w.VBox, Generic[T]):
             while self.state == "running" and time.perf_counter() - began < BUSY:
                 if self._advance() and self.speed.value:
                     break
-            slow = 1 / self.speed.value - (time.perf_counter() - began) if self.speed.value else 0.0
-            await asyncio.sleep(max(REST, slow))
+            busy = time.perf_counter() - began
+            slow = 1 / self.speed.value - busy if self.speed.value else 0.0
+            await asyncio.sleep(max(REST, SHARE * busy, slow))
         if self.state == "paused":
             self._draw(self.last)
 

@@ -27,7 +27,7 @@ from ssl_toolkit.widgets.player import Player
 NAMES = {"simclr": "SimCLR", "vicreg": "VICReg", "barlow twins": "Barlow Twins", "byol": "BYOL"}
 TEXT = "line-height:1.4"
 BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
-REDRAW = 0.25  # seconds; the browser needs the core that draws, and there may be but two
+REDRAW = 0.5  # seconds; the browser needs the core that draws, and there may be but two
 
 LEGEND = (
     f"<div style='{TEXT}'>Four images that were never trained on (<b style='color:{BLUE}'>blue</b>), each with its "

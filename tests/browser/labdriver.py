@@ -121,17 +121,27 @@ def with_latency(base: str, round_trip: float) -> Iterator[str]:
         there, back = await asyncio.open_connection(target.hostname, target.port)
         await asyncio.gather(carry(reader, back), carry(there, writer))
 
-    async def serve() -> int:
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        return server.sockets[0].getsockname()[1]
+    async def serve() -> asyncio.Server:
+        return await asyncio.start_server(accept, "127.0.0.1", 0)
+
+    async def cut(server: asyncio.Server) -> None:
+        """End every connection, so that none is left to a loop that no longer runs."""
+        server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
+    server = asyncio.run_coroutine_threadsafe(serve(), loop).result(10)
     try:
-        yield f"http://127.0.0.1:{asyncio.run_coroutine_threadsafe(serve(), loop).result(10)}"
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
+        asyncio.run_coroutine_threadsafe(cut(server), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
+        loop.close()
 
 
 @contextmanager
