@@ -178,8 +178,11 @@ def _resampling(start: Tensor, length: Tensor, n: int, size: int) -> Float[Tenso
 def _separable(x: Images, rows: Float[Tensor, "b s h"], columns: Float[Tensor, "b t w"]) -> Float[Tensor, "b c s t"]:
     """rows x columns^T in every channel. The rows of both sum to 1, so only rounding can take a result beyond 1."""
     b, c, h, w = x.shape
-    x = torch.bmm(x.reshape(b, c * h, w), columns.transpose(1, 2)).view(b, c, h, columns.shape[1])
-    return (rows[:, None] @ x).clamp_max_(1)
+    s, t = rows.shape[1], columns.shape[1]
+    # one product per image and direction, of matrices as large as they get: its channels lie side by side
+    x = torch.bmm(rows, x.transpose(1, 2).reshape(b, h, c * w)).view(b, s * c, w)
+    x = torch.bmm(x, columns.transpose(1, 2)).view(b, s, c, t)
+    return x.transpose(1, 2).contiguous().clamp_max_(1)
 
 
 def hflip(x: Images, mask: Bool[Tensor, " b"]) -> Images:

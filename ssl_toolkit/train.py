@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,9 @@ from ssl_toolkit.checkpoint import save as save
 from ssl_toolkit.data import Batch, Dataset, batch
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.seeds import rng
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 class Step(NamedTuple):
@@ -103,7 +106,7 @@ def start(
     return TrainState(model, optimizer(groups, lr=lr), teacher, lr, warmup, total, ema or 0.0)
 
 
-def _accelerator():  # type: ignore[no-untyped-def]
+def _accelerator() -> "Accelerator":
     from accelerate import Accelerator
 
     return Accelerator()
@@ -131,7 +134,7 @@ def train(
     """Make updates until `state.step` is `until`, yielding a `Step` after each. Call again to go on.
 
     `batch_size` counts the images of one step over all processes; under `accelerate launch` each process takes its
-    share and gradients are averaged. "auto" computes in bfloat16 where the device has instructions for it.
+    share and gradients are averaged. "auto" computes in bfloat16 where the device gains by it.
     Raises NonFiniteError when a term or its gradient is not finite, with the state of the step before it.
     """
     accelerator = _accelerator()
@@ -150,32 +153,45 @@ def train(
         share = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
         mine = Batch(images[share].to(device), labels[share].to(device), index[share])
         generator = rng(seed, state.step, f"views/{rank}" if rank else "views")
-
-        buffers = [b.clone() for b in _buffers(state)]  # BatchNorm's averages move before the loss is known
-        with cast:
-            terms = objective(state, mine, generator)
-        state.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
-        gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
-        if processes > 1:
-            _average(gradients, accelerator)
-        names = [*terms, "gradient norm"]
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-        values = torch.stack([*(t.detach().float() for t in terms.values()), norm]).tolist()
-        for name, value in zip(names, values, strict=True):
-            if not math.isfinite(value):
-                torch._foreach_copy_(_buffers(state), buffers)
-                state.optimizer.zero_grad(set_to_none=True)
-                raise NonFiniteError(state.step + 1, name, value)
-
         lr = rate(state)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
-        state.optimizer.step()
-        if state.ema is not None:
-            _follow(state)
-        state.step += 1
-        yield Step(state.step, dict(zip(terms, values, strict=False)), lr, time.perf_counter() - began)
+        terms = _update(state, mine, objective, generator, cast, accelerator)
+        yield Step(state.step, terms, lr, time.perf_counter() - began)
+
+
+def _update(
+    state: TrainState,
+    batch: Batch,
+    objective: Objective,
+    generator: torch.Generator,
+    cast: torch.autocast,
+    accelerator: "Accelerator",
+) -> dict[str, float]:
+    """One update of all that `state` holds, or none at all; the terms of its loss.
+
+    What it allocates is free again when it returns, so that the next step finds memory that the cache still has.
+    """
+    buffers = [b.clone() for b in _buffers(state)]  # BatchNorm's averages move before the loss is known
+    with cast:
+        terms = objective(state, batch, generator)
+    state.optimizer.zero_grad(set_to_none=True)
+    torch.stack(list(terms.values())).sum().backward()
+    gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
+    if accelerator.num_processes > 1:
+        _average(gradients, accelerator)
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    values = torch.stack([*(t.detach().float() for t in terms.values()), norm]).tolist()
+    for name, value in zip([*terms, "gradient norm"], values, strict=True):
+        if not math.isfinite(value):
+            torch._foreach_copy_(_buffers(state), buffers)
+            state.optimizer.zero_grad(set_to_none=True)
+            raise NonFiniteError(state.step + 1, name, value)
+    state.optimizer.step()
+    if state.ema is not None:
+        _follow(state)
+    state.step += 1
+    return dict(zip(terms, values, strict=False))
 
 
 def _bf16(precision: str, device: torch.device) -> bool:
@@ -185,14 +201,15 @@ def _bf16(precision: str, device: torch.device) -> bool:
         return precision == "bf16"
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    # a CPU gains by it with AMX; with AVX512-BF16 alone the casts cost more than its products save
+    return device.type == "cpu" and getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
 
 
 def _buffers(state: TrainState) -> list[Tensor]:
     return [b for module in (state.model, state.ema) if module is not None for b in module.buffers()]
 
 
-def _average(gradients: list[Tensor], accelerator) -> None:  # type: ignore[no-untyped-def]
+def _average(gradients: list[Tensor], accelerator: "Accelerator") -> None:
     flat = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")
     for g, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         g.copy_(mean.view_as(g))

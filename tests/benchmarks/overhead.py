@@ -18,7 +18,8 @@ def run() -> dict[str, float]:
     size, augment = recipe.batch_size, recipe.augment(data)
     by_hand_state, train_state = recipe.start(data), recipe.start(data)
     by_hand_state.model.to(memory_format=torch.channels_last).train()
-    steps = train(train_state, data, recipe.objective(data), until=recipe.steps, batch_size=size)
+    objective = recipe.objective(data)
+    steps = train(train_state, data, objective, until=recipe.steps, batch_size=size, precision="fp32")
 
     def a_step_by_hand(i: int) -> None:
         images = batch(data, i, batch_size=size).images
