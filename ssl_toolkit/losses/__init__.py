@@ -1,0 +1,14 @@
+"""Losses of joint-embedding self-supervised learning, each a function of two batches of embeddings.
+
+A loss returns its named terms, already weighted: the loss *is* `sum(terms.values())`. A trainer sums them, a plot
+stacks them, a text can name them. The formulas are those of the papers' official code, which several libraries
+change silently; what differs between them is said where it matters.
+"""
+
+from ssl_toolkit.losses.checks import Terms as Terms
+from ssl_toolkit.losses.contrastive import nt_xent as nt_xent
+from ssl_toolkit.losses.distilled import byol as byol
+from ssl_toolkit.losses.regularised import barlow_twins as barlow_twins
+from ssl_toolkit.losses.regularised import vicreg as vicreg
+
+__all__ = ["Terms", "barlow_twins", "byol", "nt_xent", "vicreg"]
