@@ -29,8 +29,10 @@ _HOME = {
 _MODULES = (
     "augment",
     "checkpoint",
+    "claims",
     "data",
     "encoders",
+    "factors",
     "folders",
     "joint",
     "losses",

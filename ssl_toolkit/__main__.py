@@ -1,4 +1,5 @@
-"""The command line: `ssl-toolkit lab` opens the notebooks, `train` trains without one, `bench` measures."""
+"""The command line: `ssl-toolkit lab` opens the notebooks, `train` trains without one,
+`claims` tests the papers' claims, `bench` measures."""
 
 import argparse
 import hashlib
@@ -104,6 +105,27 @@ def bench(args: argparse.Namespace) -> int:
     return 0
 
 
+def claims(args: argparse.Namespace) -> int:
+    from ssl_toolkit.claims import CLAIMS, Measurement, Verdict, run
+
+    if unknown := [name for name in args.ids if name not in CLAIMS]:
+        print(f"no claim is called {unknown[0]!r}: there are {', '.join(CLAIMS)}.", file=sys.stderr)
+        return 2
+    if not args.ids:
+        for claim in CLAIMS.values():
+            print(f"{claim.id:6} {claim.statement}")
+        return 0
+    if args.folder:
+        args.folder.mkdir(parents=True, exist_ok=True)
+    for name in args.ids:
+        for record in run(name, budget=args.budget, folder=args.folder):
+            if isinstance(record, Measurement):
+                print(f"  {record.setting} {record.values} {record.seconds} s", flush=True)
+            elif isinstance(record, Verdict):
+                print(record, flush=True)
+    return 0
+
+
 def machine() -> dict[str, str | int | None]:
     """What the figures were measured on."""
     import platform
@@ -133,6 +155,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--save", type=Path, help="write the trained state here")
     p.add_argument("--resume", type=Path, help="go on from this state")
     p.set_defaults(call=train)
+    p = commands.add_parser("claims", help="put claims of the papers to the test; without an id, list them")
+    p.add_argument("ids", nargs="*", metavar="id", help="such as DJ-2")
+    p.add_argument("--budget", default="standard", choices=["smoke", "standard", "full"])
+    p.add_argument("--folder", type=Path, help="keep measurements and verdicts here, and go on from what is there")
+    p.set_defaults(call=claims)
     p = commands.add_parser("bench", help="measure speed and quality beside the peers (needs the extra `bench`)")
     p.add_argument("names", nargs="*", help="benchmarks to run, by default all: views, overhead, imports, training")
     p.add_argument("--out", type=Path, help="write all figures to this JSON file")

@@ -17,8 +17,8 @@ LAYERS = [
     {"checkpoint"},
     {"train"},
     {"joint", "probes"},
-    {"recipes", "watch"},
-    {"plots"},
+    {"factors", "recipes", "watch"},
+    {"claims", "plots"},
     {"widgets"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

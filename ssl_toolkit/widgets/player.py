@@ -83,7 +83,7 @@ class Player(w.VBox, Generic[T]):
         self.speed.add_class("ssl-speed")
         self.back = w.IntSlider(
             description="Look back", tooltip="Show an earlier moment of this run", readout=False, max=1,
-            layout=w.Layout(width="100%", visibility="hidden"),
+            layout=w.Layout(width="calc(100% - 16px)", visibility="hidden"),  # room for the handle at its end
         )  # fmt: skip
         self.back.add_class("ssl-back")
         self.back.observe(lambda change: self.look_back(change["new"]), "value")

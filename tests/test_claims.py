@@ -1,0 +1,160 @@
+"""Claims: rules judged on numbers whose verdict is known, interval arithmetic, runs that are killed and go on."""
+
+import inspect
+import json
+import statistics
+from functools import partial
+
+import pytest
+from scipy import stats
+
+from ssl_toolkit.claims import BUDGETS, CLAIMS, Measurement, Verdict, run
+from ssl_toolkit.claims.democratizing import VIEWS
+from ssl_toolkit.claims.study import Claim, Finding, examine, interval, minus, of
+
+DATA_CLAIMS = list(CLAIMS.values())
+
+
+def toy(measured: list | None = None, fails_at: int | None = None) -> Claim:
+    def measure(setting):
+        if setting["seed"] == fails_at:
+            raise KeyboardInterrupt
+        yield None
+        if measured is not None:
+            measured.append(setting["seed"])
+        yield {"score": 1.0 + setting["seed"]}
+
+    def judge(measurements):
+        return Finding("confirmed", *interval([m.values["score"] for m in measurements]), "score")
+
+    settings = [{"seed": seed, "steps": 3} for seed in range(4)]
+    return Claim("T-1", "a paper", "It holds.", "The score is above 0.", lambda budget: settings, measure, judge)
+
+
+def test_a_run_ends_in_its_verdict():
+    records = list(examine(toy()))
+    assert [r.values["score"] for r in records if isinstance(r, Measurement)] == [1, 2, 3, 4]
+    verdict = records[-1]
+    assert isinstance(verdict, Verdict)
+    assert (verdict.claim, verdict.result, verdict.effect, verdict.seeds) == ("T-1", "confirmed", 2.5, 4)
+    assert verdict.ci95[0] < 2.5 < verdict.ci95[1]
+
+
+def test_a_run_that_was_stopped_goes_on_and_measures_nothing_twice(tmp_path):
+    measured = []
+    with pytest.raises(KeyboardInterrupt):
+        list(examine(toy(measured, fails_at=2), folder=tmp_path))
+    path = tmp_path / "T-1.standard.jsonl"
+    path.write_text(path.read_text() + '{"setting": {"seed": 2', encoding="utf-8")  # torn in the middle of a line
+    *_, verdict = examine(toy(measured), folder=tmp_path)
+    assert measured == [0, 1, 2, 3]
+    assert len(path.read_text().splitlines()) == 4
+    stored = json.loads((tmp_path / "T-1.standard.json").read_text())
+    assert stored["effect"] == verdict.effect
+    assert stored["rule"] == "The score is above 0."
+
+
+def test_the_interval_is_students():
+    differences = [0.1, 0.4, 0.2, 0.3]
+    mean, (low, high) = interval(differences)
+    expected = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    assert mean == pytest.approx(statistics.fmean(differences))
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+    with pytest.raises(ValueError, match="two seeds"):
+        interval([0.1])
+
+
+def test_measurements_are_found_by_their_settings_in_the_order_of_seeds():
+    ms = [Measurement({"k": k, "seed": s}, {"v": k + s / 10}, 0.0) for s in (2, 0, 1) for k in (1, 2)]
+    assert of(ms, "v", k=2) == [2.0, 2.1, 2.2]
+    assert minus(of(ms, "v", k=2), of(ms, "v", k=1)) == pytest.approx([1, 1, 1])
+    with pytest.raises(ValueError, match="no measurement"):
+        of(ms, "v", k=3)
+
+
+def invented(claim: Claim, score) -> Finding:
+    """The judgement of measurements that were not made."""
+    settings = claim.settings("standard")
+    return claim.judge([Measurement(s, score(s), 1.0) for s in settings])
+
+
+def noise(setting) -> float:
+    return 1e-3 * setting["seed"]
+
+
+@pytest.mark.parametrize(
+    "lost, scaled, result",
+    [(0.01, 0.2, "confirmed"), (0.1, 0.3, "not confirmed"), (0.04, 0.3, "inconclusive"), (0.01, 0.01, "inconclusive")],
+)
+def test_the_rule_of_small_batches(lost, scaled, result):
+    def score(s):
+        best = {16: 2e-3, 64: 2e-3, 256: 8e-3}[s["batch_size"]]
+        accuracy = 0.8 - (lost if s["batch_size"] == 16 else 0) - (0 if s["lr"] == best else scaled)
+        return {"test": accuracy + noise(s), "validation": accuracy, "rankme": 20.0}
+
+    finding = invented(CLAIMS["DJ-1"], score)
+    assert finding.result == result
+    assert finding.effect == pytest.approx(100 * lost)
+
+
+@pytest.mark.parametrize(
+    "one, rank, result",
+    [(0.8, 20.0, "confirmed"), (0.8, 1.5, "not confirmed"), (0.5, 20.0, "not confirmed"), (0.65, 20.0, "inconclusive")],
+)
+def test_the_rule_of_one_negative(one, rank, result):
+    def score(s):
+        accuracy = {"untrained": 0.6, "pixels": 0.7}.get(s["method"], one if s.get("negatives") == 1 else 0.9)
+        return {"test": accuracy + noise(s) ** 2, "validation": accuracy - s["lr"], "rankme": rank}
+
+    assert invented(CLAIMS["DJ-2"], score).result == result
+
+
+@pytest.mark.parametrize("gain, result", [(0.1, "confirmed"), (-0.1, "not confirmed"), (0.0008, "inconclusive")])
+def test_the_rule_of_noise_alone(gain, result):
+    def score(s):
+        good = gain if s.get("sigma") == 0.2 else -0.05 if "sigma" in s else 0
+        wobble = noise(s) if "sigma" in s else 0.0
+        return {"hue": 0.5 + good + wobble, "shape": 0.3 - (0.1 if "sigma" in s else 0)}
+
+    assert invented(CLAIMS["DJ-4"], score).result == result
+
+
+@pytest.mark.parametrize("swap, result", [(0.2, "confirmed"), (0.0015, "inconclusive"), (-0.2, "not confirmed")])
+def test_the_rule_of_augmentations(swap, result):
+    def score(s):
+        full = s["views"] == "full"
+        wobble = noise(s) if full else 0.0
+        return {"shape": 0.5 + 0.1 * full, "x": 0.5 + 0.1 * full, "hue": 0.5 - swap * full + wobble * (swap != 0.2)}
+
+    assert invented(CLAIMS["DJ-5"], score).result == result
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("claim", DATA_CLAIMS, ids=lambda c: c.id)
+def test_settings_are_plain_and_each_comes_with_three_seeds_at_least(claim, budget):
+    settings = claim.settings(budget)
+    assert json.loads(json.dumps(settings)) == settings
+    assert len({json.dumps(s, sort_keys=True) for s in settings}) == len(settings)
+    without = [json.dumps({k: v for k, v in s.items() if k != "seed"}) for s in settings]
+    assert all(without.count(w) >= 3 for w in without)
+
+
+@pytest.mark.parametrize("claim", DATA_CLAIMS, ids=lambda c: c.id)
+def test_a_setting_is_measured_for_real(claim):
+    setting = claim.settings("smoke")[0]
+    *portions, values = claim.measure(setting | {"steps": min(2, setting["steps"]), "limit": 3000})
+    assert set(portions) <= {None}
+    assert all(isinstance(v, float) for v in values.values())
+    judge = partial(claim.judge, [Measurement(s, values, 1.0) for s in claim.settings("smoke")])
+    assert judge().result in ("confirmed", "not confirmed", "inconclusive")
+
+
+def test_views_of_claims_have_the_size_of_the_shapes():
+    assert all(op.size in (None, 32) for views in VIEWS.values() for op in views.ops)
+
+
+def test_what_there_is_not_is_named():
+    with pytest.raises(ValueError, match=r"DJ-99.* DJ-1"):
+        run("DJ-99")
+    with pytest.raises(ValueError, match="budget is 'tiny'"):
+        next(inspect.unwrap(examine)(CLAIMS["DJ-1"], budget="tiny"))
