@@ -34,6 +34,7 @@ _MODULES = (
     "folders",
     "joint",
     "losses",
+    "memory",
     "ops",
     "plots",
     "probes",
