@@ -36,6 +36,7 @@ _MODULES = (
     "folders",
     "joint",
     "losses",
+    "memory",
     "ops",
     "plots",
     "probes",

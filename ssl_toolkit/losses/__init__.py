@@ -6,9 +6,25 @@ change silently; what differs between them is said where it matters.
 """
 
 from ssl_toolkit.losses.checks import Terms as Terms
+from ssl_toolkit.losses.contrastive import dcl as dcl
+from ssl_toolkit.losses.contrastive import moco as moco
+from ssl_toolkit.losses.contrastive import nnclr as nnclr
 from ssl_toolkit.losses.contrastive import nt_xent as nt_xent
+from ssl_toolkit.losses.contrastive import patch_negative as patch_negative
+from ssl_toolkit.losses.contrastive import supcon as supcon
 from ssl_toolkit.losses.distilled import byol as byol
 from ssl_toolkit.losses.regularised import barlow_twins as barlow_twins
 from ssl_toolkit.losses.regularised import vicreg as vicreg
 
-__all__ = ["Terms", "barlow_twins", "byol", "nt_xent", "vicreg"]
+__all__ = [
+    "Terms",
+    "barlow_twins",
+    "byol",
+    "dcl",
+    "moco",
+    "nnclr",
+    "nt_xent",
+    "patch_negative",
+    "supcon",
+    "vicreg",
+]

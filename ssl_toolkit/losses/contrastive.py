@@ -1,11 +1,23 @@
-"""Contrastive losses: the two views of an image attract each other, other images repel."""
+"""Contrastive losses: the two views of an image attract each other, other images repel.
+
+An anchor's similarities, cosines over a temperature, are s+ to what attracts it and s_j to what repels it. All losses
+here weigh the one against n = log sum_j exp s_j; most as InfoNCE does,
+
+    -s+ + log(exp s+ + exp n) = softplus(n - s+)
+
+and differ in where the positive comes from and in who the negatives are.
+"""
+
+import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from ssl_toolkit.losses.checks import Terms, batch_of_pairs
+from ssl_toolkit.losses.checks import Terms, batch_of_pairs, batch_of_views, finite, same_shape
 
 
 def nt_xent(
@@ -15,6 +27,8 @@ def nt_xent(
     temperature: float = 0.2,
     negatives: int | None = None,
     generator: torch.Generator | None = None,
+    rescale: bool = False,
+    block: int | None = None,
 ) -> Terms:
     """SimCLR's normalised temperature-scaled cross entropy (Chen et al., 2020, eq. 1), in two terms.
 
@@ -24,29 +38,201 @@ def nt_xent(
         uniformity =  mean_i log( exp s_ip(i) + sum_{j in N(i)} exp s_ij )
 
     N(i) is all 2b - 2 embeddings of the other images, or `negatives` of them drawn for each anchor with `generator`
-    (Bordes et al., 2023: down to one). Raises ValueError for fewer than two images, unequal shapes, a temperature
-    that is not positive, or `negatives` outside 1 ... 2b - 2.
+    (Bordes et al., 2023: down to one). `rescale` then weighs each drawn one by (2b - 2) / negatives, so that they
+    stand for all and the best temperature stays where it is.
+
+    `block` is how many anchors are compared with the batch at a time: memory then grows with the batch, not with its
+    square, at the same value and gradient.
+
+    Raises ValueError for fewer than two images, unequal shapes, embeddings that are not finite, a temperature that is
+    not positive, `negatives` outside 1 ... 2b - 2 or together with `block`, or a `block` below 1.
     """
     b = batch_of_pairs(za, zb)
+    z, positive = _anchors(za, zb, temperature)
+    if negatives is None:
+        return _info_nce(positive, _all_negatives(z, temperature, block))
+    if block is not None:
+        raise ValueError(f"negatives is {negatives} and block is {block}: a block compares with all; leave one out.")
+    drawn = _drawn_negatives(b, negatives, generator).to(z.device)
+    negative = (z @ (z / temperature).T).masked_fill(~drawn, -torch.inf).logsumexp(dim=1)
+    if rescale:
+        negative = negative + math.log((2 * b - 2) / negatives)
+    return _info_nce(positive, negative)
+
+
+def dcl(
+    za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], *, temperature: float = 0.1, block: int | None = None
+) -> Terms:
+    """Decoupled contrastive learning (Yeh et al., 2022): NT-Xent whose denominator leaves the positive out.
+
+        alignment = -mean_i s_ip(i),   uniformity = mean_i log sum_{j in N(i)} exp s_ij
+
+    so that an anchor whose positive is near keeps its whole gradient, in small batches too. As `nt_xent` for the rest.
+    """
+    batch_of_pairs(za, zb)
+    z, positive = _anchors(za, zb, temperature)
+    return {"alignment": -positive.mean(), "uniformity": _all_negatives(z, temperature, block).mean()}
+
+
+def patch_negative(
+    za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], zn: Float[Tensor, "m d"], *, temperature: float = 0.2
+) -> Terms:
+    """NT-Xent with a single negative that is no image: zn, the embedding of a patch (Bordes et al., 2023).
+
+        alignment = -mean_i s_ip(i),   uniformity = mean_i log( exp s_ip(i) + exp cos(z_i, zn) / temperature )
+
+    zn is (1, d), one patch for all anchors, or (b, d), a patch of each image for both of its views. It gets a gradient.
+    Raises ValueError for unequal shapes, embeddings that are not finite, or a temperature that is not positive.
+    """
+    same_shape(za, zb)
+    finite(za=za, zb=zb, zn=zn)
+    if zn.shape not in (za.shape, (1, za.shape[1])):
+        raise ValueError(
+            f"zn has shape {tuple(zn.shape)}: it must be (1, {za.shape[1]}), one patch for all, "
+            f"or {tuple(za.shape)}, one for each image."
+        )
+    z, positive = _anchors(za, zb, temperature)
+    zn = F.normalize(zn, dim=1).expand_as(za).repeat(2, 1)
+    return _info_nce(positive, (z * zn).sum(dim=1) / temperature)
+
+
+def supcon(z: Float[Tensor, "v b d"], labels: Int64[Tensor, " b"], *, temperature: float = 0.1) -> Terms:
+    """Supervised contrast (Khosla et al., 2020, L_out): all views of all images with the anchor's label attract it.
+
+        alignment  = -mean_i mean_{p in P(i)} s_ip
+        uniformity =  mean_i log sum_{j != i} exp s_ij
+
+    over the v b embeddings, P(i) those with the label of i but i itself. Where all labels differ, two views give
+    NT-Xent. Raises ValueError for fewer than two views or images, embeddings that are not finite, labels of another
+    number than the images, or a temperature that is not positive.
+    """
+    v, b = batch_of_views(z)
+    if labels.shape != (b,):
+        raise ValueError(f"labels has shape {tuple(labels.shape)}: {b} images need ({b},), one label each.")
+    _positive(temperature)
+    z, labels = F.normalize(z.flatten(0, 1), dim=1), labels.repeat(v)
+    s = z @ (z / temperature).T  # (v b, v b)
+    itself = torch.eye(v * b, dtype=torch.bool, device=s.device)
+    alike = (labels == labels[:, None]) & ~itself
+    return {
+        "alignment": -((s * alike).sum(dim=1) / alike.sum(dim=1)).mean(),
+        "uniformity": s.masked_fill(itself, -torch.inf).logsumexp(dim=1).mean(),
+    }
+
+
+def moco(
+    q: Float[Tensor, "b d"], k: Float[Tensor, "b d"], queue: Float[Tensor, "m d"], *, temperature: float = 0.2
+) -> Terms:
+    """Momentum contrast (He et al., 2020, eq. 1): a query finds its key among those of earlier images.
+
+        alignment = -mean_i q_i k_i / temperature
+        uniformity = mean_i log( exp(q_i k_i / temperature) + sum_j exp(q_i queue_j / temperature) )
+
+    q, k and the queue are normalised first; k, the teacher's embedding of the other view, and the queue get no
+    gradient. Raises ValueError for unequal shapes, embeddings that are not finite, or a temperature that is not
+    positive.
+    """
+    same_shape(q, k, names=("q", "k"))
+    if queue.ndim != 2 or queue.shape[1] != q.shape[1]:
+        raise ValueError(f"queue has shape {tuple(queue.shape)}: for embeddings {tuple(q.shape)} it is (m, d).")
+    finite(q=q, k=k, queue=queue)
+    _positive(temperature)
+    q, k, queue = F.normalize(q, dim=1) / temperature, F.normalize(k.detach(), dim=1), F.normalize(queue.detach())
+    return _info_nce((q * k).sum(dim=1), (q @ queue.T).logsumexp(dim=1))
+
+
+def nnclr(nn: Float[Tensor, "b d"], p: Float[Tensor, "b d"], *, temperature: float = 0.1) -> Terms:
+    """NNCLR (Dwibedi et al., 2021): an image's nearest neighbour among earlier ones finds the prediction of its view.
+
+        alignment = -mean_i nn_i p_i / temperature,   uniformity = mean_i log sum_j exp(nn_i p_j / temperature)
+
+    nn holds the neighbours of one view's embeddings (see `memory.Queue.nearest`) and gets no gradient, p what the
+    predictor makes of the other view; both are normalised first.
+    Raises ValueError for fewer than two images, unequal shapes, embeddings that are not finite, or a temperature that
+    is not positive.
+    """
+    batch_of_pairs(nn, p, names=("nn", "p"))
+    _positive(temperature)
+    s = F.normalize(nn.detach(), dim=1) @ F.normalize(p, dim=1).T / temperature
+    return {"alignment": -s.diagonal().mean(), "uniformity": s.logsumexp(dim=1).mean()}
+
+
+def _positive(temperature: float) -> None:
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}: it must be positive; 0.1 to 0.5 are usual.")
-    z = F.normalize(torch.cat([za, zb]), dim=1)
-    s = z @ z.T / temperature  # (2b, 2b)
-    positive = s.diagonal(b).repeat(2)  # (2b,): s_ip(i), the same for both views since s is symmetric
-    others = ~torch.eye(2 * b, dtype=torch.bool, device=s.device)
-    if negatives is not None:
-        others = _drawn_negatives(b, negatives, generator).to(s.device)
-    uniformity = s.masked_fill(~others, -torch.inf).logsumexp(dim=1)
-    return {"alignment": -positive.mean(), "uniformity": uniformity.mean()}
+
+
+def _anchors(
+    za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], temperature: float
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
+    """The 2b normalised embeddings, and the similarity of each to its image's other view."""
+    _positive(temperature)
+    za, zb = F.normalize(za, dim=1), F.normalize(zb, dim=1)
+    return torch.cat([za, zb]), ((za * zb).sum(dim=1) / temperature).repeat(2)
+
+
+def _info_nce(positive: Float[Tensor, " n"], negative: Float[Tensor, " n"]) -> Terms:
+    return {"alignment": -positive.mean(), "uniformity": torch.logaddexp(positive, negative).mean()}
 
 
 def _drawn_negatives(b: int, k: int, generator: torch.Generator | None) -> Bool[Tensor, "n n"]:
-    """For each of the 2b anchors: its positive, and k of the 2b - 2 embeddings of other images, without replacement."""
+    """For each of the 2b anchors k of the 2b - 2 embeddings of other images, without replacement."""
     if not 1 <= k <= 2 * b - 2:
         raise ValueError(f"negatives is {k}: {b} images give an anchor 1 to {2 * b - 2}; None takes them all.")
     if generator is None:
         raise ValueError("negatives are drawn at random: pass generator=rng(seed, step, 'negatives').")
     same_image = torch.eye(b, dtype=torch.bool).repeat(2, 2)
     scores = torch.rand(2 * b, 2 * b, generator=generator).masked_fill(same_image, -1.0)
-    drawn = torch.zeros_like(same_image).scatter(1, scores.topk(k, dim=1).indices, True)
-    return drawn | (same_image & ~torch.eye(2 * b, dtype=torch.bool))
+    return torch.zeros_like(same_image).scatter(1, scores.topk(k, dim=1).indices, True)
+
+
+def _all_negatives(z: Float[Tensor, "n d"], temperature: float, block: int | None) -> Float[Tensor, " n"]:
+    """log sum_{j in N(i)} exp s_ij of each of the 2b anchors."""
+    if block is None:
+        same_image = torch.eye(len(z) // 2, dtype=torch.bool, device=z.device).repeat(2, 2)
+        return (z @ (z / temperature).T).masked_fill(same_image, -torch.inf).logsumexp(dim=1)
+    if block < 1:
+        raise ValueError(f"block is {block}: at least 1 anchor at a time; a few hundred are fast.")
+    return _ByBlocks.apply(z, temperature, block)
+
+
+class _ByBlocks(torch.autograd.Function):
+    """The same for `block` anchors at a time; their similarities are computed again for the gradient.
+
+    With n_i = log sum_{j in N(i)} exp s_ij and g_i the gradient of the loss by n_i, that by z_i is
+
+        sum_j w_ij z_j / temperature,   w_ij = g_i exp(s_ij - n_i) + g_j exp(s_ij - n_j)
+
+    where the second summand is z_i as a negative of j: s is symmetric, so one row of it tells both.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, temperature: float, block: int) -> Tensor:
+        rows = z.split(block)
+        negative = torch.cat([_ByBlocks.similarities(i * block, r, z, temperature).logsumexp(dim=1)
+                              for i, r in enumerate(rows)])  # fmt: skip
+        ctx.save_for_backward(z, negative)
+        ctx.temperature, ctx.block = temperature, block
+        return negative
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
+        z, negative = ctx.saved_tensors
+        gradient = []
+        for i, rows in enumerate(z.split(ctx.block)):
+            start, stop = i * ctx.block, i * ctx.block + len(rows)
+            s = _ByBlocks.similarities(start, rows, z, ctx.temperature)
+            w = (s - negative[start:stop, None]).exp_().mul_(g[start:stop, None])
+            w.add_(s.sub_(negative).exp_().mul_(g))
+            gradient.append(w @ z / ctx.temperature)
+        return torch.cat(gradient), None, None
+
+    @staticmethod
+    def similarities(start: int, rows: Tensor, z: Tensor, temperature: float) -> Tensor:
+        """Those of the anchors from `start` on to all, -inf to both views of their own image."""
+        s = (rows / temperature) @ z.T
+        row = torch.arange(len(rows), device=z.device)
+        for own in (row + start, (row + start + len(z) // 2) % len(z)):
+            s[row, own] = -torch.inf
+        return s
