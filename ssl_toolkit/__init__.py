@@ -37,6 +37,7 @@ _MODULES = (
     "ops",
     "plots",
     "probes",
+    "prototypes",
     "recipes",
     "seeds",
     "shapes",

@@ -13,7 +13,7 @@ PACKAGE = Path(ssl_toolkit.__file__).parent
 # a module imports only from layers below its own; those of the last two never import each other sideways
 LAYERS = [
     {"seeds", "losses", "shapes", "folders", "ops"},
-    {"data", "augment", "encoders"},
+    {"data", "augment", "encoders", "prototypes"},
     {"checkpoint"},
     {"train"},
     {"joint", "probes"},

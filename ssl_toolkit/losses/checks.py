@@ -20,3 +20,21 @@ def batch_of_pairs(za: Tensor, zb: Tensor) -> int:
     if len(za) < 2:
         raise ValueError(f"the batch holds {len(za)} image(s): this loss compares images and needs at least 2.")
     return len(za)
+
+
+def batch_of_views(z: Tensor) -> tuple[int, int, int]:
+    """(v, b, d), checked: all views at once, row i of each from the same image."""
+    v, b, d = z.shape
+    if v < 2 or b < 2:
+        raise ValueError(f"z holds {v} view(s) of {b} image(s): this loss compares both and needs at least 2 of each.")
+    return v, b, d
+
+
+def positive(name: str, value: float, usual: str) -> None:
+    if not value > 0:
+        raise ValueError(f"{name} is {value}: it must be positive; {usual}.")
+
+
+def share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value}: it shares out the loss between two terms and must lie in [0, 1].")
