@@ -4,30 +4,54 @@ from jaxtyping import Float
 from torch import Tensor
 
 Terms = dict[str, Float[Tensor, ""]]  # the loss is their sum
+Names = tuple[str, str]
 
 
-def same_shape(za: Tensor, zb: Tensor) -> None:
+def same_shape(za: Tensor, zb: Tensor, *, names: Names = ("za", "zb")) -> None:
     if za.shape != zb.shape:
         raise ValueError(
-            f"the embeddings have shapes {tuple(za.shape)} and {tuple(zb.shape)}: "
+            f"{names[0]} and {names[1]} have shapes {tuple(za.shape)} and {tuple(zb.shape)}: "
             "both must be (b, d), row i of each from the same image."
         )
 
 
-def batch_of_pairs(za: Tensor, zb: Tensor) -> int:
+def finite(**embeddings: Tensor) -> None:
+    """No NaN, no infinity; the error names the argument that holds one.
+
+    What a network has just computed with its graph is let through: a NaN in it is in the terms too, which `train`
+    reads once a step, on all processes alike, to stop with the last good state. An earlier question would find the
+    state half changed, other processes waiting and an accelerator idle.
+    """
+    if any(z.grad_fn is not None for z in embeddings.values()):
+        return
+    for name, z in embeddings.items():
+        if not bool((good := z.isfinite()).all()):
+            raise ValueError(
+                f"{name} holds {int((~good).sum())} values of {z.numel()} that are NaN or infinite: "
+                "embeddings must be finite."
+            )
+
+
+def several_images(b: int) -> None:
+    if b < 2:
+        raise ValueError(f"the batch holds {b} image(s): this loss compares images and needs at least 2.")
+
+
+def batch_of_pairs(za: Tensor, zb: Tensor, *, names: Names = ("za", "zb")) -> int:
     """b, checked: these losses compare images with each other, so one image has nothing to be compared with."""
-    same_shape(za, zb)
-    if len(za) < 2:
-        raise ValueError(f"the batch holds {len(za)} image(s): this loss compares images and needs at least 2.")
+    same_shape(za, zb, names=names)
+    several_images(len(za))
+    finite(**{names[0]: za, names[1]: zb})
     return len(za)
 
 
-def batch_of_views(z: Tensor) -> tuple[int, int, int]:
-    """(v, b, d), checked: all views at once, row i of each from the same image."""
-    v, b, d = z.shape
-    if v < 2 or b < 2:
-        raise ValueError(f"z holds {v} view(s) of {b} image(s): this loss compares both and needs at least 2 of each.")
-    return v, b, d
+def batch_of_views(z: Tensor) -> tuple[int, int]:
+    """(v, b) of embeddings (v, b, d), checked: at least two views of at least two images."""
+    if z.ndim != 3 or len(z) < 2:
+        raise ValueError(f"z has shape {tuple(z.shape)}: it must be (v, b, d), with at least 2 views of each image.")
+    several_images(z.shape[1])
+    finite(z=z)
+    return z.shape[0], z.shape[1]
 
 
 def positive(name: str, value: float, usual: str) -> None:

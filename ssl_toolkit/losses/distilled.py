@@ -5,16 +5,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.losses.checks import Terms, positive, same_shape
+from ssl_toolkit.losses.checks import Terms, finite, positive, same_shape
 
 
 def byol(p: Float[Tensor, "b d"], z: Float[Tensor, "b d"]) -> Terms:
     """BYOL (Grill et al., 2020, eq. 2): mean of 2 - 2 cos(p, z); z comes from the teacher and gets no gradient.
 
     `p` is the student's prediction from one view, `z` the teacher's embedding of the other.
-    Raises ValueError for unequal shapes.
+    Raises ValueError for unequal shapes, or embeddings that are not finite.
     """
-    same_shape(p, z)
+    same_shape(p, z, names=("p", "z"))
+    finite(p=p, z=z)
     return {"prediction": (2 - 2 * F.cosine_similarity(p, z.detach(), dim=1)).mean()}
 
 
@@ -22,9 +23,10 @@ def simsiam(p: Float[Tensor, "b d"], z: Float[Tensor, "b d"]) -> Terms:
     """SimSiam (Chen and He, 2021, eq. 1): mean of -cos(p, z); z comes from the same network and gets no gradient.
 
     The paper's sign and offset: -1 is perfect agreement, which collapse reaches too. `byol` is 2 + 2 times this.
-    Raises ValueError for unequal shapes.
+    Raises ValueError for unequal shapes, or embeddings that are not finite.
     """
-    same_shape(p, z)
+    same_shape(p, z, names=("p", "z"))
+    finite(p=p, z=z)
     return {"prediction": -F.cosine_similarity(p, z.detach(), dim=1).mean()}
 
 
@@ -48,6 +50,7 @@ def dino(
     """
     positive("student_temperature", student_temperature, "0.1 is usual")
     positive("teacher_temperature", teacher_temperature, "0.04 to 0.07 are usual")
+    finite(student=student, teacher=teacher)
     q = F.softmax((teacher.detach() - center) / teacher_temperature, dim=2)
     return _cross_entropy(q, F.log_softmax(student / student_temperature, dim=2))
 
@@ -63,6 +66,7 @@ def swav(scores: Float[Tensor, "v b k"], *, temperature: float = 0.1, eps: float
     Raises ValueError for fewer than two views, a `temperature` or `eps` that is not positive.
     """
     positive("temperature", temperature, "0.1 is usual")
+    finite(scores=scores)
     q = torch.stack([sinkhorn(view, eps=eps, iterations=iterations) for view in scores.detach()])
     return _cross_entropy(q, F.log_softmax(scores / temperature, dim=2))
 

@@ -72,7 +72,7 @@ def w_mse(
     The whole batch is one set to whiten, or slices of `w_size` images that `generator` deals out `iterations` times; it
     must exceed d, since fewer embeddings can always be whitened to be equal. The paper has w_size = 128 for d = 64.
     Raises ValueError for unequal shapes, a `w_size` that does not exceed d or does not divide b, and embeddings without
-    a covariance of full rank.
+    a covariance of full rank (a NaN in training).
     """
     b, d = batch_of_pairs(za, zb), za.shape[1]
     w = b if w_size is None else w_size
@@ -95,11 +95,9 @@ def _whitened(z: Float[Tensor, "*n w d"], eps: float) -> Float[Tensor, "*n w d"]
     covariance = z.mT @ z / (z.shape[-2] - 1)
     covariance = (1 - eps) * covariance + eps * torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
     factor, failed = torch.linalg.cholesky_ex(covariance)
-    if failed.any():
-        raise ValueError(
-            "za or zb has no covariance of full rank: the embeddings have collapsed or are not finite. "
-            "A larger eps (1e-3), fewer dimensions or a lower learning rate helps."
-        )
+    if not z.requires_grad and failed.any():
+        raise ValueError("za or zb has no covariance of full rank: it has collapsed, or eps=1e-3 would help.")
+    factor = factor.masked_fill((failed > 0)[..., None, None], torch.nan)  # in training: see `checks.finite`
     return torch.linalg.solve_triangular(factor, z.mT, upper=False).mT
 
 

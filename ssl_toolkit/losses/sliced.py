@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.losses.checks import Terms, batch_of_views, share
+from ssl_toolkit.losses.checks import Terms, batch_of_views, finite, share
 
 
 def lejepa(z: Float[Tensor, "v b d"], *, lambd: float = 0.02, slices: int = 256, generator: torch.Generator) -> Terms:
@@ -34,6 +34,7 @@ def sigreg(z: Float[Tensor, "*v b d"], *, slices: int = 256, generator: torch.Ge
     the distance of the characteristic function of the b projections from that of N(0, 1). The integrand is even: twice
     the trapezoid rule on 17 points of [0, 3]. For samples of N(0, I) the mean of T is 1.05, whatever b is.
     """
+    finite(z=z)
     u = _directions(z, slices, generator)
     t = torch.linspace(0, 3, 17, dtype=z.dtype, device=z.device)
     gaussian = torch.exp(-t.square() / 2)
@@ -54,7 +55,7 @@ def visreg(z: Float[Tensor, "v b d"], *, lambd: float = 0.6, slices: int = 256, 
     keeps its slope when embeddings collapse. The paper advises lambd = 0.9 for ImageNet with 4096 slices, 0.6 for small
     data. Raises ValueError for fewer than two views or images, a `lambd` outside [0, 1], or `slices` below 1.
     """
-    _, b, _ = batch_of_views(z)
+    _, b = batch_of_views(z)
     share("lambd", lambd)
     mean, std = z.mean(dim=1, keepdim=True), z.std(dim=1, correction=0, keepdim=True)
     y = ((z - mean) / (std.detach() + 1e-4)) @ _directions(z, slices, generator)
