@@ -19,7 +19,7 @@ class Prototypes(nn.Module):
     """k directions to be compared with: cos(z, c_j) for embeddings of `dim` dimensions.
 
     Only the direction of a prototype matters, as in DINO's last layer, which is weight-normalised. SwAV normalises the
-    weights themselves after each update: the same scores, so that its prototypes are these.
+    weights themselves, in place and in each step, which gives the same scores.
     """
 
     def __init__(self, dim: int, k: int, *, seed: int = 0):
@@ -34,7 +34,7 @@ class Prototypes(nn.Module):
 
 
 class Center(nn.Module):
-    """DINO's centre (Caron et al., 2021, eq. 4): the moving average of the teacher's mean scores, at first 0."""
+    """DINO's centre (Caron et al., 2021): the moving average of the teacher's mean scores, at first 0."""
 
     value: Tensor
 

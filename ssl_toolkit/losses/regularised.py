@@ -65,12 +65,12 @@ def w_mse(
     eps: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Terms:
-    """W-MSE (Ermolov et al., 2021, eq. 6): mean of 2 - 2 cos(ya, yb), y the embeddings of one view, whitened.
+    """W-MSE (Ermolov et al., 2021): mean of 2 - 2 cos(ya, yb), y the embeddings of one view, whitened.
 
         y = L^-1 (z - mean z),   L L^T = (1 - eps) Cov(z) + eps I   (Cholesky, the covariance is unbiased)
 
     The whole batch is one set to whiten, or slices of `w_size` images that `generator` deals out `iterations` times; it
-    must exceed d, since fewer embeddings can always be whitened to be equal. The paper has w_size = 128 for d = 64.
+    must exceed d for a covariance of full rank, and is best twice as large.
     Raises ValueError for unequal shapes, a `w_size` that does not exceed d or does not divide b, and embeddings without
     a covariance of full rank (a NaN in training).
     """
@@ -102,7 +102,7 @@ def _whitened(z: Float[Tensor, "*n w d"], eps: float) -> Float[Tensor, "*n w d"]
 
 
 def mmcr(z: Float[Tensor, "v b d"], *, lambd: float = 5e-3) -> Terms:
-    """MMCR (Yerxa et al., 2023, eq. 4): the views of an image lie close together, their centroids fill the space.
+    """MMCR (Yerxa et al., 2023): the views of an image lie close together, their centroids fill the space.
 
         centroids = -|C|_*,   views = lambd * mean_i |Z_i|_*
 
