@@ -12,17 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ssl_toolkit.augment import compose, gaussian_noise, simclr_views
+from ssl_toolkit.contrast import _beside, against_a_patch, against_own_patch, momentum_contrast, nearest_neighbour
 from ssl_toolkit.data import Batch, Dataset
 from ssl_toolkit.encoders import small_conv
-from ssl_toolkit.joint import (
-    _beside,
-    against_a_patch,
-    against_own_patch,
-    joint_embedding,
-    momentum_contrast,
-    multi_view,
-    nearest_neighbour,
-)
+from ssl_toolkit.joint import joint_embedding, multi_view
 from ssl_toolkit.losses import barlow_twins, dcl, moco, nnclr, nt_xent, patch_negative, supcon, vicreg
 from ssl_toolkit.memory import Queue
 from ssl_toolkit.seeds import rng

@@ -13,18 +13,36 @@ from ssl_toolkit.losses.contrastive import nt_xent as nt_xent
 from ssl_toolkit.losses.contrastive import patch_negative as patch_negative
 from ssl_toolkit.losses.contrastive import supcon as supcon
 from ssl_toolkit.losses.distilled import byol as byol
+from ssl_toolkit.losses.distilled import dino as dino
+from ssl_toolkit.losses.distilled import simsiam as simsiam
+from ssl_toolkit.losses.distilled import sinkhorn as sinkhorn
+from ssl_toolkit.losses.distilled import swav as swav
 from ssl_toolkit.losses.regularised import barlow_twins as barlow_twins
+from ssl_toolkit.losses.regularised import mmcr as mmcr
 from ssl_toolkit.losses.regularised import vicreg as vicreg
+from ssl_toolkit.losses.regularised import w_mse as w_mse
+from ssl_toolkit.losses.sliced import lejepa as lejepa
+from ssl_toolkit.losses.sliced import sigreg as sigreg
+from ssl_toolkit.losses.sliced import visreg as visreg
 
 __all__ = [
     "Terms",
     "barlow_twins",
     "byol",
     "dcl",
+    "dino",
+    "lejepa",
+    "mmcr",
     "moco",
     "nnclr",
     "nt_xent",
     "patch_negative",
+    "sigreg",
+    "simsiam",
+    "sinkhorn",
     "supcon",
+    "swav",
     "vicreg",
+    "visreg",
+    "w_mse",
 ]

@@ -52,3 +52,13 @@ def batch_of_views(z: Tensor) -> tuple[int, int]:
     several_images(z.shape[1])
     finite(z=z)
     return z.shape[0], z.shape[1]
+
+
+def positive(name: str, value: float, usual: str) -> None:
+    if not value > 0:
+        raise ValueError(f"{name} is {value}: it must be positive; {usual}.")
+
+
+def share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value}: it shares out the loss between two terms and must lie in [0, 1].")

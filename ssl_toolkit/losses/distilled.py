@@ -1,17 +1,105 @@
 """Losses whose target gets no gradient: a student predicts what its teacher, or itself, sees in the other view."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.losses.checks import Terms, same_shape
+from ssl_toolkit.losses.checks import Terms, finite, positive, same_shape
 
 
 def byol(p: Float[Tensor, "b d"], z: Float[Tensor, "b d"]) -> Terms:
     """BYOL (Grill et al., 2020, eq. 2): mean of 2 - 2 cos(p, z); z comes from the teacher and gets no gradient.
 
     `p` is the student's prediction from one view, `z` the teacher's embedding of the other.
-    Raises ValueError for unequal shapes.
+    Raises ValueError for unequal shapes, or embeddings that are not finite.
     """
-    same_shape(p, z)
+    same_shape(p, z, names=("p", "z"))
+    finite(p=p, z=z)
     return {"prediction": (2 - 2 * F.cosine_similarity(p, z.detach(), dim=1)).mean()}
+
+
+def simsiam(p: Float[Tensor, "b d"], z: Float[Tensor, "b d"]) -> Terms:
+    """SimSiam (Chen and He, 2021): mean of -cos(p, z); z comes from the same network and gets no gradient.
+
+    The paper's sign and offset: -1 is perfect agreement, which collapse reaches too. `byol` is 2 + 2 times this.
+    Raises ValueError for unequal shapes, or embeddings that are not finite.
+    """
+    same_shape(p, z, names=("p", "z"))
+    finite(p=p, z=z)
+    return {"prediction": -F.cosine_similarity(p, z.detach(), dim=1).mean()}
+
+
+def dino(
+    student: Float[Tensor, "v b k"],
+    teacher: Float[Tensor, "u b k"],
+    center: Float[Tensor, " k"],
+    *,
+    student_temperature: float = 0.1,
+    teacher_temperature: float = 0.04,
+) -> Terms:
+    """DINO (Caron et al., 2021): cross-entropy of the student's classes with the teacher's, over views i != j.
+
+        q_i = softmax((teacher_i - center) / teacher_temperature),   p_j = softmax(student_j / student_temperature)
+        entropy = mean_i H(q_i),   divergence = mean_{i != j} KL(q_i | p_j)
+
+    Their sum is the paper's loss, and apart they show both ways to collapse: the entropy goes to log k or to 0 while
+    nothing is left to learn. View i of the teacher is view i of the student, which may see more. q gets no gradient;
+    `center` is a running mean of the teacher's logits (`prototypes.Center`).
+    Raises ValueError for unequal shapes, scores that are not finite, fewer than two views of the student or more of the
+    teacher, and temperatures that are not positive.
+    """
+    positive("student_temperature", student_temperature, "0.1 is usual")
+    positive("teacher_temperature", teacher_temperature, "0.04 to 0.07 are usual")
+    if student.shape[1:] != teacher.shape[1:] or center.shape != student.shape[2:]:
+        raise ValueError(
+            f"student, teacher and center have shapes {tuple(student.shape)}, {tuple(teacher.shape)} and "
+            f"{tuple(center.shape)}: they must be (v, b, k), (u, b, k) and (k,)."
+        )
+    finite(student=student, teacher=teacher)
+    q = F.softmax((teacher.detach() - center) / teacher_temperature, dim=2)
+    return _cross_entropy(q, F.log_softmax(student / student_temperature, dim=2))
+
+
+def swav(scores: Float[Tensor, "v b k"], *, temperature: float = 0.1, eps: float = 0.05, iterations: int = 3) -> Terms:
+    """SwAV (Caron et al., 2020): each view predicts the codes of the others, over views i != j.
+
+        q_i = sinkhorn(scores_i),   p_j = softmax(scores_j / temperature)
+        entropy = mean_i H(q_i),   divergence = mean_{i != j} KL(q_i | p_j)
+
+    Their sum is the paper's loss. Scores are cosines of embeddings and prototypes (`prototypes.Prototypes`); codes get
+    no gradient, and use all prototypes equally within the batch, which keeps this from collapsing.
+    Raises ValueError for fewer than two views, scores that are not finite, or a `temperature` or `eps` not positive.
+    """
+    positive("temperature", temperature, "0.1 is usual")
+    finite(scores=scores)
+    q = torch.stack([sinkhorn(view, eps=eps, iterations=iterations) for view in scores.detach()])
+    return _cross_entropy(q, F.log_softmax(scores / temperature, dim=2))
+
+
+@torch.no_grad()
+def sinkhorn(scores: Float[Tensor, "b k"], *, eps: float = 0.05, iterations: int = 3) -> Float[Tensor, "b k"]:
+    """Codes of b images over k prototypes: exp(scores / eps), rows and columns scaled in turn (Cuturi, 2013).
+
+    A row is an image and sums to 1; a column sums to b / k, the better the more `iterations`: in the limit this is the
+    assignment of largest mean score + eps * entropy among those that use all prototypes equally. In logarithms, so that
+    no eps overflows. Raises ValueError for an `eps` that is not positive or `iterations` below 1.
+    """
+    positive("eps", eps, "0.03 to 0.1 are usual for scores that are cosines")
+    if iterations < 1:
+        raise ValueError(f"iterations is {iterations}: it must be at least 1; 3 are usual.")
+    log_q = scores / eps
+    for _ in range(iterations):
+        log_q = log_q.log_softmax(dim=0)
+        log_q = log_q.log_softmax(dim=1)
+    return log_q.exp()
+
+
+def _cross_entropy(q: Float[Tensor, "u b k"], log_p: Float[Tensor, "v b k"]) -> Terms:
+    """H(q_i) and KL(q_i | p_j), means over images and over i != j; view i of q is view i of p."""
+    u, v, b = len(q), len(log_p), q.shape[1]
+    if not 1 <= u <= v or v < 2:
+        raise ValueError(f"{u} view(s) are predicted from {v}: it takes at least 2, and those predicted.")
+    cross = -(q.flatten(1) @ log_p.flatten(1).T) / b  # (u, v): H(q_i, p_j)
+    entropy = torch.special.entr(q).sum(dim=2).mean()
+    return {"entropy": entropy, "divergence": (cross.sum() - cross.diagonal().sum()) / (u * (v - 1)) - entropy}

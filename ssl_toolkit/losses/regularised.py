@@ -1,10 +1,11 @@
 """Losses without negatives: the views agree, and a regulariser of the batch's statistics keeps them from collapsing."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.losses.checks import Terms, batch_of_pairs
+from ssl_toolkit.losses.checks import Terms, batch_of_pairs, batch_of_views
 
 
 def vicreg(
@@ -52,4 +53,68 @@ def barlow_twins(za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], *, lambd: f
     return {
         "invariance": (1 - diagonal).square().sum(),
         "redundancy": lambd * (c.square().sum() - diagonal.square().sum()),
+    }
+
+
+def w_mse(
+    za: Float[Tensor, "b d"],
+    zb: Float[Tensor, "b d"],
+    *,
+    w_size: int | None = None,
+    iterations: int = 1,
+    eps: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Terms:
+    """W-MSE (Ermolov et al., 2021): mean of 2 - 2 cos(ya, yb), y the embeddings of one view, whitened.
+
+        y = L^-1 (z - mean z),   L L^T = (1 - eps) Cov(z) + eps I   (Cholesky, the covariance is unbiased)
+
+    The whole batch is one set to whiten, or slices of `w_size` images that `generator` deals out `iterations` times; it
+    must exceed d for a covariance of full rank, and is best twice as large.
+    Raises ValueError for unequal shapes, a `w_size` that does not exceed d or does not divide b, and embeddings without
+    a covariance of full rank (a NaN in training).
+    """
+    b, d = batch_of_pairs(za, zb), za.shape[1]
+    w = b if w_size is None else w_size
+    if not d < w <= b or b % w:
+        raise ValueError(f"w_size is {w}: it must divide the {b} images and exceed the {d} dimensions, best twofold.")
+    if not 0 <= eps <= 1 or iterations < 1:
+        raise ValueError(f"eps={eps} must lie in [0, 1] and iterations={iterations} be at least 1.")
+    if w < b and generator is None:
+        raise ValueError("the slices are dealt at random: pass generator=rng(seed, step, 'slices').")
+    z, distances = torch.stack([za, zb]), []
+    for _ in range(iterations):
+        dealt = z if w == b else z[:, torch.randperm(b, generator=generator).to(z.device)]
+        ya, yb = _whitened(dealt.view(2, b // w, w, d), eps)
+        distances.append((2 - 2 * F.cosine_similarity(ya, yb, dim=-1)).mean())
+    return {"distance": torch.stack(distances).mean()}
+
+
+def _whitened(z: Float[Tensor, "*n w d"], eps: float) -> Float[Tensor, "*n w d"]:
+    z = z - z.mean(dim=-2, keepdim=True)
+    covariance = z.mT @ z / (z.shape[-2] - 1)
+    covariance = (1 - eps) * covariance + eps * torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if not z.requires_grad and failed.any():
+        raise ValueError("za or zb has no covariance of full rank: it has collapsed, or eps=1e-3 would help.")
+    factor = factor.masked_fill((failed > 0)[..., None, None], torch.nan)  # in training: see `checks.finite`
+    return torch.linalg.solve_triangular(factor, z.mT, upper=False).mT
+
+
+def mmcr(z: Float[Tensor, "v b d"], *, lambd: float = 5e-3) -> Terms:
+    """MMCR (Yerxa et al., 2023): the views of an image lie close together, their centroids fill the space.
+
+        centroids = -|C|_*,   views = lambd * mean_i |Z_i|_*
+
+    |.|_* is the nuclear norm, the sum of the singular values; embeddings are normalised first, as in the official code.
+    Z_i (v, d) holds the views of image i, and C (b, d) their means: these are long where an image's views agree, so the
+    first term alone asks for both. Raises ValueError for fewer than two views or images, or a negative `lambd`.
+    """
+    batch_of_views(z)
+    if lambd < 0:
+        raise ValueError(f"lambd is {lambd}: it must be at least 0.")
+    z = F.normalize(z, dim=2)
+    return {
+        "centroids": -torch.linalg.svdvals(z.mean(dim=0)).sum(),
+        "views": lambd * torch.linalg.svdvals(z.transpose(0, 1)).sum(dim=1).mean(),
     }

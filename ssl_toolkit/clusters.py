@@ -1,0 +1,73 @@
+"""Objectives that sort images into prototypes: the views of an image belong to the same (DINO, SwAV)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssl_toolkit.augment import Augment
+from ssl_toolkit.data import Batch
+from ssl_toolkit.joint import at_least_two, full_precision, views_of
+from ssl_toolkit.losses import Terms, dino, swav
+from ssl_toolkit.train import Objective, TrainState
+
+
+def self_distillation(
+    augment: Augment, *, views: int = 2, student_temperature: float = 0.1, teacher_temperature: float = 0.04
+) -> Objective:
+    """`dino`: the student sorts each of `views` views into prototypes as the teacher sorts the first two.
+
+    The teacher is `state.ema` with its own prototypes and its centre, which moves within the step, after the loss.
+    Without these a ValueError says what to assign before `start`.
+    """
+    at_least_two(views)
+
+    def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+        center = getattr(state.ema, "center", None)
+        if state.ema is None or center is None:
+            raise ValueError("a teacher that sorts needs encoder.center = Center(300) before start(encoder, ema=0.99).")
+        x = views_of(augment, batch, generator, views)
+        student = _scores(state.model, x, views)
+        with torch.no_grad():
+            teacher = _scores(state.ema, x[: 2 * len(batch.images)], 2)
+        with full_precision(student):
+            terms = dino(
+                student,
+                teacher,
+                center.value,
+                student_temperature=student_temperature,
+                teacher_temperature=teacher_temperature,
+            )
+            center.update(teacher)
+        return terms
+
+    return objective
+
+
+def swapped_prediction(
+    augment: Augment, *, views: int = 2, temperature: float = 0.1, eps: float = 0.05, iterations: int = 3
+) -> Objective:
+    """`swav`: the model predicts from each view into which prototypes another view of the image was sorted.
+
+    The batch is sorted into all prototypes equally, so it should hold more images than there are prototypes; SwAV's
+    queue of earlier scores is left out. Without prototypes a ValueError says what to assign before `start`.
+    """
+    at_least_two(views)
+
+    def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+        scores = _scores(state.model, views_of(augment, batch, generator, views), views)
+        with full_precision(scores):
+            return swav(scores, temperature=temperature, eps=eps, iterations=iterations)
+
+    return objective
+
+
+def _scores(model: nn.Module, x: Tensor, views: int) -> Float[Tensor, "v b k"]:
+    """Cosines of the embeddings with the model's prototypes, not cast."""
+    prototypes = getattr(model, "prototypes", None)
+    if prototypes is None:
+        raise ValueError(
+            "the model has no prototypes: encoder.prototypes = Prototypes(128, 300) before start(encoder)."
+        )
+    z = model(x).float()
+    with full_precision(z):
+        return prototypes(z).unflatten(0, (views, -1))
