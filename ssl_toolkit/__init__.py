@@ -37,6 +37,7 @@ _MODULES = (
     "ops",
     "plots",
     "probes",
+    "processes",
     "recipes",
     "seeds",
     "shapes",

@@ -1,7 +1,9 @@
 """Objectives of joint-embedding self-supervised learning: what one training step minimises.
 
 An objective maps (state, batch, generator) to the named terms of a loss. It draws two views of each image, so that
-whatever `augment` changes is what the encoder learns to ignore.
+whatever `augment` changes is what the encoder learns to ignore. Of several processes each has a part of the batch and
+the same generator: a draw is one for the whole batch, of which `part=place()` is taken, and a loss that compares images
+with each other gets the gathered embeddings of all. What is a mean over images needs no gathering.
 """
 
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from torch import Tensor
 from ssl_toolkit.augment import Augment
 from ssl_toolkit.data import Batch
 from ssl_toolkit.losses import Terms
+from ssl_toolkit.processes import gather, place
 from ssl_toolkit.train import Objective, TrainState
 
 
@@ -26,7 +29,7 @@ def joint_embedding(loss: Callable[..., Terms], augment: Augment, *, stochastic:
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        za, zb = state.model(_two_views(augment, batch, generator)).float().chunk(2)
+        za, zb = (gather(z) for z in state.model(_two_views(augment, batch, generator)).float().chunk(2))
         with _full_precision(za):
             return loss(za, zb, generator=generator) if stochastic else loss(za, zb)
 
@@ -61,7 +64,7 @@ def supervised(augment: Augment) -> Objective:
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        logits = state.model(augment(batch.images, generator).x).float()
+        logits = state.model(augment(batch.images, generator, part=place()).x).float()
         if (largest := int(batch.labels.max())) >= logits.shape[1]:
             raise ValueError(
                 f"the embedding has {logits.shape[1]} dimensions and a label is {largest}: "
@@ -73,7 +76,7 @@ def supervised(augment: Augment) -> Objective:
 
 
 def _two_views(augment: Augment, batch: Batch, generator: torch.Generator) -> Tensor:
-    a, b = augment(batch.images, generator).x, augment(batch.images, generator).x
+    a, b = (augment(batch.images, generator, part=place()).x for _ in range(2))
     return torch.cat([a, b]).contiguous(memory_format=torch.channels_last)
 
 
