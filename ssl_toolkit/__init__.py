@@ -42,6 +42,7 @@ _MODULES = (
     "ops",
     "plots",
     "probes",
+    "processes",
     "prototypes",
     "recipes",
     "seeds",

@@ -57,26 +57,32 @@ def lab(args: argparse.Namespace) -> int:
 
 
 def train(args: argparse.Namespace) -> int:
-    from accelerate import PartialState
-
     from ssl_toolkit.data import load_data
+    from ssl_toolkit.processes import place
     from ssl_toolkit.recipes import Recipe
     from ssl_toolkit.train import load, save
     from ssl_toolkit.train import train as steps
 
+    if args.save_every is not None and (args.save is None or args.save_every < 1):
+        print(f"--save-every is {args.save_every}: it must be at least 1 and needs --save.", file=sys.stderr)
+        return 2
     data = load_data(args.data, size=args.size)
     names = ("steps", "batch_size", "lr", "width", "seed")
     recipe = Recipe(method=args.method, **{n: getattr(args, n) for n in names if getattr(args, n) is not None})
     state, objective = recipe.start(data), recipe.objective(data)
     if args.resume:
         load(args.resume, state)
-    main_process = PartialState().is_main_process
+    rank, processes = place()
+    if rank == 0 and processes > 1:
+        print(f"{processes} processes train one encoder", flush=True)
     for step in steps(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed):
-        if main_process and (step.step % 50 == 0 or step.step == recipe.steps):
+        if rank == 0 and (step.step % 50 == 0 or step.step == recipe.steps):
             terms = "  ".join(f"{name} {value:.4f}" for name, value in step.terms.items())
             speed = recipe.batch_size / step.seconds
             print(f"step {step.step}/{recipe.steps}  loss {step.loss:.4f}  {terms}  {speed:.0f} images/s", flush=True)
-    if args.save and main_process:
+        if rank == 0 and args.save_every and step.step % args.save_every == 0:
+            save(state, args.save)
+    if rank == 0 and args.save:
         save(state, args.save)
     return 0
 
@@ -153,6 +159,7 @@ def parser() -> argparse.ArgumentParser:
     for name, kind in (("steps", int), ("batch-size", int), ("lr", float), ("width", int), ("seed", int)):
         p.add_argument(f"--{name}", type=kind, help="instead of the recipe's")
     p.add_argument("--save", type=Path, help="write the trained state here")
+    p.add_argument("--save-every", type=int, metavar="N", help="write it after every N steps too")
     p.add_argument("--resume", type=Path, help="go on from this state")
     p.set_defaults(call=train)
     p = commands.add_parser("claims", help="put claims of the papers to the test; without an id, list them")

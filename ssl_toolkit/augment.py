@@ -54,14 +54,17 @@ class Augment(NamedTuple):
 
     ops: tuple[Op, ...]
 
-    def __call__(self, x: Images, generator: torch.Generator) -> View:
+    def __call__(self, x: Images, generator: torch.Generator, *, part: tuple[int, int] = (0, 1)) -> View:
+        """The views of x. As `part` (r, n) of a batch, the r-th of n equal ones, x changes as it would in the whole."""
         if not x.is_floating_point() or x.ndim != 4:
             raise TypeError(f"x is {x.dtype} of shape {tuple(x.shape)}: images are float in [0, 1], (b, c, h, w).")
         params: Params = {}
-        shape = x.shape
+        r, n = part
+        mine = slice(r * len(x), (r + 1) * len(x))
+        shape = torch.Size([n * len(x), *x.shape[1:]])
         for op in self.ops:
             drawn = op.draw(shape, generator)
-            params |= {f"{op.name}.{name}": value.to(x.device) for name, value in drawn.items()}
+            params |= {f"{op.name}.{name}": value[mine].to(x.device) for name, value in drawn.items()}
             if op.size is not None:
                 shape = torch.Size([*shape[:2], op.size, op.size])
         return View(replay(self, x, params), params)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ssl_toolkit.augment import Augment
 from ssl_toolkit.data import Batch
-from ssl_toolkit.joint import at_least_two, full_precision, views_of
+from ssl_toolkit.joint import at_least_two, full_precision, gathered, views_of
 from ssl_toolkit.losses import Terms, dino, swav
 from ssl_toolkit.train import Objective, TrainState
 
@@ -37,7 +37,7 @@ def self_distillation(
                 student_temperature=student_temperature,
                 teacher_temperature=teacher_temperature,
             )
-            center.update(teacher)
+            center.update(gathered(teacher))
         return terms
 
     return objective
@@ -54,7 +54,7 @@ def swapped_prediction(
     at_least_two(views)
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        scores = _scores(state.model, views_of(augment, batch, generator, views), views)
+        scores = gathered(_scores(state.model, views_of(augment, batch, generator, views), views))
         with full_precision(scores):
             return swav(scores, temperature=temperature, eps=eps, iterations=iterations)
 

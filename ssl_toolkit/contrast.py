@@ -12,6 +12,7 @@ from ssl_toolkit.joint import full_precision, predictor_of, together, views_of
 from ssl_toolkit.losses import Terms, moco, nnclr, patch_negative
 from ssl_toolkit.memory import Queue
 from ssl_toolkit.ops import resized_crop
+from ssl_toolkit.processes import gather, place
 from ssl_toolkit.train import Objective, TrainState
 
 
@@ -31,7 +32,7 @@ def momentum_contrast(augment: Augment, *, temperature: float = 0.2) -> Objectiv
             k = state.ema(xb).float()
         with full_precision(q):
             terms = moco(q, k, queue.z, temperature=temperature)
-        queue.push(k)
+        queue.push(gather(k))
         return terms
 
     return objective
@@ -46,11 +47,11 @@ def nearest_neighbour(augment: Augment, *, temperature: float = 0.1) -> Objectiv
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         queue, predictor = _queue(state), predictor_of(state.model)
         z = state.model(views_of(augment, batch, generator))
-        pa, pb = predictor(z).float().chunk(2)
+        pa, pb = (gather(p) for p in predictor(z).float().chunk(2))
         with full_precision(z):
-            na, nb = queue.nearest(z).chunk(2)
+            na, nb = (gather(n) for n in queue.nearest(z).chunk(2))
             there, back = nnclr(na, pb, temperature=temperature), nnclr(nb, pa, temperature=temperature)
-        queue.push(z[: len(pa)])
+        queue.push(gather(z.chunk(2)[0]))
         return {name: (there[name] + back[name]) / 2 for name in there}
 
     return objective
@@ -89,10 +90,10 @@ def against_own_patch(augment: Augment, *, smallest: float = 0.25, temperature: 
         raise ValueError(f"smallest is {smallest}: a share of the image's side lies in (0, 1].")
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        a = augment(batch.images, generator)
+        a = augment(batch.images, generator, part=place())
         if augment.ops[0].name != "crop" or "crop.box" not in a.params:
             raise ValueError("a patch beside the crop needs views that begin with random_resized_crop(size).")
-        b = augment(batch.images, generator)
+        b = augment(batch.images, generator, part=place())
         h, w = batch.images.shape[2:]
         patch = _beside(a.params["crop.box"], (h, w), smallest, generator)
         n = resized_crop(batch.images, patch, (a.x.shape[2], a.x.shape[3]))
@@ -113,7 +114,8 @@ def _beside(
     margin, edge = torch.stack([top, h - top - height, left, w - left - width], dim=1).max(dim=1)
     side = margin.clamp(math.ceil(smallest * min(h, w)), min(h, w))
     rows = edge < 2  # the margin is above or below: rows of the whole image
-    along = torch.rand(len(box), generator=generator).to(box.device)
+    r, processes = place()
+    along = torch.rand(processes, len(box), generator=generator)[r].to(box.device)
     along = (along * (torch.where(rows, w, h) - side + 1)).floor()
     across = torch.where(edge % 2 == 0, 0, torch.where(rows, h, w) - side)
     return torch.stack([torch.where(rows, across, along), torch.where(rows, along, across), side, side], dim=1)

@@ -3,6 +3,10 @@
 An objective maps (state, batch, generator) to the named terms of a loss. It draws two views of each image, or more, so
 that whatever `augment` changes is what the encoder learns to ignore. Those that remember earlier images or compare with
 a patch are in `contrast`, those that sort images into prototypes in `clusters`.
+
+Of several processes each has a part of the batch and the same generator: a draw is one for the whole batch, of which
+`part=place()` is taken, and a loss that compares images with each other gets the gathered embeddings of all. What is a
+mean over images needs no gathering.
 """
 
 from collections.abc import Callable
@@ -16,6 +20,7 @@ from torch import Tensor, nn
 from ssl_toolkit.augment import Augment
 from ssl_toolkit.data import Batch
 from ssl_toolkit.losses import Terms, simsiam
+from ssl_toolkit.processes import gather, place
 from ssl_toolkit.train import Objective, TrainState
 
 
@@ -51,8 +56,8 @@ def multi_view(
     at_least_two(views)
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        z = state.model(views_of(augment, batch, generator, views)).float().unflatten(0, (views, -1))
-        given = (z, batch.labels) if labels else (z,)
+        z = gathered(state.model(views_of(augment, batch, generator, views)).float().unflatten(0, (views, -1)))
+        given = (z, gather(batch.labels)) if labels else (z,)
         with full_precision(z):
             return loss(*given, generator=generator) if stochastic else loss(*given)
 
@@ -106,7 +111,7 @@ def supervised(augment: Augment) -> Objective:
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        logits = state.model(augment(batch.images, generator).x).float()
+        logits = state.model(augment(batch.images, generator, part=place()).x).float()
         if (largest := int(batch.labels.max())) >= logits.shape[1]:
             raise ValueError(
                 f"the embedding has {logits.shape[1]} dimensions and a label is {largest}: "
@@ -119,12 +124,17 @@ def supervised(augment: Augment) -> Objective:
 
 def views_of(augment: Augment, batch: Batch, generator: torch.Generator, n: int = 2) -> Float[Tensor, "nb c h w"]:
     """n views of every image, one set after the other."""
-    return together(*(augment(batch.images, generator).x for _ in range(n)))
+    return together(*(augment(batch.images, generator, part=place()).x for _ in range(n)))
 
 
 def together(*x: Tensor) -> Tensor:
     """As one batch, in the order of memory that convolutions like."""
     return torch.cat(x).contiguous(memory_format=torch.channels_last)
+
+
+def gathered(z: Float[Tensor, "v b d"]) -> Float[Tensor, "v n d"]:
+    """The views of the images of all processes."""
+    return gather(z.transpose(0, 1)).transpose(0, 1)
 
 
 def full_precision(z: Tensor) -> torch.autocast:

@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,10 +24,8 @@ from ssl_toolkit.checkpoint import load as load
 from ssl_toolkit.checkpoint import save as save
 from ssl_toolkit.data import Batch, Dataset, batch
 from ssl_toolkit.losses import Terms
+from ssl_toolkit.processes import align, average, join, place, synchronised
 from ssl_toolkit.seeds import rng
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 
 class Step(NamedTuple):
@@ -97,19 +95,13 @@ def start(
         raise ValueError(f"weight_decay={weight_decay} and warmup={warmup} must be >= 0, total={total} at least 1.")
     if ema is not None and not 0 <= ema < 1:
         raise ValueError(f"ema is {ema}: a momentum lies in [0, 1); 0.99 to 0.999 are usual.")
-    model = model.to(device or _accelerator().device)
+    model = model.to(device or join().device)
     groups = [
         {"params": [p for p in model.parameters() if p.requires_grad and p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in model.parameters() if p.requires_grad and p.ndim <= 1], "weight_decay": 0.0},
     ]
     teacher = None if ema is None else copy.deepcopy(model).requires_grad_(False)
     return TrainState(model, optimizer(groups, lr=lr), teacher, lr, warmup, total, ema or 0.0)
-
-
-def _accelerator() -> "Accelerator":
-    from accelerate import Accelerator
-
-    return Accelerator()
 
 
 def rate(state: TrainState) -> float:
@@ -134,11 +126,12 @@ def train(
     """Make updates until `state.step` is `until`, yielding a `Step` after each. Call again to go on.
 
     `batch_size` counts the images of one step over all processes; under `accelerate launch` each process takes its
-    share and gradients are averaged. "auto" computes in bfloat16 where the device gains by it.
-    Raises NonFiniteError when a term or its gradient is not finite, with the state of the step before it.
+    share, and the steps are those of one process that has them all. "auto" computes in bfloat16 where the device gains
+    by it. Raises NonFiniteError, in every process, when a term or its gradient is not finite, with the state of the
+    step before it.
     """
-    accelerator = _accelerator()
-    processes, rank = accelerator.num_processes, accelerator.process_index
+    join()
+    rank, processes = place()
     if batch_size % processes:
         raise ValueError(f"batch_size is {batch_size}: it must be a multiple of the {processes} processes.")
     device = state.device
@@ -147,16 +140,17 @@ def train(
     state.model.to(memory_format=torch.channels_last)
     if state.ema is not None:
         state.ema.train().to(memory_format=torch.channels_last)
+    align([*state.model.parameters(), *([] if state.ema is None else state.ema.parameters()), *_buffers(state)])
     while state.step < until:
         began = time.perf_counter()
         images, labels, index = batch(data, state.step, batch_size=batch_size, seed=seed)
         share = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
         mine = Batch(images[share].to(device), labels[share].to(device), index[share])
-        generator = rng(seed, state.step, f"views/{rank}" if rank else "views")
+        generator = rng(seed, state.step, "views")
         lr = rate(state)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
-        terms = _update(state, mine, objective, generator, cast, accelerator)
+        terms = _update(state, mine, objective, generator, cast)
         yield Step(state.step, terms, lr, time.perf_counter() - began)
 
 
@@ -166,22 +160,21 @@ def _update(
     objective: Objective,
     generator: torch.Generator,
     cast: torch.autocast,
-    accelerator: "Accelerator",
 ) -> dict[str, float]:
     """One update of all that `state` holds, or none at all; the terms of its loss.
 
     What it allocates is free again when it returns, so that the next step finds memory that the cache still has.
     """
     buffers = [b.clone() for b in _buffers(state)]  # BatchNorm's averages move before the loss is known
-    with cast:
+    with cast, synchronised():
         terms = objective(state, batch, generator)
     state.optimizer.zero_grad(set_to_none=True)
     torch.stack(list(terms.values())).sum().backward()
     gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
-    if accelerator.num_processes > 1:
-        _average(gradients, accelerator)
+    losses = torch.stack([t.detach().float() for t in terms.values()])
+    average([*gradients, losses])
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    values = torch.stack([*(t.detach().float() for t in terms.values()), norm]).tolist()
+    values = torch.cat([losses, norm[None]]).tolist()
     for name, value in zip([*terms, "gradient norm"], values, strict=True):
         if not math.isfinite(value):
             torch._foreach_copy_(_buffers(state), buffers)
@@ -207,12 +200,6 @@ def _bf16(precision: str, device: torch.device) -> bool:
 
 def _buffers(state: TrainState) -> list[Tensor]:
     return [b for module in (state.model, state.ema) if module is not None for b in module.buffers()]
-
-
-def _average(gradients: list[Tensor], accelerator: "Accelerator") -> None:
-    flat = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")
-    for g, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        g.copy_(mean.view_as(g))
 
 
 @torch.no_grad()

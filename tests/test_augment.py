@@ -189,6 +189,15 @@ def test_each_sample_gets_a_draw_of_its_own():
     assert distances.min() > 0
 
 
+def test_the_parts_of_a_batch_change_as_in_the_whole():
+    augment = A.simclr_views(24, blur=0.5, solarize=0.2, noise=0.1)
+    x = images()
+    whole = augment(x, rng(5))
+    parts = [augment(part, rng(5), part=(r, 3)) for r, part in enumerate(x.chunk(3))]
+    assert torch.equal(torch.cat([view.x for view in parts]), whole.x)
+    assert all(torch.equal(torch.cat([view.params[k] for view in parts]), v) for k, v in whole.params.items())
+
+
 def test_large_batches_are_done_in_portions_without_a_trace(monkeypatch):
     augment, x = A.simclr_views(32, blur=0.5), images()
     whole = augment(x, rng(0)).x

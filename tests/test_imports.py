@@ -12,7 +12,7 @@ import ssl_toolkit
 PACKAGE = Path(ssl_toolkit.__file__).parent
 # a module imports only from layers below its own; those of the last two never import each other sideways
 LAYERS = [
-    {"seeds", "losses", "shapes", "folders", "ops"},
+    {"seeds", "losses", "shapes", "folders", "ops", "processes"},
     {"data", "augment", "encoders", "memory", "prototypes"},
     {"checkpoint"},
     {"train"},

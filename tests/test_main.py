@@ -51,19 +51,10 @@ def test_train_saves_a_state_and_goes_on_from_it(tmp_path, capsys):
     assert "step 5/5" in capsys.readouterr().out
 
 
-def test_two_processes_train_one_encoder(tmp_path):
-    path = tmp_path / "run.safetensors"
-    command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "ssl_toolkit"),
-        *("train", "--data", "digits", "--batch-size", "16", "--width", "16", "--steps", "3", "--save", str(path)),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("step 3/3") == 1
-    assert all(
-        p.isfinite().all() for p in load(path, Recipe(width=16, steps=3).start(load_data("digits"))).model.parameters()
-    )
-    assert torch.distributed.is_available()
+@pytest.mark.parametrize("arguments", [["--save-every", "0", "--save", "run.safetensors"], ["--save-every", "5"]])
+def test_saving_every_so_often_needs_a_number_and_a_file(arguments, capsys):
+    assert main(["train", "--data", "digits", *arguments]) == 2
+    assert "must be at least 1 and needs --save" in capsys.readouterr().err
 
 
 def test_a_wheel_carries_the_notebooks_and_the_scripts_of_the_widgets(tmp_path):

@@ -1,0 +1,171 @@
+"""Several processes, one run: those that `accelerate launch` starts take the steps that one process would take.
+
+Process r of W holds the r-th part of every batch. What compares images must see all of them: `gather` brings the
+embeddings of all processes to each before the loss, `synchronised` does so with BatchNorm's statistics. Its gradient
+is easily taken for 1/W of what it is, so it is derived here, once for all losses.
+
+Process r computes the loss L_r, and L = mean_r L_r is that of the whole batch: where the embeddings were gathered
+every L_r is L already, and a loss of each image alone (BYOL, cross entropy) is the mean of its parts. The weights are
+the same numbers in W places, theta_1 = ... = theta_W, so by the chain rule
+
+    dL/dtheta  =  sum_s dL/dtheta_s  =  mean_s g_s   with   g_s = d(sum_r L_r) / dtheta_s
+
+Backward on process s starts from L_s only. It yields g_s if each message is differentiated as what it is, a function
+of all processes: the gradient of a gathered part is the *sum* over the processes of what their losses ask of it. Then
+`average` takes the mean. For a gathered loss the sum is W times the gradient and the mean undoes just that; without
+the sum, 1/W of the gradient would be left.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from jaxtyping import Shaped
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+def join() -> "Accelerator":
+    """Accelerate's view of the devices; where several processes were launched, this one joins the others.
+
+    Raises RuntimeError when Accelerate was set up before, in a way that leaves each process alone.
+    """
+    from accelerate import Accelerator
+
+    launched = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
+    # processes without an accelerator meet on the CPU only when Accelerate is told so; else each would train alone
+    made = Accelerator(cpu=launched > 1 and not (torch.cuda.is_available() or torch.xpu.is_available()))
+    if made.num_processes < launched:
+        raise RuntimeError(
+            f"this is one of {launched} processes, but Accelerate was set up for {made.num_processes} before: "
+            "call start() first, or make your own Accelerator(cpu=True)."
+        )
+    return made
+
+
+def place() -> tuple[int, int]:
+    """(r, W): this is process r of W, and (0, 1) where there is no other."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return 0, 1
+    return dist.get_rank(), dist.get_world_size()
+
+
+def gather(z: Shaped[Tensor, "b *x"]) -> Shaped[Tensor, "n *x"]:
+    """The parts of all processes, in their order and with their gradient; z itself where there is only one process."""
+    return z if place()[1] == 1 else _Gather.apply(z)
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        parts = [torch.empty_like(z, memory_format=torch.contiguous_format) for _ in range(place()[1])]
+        dist.all_gather(parts, z.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        rank, processes = place()
+        gradient = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(gradient)
+        return gradient.chunk(processes)[rank]
+
+
+@torch.no_grad()
+def average(tensors: Sequence[Tensor]) -> None:
+    """Replace each tensor by its mean over the processes, in one message."""
+    _, processes = place()
+    if processes == 1:
+        return
+    flat = torch.cat([t.flatten() for t in tensors])
+    dist.all_reduce(flat)
+    for t, mean in zip(tensors, flat.div_(processes).split([t.numel() for t in tensors]), strict=True):
+        t.copy_(mean.view_as(t))
+
+
+@torch.no_grad()
+def align(tensors: Sequence[Tensor]) -> None:
+    """Give each tensor the values that it has in the first process."""
+    if place()[1] == 1:
+        return
+    for t in tensors:
+        value = t.contiguous()
+        dist.broadcast(value, 0)
+        t.copy_(value)
+
+
+def synchronised() -> AbstractContextManager:
+    """Within it a training BatchNorm, of whichever network, normalises by the batch of all processes.
+
+    `torch.nn.SyncBatchNorm` does so on accelerators only, and as another module. This replaces the function that every
+    BatchNorm calls, so that a network, its names and its checkpoints stay as they are. The parts must be of equal size.
+    """
+    return nullcontext() if place()[1] == 1 else _Synchronised()
+
+
+class _Synchronised(TorchFunctionMode):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return (_batch_norm if func is F.batch_norm else func)(*args, **(kwargs or {}))
+
+
+def _batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    if not training:
+        return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    weight = torch.ones(x.shape[1], dtype=dtype, device=x.device) if weight is None else weight
+    bias = torch.zeros_like(weight) if bias is None else bias
+    y, mean, var = _BatchNorm.apply(x, weight, bias, eps)
+    if running_mean is not None and running_var is not None:
+        n = place()[1] * x.numel() / x.shape[1]
+        running_mean.lerp_(mean, momentum)
+        running_var.lerp_(var * n / (n - 1), momentum)
+    return y
+
+
+class _BatchNorm(torch.autograd.Function):
+    """y = scale (x - mean) + bias with scale = weight / sqrt(var + eps), the mean and var of all processes' x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        unused = torch.zeros(2, x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
+        # torch.var_mean takes twenty times as long as this where channels come last
+        mine = torch.stack(torch.batch_norm_update_stats(x, unused[0], unused[1], 1.0))
+        means, variances = gather(mine[None]).unbind(1)  # (W, c) each
+        # the variance of equal parts together is the mean of their variances and the variance of their means
+        mean, var = means.mean(0), variances.mean(0) + means.var(0, correction=0)
+        ctx.save_for_backward(x, weight, mean, var)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, var)
+        return F.batch_norm(x, mean, var, weight, bias, False, 0.0, eps), mean, var
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, weight, mean, var = ctx.saved_tensors
+        # with the statistics held fixed: dx = scale g, dw = sum g xhat and db = sum g over the x of this process
+        dx, dw, db = torch.ops.aten.native_batch_norm_backward(
+            g, x, weight, mean, var, None, None, False, ctx.eps, [True, True, True]
+        )
+        # through them: dx -= scale (mean g + xhat mean(g xhat)), these means over the x of all processes
+        sums = torch.stack([db, dw]) / (x.numel() / x.shape[1])
+        average([sums])
+        invstd = (var + ctx.eps).rsqrt()
+        scale = weight * invstd
+        slope = scale * invstd * sums[1]
+        channels = (1, -1, *(1,) * (x.ndim - 2))
+        dx -= torch.addcmul((scale * sums[0] - slope * mean).view(channels), x, slope.view(channels))
+        return dx, dw, db, None
