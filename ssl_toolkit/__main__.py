@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -59,16 +60,19 @@ def lab(args: argparse.Namespace) -> int:
 def train(args: argparse.Namespace) -> int:
     from ssl_toolkit.data import load_data
     from ssl_toolkit.processes import place
-    from ssl_toolkit.recipes import Recipe
+    from ssl_toolkit.recipes import METHODS, tuned
     from ssl_toolkit.train import load, save
     from ssl_toolkit.train import train as steps
 
+    if args.method not in METHODS:
+        print(f"--method is {args.method!r}: it must be one of {', '.join(METHODS)}.", file=sys.stderr)
+        return 2
     if args.save_every is not None and (args.save is None or args.save_every < 1):
         print(f"--save-every is {args.save_every}: it must be at least 1 and needs --save.", file=sys.stderr)
         return 2
     data = load_data(args.data, size=args.size)
     names = ("steps", "batch_size", "lr", "width", "seed")
-    recipe = Recipe(method=args.method, **{n: getattr(args, n) for n in names if getattr(args, n) is not None})
+    recipe = replace(tuned(args.method), **{n: getattr(args, n) for n in names if getattr(args, n) is not None})
     state, objective = recipe.start(data), recipe.objective(data)
     if args.resume:
         load(args.resume, state)
@@ -155,7 +159,9 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--data", default="fashion-mnist", help="a name, or a folder of class folders")
     p.add_argument("--size", type=int, help="resize images to so many pixels")
-    p.add_argument("--method", default="simclr", choices=["simclr", "vicreg", "barlow twins", "byol", "supervised"])
+    p.add_argument(
+        "--method", default="simclr", help="simclr, vicreg, byol or another; a wrong name is answered with all"
+    )
     for name, kind in (("steps", int), ("batch-size", int), ("lr", float), ("width", int), ("seed", int)):
         p.add_argument(f"--{name}", type=kind, help="instead of the recipe's")
     p.add_argument("--save", type=Path, help="write the trained state here")

@@ -24,7 +24,7 @@ class Curve(NamedTuple):
     y: Sequence[float]
 
 
-TERM_SLOTS = 3  # no loss here has more terms
+TERM_SLOTS = 4  # no loss here has more terms
 
 
 def training_curves(steps: Sequence[Step], looks: Sequence[Look], base: Baselines | None) -> list[Curve]:
@@ -64,7 +64,7 @@ def training_figure(steps: Sequence[Step], looks: Sequence[Look], base: Baseline
     figure = make_subplots(1, 3, subplot_titles=("loss", "kNN accuracy", "singular values, relative"))
     places = [1] * (1 + TERM_SLOTS) + [2] * 4 + [3]
     styles = [
-        *({"color": c, "width": 2 if i else 3} for i, c in enumerate((GREY, BLUE, ORANGE, GREEN))),
+        *({"color": c, "width": 2 if i else 3} for i, c in enumerate((GREY, BLUE, ORANGE, GREEN, PURPLE))),
         {"color": BLUE, "width": 3},
         {"color": GREY, "width": 1.5, "dash": "dot"},
         {"color": ORANGE, "width": 1.5, "dash": "dash"},

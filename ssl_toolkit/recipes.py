@@ -9,15 +9,34 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
+from ssl_toolkit import losses
 from ssl_toolkit.augment import Augment, simclr_views
+from ssl_toolkit.clusters import self_distillation, swapped_prediction
+from ssl_toolkit.contrast import momentum_contrast, nearest_neighbour
 from ssl_toolkit.data import Dataset
 from ssl_toolkit.encoders import small_conv
-from ssl_toolkit.joint import joint_embedding, supervised, teacher_student
-from ssl_toolkit.losses import barlow_twins, byol, nt_xent, vicreg
+from ssl_toolkit.joint import joint_embedding, multi_view, siamese, supervised, teacher_student
+from ssl_toolkit.memory import Queue
+from ssl_toolkit.prototypes import Center, Prototypes
 from ssl_toolkit.train import Objective, TrainState, start
 
-Method = Literal["simclr", "vicreg", "barlow twins", "byol", "supervised"]
+# fmt: off
+Method = Literal["simclr", "dcl", "supcon", "moco", "nnclr", "vicreg", "barlow twins", "w-mse", "mmcr", "lejepa",
+                 "visreg", "byol", "simsiam", "dino", "swav", "supervised"]
+# fmt: on
 METHODS: tuple[Method, ...] = get_args(Method)
+# fmt: off
+TITLES: dict[Method, str] = {  # as their papers write them
+    "simclr": "SimCLR", "dcl": "DCL", "supcon": "SupCon", "moco": "MoCo", "nnclr": "NNCLR", "vicreg": "VICReg",
+    "barlow twins": "Barlow Twins", "w-mse": "W-MSE", "mmcr": "MMCR", "lejepa": "LeJEPA", "visreg": "VISReg",
+    "byol": "BYOL", "simsiam": "SimSiam", "dino": "DINO", "swav": "SwAV", "supervised": "Supervised",
+}
+# fmt: on
+CONTRASTIVE = ("simclr", "dcl", "supcon", "moco", "nnclr")  # with a temperature
+PREDICTED = ("byol", "simsiam", "nnclr")  # with a predictor after the projector
+TAUGHT = ("byol", "moco", "dino")  # with a teacher that follows the model
+REMEMBERED = ("moco", "nnclr")  # with a queue of earlier embeddings
+SORTED = ("dino", "swav")  # with prototypes
 
 
 @dataclass(frozen=True)
@@ -32,9 +51,13 @@ class Recipe:
     weight_decay: float = 1e-4
     width: int = 1024  # of the representation
     projector: tuple[int, ...] = (256, 128)
-    temperature: float = 0.2  # of NT-Xent
+    predictor: tuple[int, ...] | None = None  # None: as the projector
+    temperature: float = 0.2  # of SimCLR and the other contrastive methods
     variance: float = 25.0  # weight of VICReg's variance term
-    momentum: float = 0.99  # of BYOL's teacher
+    lambd: float = 0.02  # weight of LeJEPA's SIGReg and of VISReg's regulariser
+    momentum: float = 0.99  # of a teacher
+    queue: int = 4096  # embeddings that MoCo and NNCLR remember
+    prototypes: int = 300  # of DINO and SwAV
     scale: tuple[float, float] = (0.3, 1.0)  # share of the area that a crop keeps
     size: int | None = None  # pixels of a view; None: as many as an image has
     jitter: float = 0.8  # strength of brightness, contrast and saturation; hue has a quarter of it
@@ -42,13 +65,19 @@ class Recipe:
 
     def start(self, data: Dataset) -> TrainState:
         """An untrained encoder for these images and its optimiser, at step 0."""
-        projector, predictor, ema = self.projector, None, None
-        if self.method == "byol":
-            predictor, ema = projector, self.momentum
+        projector = self.projector
         if self.method == "supervised":
             projector = (*projector[:-1], len(data.classes))
+        predictor = (self.predictor or projector) if self.method in PREDICTED else None
         channels = data.images.shape[1]
         model = small_conv(channels, width=self.width, projector=projector, predictor=predictor, seed=self.seed)
+        if self.method in REMEMBERED:
+            model.queue = Queue(self.queue, projector[-1], seed=self.seed)
+        if self.method in SORTED:
+            model.prototypes = Prototypes(projector[-1], self.prototypes, seed=self.seed)
+        if self.method == "dino":
+            model.center = Center(self.prototypes)
+        ema = self.momentum if self.method in TAUGHT else None
         return start(model, lr=self.lr, weight_decay=self.weight_decay, warmup=self.warmup, total=self.steps, ema=ema)
 
     def augment(self, data: Dataset) -> Augment:
@@ -67,15 +96,57 @@ class Recipe:
 
     def objective(self, data: Dataset) -> Objective:
         """What one step of this method minimises on these images."""
-        augment = self.augment(data)
-        if self.method == "simclr":
-            return joint_embedding(partial(nt_xent, temperature=self.temperature), augment)
-        if self.method == "vicreg":
-            return joint_embedding(partial(vicreg, std=self.variance), augment)
-        if self.method == "barlow twins":
-            return joint_embedding(barlow_twins, augment)
-        if self.method == "byol":
-            return teacher_student(byol, augment)
-        if self.method == "supervised":
-            return supervised(augment)
+        augment, t = self.augment(data), self.temperature
+        match self.method:
+            case "simclr":
+                return joint_embedding(partial(losses.nt_xent, temperature=t), augment)
+            case "dcl":
+                return joint_embedding(partial(losses.dcl, temperature=t), augment)
+            case "supcon":
+                return multi_view(partial(losses.supcon, temperature=t), augment, labels=True)
+            case "moco":
+                return momentum_contrast(augment, temperature=t)
+            case "nnclr":
+                return nearest_neighbour(augment, temperature=t)
+            case "vicreg":
+                return joint_embedding(partial(losses.vicreg, std=self.variance), augment)
+            case "barlow twins":
+                return joint_embedding(losses.barlow_twins, augment)
+            case "w-mse":
+                return joint_embedding(losses.w_mse, augment, stochastic=True)
+            case "mmcr":
+                return multi_view(losses.mmcr, augment)
+            case "lejepa":
+                return multi_view(partial(losses.lejepa, lambd=self.lambd), augment, stochastic=True)
+            case "visreg":
+                return multi_view(partial(losses.visreg, lambd=self.lambd), augment, stochastic=True)
+            case "byol":
+                return teacher_student(losses.byol, augment)
+            case "simsiam":
+                return siamese(augment)
+            case "dino":
+                return self_distillation(augment)
+            case "swav":
+                return swapped_prediction(augment)
+            case "supervised":
+                return supervised(augment)
         raise ValueError(f"method is {self.method!r}: it must be one of {', '.join(METHODS)}.")
+
+
+def tuned(method: Method) -> Recipe:
+    """The recipe of a method that was found to learn within a minute on two CPU cores."""
+    match method:
+        case "w-mse":
+            return Recipe(method, projector=(256, 16))
+        case "lejepa":
+            return Recipe(method, projector=(256, 32))
+        case "visreg":
+            return Recipe(method, projector=(256, 32), lambd=0.6)
+        case "vicreg" | "barlow twins":
+            return Recipe(method, projector=(256, 256))
+        case "dino":
+            return Recipe(method, prototypes=256)
+        case "swav":
+            return Recipe(method, prototypes=60)
+        case _:
+            return Recipe(method)

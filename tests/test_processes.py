@@ -87,7 +87,7 @@ def a_network_with_batch_norm() -> dict[str, Tensor]:
 
 
 def a_run(method: str) -> dict[str, Tensor]:
-    recipe = Recipe(method=method, width=16, projector=(16, 8), size=16, momentum=0.9)
+    recipe = Recipe(method=method, width=16, projector=(16, 4), size=16, momentum=0.9, queue=32, prototypes=6)
     state = recipe.start(DATA)
     state.optimizer = torch.optim.SGD(state.model.parameters(), momentum=0.9)  # Adam forgets the gradient's length
     before = whole(state)

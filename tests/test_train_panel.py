@@ -86,7 +86,7 @@ def test_a_run_saved_in_the_panel_goes_on_as_if_it_had_not_stopped(tmp_path):
 def test_looking_back_shows_the_run_as_it_stood():
     panel = TrainPanel(DATA, SMALL, every=1)
     panel.wait()
-    loss, knn = panel.figure.data[0], panel.figure.data[4]
+    loss, knn = panel.figure.data[0], panel.figure.data[5]
     assert list(loss.x) == [1, 2, 3]
     assert list(knn.x) == [0, 1, 2, 3]
     moment = [record.step for record in panel.player.records].index(2)

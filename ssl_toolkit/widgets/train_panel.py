@@ -18,13 +18,12 @@ from ssl_toolkit.data import Batch, Dataset, load_data
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.plots import BLUE, GREEN, VERMILION, filled_axes, training_curves, training_figure
 from ssl_toolkit.probes import neighbours, pixels
-from ssl_toolkit.recipes import METHODS, Recipe
+from ssl_toolkit.recipes import CONTRASTIVE, TITLES, Recipe, tuned
 from ssl_toolkit.train import Step, TrainState, load, save
 from ssl_toolkit.watch import Baselines, Look, baselines, watch
 from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
 from ssl_toolkit.widgets.player import Player
 
-NAMES = {"simclr": "SimCLR", "vicreg": "VICReg", "barlow twins": "Barlow Twins", "byol": "BYOL"}
 TEXT = "line-height:1.4"
 BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
 REDRAW = 0.5  # seconds; the browser needs the core that draws, and there may be but two
@@ -39,12 +38,13 @@ LEGEND = (
 PRESETS: dict[str, tuple[Recipe, str]] = {
     "SimCLR, tuned for two cores": (Recipe(), "Two crops of an image attract, all other images of the batch repel."),
     "VICReg": (
-        Recipe(method="vicreg", projector=(256, 256)),
+        tuned("vicreg"),
         "No negatives: a variance term keeps the dimensions alive, a covariance term keeps them different.",
     ),
-    "BYOL": (
-        Recipe(method="byol"),
-        "No negatives at all: a student predicts a slowly moving teacher.",
+    "BYOL": (tuned("byol"), "No negatives at all: a student predicts a slowly moving teacher."),
+    "DINO": (
+        tuned("dino"),
+        "A student sorts views into prototypes as a centred teacher does.",
     ),
     "Supervised": (Recipe(method="supervised"), "The same loop with the labels given: the ceiling for these classes."),
     "Fails: identical views": (
@@ -52,7 +52,7 @@ PRESETS: dict[str, tuple[Recipe, str]] = {
         "Nothing is changed, so nothing must be ignored: alignment is perfect at once and classes stay mixed.",
     ),
     "Fails: VICReg without variance": (
-        Recipe(method="vicreg", projector=(256, 256), variance=0.0),
+        replace(tuned("vicreg"), variance=0.0),
         "Equal outputs for all images are the cheapest agreement: the rank falls to 1 and the spectrum drops.",
     ),
     "Fails: learning rate far too high": (
@@ -71,7 +71,7 @@ _TIPS = (
     "Updates until the learning rate has come down to 0",
     "The same seed gives the same run, bit for bit",
     "Peak learning rate, before warm-up and cosine",
-    "Of SimCLR's softmax: low looks at the hardest negatives only",
+    "Of a contrastive softmax: low looks at the hardest negatives only",
     "The smallest share of the image that a crop may keep",
     "How much brightness, contrast and colour may change",
 )
@@ -108,7 +108,7 @@ class TrainPanel(w.VBox):
         self._own = isinstance(data, Dataset)
         self.preset = w.Dropdown(options=list(PRESETS), description="Preset")
         self.why = w.HTML()
-        self.method = w.Dropdown(options=[(NAMES.get(m, m.capitalize()), m) for m in METHODS], description="Method")
+        self.method = w.Dropdown(options=[(title, method) for method, title in TITLES.items()], description="Method")
         self.source = w.Dropdown(options=[own, *(n for n in names if n != own)], description="Data")
         self.source.disabled = self._own
         self.width = w.SelectionSlider(options=[2**i for i in range(4, 12)], description="Width")
@@ -163,6 +163,7 @@ class TrainPanel(w.VBox):
         self._show(recipe or PRESETS[self.preset.value][0])
         self.why.value = PRESETS[self.preset.value][1] if recipe is None else ""
         self.preset.observe(self._on_preset, "value")
+        self.method.observe(self._on_method, "value")
         for control in (*self._fixed[1:], *self._live):
             control.observe(self._on_control, "value")
         self.source.observe(lambda _: self._report(self._show_source), "value")
@@ -318,8 +319,13 @@ class TrainPanel(w.VBox):
         recipe, self.why.value = PRESETS[change["new"]]
         self._show(recipe)
 
+    def _on_method(self, change: dict[str, Any]) -> None:
+        """Another method has sizes and a rate of its own."""
+        if change["new"] != self._recipe.method:
+            self._show(replace(tuned(change["new"]), steps=self.count.value, seed=self.seed.value))
+
     def _on_control(self, _change: dict[str, Any]) -> None:
-        self.temperature.disabled = self.method.value != "simclr"
+        self.temperature.disabled = self.method.value not in CONTRASTIVE
         if self.player.state not in ("running", "paused") or self.state is None:
             return
         with self._lock:  # plain assignments: the task reads them at its next step
