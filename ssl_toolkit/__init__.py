@@ -28,6 +28,7 @@ _HOME = {
 }
 _MODULES = (
     "augment",
+    "cached",
     "checkpoint",
     "data",
     "encoders",
@@ -40,6 +41,7 @@ _MODULES = (
     "recipes",
     "seeds",
     "shapes",
+    "stream",
     "train",
     "watch",
     "widgets",

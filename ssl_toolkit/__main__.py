@@ -134,7 +134,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--resume", type=Path, help="go on from this state")
     p.set_defaults(call=train)
     p = commands.add_parser("bench", help="measure speed and quality beside the peers (needs the extra `bench`)")
-    p.add_argument("names", nargs="*", help="benchmarks to run, by default all: views, overhead, imports, training")
+    p.add_argument(
+        "names", nargs="*", help="benchmarks to run, by default all: views, stream, overhead, imports, training"
+    )
     p.add_argument("--out", type=Path, help="write all figures to this JSON file")
     p.set_defaults(call=bench)
     return top
