@@ -15,9 +15,10 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -79,11 +80,12 @@ class Stream:
         if workers < 0:
             raise ValueError(f"workers is {workers}: it must be at least 1, or 0 to decode in this process.")
         self.size, self.workers, self.device = size, workers, torch.device(device)
-        self._source = (
-            _files(Path(source).expanduser(), split, size)
-            if isinstance(source, str | os.PathLike)
-            else _Items(source, size)
-        )
+        if isinstance(source, str | os.PathLike):
+            self._source: _Files | _Items = _files(Path(source).expanduser(), split, size)
+        elif isinstance(source, Items) and len(source):
+            self._source = _Items(source, size)
+        else:
+            raise ValueError(f"source is a {type(source).__name__}: give a folder, or items with a length above 0.")
         self._named: set[int] = set()  # of the broken images
         self._pool: ProcessPoolExecutor | None = None
         self._owner = 0  # the process whose children the workers are; a fork must start its own
@@ -130,7 +132,7 @@ class Stream:
             digest.update(part)
         return digest.hexdigest()
 
-    def _decode(self, wanted: "list[Tensor] | tuple[Tensor, ...]") -> Decoded:
+    def _decode(self, wanted: Sequence[Tensor]) -> Decoded:
         """The first of what is wanted; the workers go on with the rest, and forget what was wanted before."""
         decoded = self._from_workers(wanted) if self.workers else _read(self._source, wanted[0].tolist())
         if new := decoded.broken.keys() - self._named:
@@ -139,7 +141,7 @@ class Stream:
             warnings.warn(f"{len(new)} broken images are passed over:\n  {listed}", stacklevel=4)
         return decoded
 
-    def _from_workers(self, wanted: "list[Tensor] | tuple[Tensor, ...]") -> Decoded:
+    def _from_workers(self, wanted: Sequence[Tensor]) -> Decoded:
         if self._pool is None or self._owner != os.getpid():
             self._ahead.clear()
             self._pool, self._owner = ProcessPoolExecutor(self.workers, None, _enter, (self._source,)), os.getpid()
@@ -167,39 +169,42 @@ class Stream:
 
 @dataclass(frozen=True)
 class _Files:
-    name: str
-    paths: np.ndarray  # of bytes, one block: a million Path objects would take a gigabyte
+    root: str
+    paths: np.ndarray  # below the root, as bytes: one block, where a list would be a million objects
     labels: np.ndarray
     classes: tuple[str, ...]
     size: int
 
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.root)
+
     def __len__(self) -> int:
         return len(self.paths)
 
+    def path(self, i: int) -> str:
+        return os.path.join(self.root, os.fsdecode(self.paths[i]))
+
     def read(self, i: int) -> tuple[UInt8[np.ndarray, "c s s"], int]:
-        path = os.fsdecode(self.paths[i])
         try:
-            return decode(path, self.size), int(self.labels[i])
+            return decode(self.path(i), self.size), int(self.labels[i])
         except Exception as error:  # broken bytes make a decoder raise anything
-            raise DataError(f"{path} ({error})") from error
+            raise DataError(f"{self.path(i)} ({error})") from error
 
     def marks(self) -> Iterator[bytes]:
-        for path in self.paths:
-            status = os.stat(path)
-            yield path + f" {status.st_size} {int(status.st_mtime)}".encode()
+        for i, path in enumerate(self.paths):
+            yield path
+            with suppress(OSError):  # what cannot be read will be passed over
+                status = os.stat(self.path(i))
+                yield f" {status.st_size} {int(status.st_mtime)}".encode()
 
 
 def _files(folder: Path, split: str, size: int) -> _Files:
     if not folder.is_dir():
         raise ValueError(f"source is {str(folder)!r}: it is no folder; give one that holds a folder for each class.")
     paths, labels, classes = list_folder(folder, split=split)
-    return _Files(
-        folder.resolve().name,
-        np.array([os.fsencode(p) for p in paths]),
-        np.array(labels, dtype=np.int64),
-        classes,
-        size,
-    )
+    below = np.array([os.fsencode(path.relative_to(folder)) for path in paths])
+    return _Files(str(folder.resolve()), below, np.array(labels), classes, size)
 
 
 @dataclass(frozen=True)
@@ -236,7 +241,9 @@ class _Items:
                 raise ValueError(f"item {i} has values from {low:.3g} to {high:.3g}: floats are in [0, 1].")
             image = (image * 255).round().to(torch.uint8)
         if not (isinstance(image, Tensor) and image.ndim == 3 and image.dtype == torch.uint8):
-            raise TypeError(f"item {i} is an image of {type(image)}: it must be of PIL, or a tensor (c, h, w).")
+            raise TypeError(
+                f"item {i} is an image of {type(image)}: it must be of PIL, or a uint8 or float tensor (c, h, w)."
+            )
         return _fit_tensor(image, self.size), int(label)
 
     def marks(self) -> Iterator[bytes]:

@@ -1,6 +1,7 @@
 """Streams and their cache, beside the same images in memory: real files, real worker processes, real kills."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,26 +132,39 @@ def test_pil_images_of_a_torch_dataset_are_as_those_of_a_folder(folder):
 
 
 @pytest.mark.parametrize(
-    "call, error, words",
+    "arguments, words",
     [
-        (lambda: Stream(tensors(), size=3), ValueError, "size is 3"),
-        (lambda: Stream(tensors(), size=8, workers=-1), ValueError, "workers is -1"),
-        (lambda: Stream("no/such/folder", size=8), ValueError, "no/such/folder"),
-        (lambda: Stream(tensors(), size=8, workers=0).batch(0, batch_size=11), ValueError, "from 1 to 10"),
-        (lambda: Stream([(torch.zeros(8, 8), 0)], size=8, workers=0).batch(0, batch_size=1), TypeError, "item 0"),
-        (
-            lambda: Stream([("a.jpg", 0)], size=8, workers=0).batch(0, batch_size=1),
-            TypeError,
-            "item 0 is an image of .*str",
-        ),
-        (lambda: Stream([torch.zeros(3, 8, 8)], size=8, workers=0).batch(0, batch_size=1), TypeError, "item 0"),
-        (lambda: Stream([(torch.randn(3, 8, 8), 0)], size=8, workers=0).batch(0, batch_size=1), ValueError, "values"),
-        (lambda: Stream([(torch.zeros(3, 8, 8) / 0, 0)], size=8, workers=0).batch(0, batch_size=1), ValueError, "nan"),
+        ({"size": 3}, "size is 3"),
+        ({"workers": -1}, "workers is -1"),
+        ({"source": "no/such/folder"}, "no/such/folder"),
+        ({"source": []}, "source is a list"),
     ],
 )
-def test_bad_input_is_named(call, error, words):
+def test_bad_arguments_are_named(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        Stream(**({"source": tensors(), "size": 8} | arguments))
+
+
+@pytest.mark.parametrize(
+    "item, error, words",
+    [
+        ((torch.zeros(8, 8), 0), TypeError, "item 0 is an image of"),
+        ((torch.zeros(3, 8, 8, dtype=torch.int64), 0), TypeError, "item 0 is an image of"),
+        (("a.jpg", 0), TypeError, "item 0 is an image of .*str"),
+        (torch.zeros(3, 8, 8), TypeError, "item 0 is a Tensor"),
+        ((torch.full((3, 8, 8), -0.5), 0), ValueError, "item 0 has values from -0.5 to -0.5"),
+        ((torch.full((3, 8, 8), torch.nan), 0), ValueError, "item 0 has values from nan"),
+    ],
+)
+def test_an_item_that_is_no_image_with_a_label_is_named(item, error, words):
     with pytest.raises(error, match=words):
-        call()
+        Stream([item], size=8, workers=0).batch(0, batch_size=1)
+
+
+@pytest.mark.parametrize("batch_size", [0, 11])
+def test_a_batch_size_that_the_stream_cannot_fill_is_named(batch_size):
+    with pytest.raises(ValueError, match="from 1 to 10"):
+        Stream(tensors(), size=8).batch(0, batch_size=batch_size)
 
 
 # Broken files and dead workers
@@ -301,6 +315,19 @@ def test_broken_images_are_left_out_of_a_cache_with_their_labels(damaged, tmp_pa
     assert len(caught) == 1
     assert data.images[:, 0, 0, 0].tolist() == [0, 1, 4]
     assert data.labels.tolist() == [0, 0, 0]
+
+
+def test_a_file_that_is_gone_is_broken(damaged, tmp_path):
+    stream = Stream(damaged, size=8, workers=0)
+    (damaged / "c" / "4.png").unlink()
+    with pytest.warns(UserWarning, match="4 broken images"):
+        assert len(open_cache(written(stream, tmp_path / "cache"), stream)) == 2
+
+
+def test_a_cache_moves_with_its_folder(folder, stream, memory, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / folder.name)
+    path = written(stream, tmp_path / "c.safetensors")
+    assert torch.equal(open_cache(path, Stream(copy, size=SIZE)).images, memory.images)
 
 
 def test_writing_tells_how_far_it_is_and_breaking_off_leaves_nothing(tmp_path):
