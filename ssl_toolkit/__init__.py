@@ -28,6 +28,7 @@ _HOME = {
 }
 _MODULES = (
     "augment",
+    "cached",
     "checkpoint",
     "claims",
     "clusters",
@@ -47,6 +48,7 @@ _MODULES = (
     "recipes",
     "seeds",
     "shapes",
+    "stream",
     "train",
     "watch",
     "widgets",

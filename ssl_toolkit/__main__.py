@@ -175,7 +175,7 @@ def parser() -> argparse.ArgumentParser:
     p.set_defaults(call=claims)
     p = commands.add_parser("bench", help="measure speed and quality beside the peers (needs the extra `bench`)")
     p.add_argument(
-        "names", nargs="*", help="benchmarks to run, by default all: views, memory, overhead, imports, training"
+        "names", nargs="*", help="benchmarks to run, by default all: views, stream, memory, overhead, imports, training"
     )
     p.add_argument("--out", type=Path, help="write all figures to this JSON file")
     p.set_defaults(call=bench)

@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -80,23 +80,37 @@ class Batch(NamedTuple):
     index: Int64[Tensor, " b"]  # type: ignore[assignment]  # hides tuple.index, of no use here
 
 
-def batch(data: Dataset, step: int, *, batch_size: int, seed: int = 0) -> Batch:
-    """The batch of a step. Each epoch permutes the data anew and leaves out what does not fill a last batch.
+@runtime_checkable
+class Source(Protocol):
+    """What makes the batch of a step by itself, as `stream.Stream` does; `batch` and `train` take it for a Dataset."""
 
+    def batch(self, step: int, *, batch_size: int, seed: int = 0, share: slice = slice(None)) -> Batch: ...
+
+
+def batch(data: Dataset | Source, step: int, *, batch_size: int, seed: int = 0, share: slice = slice(None)) -> Batch:
+    """The batch of a step, or the `share` of it that one of several processes takes.
+
+    Each epoch permutes the data anew and leaves out what does not fill a last batch.
     Raises ValueError for a batch_size outside 1 ... len(data), or when there is not one label for each image.
     """
+    if not isinstance(data, Dataset):
+        return data.batch(step, batch_size=batch_size, seed=seed, share=share)
     n = len(data)
     if len(data.labels) != n:
         raise ValueError(
             f"the data have {n} images and {len(data.labels)} labels: take parts of both, as data[mask] does."
         )
+    index = batch_index(n, step, batch_size=batch_size, seed=seed)[share].to(data.images.device)
+    # index_select takes a tenth of the time of images[index]; bytes become floats after it
+    return Batch(as_float(data.images.index_select(0, index)), data.labels.index_select(0, index), index)
+
+
+def batch_index(n: int, step: int, *, batch_size: int, seed: int = 0) -> Int64[Tensor, " b"]:
+    """Which of n images make the batch of a step. Raises ValueError for a batch_size outside 1 ... n."""
     if not 1 <= batch_size <= n:
         raise ValueError(f"batch_size is {batch_size}: for these {n} images it must be from 1 to {n}.")
     epoch, i = divmod(step, n // batch_size)
-    order = _order(n, seed, epoch)[i * batch_size : (i + 1) * batch_size]
-    index = order.to(data.images.device, copy=True)  # a copy: the epoch's order is needed again
-    # index_select takes a tenth of the time of images[index]; bytes become floats after it
-    return Batch(as_float(data.images.index_select(0, index)), data.labels.index_select(0, index), index)
+    return _order(n, seed, epoch)[i * batch_size : (i + 1) * batch_size].clone()  # the epoch's order is needed again
 
 
 @lru_cache(maxsize=4)

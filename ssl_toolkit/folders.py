@@ -134,9 +134,19 @@ def decode(path: str | os.PathLike[str], size: int) -> UInt8[np.ndarray, "3 s s"
 
     Image.init()
     with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as file:
-        file.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded at the fraction of its size that is needed
-        image = _rgb(ImageOps.exif_transpose(file))
-    return np.array(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+        file.draft(None, (size, size))  # a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, if that is enough
+        ImageOps.exif_transpose(file, in_place=True)
+        return fit(file, size)
+
+
+def fit(image: "Image", size: int) -> UInt8[np.ndarray, "3 s s"]:
+    """The middle square of an image as RGB, resized to `size`."""
+    from PIL import Image, ImageOps
+
+    image = _rgb(image)
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    return np.array(image).transpose(2, 0, 1)
 
 
 def _rgb(image: "Image") -> "Image":
@@ -148,4 +158,4 @@ def _rgb(image: "Image") -> "Image":
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ssl_toolkit.checkpoint import CheckpointError as CheckpointError
 from ssl_toolkit.checkpoint import load as load
 from ssl_toolkit.checkpoint import save as save
-from ssl_toolkit.data import Batch, Dataset, batch
+from ssl_toolkit.data import Batch, Dataset, Source, batch
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.processes import align, average, join, place, synchronised
 from ssl_toolkit.seeds import rng
@@ -115,7 +115,7 @@ def rate(state: TrainState) -> float:
 
 def train(
     state: TrainState,
-    data: Dataset,
+    data: Dataset | Source,
     objective: Objective,
     *,
     until: int,
@@ -134,6 +134,7 @@ def train(
     rank, processes = place()
     if batch_size % processes:
         raise ValueError(f"batch_size is {batch_size}: it must be a multiple of the {processes} processes.")
+    share = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
     device = state.device
     cast = torch.autocast(device.type, torch.bfloat16, enabled=_bf16(precision, device))
     state.model.train()
@@ -143,9 +144,8 @@ def train(
     align([*state.model.parameters(), *([] if state.ema is None else state.ema.parameters()), *_buffers(state)])
     while state.step < until:
         began = time.perf_counter()
-        images, labels, index = batch(data, state.step, batch_size=batch_size, seed=seed)
-        share = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
-        mine = Batch(images[share].to(device), labels[share].to(device), index[share])
+        images, labels, index = batch(data, state.step, batch_size=batch_size, seed=seed, share=share)
+        mine = Batch(images.to(device), labels.to(device), index)
         generator = rng(seed, state.step, "views")
         lr = rate(state)
         for group in state.optimizer.param_groups:
