@@ -1,10 +1,11 @@
 """Figures from plain records: plotly, transparent, in colours that the colour-blind tell apart, for both themes."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 import torch
+from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
 from ssl_toolkit.train import Step
@@ -14,6 +15,16 @@ from ssl_toolkit.watch import Baselines, Look
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 GREY = "#767676"  # readable on white and on JupyterLab's dark background
 POINTS = 400  # of a curve; more would only cost time on the way to the browser
+_BARE: dict[str, Any] = {  # what all figures have in common
+    "autosize": True,
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"color": GREY, "size": 12},
+    "uirevision": "keep",
+    "hovermode": "x",
+    "modebar": {"remove": ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"]},
+}
+_GRID = {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False, "linecolor": GREY}
 
 
 class Curve(NamedTuple):
@@ -78,17 +89,7 @@ def training_figure(steps: Sequence[Step], looks: Sequence[Look], base: Baseline
             legend=f"legend{column if column > 1 else ''}", showlegend=bool(curve.name) and column < 3,
         )  # fmt: skip
         figure.add_trace(trace, row=1, col=column)
-    figure.update_layout(
-        height=280,
-        autosize=True,
-        margin={"l": 40, "r": 8, "t": 26, "b": 66},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": GREY, "size": 12},
-        uirevision="keep",
-        hovermode="x",
-        modebar={"remove": ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"]},
-    )
+    figure.update_layout(_BARE, height=280, margin={"l": 40, "r": 8, "t": 26, "b": 66})
     for column, filled in filled_axes(steps, looks).items():
         for axes in (figure.update_xaxes, figure.update_yaxes):
             axes(showticklabels=filled, row=1, col=column)
@@ -96,10 +97,48 @@ def training_figure(steps: Sequence[Step], looks: Sequence[Look], base: Baseline
         figure.update_layout({f"legend{i + 1 if i else ''}": {"x": left, "y": -0.24, "yanchor": "top",
                               "orientation": "h", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}})  # fmt: skip
     for axes in (figure.update_xaxes, figure.update_yaxes):
-        axes(gridcolor="rgba(128,128,128,0.25)", zeroline=False, linecolor=GREY)
+        axes(_GRID)
     figure.update_xaxes(title={"text": "step", "standoff": 4}, row=1, col=1)
     figure.update_xaxes(title={"text": "step", "standoff": 4}, row=1, col=2)
     figure.update_xaxes(title={"text": "dimension", "standoff": 4}, type="log", row=1, col=3)
     figure.update_yaxes(tickformat=".0%", row=1, col=2)
     figure.update_yaxes(type="log", row=1, col=3)
     return figure
+
+
+RUNS = 6  # as many runs as there are colours that can be told apart
+
+
+def runs_figure(height: int = 300) -> go.Figure:
+    """One plot of up to `RUNS` curves, to be filled by `show_runs`."""
+    figure = go.Figure()
+    for colour in (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY):
+        figure.add_scatter(x=[], y=[], mode="lines+markers", line={"color": colour, "width": 2}, marker={"size": 4})
+    legend = {"x": 0, "y": -0.2, "yanchor": "top", "orientation": "h", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
+    figure.update_layout(_BARE, height=height, margin={"l": 56, "r": 8, "t": 30, "b": 66}, legend=legend)
+    figure.update_layout(title={"font": {"size": 13}, "x": 0.5, "y": 0.97, "yanchor": "top"})
+    figure.update_xaxes(_GRID, title={"standoff": 4})
+    figure.update_yaxes(_GRID, title={"standoff": 4})
+    return figure
+
+
+def show_runs(
+    figure: BaseFigure,
+    curves: Sequence[Curve],
+    *,
+    title: str,
+    axes: tuple[str, str],
+    level: tuple[str, float] | None = None,
+) -> None:
+    """Fill the figure with these curves, at most `RUNS`, and a dotted line at a named level, as that of chance."""
+    filled = [*curves, *[Curve("", [], [])] * (RUNS - len(curves))]
+    dotted = {"color": GREY, "width": 1.5, "dash": "dot"}
+    with figure.batch_update():
+        for trace, curve in zip(figure.data, filled, strict=True):
+            trace.x, trace.y, trace.name, trace.showlegend = list(curve.x), list(curve.y), curve.name, bool(curve.name)
+        figure.layout.title.text = title
+        figure.layout.xaxis.title.text, figure.layout.yaxis.title.text = axes if curves else ("", "")
+        figure.layout.xaxis.showticklabels = figure.layout.yaxis.showticklabels = bool(curves)
+        name, y = level or ("", 0.0)
+        line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": dotted}
+        figure.layout.shapes = [line | {"label": {"text": name, "textposition": "end"}}] if level else []

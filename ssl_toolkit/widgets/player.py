@@ -36,10 +36,11 @@ _players: WeakValueDictionary[str, "Player[Any]"] = (
 class Player(w.VBox, Generic[T]):
     """Steps `source()` and shows its last record by `draw`, at most once in `redraw` seconds.
 
-    `progress(record)` gives (done, total) for the bar and the time left, or None. A record that is None is work between
-    two records: it is neither drawn nor kept. While it does not run, the slider draws any of the last `history` records
-    again, so `draw` must show what its record says, not what came after. All controls are methods too, and may be used
-    from any thread. Without a running loop (a script, a test) `play` does nothing until `wait` exhausts the source.
+    `progress(record)` gives (done, total), counted in `unit`s, for the bar and the time left, or None. A record that is
+    None is work between two records: it is neither drawn nor kept. While it does not run, the slider draws any of the
+    last `history` records again, so `draw` must show what its record says, not what came after. All controls are
+    methods too, and may be used from any thread. Without a running loop (a script, a test) `play` does nothing until
+    `wait` exhausts the source.
     What the source or `draw` raises is shown in the status line, kept in `error` and raised by `wait`.
     """
 
@@ -51,11 +52,12 @@ class Player(w.VBox, Generic[T]):
         draw: Callable[[T], None] = lambda record: None,
         *,
         progress: Callable[[T], tuple[int, int] | None] = lambda record: None,
+        unit: str = "step",
         redraw: float = REDRAW,
         history: int = HISTORY,
         name: str = "player",
     ):
-        self.source, self.draw, self.progress, self.redraw = source, draw, progress, redraw
+        self.source, self.draw, self.progress, self.unit, self.redraw = source, draw, progress, unit, redraw
         self.error: BaseException | None = None
         self.last: T | None = None
         self.records: deque[T] = deque(maxlen=history)
@@ -265,10 +267,11 @@ class Player(w.VBox, Generic[T]):
         now = time.perf_counter()
         if self._begun_from is None:
             self._begun_from, self._begun_at = done, now
-        text = f"{WORDS[self.state]} · step {done:,} of {total:,}"
+        text = f"{WORDS[self.state]} · {self.unit} {done:,} of {total:,}"
         if done > self._begun_from and self.state == "running":
             rate = (done - self._begun_from) / (now - self._begun_at)
-            text += f" · {rate:.1f} steps/s · {_duration((total - done) / rate)} left"
+            speed = f"{rate:.1f} {self.unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s a {self.unit}"
+            text += f" · {speed} · {_duration((total - done) / rate)} left"
         self._say(text)
 
     def _say(self, text: str) -> None:
