@@ -116,21 +116,26 @@ def bench(args: argparse.Namespace) -> int:
 
 
 def claims(args: argparse.Namespace) -> int:
-    from ssl_toolkit.claims import CLAIMS, Measurement, Verdict, run
+    from ssl_toolkit.claims import CLAIMS, Verdict, run, stored
+    from ssl_toolkit.sweep import Cell
 
     if unknown := [name for name in args.ids if name not in CLAIMS]:
         print(f"no claim is called {unknown[0]!r}: there are {', '.join(CLAIMS)}.", file=sys.stderr)
         return 2
     if not args.ids:
         for claim in CLAIMS.values():
-            print(f"{claim.id:6} {claim.statement}")
+            try:
+                verdict = str(stored(claim.id)[0])
+            except FileNotFoundError:
+                verdict = f"{claim.id} has no stored result"
+            print(f"{claim.statement}\n    {verdict}")
         return 0
     if args.folder:
         args.folder.mkdir(parents=True, exist_ok=True)
     for name in args.ids:
         for record in run(name, budget=args.budget, folder=args.folder):
-            if isinstance(record, Measurement):
-                print(f"  {record.setting} {record.values} {record.seconds} s", flush=True)
+            if isinstance(record, Cell):
+                print(f"  {record.setting} {record.result} {record.seconds} s", flush=True)
             elif isinstance(record, Verdict):
                 print(record, flush=True)
     return 0

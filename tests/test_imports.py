@@ -19,7 +19,8 @@ LAYERS = [
     {"joint", "probes", "resolution"},
     {"contrast", "clusters"},
     {"factors", "recipes", "watch"},
-    {"claims", "plots"},
+    {"claims"},
+    {"plots"},
     {"widgets"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -29,8 +30,8 @@ MAY_LOOK_SIDEWAYS = {
     ("data", "shapes"),
     ("stream", "data"),
     ("cached", "data"),
+    ("cached", "stream"),
 }
-MAY_LOOK_SIDEWAYS |= {("cached", "stream")}
 LIGHT = ("torchvision", "ipywidgets", "plotly", "IPython", "sklearn", "accelerate", "PIL")
 
 

@@ -6,20 +6,21 @@ print(verdict)
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
-from ssl_toolkit.claims.democratizing import DJ1, DJ2, DJ4, DJ5
+from ssl_toolkit.claims.democratizing import DJ1, DJ2, DJ3, DJ4, DJ5, DJ6, DJ7
 from ssl_toolkit.claims.study import BUDGETS as BUDGETS
-from ssl_toolkit.claims.study import Budget, Claim, examine
-from ssl_toolkit.claims.study import Measurement as Measurement
+from ssl_toolkit.claims.study import Budget, Claim, examine, judged
 from ssl_toolkit.claims.study import Verdict as Verdict
+from ssl_toolkit.sweep import Cell, read
 
-CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (DJ1, DJ2, DJ4, DJ5)}
+CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (DJ1, DJ2, DJ3, DJ4, DJ5, DJ6, DJ7)}
 
 
 def run(
     claim_id: str, *, budget: Budget = "standard", folder: str | os.PathLike[str] | None = None
-) -> Iterator[Measurement | Verdict | None]:
-    """Put a claim to the test: None while it works, each `Measurement`, and its `Verdict` at the end.
+) -> Iterator[Cell | Verdict | None]:
+    """Put a claim to the test: None while it works, each measured `Cell`, and its `Verdict` at the end.
 
     `folder` keeps the measurements, so that a run that was stopped goes on where it was. Raises ValueError for a claim
     or a budget that there is not.
@@ -27,3 +28,20 @@ def run(
     if claim_id not in CLAIMS:
         raise ValueError(f"claim_id is {claim_id!r}: there are {', '.join(CLAIMS)}.")
     return examine(CLAIMS[claim_id], budget=budget, folder=folder)
+
+
+def stored(claim_id: str) -> tuple[Verdict, list[Cell]]:
+    """The verdict that comes with the toolkit, and the cells that it was judged from.
+
+    It is judged anew from those cells by the rule as it stands. Raises FileNotFoundError where none is stored.
+    """
+    path = results() / f"{claim_id}.standard.jsonl"
+    cells = read(path)
+    return judged(CLAIMS[claim_id], cells, "standard"), cells
+
+
+def results() -> Path:
+    """The folder of stored results: beside the notebooks, in a checkout or inside an installed package."""
+    package = Path(__file__).parent.parent
+    inside = package / "_notebooks" / "results"
+    return inside if inside.is_dir() else package.parent / "notebooks" / "results"

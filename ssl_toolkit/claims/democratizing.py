@@ -1,109 +1,47 @@
 """The claims of *Towards Democratizing Joint-Embedding Self-Supervised Learning* (Bordes et al., 2023).
 
 Each is put to the test on images and nets that a laptop trains in seconds: what is tested is whether the claim holds at
-this size, not whether the paper's numbers do. Every setting of a claim trains from its own seed on the same images;
-two settings of one seed share initial weights and the order of images. Learning rates are chosen on a validation split
-and scores are read on the test set.
+this size, not whether the paper's numbers do.
 """
 
-import itertools
+import os
 import statistics
-from collections.abc import Generator, Iterator, Sequence
-from functools import lru_cache, partial
-from typing import NamedTuple
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
 
-from torch import Tensor, nn
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 
 from ssl_toolkit.augment import Augment, compose, gaussian_noise, simclr_views
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Measurement, Result, Setting, Values, interval, minus, of
-from ssl_toolkit.data import Dataset, load_data
-from ssl_toolkit.factors import read_factors
+from ssl_toolkit.claims.setup import (
+    BASE,
+    SEEDS,
+    STEPS,
+    against_baselines,
+    at_best,
+    baseline,
+    baselines,
+    classes_read,
+    crossed,
+    factors_read,
+    parts,
+    points,
+    trained,
+)
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, minus, of
+from ssl_toolkit.contrast import against_a_patch, against_own_patch
+from ssl_toolkit.data import Dataset, as_float, batch
 from ssl_toolkit.joint import joint_embedding
 from ssl_toolkit.losses import nt_xent
-from ssl_toolkit.probes import embed, few_labels, linear_probe, pixels, rankme, untrained
+from ssl_toolkit.probes import embed_depths, few_labels, linear_probe, mlp_probe, untrained
 from ssl_toolkit.recipes import Recipe
-from ssl_toolkit.train import Objective, TrainState, train
+from ssl_toolkit.resolution import progressive, ramp
+from ssl_toolkit.seeds import rng
+from ssl_toolkit.sweep import Cell, Setting
 
 PAPER = "Towards Democratizing Joint-Embedding SSL (arXiv 2303.01986)"
-VALIDATION, TEST, LABELS = 2000, 5000, 100  # images held out, images tested on, labels of each class that a probe gets
-
-
-class Parts(NamedTuple):
-    """What is trained on, what learning rates are chosen on, and what scores are read on."""
-
-    train: Dataset
-    validation: Dataset
-    test: Dataset
-
-
-@lru_cache(maxsize=2)
-def _data(name: str, limit: int) -> Parts:
-    data = load_data(name, limit=limit + VALIDATION)
-    return Parts(data[:limit], data[limit:], load_data(name, split="test", limit=TEST))
-
-
-def _trained(setting: Setting, objective: Objective | None = None) -> Generator[None, None, TrainState]:
-    """SimCLR as in the tuned recipe, but for what the setting says; None after each step."""
-    data = _data(setting["data"], setting["limit"]).train
-    recipe = Recipe(**{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")})
-    state = recipe.start(data)
-    for _ in train(
-        state, data, objective or recipe.objective(data),
-        until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed,
-    ):  # fmt: skip
-        yield None
-    return state
-
-
-def _score(setting: Setting, model: nn.Module | None) -> Values:
-    """A linear probe of the classes, trained on `LABELS` of each; raw pixels where there is no model."""
-
-    def z(data: Dataset) -> Tensor:
-        return pixels(data.images) if model is None else embed(model, data.images)
-
-    parts = _data(setting["data"], setting["limit"])
-    few = parts.train[few_labels(parts.train.labels, LABELS, seed=setting["seed"])]
-    features, test = z(few), z(parts.test)
-    probe = linear_probe(features, few.labels, test, parts.test.labels, weight_decays=(1e-2,))
-    validation = (probe.predict(z(parts.validation)) == parts.validation.labels).float().mean().item()
-    return {"test": probe.accuracy, "validation": validation, "rankme": rankme(test[:1000])}
-
-
-def _baseline(setting: Setting) -> Iterator[Values | None]:
-    """Raw pixels, or the network before training."""
-    if setting["method"] == "pixels":
-        yield _score(setting, None)
-    else:
-        recipe = Recipe(width=setting["width"], seed=setting["seed"])
-        yield _score(setting, untrained(recipe.start(_data(setting["data"], setting["limit"]).train).model))
-
-
-def _settings(seeds: int, base: Setting, **axes: Sequence) -> list[Setting]:
-    """The product of the axes with the seeds, seeds last, so that an early stop leaves whole comparisons."""
-    rows = itertools.product(*axes.values(), range(seeds))
-    return [{**base, **dict(zip((*axes, "seed"), row, strict=True))} for row in rows]
-
-
-BASE = {"method": "simclr", "data": "fashion-mnist", "limit": 8000, "width": 256, "batch_size": 64, "lr": 2e-3}
-STEPS: dict[Budget, int] = {"smoke": 40, "standard": 400, "full": 4000}
-SEEDS: dict[Budget, int] = {"smoke": 3, "standard": 3, "full": 5}
-
-
-def _baselines(budget: Budget) -> list[Setting]:
-    return _settings(SEEDS[budget], BASE | {"steps": 0}, method=("pixels", "untrained"))
-
-
-def _tuned(measurements: Sequence[Measurement], name: str, **setting: object) -> list[float]:
-    """Test scores, seed by seed, at the value of `name` with the best mean on the validation split."""
-    agreeing = [m for m in measurements if all(m.setting.get(key) == value for key, value in setting.items())]
-    values = {m.setting[name] for m in agreeing}
-    best = max(values, key=lambda v: statistics.fmean(of(agreeing, "validation", **{name: v})))
-    return of(agreeing, "test", **{name: best})
-
-
-def _points(difference: tuple[float, tuple[float, float]]) -> tuple[float, tuple[float, float]]:
-    mean, (low, high) = difference
-    return 100 * mean, (100 * low, 100 * high)
 
 
 # DJ-1: small batches need another learning rate, and little else.
@@ -118,26 +56,26 @@ BATCHES: dict[Budget, tuple[int, ...]] = {
 def _batch_settings(budget: Budget) -> list[Setting]:
     epochs = {"smoke": 0.25, "standard": 1, "full": 10}[budget]
     rates = [5e-4 * 4**i for i in range(-1, 3)] if budget != "full" else [5e-4 * 2**i for i in range(-3, 5)]
-    settings = _settings(SEEDS[budget], BASE, batch_size=BATCHES[budget], lr=rates)
+    settings = crossed(SEEDS[budget], BASE, batch_size=BATCHES[budget], lr=rates)
     return [s | {"steps": round(epochs * s["limit"] / s["batch_size"])} for s in settings]
 
 
 def _simclr(setting: Setting) -> Iterator[Values | None]:
-    state = yield from _trained(setting)
-    yield _score(setting, state.model)
+    state = yield from trained(setting)
+    yield classes_read(setting, state.model)
 
 
-def _judge_batches(measurements: Sequence[Measurement]) -> Finding:
-    sizes = sorted({m.setting["batch_size"] for m in measurements})
-    rates = sorted({m.setting["lr"] for m in measurements})
-    tuned = {size: _tuned(measurements, "lr", batch_size=size) for size in sizes}
+def _judge_batches(cells: Sequence[Cell]) -> Finding:
+    sizes = sorted({cell.setting["batch_size"] for cell in cells})
+    rates = sorted({cell.setting["lr"] for cell in cells})
+    tuned = {size: at_best(cells, "lr", batch_size=size) for size in sizes}
     best = max(tuned.values(), key=statistics.fmean)
     small, large = sizes[0], sizes[-1]
-    gap, ci = _points(interval(minus(best, tuned[small])))
+    gap, ci = points(interval(minus(best, tuned[small])))
     # the rate that is best for the largest batch, scaled in proportion to the batch
-    rate = max(rates, key=lambda lr: statistics.fmean(of(measurements, "validation", batch_size=large, lr=lr)))
+    rate = max(rates, key=lambda lr: statistics.fmean(of(cells, "validation", batch_size=large, lr=lr)))
     scaled = min(rates, key=lambda lr: abs(lr / (rate * small / large) - 1))
-    fixed, _ = _points(interval(minus(best, of(measurements, "test", batch_size=small, lr=scaled))))
+    fixed, _ = points(interval(minus(best, of(cells, "test", batch_size=small, lr=scaled))))
     result: Result = "inconclusive"
     if gap > 5:
         result = "not confirmed"
@@ -164,37 +102,23 @@ def _negative_settings(budget: Budget) -> list[Setting]:
     counts = (1, None) if budget == "smoke" else (1, 4, 16, None)
     rates = (2e-3,) if budget == "smoke" else (5e-4, 2e-3)
     axes = {"negatives": counts, "lr": rates}
-    return [*_settings(SEEDS[budget], BASE | {"steps": STEPS[budget]}, **axes), *_baselines(budget)]
+    return [*crossed(SEEDS[budget], BASE | {"steps": STEPS[budget]}, **axes), *baselines(budget)]
 
 
 def _few_negatives(setting: Setting) -> Iterator[Values | None]:
     if setting["method"] != "simclr":
-        yield from _baseline(setting)
+        yield from baseline(setting)
         return
-    augment = Recipe().augment(_data(setting["data"], setting["limit"]).train)
+    augment = Recipe().augment(parts(setting["data"], setting["limit"]).train)
     loss = partial(nt_xent, temperature=0.2, negatives=setting["negatives"])
-    state = yield from _trained(setting, joint_embedding(loss, augment, stochastic=True))
-    yield _score(setting, state.model)
+    state = yield from trained(setting, joint_embedding(loss, augment, stochastic=True))
+    yield classes_read(setting, state.model)
 
 
-def _against_baselines(scores: list[float], rank: float, measurements: Sequence[Measurement], what: str) -> Finding:
-    """Confirmed when better than the untrained network and raw pixels, with a rank above 2."""
-    over = {name: interval(minus(scores, of(measurements, "test", method=name))) for name in ("untrained", "pixels")}
-    result: Result = "inconclusive"
-    if all(low > 0 for _, (low, _) in over.values()) and rank > 2:
-        result = "confirmed"
-    elif over["untrained"][0] <= 0 or rank <= 2:
-        result = "not confirmed"
-    effect, ci = _points(over["untrained"])
-    return Finding(
-        result, effect, ci, f"{what} over the untrained net ({100 * over['pixels'][0]:+.1f} over raw pixels)"
-    )
-
-
-def _judge_negatives(measurements: Sequence[Measurement]) -> Finding:
-    one = [m for m in measurements if m.setting.get("negatives", 0) == 1]
-    rank = min(m.values["rankme"] for m in one)
-    return _against_baselines(_tuned(one, "lr"), rank, measurements, "points gained with one negative")
+def _judge_negatives(cells: Sequence[Cell]) -> Finding:
+    one = [cell for cell in cells if cell.setting.get("negatives", 0) == 1]
+    rank = min(cell.result["rankme"] for cell in one)
+    return against_baselines(at_best(one, "lr"), rank, cells, "points gained with one negative")
 
 
 DJ2 = Claim(
@@ -207,44 +131,76 @@ DJ2 = Claim(
 )  # fmt: skip
 
 
+# DJ-3: a patch of an image is negative enough.
+
+
+def _patch_settings(budget: Budget) -> list[Setting]:
+    rates = (2e-3,) if budget == "smoke" else (5e-4, 2e-3)
+    base = BASE | {"steps": STEPS[budget]}
+    return [*crossed(SEEDS[budget], base, patch=("constant", "own"), lr=rates), *baselines(budget)]
+
+
+def _patch(setting: Setting) -> Iterator[Values | None]:
+    if setting["method"] != "simclr":
+        yield from baseline(setting)
+        return
+    data = parts(setting["data"], setting["limit"]).train
+    augment, side = Recipe().augment(data), data.images.shape[-1]
+    corner, size = side // 4, side // 2
+    one = as_float(data.images[:1, :, corner : corner + size, corner : corner + size])
+    objective = against_a_patch(augment, one) if setting["patch"] == "constant" else against_own_patch(augment)
+    state = yield from trained(setting, objective)
+    yield classes_read(setting, state.model)
+
+
+def _judge_patches(cells: Sequence[Cell]) -> Finding:
+    findings = {}
+    for reading in ("constant", "own"):
+        run = [cell for cell in cells if cell.setting.get("patch") == reading]
+        rank = min(cell.result["rankme"] for cell in run)
+        what = f"points gained against {'one patch' if reading == 'constant' else 'a patch of the image itself'}"
+        findings[reading] = against_baselines(at_best(run, "lr"), rank, cells, what)
+    results = {finding.result for finding in findings.values()}
+    result: Result = results.pop() if len(results) == 1 else "inconclusive"
+    one, own = findings["constant"], findings["own"]
+    return Finding(result, one.effect, one.ci95, f"{one.what}; {own.effect:.1f} {own.what} ({own.result})")
+
+
+DJ3 = Claim(
+    "DJ-3", PAPER,
+    "SimCLR learns useful features with a single image patch as the only negative.",
+    "Both readings of it, one constant patch for all images and a patch of each image beside the crop, are judged as "
+    "one negative is (DJ-2): confirmed, or not, when they agree. Which of the two the paper ran is not known to us.",
+    _patch_settings, _patch, _judge_patches,
+)  # fmt: skip
+
+
 # DJ-4: Gaussian noise as the only augmentation.
 
 
 def _noise_settings(budget: Budget) -> list[Setting]:
     sigmas = (0.1, 0.5) if budget == "smoke" else (0.05, 0.1, 0.2, 0.5, 1.0)
     base = BASE | {"data": "shapes", "steps": STEPS[budget]}
-    trained = _settings(SEEDS[budget], base, sigma=sigmas)
-    return [*trained, *_settings(SEEDS[budget], base | {"steps": 0}, method=("untrained",))]
-
-
-def _factors(setting: Setting, model: nn.Module) -> Values:
-    """Every factor of the shapes, read from 5,000 images, as scores on the test set."""
-    parts = _data(setting["data"], setting["limit"])
-    some = parts.train[:5000]
-    readings = read_factors(
-        embed(model, some.images), some.factors, embed(model, parts.test.images), parts.test.factors
-    )
-    return {name: reading.score for name, reading in readings.items()}
+    trained = crossed(SEEDS[budget], base, sigma=sigmas)
+    return [*trained, *crossed(SEEDS[budget], base | {"steps": 0}, method=("untrained",))]
 
 
 def _noise_only(setting: Setting) -> Iterator[Values | None]:
-    data = _data(setting["data"], setting["limit"]).train
+    data = parts(setting["data"], setting["limit"]).train
     if setting["method"] == "untrained":
-        yield _factors(setting, untrained(Recipe(width=setting["width"], seed=setting["seed"]).start(data).model))
+        yield factors_read(setting, untrained(Recipe(width=setting["width"], seed=setting["seed"]).start(data).model))
         return
     views = compose(gaussian_noise(setting["sigma"]))
-    state = yield from _trained(setting, joint_embedding(partial(nt_xent, temperature=0.2), views))
-    yield _factors(setting, state.model)
+    state = yield from trained(setting, joint_embedding(partial(nt_xent, temperature=0.2), views))
+    yield factors_read(setting, state.model)
 
 
-def _judge_noise(measurements: Sequence[Measurement]) -> Finding:
-    factors = list(measurements[0].values)
-    sigmas = sorted({m.setting["sigma"] for m in measurements if "sigma" in m.setting})
+def _judge_noise(cells: Sequence[Cell]) -> Finding:
+    factors = list(cells[0].result)
+    sigmas = sorted({cell.setting["sigma"] for cell in cells if "sigma" in cell.setting})
     level = 1 - 0.05 / (len(factors) * len(sigmas))  # Bonferroni: so many chances to be lucky
     gains = {
-        (name, sigma): interval(
-            minus(of(measurements, name, sigma=sigma), of(measurements, name, method="untrained")), level=level
-        )
+        (name, sigma): interval(minus(of(cells, name, sigma=sigma), of(cells, name, method="untrained")), level=level)
         for name in factors
         for sigma in sigmas
     }
@@ -279,29 +235,27 @@ VIEWS: dict[str, Augment] = {
 
 def _view_settings(budget: Budget) -> list[Setting]:
     base = BASE | {"data": "shapes", "steps": STEPS[budget]}
-    return _settings(SEEDS[budget], base, views=list(VIEWS))
+    return crossed(SEEDS[budget], base, views=list(VIEWS))
 
 
 def _some_views(setting: Setting) -> Iterator[Values | None]:
     loss = partial(nt_xent, temperature=0.2)
-    state = yield from _trained(setting, joint_embedding(loss, VIEWS[setting["views"]]))
-    yield _factors(setting, state.model)
+    state = yield from trained(setting, joint_embedding(loss, VIEWS[setting["views"]]))
+    yield factors_read(setting, state.model)
 
 
-def _judge_views(measurements: Sequence[Measurement]) -> Finding:
-    factors = list(measurements[0].values)
-    best = {
-        name: max(VIEWS, key=lambda views: statistics.fmean(of(measurements, name, views=views))) for name in factors
-    }
+def _judge_views(cells: Sequence[Cell]) -> Finding:
+    factors = list(cells[0].result)
+    best = {name: max(VIEWS, key=lambda views: statistics.fmean(of(cells, name, views=views))) for name in factors}
     # of the set that is best for most factors, what it loses where another is best
     common = statistics.mode(best.values())
     losses = {
-        name: interval(minus(of(measurements, name, views=winner), of(measurements, name, views=common)))
+        name: interval(minus(of(cells, name, views=winner), of(cells, name, views=common)))
         for name, winner in best.items()
         if winner != common
     }
     if not losses:
-        score = interval(of(measurements, factors[0], views=common))
+        score = interval(of(cells, factors[0], views=common))
         return Finding("not confirmed", *score, f"{factors[0]} with {common!r}, the best set for every factor")
     name, (effect, ci) = max(losses.items(), key=lambda item: item[1][1][0])
     what = f"lost in reading {name} by {common!r}, best for most factors, to {best[name]!r} (accuracy or R2)"
@@ -314,4 +268,156 @@ DJ5 = Claim(
     "The set that is best for most factors of the shapes loses to another one on some factor, with a 95 % interval "
     "above 0: confirmed. One set is best for all factors: not confirmed.",
     _view_settings, _some_views, _judge_views,
+)  # fmt: skip
+
+
+# DJ-6: what a probe says depends on where it reads and when it stops.
+
+
+def _probe_settings(budget: Budget) -> list[Setting]:
+    return crossed(SEEDS[budget], BASE | {"steps": STEPS[budget], "epochs": 20 if budget == "smoke" else 60})
+
+
+def _probes(setting: Setting) -> Iterator[Values | None]:
+    state = yield from trained(setting)
+    images = parts(setting["data"], setting["limit"])
+    few = images.train[few_labels(images.train.labels, 100, seed=setting["seed"])]
+    z, z_test = embed_depths(state.model, few.images), embed_depths(state.model, images.test.images)
+    values = {}
+    for depth in ("representation", "embedding"):
+        probe = linear_probe(z[depth], few.labels, z_test[depth], images.test.labels, weight_decays=(1e-2,))
+        values[depth] = probe.accuracy
+        yield None
+    h, h_test = z["representation"], z_test["representation"]
+    for curve in mlp_probe(
+        h, few.labels, h_test, images.test.labels, epochs=setting["epochs"], patience=None, seed=setting["seed"]
+    ):
+        mlp = curve
+        yield None
+    yield {**values, "mlp": mlp.accuracy, "mlp at the last epoch": mlp.last_accuracy, "best epoch": float(mlp.best)}
+
+
+def _judge_probes(cells: Sequence[Cell]) -> Finding:
+    gain = interval(minus(of(cells, "representation"), of(cells, "embedding")))
+    effect, ci = points(gain)
+    epochs = cells[0].setting["epochs"]
+    best = of(cells, "best epoch")
+    result: Result = "inconclusive"
+    if ci[0] > 0 and max(best) < epochs:
+        result = "confirmed"
+    elif effect <= 0 or min(best) == epochs:
+        result = "not confirmed"
+    mlp = statistics.fmean(minus(of(cells, "mlp"), of(cells, "representation")))
+    what = (
+        f"points that the representation is read better than the embedding (an MLP reads it {100 * mlp:+.1f} points "
+        f"better than a line, best at epoch {statistics.fmean(best):.0f} of {epochs})"
+    )
+    return Finding(result, effect, ci, what)
+
+
+DJ6 = Claim(
+    "DJ-6", PAPER,
+    "Where and how one probes matters: the representation is read better than the projector's output, and an MLP probe "
+    "overfits, so that its best epoch is not its last.",
+    "The linear probe of the representation beats that of the embedding with a 95 % interval above 0, and for every "
+    "seed the MLP probe's best epoch on its validation split is before the last: confirmed. No better, or always best "
+    "at the last epoch: not confirmed.",
+    _probe_settings, _probes, _judge_probes,
+)  # fmt: skip
+
+
+# DJ-7: views by the batch, and small views first.
+
+
+class _PerSample(TorchDataset):
+    """Two views of one image at a time by torchvision, as in a usual data loader."""
+
+    def __init__(self, data: Dataset, size: int):
+        from torchvision.transforms import v2
+
+        self.images = data.images
+        self.transform = v2.Compose(
+            [
+                v2.RandomResizedCrop(size, scale=(0.3, 1.0), antialias=True),
+                v2.RandomHorizontalFlip(),
+                v2.RandomApply([v2.ColorJitter(0.8, 0.8, 0.8, 0.2)], p=0.8),
+                v2.RandomGrayscale(0.2),
+                v2.ToDtype(torch.float32, scale=True),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.transform(self.images[i]), self.transform(self.images[i])
+
+
+def _speed_settings(budget: Budget) -> list[Setting]:
+    base = BASE | {"data": "shapes", "steps": STEPS[budget], "images": 512 if budget == "smoke" else 4096}
+    return crossed(SEEDS[budget], base, resolution=("fixed", "growing"))
+
+
+def _speed(setting: Setting) -> Iterator[Values | None]:
+    """Seconds and accuracy of a run; with views of one size also the images a second that both loaders give."""
+    data = parts(setting["data"], setting["limit"]).train
+    size, steps = data.images.shape[-1], setting["steps"]
+    values = {}
+    if setting["resolution"] == "fixed":
+        n, augment = setting["images"], Recipe().augment(data)
+        began = time.perf_counter()
+        for i in range(n // 64):
+            images, generator = batch(data, i, batch_size=64, seed=setting["seed"]).images, rng(setting["seed"], i)
+            augment(images, generator), augment(images, generator)
+            yield None
+        values["images/s"] = n / (time.perf_counter() - began)
+        loader = DataLoader(_PerSample(data[:n], size), 64, shuffle=True, num_workers=os.cpu_count() or 1)
+        began, seen = 0.0, 0
+        for a, _ in loader:  # the clock starts with the first batch: workers need seconds to start
+            seen += len(a) if began else 0
+            began = began or time.perf_counter()
+            yield None
+        values["images/s per sample"] = seen / (time.perf_counter() - began)
+    loss = partial(nt_xent, temperature=0.2)
+    sizes = ramp(size if setting["resolution"] == "fixed" else size // 2, size, begin=0, end=steps * 3 // 4)
+    views = progressive(lambda s: joint_embedding(loss, simclr_views(s, scale=(0.3, 1.0))), sizes)
+    began, busy = time.perf_counter(), 0.0
+    run = trained(setting, views)
+    while True:
+        began = time.perf_counter()
+        try:
+            next(run)
+        except StopIteration as done:
+            yield {**values, **classes_read(setting, done.value.model), "seconds": busy}
+            return
+        busy += time.perf_counter() - began
+        yield None
+
+
+def _judge_speed(cells: Sequence[Cell]) -> Finding:
+    ours, theirs = (of(cells, name, resolution="fixed") for name in ("images/s", "images/s per sample"))
+    ratio, ci = interval([a / b for a, b in zip(ours, theirs, strict=True)])
+    lost, (_, most) = points(
+        interval(minus(of(cells, "test", resolution="fixed"), of(cells, "test", resolution="growing")))
+    )
+    seconds = [statistics.fmean(of(cells, "seconds", resolution=r)) for r in ("growing", "fixed")]
+    share = seconds[0] / seconds[1]
+    result: Result = "inconclusive"
+    if ci[0] >= 2 and most <= 1 and share < 1:
+        result = "confirmed"
+    elif ratio < 2 or lost > 1 or share >= 1:
+        result = "not confirmed"
+    what = (
+        f"times the images/s of per-sample transforms (growing views: {share:.0%} of the time, {lost:+.1f} points lost)"
+    )
+    return Finding(result, ratio, ci, what)
+
+
+DJ7 = Claim(
+    "DJ-7", PAPER,
+    "An efficient loader, and views that grow during training, make joint-embedding training cheap.",
+    "Two views by the batch are made at least twice as fast as by per-sample torchvision transforms in as many workers "
+    "as there are cores, and growing views save time and at most 1 point of the linear probe, with 95 % intervals: "
+    "confirmed. Less than twice, more than 1 point lost or no time saved in the mean: not confirmed.",
+    _speed_settings, _speed, _judge_speed,
 )  # fmt: skip

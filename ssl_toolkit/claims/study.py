@@ -14,25 +14,20 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 
+from ssl_toolkit.sweep import Cell, Setting, sweep
+
 Budget = Literal["smoke", "standard", "full"]  # under a minute, minutes, as large as the paper's idea asks for
 Result = Literal["confirmed", "not confirmed", "inconclusive"]
-Setting = dict[str, Any]  # JSON: what one measurement depends on, its seed among it
 Values = dict[str, float]
 
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
-
-
-class Measurement(NamedTuple):
-    """What one setting gave."""
-
-    setting: Setting
-    values: Values
-    seconds: float
 
 
 class Finding(NamedTuple):
@@ -71,57 +66,42 @@ class Claim(NamedTuple):
     rule: str
     settings: Callable[[Budget], list[Setting]]
     measure: Callable[[Setting], Iterator[Values | None]]
-    judge: Callable[[Sequence[Measurement]], Finding]
+    judge: Callable[[Sequence[Cell]], Finding]
 
 
 def examine(
     claim: Claim, *, budget: Budget = "standard", folder: str | os.PathLike[str] | None = None
-) -> Iterator[Measurement | Verdict | None]:
-    """Measure every setting, then judge: None while one is at work, each `Measurement`, the `Verdict` at the end.
+) -> Iterator[Cell | Verdict | None]:
+    """Measure every setting, then judge: None while one is at work, each measured `Cell`, the `Verdict` at the end.
 
-    With a `folder`, each measurement is kept in "<folder>/<id>.<budget>.jsonl" at once and not made again by a run that
-    was stopped; the verdict is written beside it as "<id>.<budget>.json". Raises ValueError for an unknown budget.
+    With a `folder`, the cells are kept in "<folder>/<id>.<budget>.jsonl" as a sweep's, so that a run that was stopped
+    goes on and several processes may share the work; the verdict is written beside it as "<id>.<budget>.json". Raises
+    ValueError for an unknown budget, RuntimeError for a setting that cannot be measured.
     """
     if budget not in BUDGETS:
         raise ValueError(f"budget is {budget!r}: it must be one of {', '.join(BUDGETS)}.")
-    settings = claim.settings(budget)
-    kept = None if folder is None else Path(folder) / f"{claim.id}.{budget}.jsonl"
-    known = {_key(m.setting): m for m in ([] if kept is None else _read(kept))}
-    measurements = []
-    for setting in settings:
-        if (measurement := known.get(_key(setting))) is None:
-            began, last = time.perf_counter(), None
-            for portion in claim.measure(setting):
-                last = portion
+    with nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
+        path = Path(place) / f"{claim.id}.{budget}.jsonl"
+        cells: list[Cell] = []
+        for record in sweep(claim.measure, claim.settings(budget), path=path):
+            if not isinstance(record, Cell):
                 yield None
-            assert last is not None
-            measurement = Measurement(setting, last, round(time.perf_counter() - began, 2))
-            if kept is not None:
-                with kept.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(measurement._asdict()) + "\n")
-        measurements.append(measurement)
-        yield measurement
-    finding = claim.judge(measurements)
-    seeds = len({m.setting["seed"] for m in measurements})
-    seconds = round(sum(m.seconds for m in measurements), 1)
-    verdict = Verdict(claim.id, finding.result, finding.effect, finding.ci95, seeds, seconds, budget, finding.what)
-    if kept is not None:
-        _write(kept.with_suffix(".json"), claim, verdict)
-    yield verdict
+                continue
+            if record.error:
+                raise RuntimeError(f"{claim.id} could not measure {record.setting}: {record.error}")
+            cells.append(record)
+            yield record
+        verdict = judged(claim, cells, budget)
+        if folder is not None:
+            _write(path.with_suffix(".json"), claim, verdict)
+        yield verdict
 
 
-def _key(setting: Setting) -> str:
-    return json.dumps(setting, sort_keys=True)
-
-
-def _read(path: Path) -> list[Measurement]:
-    """The measurements of an earlier run; a last line that was torn by a kill is left out."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        path.write_text("".join(lines[:-1]), encoding="utf-8")
-    return [Measurement(**json.loads(line)) for line in lines if line.endswith("\n")]
+def judged(claim: Claim, cells: Sequence[Cell], budget: Budget) -> Verdict:
+    """The claim's rule applied to what was measured."""
+    finding = claim.judge(cells)
+    seeds, seconds = len({cell.setting["seed"] for cell in cells}), round(sum(cell.seconds for cell in cells), 1)
+    return Verdict(claim.id, finding.result, finding.effect, finding.ci95, seeds, seconds, budget, finding.what)
 
 
 def _write(path: Path, claim: Claim, verdict: Verdict) -> None:
@@ -142,12 +122,12 @@ def _write(path: Path, claim: Claim, verdict: Verdict) -> None:
 # What judges need.
 
 
-def of(measurements: Sequence[Measurement], value: str, **setting: Any) -> list[float]:
-    """That value of the measurements whose settings agree with these, in the order of their seeds."""
-    chosen = [m for m in measurements if all(m.setting.get(name) == v for name, v in setting.items())]
+def of(cells: Sequence[Cell], value: str, **setting: Any) -> list[float]:
+    """That value of the cells whose settings agree with these, in the order of their seeds."""
+    chosen = [cell for cell in cells if all(cell.setting.get(name) == v for name, v in setting.items())]
     if not chosen:
-        raise ValueError(f"no measurement has {setting}.")
-    return [m.values[value] for m in sorted(chosen, key=lambda m: m.setting["seed"])]
+        raise ValueError(f"no cell has {setting}.")
+    return [cell.result[value] for cell in sorted(chosen, key=lambda cell: cell.setting["seed"])]
 
 
 def interval(differences: Sequence[float], *, level: float = 0.95) -> tuple[float, tuple[float, float]]:

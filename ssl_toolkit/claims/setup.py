@@ -1,0 +1,123 @@
+"""What the claims share: their data in three parts, a run of training, what is read from a representation, baselines.
+
+Every setting trains from its own seed on the same images; two settings of one seed share initial weights and the order
+of images. Learning rates are chosen on a validation split and scores are read on the test set.
+"""
+
+import statistics
+from collections.abc import Generator, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from ssl_toolkit.claims.study import Budget, Finding, Result, Values, interval, minus, of
+from ssl_toolkit.data import Dataset, load_data
+from ssl_toolkit.factors import read_factors
+from ssl_toolkit.probes import embed, few_labels, linear_probe, pixels, rankme, untrained
+from ssl_toolkit.recipes import Recipe
+from ssl_toolkit.sweep import Cell, Setting, grid
+from ssl_toolkit.train import Objective, TrainState, train
+
+VALIDATION, TEST, LABELS = 2000, 5000, 100  # images held out, images tested on, labels of each class that a probe gets
+
+
+class Parts(NamedTuple):
+    """What is trained on, what learning rates are chosen on, and what scores are read on."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+
+
+@lru_cache(maxsize=2)
+def parts(name: str, limit: int) -> Parts:
+    data = load_data(name, limit=limit + VALIDATION)
+    return Parts(data[:limit], data[limit:], load_data(name, split="test", limit=TEST))
+
+
+def trained(setting: Setting, objective: Objective | None = None) -> Generator[None, None, TrainState]:
+    """SimCLR as in the tuned recipe, but for what the setting says; None after each step."""
+    data = parts(setting["data"], setting["limit"]).train
+    recipe = Recipe(**{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")})
+    state = recipe.start(data)
+    for _ in train(
+        state, data, objective or recipe.objective(data),
+        until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed,
+    ):  # fmt: skip
+        yield None
+    return state
+
+
+def classes_read(setting: Setting, model: nn.Module | None) -> Values:
+    """A linear probe of the classes, trained on `LABELS` of each; raw pixels where there is no model."""
+
+    def z(data: Dataset) -> Tensor:
+        return pixels(data.images) if model is None else embed(model, data.images)
+
+    images = parts(setting["data"], setting["limit"])
+    few = images.train[few_labels(images.train.labels, LABELS, seed=setting["seed"])]
+    features, test = z(few), z(images.test)
+    probe = linear_probe(features, few.labels, test, images.test.labels, weight_decays=(1e-2,))
+    validation = (probe.predict(z(images.validation)) == images.validation.labels).float().mean().item()
+    return {"test": probe.accuracy, "validation": validation, "rankme": rankme(test[:1000])}
+
+
+def baseline(setting: Setting) -> Iterator[Values | None]:
+    """Raw pixels, or the network before training."""
+    if setting["method"] == "pixels":
+        yield classes_read(setting, None)
+    else:
+        recipe = Recipe(width=setting["width"], seed=setting["seed"])
+        yield classes_read(setting, untrained(recipe.start(parts(setting["data"], setting["limit"]).train).model))
+
+
+def crossed(seeds: int, base: Setting, **axes: Sequence) -> list[Setting]:
+    """The product of the axes with the seeds, seeds last, so that an early stop leaves whole comparisons."""
+    return [base | setting for setting in grid(**axes, seed=range(seeds))]
+
+
+BASE = {"method": "simclr", "data": "fashion-mnist", "limit": 8000, "width": 256, "batch_size": 64, "lr": 2e-3}
+STEPS: dict[Budget, int] = {"smoke": 40, "standard": 400, "full": 4000}
+SEEDS: dict[Budget, int] = {"smoke": 3, "standard": 3, "full": 5}
+
+
+def baselines(budget: Budget) -> list[Setting]:
+    return crossed(SEEDS[budget], BASE | {"steps": 0}, method=("pixels", "untrained"))
+
+
+def at_best(cells: Sequence[Cell], name: str, **setting: object) -> list[float]:
+    """Test scores, seed by seed, at the value of `name` with the best mean on the validation split."""
+    agreeing = [cell for cell in cells if all(cell.setting.get(key) == value for key, value in setting.items())]
+    values = {cell.setting[name] for cell in agreeing}
+    best = max(values, key=lambda v: statistics.fmean(of(agreeing, "validation", **{name: v})))
+    return of(agreeing, "test", **{name: best})
+
+
+def points(difference: tuple[float, tuple[float, float]]) -> tuple[float, tuple[float, float]]:
+    mean, (low, high) = difference
+    return 100 * mean, (100 * low, 100 * high)
+
+
+def factors_read(setting: Setting, model: nn.Module) -> Values:
+    """Every factor of the shapes, read from 5,000 images, as scores on the test set."""
+    images = parts(setting["data"], setting["limit"])
+    some = images.train[:5000]
+    readings = read_factors(
+        embed(model, some.images), some.factors, embed(model, images.test.images), images.test.factors
+    )
+    return {name: reading.score for name, reading in readings.items()}
+
+
+def against_baselines(scores: list[float], rank: float, cells: Sequence[Cell], what: str) -> Finding:
+    """Confirmed when better than the untrained network and raw pixels, with a rank above 2."""
+    over = {name: interval(minus(scores, of(cells, "test", method=name))) for name in ("untrained", "pixels")}
+    result: Result = "inconclusive"
+    if all(low > 0 for _, (low, _) in over.values()) and rank > 2:
+        result = "confirmed"
+    elif over["untrained"][0] <= 0 or rank <= 2:
+        result = "not confirmed"
+    effect, ci = points(over["untrained"])
+    return Finding(
+        result, effect, ci, f"{what} over the untrained net ({100 * over['pixels'][0]:+.1f} over raw pixels)"
+    )
