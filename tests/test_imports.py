@@ -12,12 +12,12 @@ import ssl_toolkit
 PACKAGE = Path(ssl_toolkit.__file__).parent
 # a module imports only from layers below its own; those of the last two never import each other sideways
 LAYERS = [
-    {"seeds", "losses", "shapes", "folders", "ops"},
+    {"seeds", "losses", "shapes", "folders", "ops", "gauges", "knn", "logistic"},
     {"data", "augment", "encoders"},
-    {"checkpoint"},
+    {"checkpoint", "features"},
     {"train"},
     {"joint", "probes"},
-    {"recipes", "watch"},
+    {"recipes", "watch", "online"},
     {"plots"},
     {"widgets"},
 ]
