@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ssl_toolkit.seeds import seeded
 
-Depths = dict[str, Float[Tensor, "b d"]]
+Depths = dict[str, Float[Tensor, "b _"]]
 
 
 class Block(nn.Module):

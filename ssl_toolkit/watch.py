@@ -14,7 +14,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.probes import embed, feature_std, knn_accuracy, neighbours, pixels, rankme, spectrum, untrained
+from ssl_toolkit.features import embed, pixels, untrained
+from ssl_toolkit.gauges import feature_std, rankme, spectrum, verdict
+from ssl_toolkit.knn import knn_accuracy, neighbours
 from ssl_toolkit.train import Objective, Step, TrainState, train
 
 PORTION = 128  # images embedded between two yields: no step of a look may hold a notebook's kernel for long
@@ -35,11 +37,7 @@ class Look(NamedTuple):
     @property
     def verdict(self) -> str:
         """The rank in words."""
-        share = self.rankme / self.most
-        word = "collapsing" if share < 0.08 else "narrow" if share < 0.25 else "spread"
-        if self.rankme < 2:
-            word = "collapsed"
-        return f"{word}: rank {self.rankme:.0f} of {self.most}"
+        return verdict(self.rankme, self.most)
 
 
 class Baselines(NamedTuple):

@@ -12,13 +12,13 @@ import ssl_toolkit
 PACKAGE = Path(ssl_toolkit.__file__).parent
 # a module imports only from layers below its own; those of the last two never import each other sideways
 LAYERS = [
-    {"seeds", "losses", "shapes", "folders", "ops", "processes", "optimisers", "locks"},
+    {"seeds", "losses", "shapes", "folders", "ops", "processes", "optimisers", "locks", "gauges", "knn", "logistic"},
     {"data", "augment", "encoders", "memory", "prototypes", "stream", "cached", "sweep"},
-    {"checkpoint"},
+    {"checkpoint", "features"},
     {"train"},
     {"joint", "probes", "resolution"},
     {"contrast", "clusters"},
-    {"factors", "recipes", "watch"},
+    {"factors", "recipes", "watch", "online"},
     {"claims"},
     {"plots"},
     {"widgets"},

@@ -5,24 +5,25 @@ import inspect
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from ssl_toolkit import gauges, probes
+from ssl_toolkit.data import Dataset
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.probes import (
-    alignment,
     embed,
-    feature_std,
+    embed_depths,
     few_labels,
     knn_accuracy,
     knn_predict,
     linear_probe,
+    mlp_probe,
     neighbours,
     pixels,
-    rankme,
-    spectrum,
-    uniformity,
+    probe_depths,
     untrained,
 )
 from ssl_toolkit.seeds import rng
@@ -92,6 +93,17 @@ def test_knn_agrees_with_scikit_learn(digits):
     assert knn_accuracy(*digits) == pytest.approx(theirs, abs=0.002)
 
 
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 300), share=st.floats(0, 1))
+def test_neighbours_are_the_largest_similarities_of_all(seed, n, share):
+    bank, queries = torch.randn(n, 3, generator=rng(seed)), torch.randn(5, 3, generator=rng(seed, 1))
+    k = 1 + round(share * (n - 1))
+    similarity, index = neighbours(bank, queries, k=k)
+    every = F.normalize(queries, dim=1) @ F.normalize(bank, dim=1).T
+    assert torch.allclose(similarity, every.sort(dim=1, descending=True).values[:, :k], atol=1e-6)
+    assert torch.allclose(every.gather(1, index), similarity, atol=1e-6)
+    assert all(len(set(row)) == k for row in index.tolist())
+
+
 def test_an_image_is_its_own_nearest_neighbour(digits):
     similarity, index = neighbours(digits[0], digits[0][:5], k=3)
     assert index[:, 0].tolist() == [0, 1, 2, 3, 4]
@@ -114,39 +126,106 @@ def test_embedding_restores_every_mode_and_moves_no_average():
     assert torch.equal(embed(lambda x: x.flatten(1), images), pixels(images))
 
 
-@given(seed=st.integers(0, 10**6), d=st.integers(2, 12))
-def test_rankme_counts_equal_directions(seed, d):
-    q, _ = torch.linalg.qr(torch.randn(40, d, generator=rng(seed)))
-    assert rankme(q) == pytest.approx(d, rel=1e-3)
-    assert rankme(5 * q) == pytest.approx(rankme(q), rel=1e-6)
-    assert rankme(torch.outer(q[:, 0], torch.arange(1.0, d + 1))) == pytest.approx(1, rel=1e-3)
+def test_every_depth_is_embedded_by_one_pass():
+    encoder = small_conv(1, width=24, projector=(16, 8)).train()
+    images = torch.randint(0, 256, (10, 1, 28, 28), dtype=torch.uint8, generator=rng(0))
+    passes = []
+    encoder.backbone.register_forward_hook(lambda *_: passes.append(1))
+    z = embed_depths(encoder, images, batch_size=4)
+    assert len(passes) == 3
+    assert encoder.training
+    assert {name: value.shape[1] for name, value in z.items()} == {
+        "stem": 32, "stage1": 32, "stage2": 64, "representation": 24, "projector1": 16, "embedding": 8,
+    }  # fmt: skip
+    assert all(torch.equal(z[name], embed(encoder, images, depth=name, batch_size=4)) for name in z)
+    assert list(embed_depths(encoder, images, depths=("embedding", "stem"))) == ["embedding", "stem"]
 
 
-def test_rankme_is_the_papers_formula_for_wide_and_tall_features():
-    for shape in ((30, 10), (10, 30)):
-        z = torch.randn(shape, generator=rng(3), dtype=torch.float64)
-        sigma = torch.linalg.svdvals(z)
-        p = sigma / sigma.sum() + 1e-7
-        assert rankme(z.float()) == pytest.approx((-(p * p.log()).sum()).exp().item(), rel=1e-4)
+def test_a_probe_at_every_depth_is_the_probe_of_its_features():
+    images = torch.randint(0, 256, (60, 1, 28, 28), dtype=torch.uint8, generator=rng(0))
+    data = Dataset(images=images, labels=torch.arange(60) % 3, classes=("a", "b", "c"))
+    encoder, depths = small_conv(1, width=24, projector=(16, 8)), ("representation", "embedding")
+    read = probe_depths(encoder, data[:40], data[40:], depths=depths, weight_decays=(1e-2,))
+    assert tuple(read) == depths
+    for depth, probe in read.items():
+        z = embed(encoder, images, depth=depth)
+        alone = linear_probe(z[:40], data.labels[:40], z[40:], data.labels[40:], weight_decays=(1e-2,))
+        assert torch.equal(probe.weight, alone.weight)
+        assert probe.accuracy == alone.accuracy
 
 
-def test_a_collapsed_representation_shows_in_every_gauge():
-    spread, collapsed = torch.randn(500, 16, generator=rng(0)), torch.ones(500, 16)
-    collapsed = collapsed + 1e-4 * spread
-    assert feature_std(spread) == pytest.approx(0.25, rel=0.05)
-    assert feature_std(collapsed) < 1e-3
-    assert rankme(spread) > 14
-    assert rankme(collapsed) < 1.1
-    assert uniformity(spread) < -2
-    assert uniformity(collapsed) == pytest.approx(0, abs=1e-3)
-    assert alignment(spread, spread) == 0
+def test_a_constant_column_changes_nothing_even_where_the_test_set_varies(digits):
+    train_z, train_y, test_z, test_y = digits
+    varies = torch.cat([test_z, 1e6 * torch.randn(len(test_z), 1, generator=rng(0))], dim=1)
+    constant = torch.cat([train_z, torch.full((len(train_z), 1), 1234.5678)], dim=1)
+    plain = linear_probe(*digits, weight_decays=(1e-3,))
+    probe = linear_probe(constant, train_y, varies, test_y, weight_decays=(1e-3,))
+    assert probe.accuracy == pytest.approx(plain.accuracy, abs=0.004)
+    assert probe.weight[:, -1].abs().max() < 1e-6
 
 
-def test_the_spectrum_is_that_of_pca(digits):
-    from sklearn.decomposition import PCA
+def test_a_probe_of_fewer_samples_than_classes_knows_the_classes_it_saw():
+    z = 10 * torch.eye(10)
+    probe = linear_probe(z[[0, 3, 9]], torch.tensor([0, 3, 9]), z, torch.arange(10))
+    assert probe.weight_decay == 1e-2  # none can be held out: the strongest
+    assert probe.predict(z[[0, 3, 9]]).tolist() == [0, 3, 9]
+    assert probe.accuracy == pytest.approx(0.3)
 
-    expected = np.sqrt(PCA().fit(digits[0].numpy()).explained_variance_)
-    assert np.allclose(spectrum(digits[0]).numpy(), expected, atol=1e-3)
+
+def test_the_probe_ends_where_the_gradient_of_its_objective_vanishes(digits):
+    train_z, train_y, test_z, test_y = (t.double() if t.is_floating_point() else t for t in digits)
+    probe = linear_probe(train_z, train_y, test_z, test_y, weight_decays=(1e-2,), iterations=500)
+    weight, bias = probe.weight.clone().requires_grad_(), probe.bias.clone().requires_grad_()
+    scores = F.linear((train_z - probe.mean) / probe.std, weight, bias)
+    (F.cross_entropy(scores, train_y) + 1e-2 / 2 * weight.square().sum()).backward()
+    assert max(weight.grad.abs().max(), bias.grad.abs().max()) < 2e-4
+
+
+def rings(n: int, seed: int):
+    """Two classes that no line separates, with a tenth of the labels wrong."""
+    y = torch.randint(0, 2, (n,), generator=rng(seed, 0))
+    angle = torch.rand(n, generator=rng(seed, 1)) * 2 * torch.pi
+    z = (1 + y)[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)
+    wrong = torch.rand(n, generator=rng(seed, 2)) < 0.1
+    return z + 0.1 * torch.randn(n, 2, generator=rng(seed, 3)), torch.where(wrong, 1 - y, y)
+
+
+def test_the_mlp_probe_reads_what_no_line_separates():
+    train, test = rings(1000, 0), rings(1000, 1)
+    *_, probe = mlp_probe(*train, *test, hidden=(32,), epochs=15, lr=1e-2, batch_size=64)
+    assert probe.accuracy > 0.85
+    assert probe.chance < 0.55
+    assert linear_probe(*train, *test).accuracy < 0.6
+
+
+def test_the_mlp_probe_overfits_and_tells_when_it_was_best():
+    y = torch.randint(0, 2, (200,), generator=rng(4))
+    z = torch.randn(200, 30, generator=rng(5)) + 0.6 * F.one_hot(y, 30)
+    train, test = (z[:120], y[:120]), (z[120:], y[120:])
+    records = list(mlp_probe(*train, *test, hidden=(64,), epochs=25, patience=None, lr=1e-2, batch_size=32))
+    assert [len(r.validation) for r in records] == list(range(1, 26))
+    last = records[-1]
+    assert last.validation[last.best - 1] == max(last.validation)
+    assert last.best == 1 + last.validation.index(max(last.validation))
+    assert last.best < 25
+    assert last.accuracy == records[last.best - 1].last_accuracy
+    early = list(mlp_probe(*train, *test, hidden=(64,), epochs=25, patience=4, lr=1e-2, batch_size=32))
+    assert early == records[: len(early)]
+    assert len(early) - early[-1].best == 4
+
+
+def test_the_mlp_probe_never_looks_at_the_test_set():
+    train, test = rings(200, 0), rings(100, 1)
+    *_, a = mlp_probe(*train, *test, hidden=(8,), epochs=3)
+    torch.rand(3)  # a disturbed global generator must not matter
+    *_, b = mlp_probe(*train, test[0], 1 - test[1], hidden=(8,), epochs=3)
+    assert (a.best, a.validation) == (b.best, b.validation)
+    assert a.accuracy == pytest.approx(1 - b.accuracy)
+
+
+def test_what_needs_no_label_can_be_had_from_the_probes_too():
+    names = ("rankme", "spectrum", "feature_std", "alignment", "uniformity", "lidar", "alpha_req", "verdict")
+    assert all(getattr(probes, name) is getattr(gauges, name) for name in names)
 
 
 def test_few_labels_are_balanced_and_drawn_by_the_seed(digits):
@@ -173,6 +252,19 @@ def test_an_untrained_copy_shares_nothing_with_its_model():
         (lambda z, y: inspect.unwrap(linear_probe)(z, y[:3], z, y), "10 and 3 to train"),
         (lambda z, y: linear_probe(z * torch.nan, y, z, y), "diverged"),
         (lambda z, y: linear_probe(z, y * 0, z, y), "one class only"),
+        (lambda z, y: linear_probe(z, y - 1, z, y), "a label is -1"),
+        (lambda z, y: linear_probe(z, y, z[:0], y[:0]), "0 and 0 to test"),
+        (lambda z, y: linear_probe(z, y, z, y, validation=1.0), "validation is 1.0"),
+        (lambda z, y: linear_probe(z, y, z, y, weight_decays=(0.0, 1.0)), r"weight_decays is \(0.0, 1.0\)"),
+        (lambda z, y: next(mlp_probe(z, y * 0, z, y)), "one class only"),
+        (lambda z, y: next(mlp_probe(z[:2], y[:2], z, y)), "single example"),
+        (lambda z, y: knn_predict(z * torch.nan, y, z, k=2), "diverged"),
+        (lambda z, y: neighbours(z, z, k=11), "k is 11"),
+        (lambda z, y: inspect.unwrap(knn_predict)(z, y[:3], z, k=2), "10 and 3"),
+        (
+            lambda z, y: embed_depths(small_conv(1), torch.rand(2, 1, 28, 28), depths=("stem", "x")),
+            "'x': .* has stem, ",
+        ),
         (lambda z, y: few_labels(y, 6), "per_class is 6.* 1 ... 5"),
         (lambda z, y: embed(small_conv(1), torch.rand(2, 1, 28, 28), depth="stage9"), "'stage9': this"),
         (lambda z, y: embed(nn.Flatten(), torch.rand(2, 1, 28, 28), depth="stem"), "only an Encoder"),

@@ -1,0 +1,90 @@
+"""Features of images at any depth of a network, read off without touching it: its mode and its averages stay."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from ssl_toolkit.data import as_float
+from ssl_toolkit.encoders import Depths, Encoder
+from ssl_toolkit.seeds import seeded
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; every submodule's own mode is restored on leaving."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def embed(
+    model: nn.Module | Callable[[Tensor], Tensor],
+    images: Shaped[Tensor, "n c h w"],
+    *,
+    depth: str = "representation",
+    batch_size: int = 1024,
+) -> Float[Tensor, "n d"]:
+    """The features of `images` (uint8, or float in [0, 1]) at one depth of an `Encoder`, on the CPU.
+
+    Any other module or function (b, c, h, w) -> (b, d) is called as it is, and `depth` must be left alone.
+    The model's train or eval mode is restored. Raises ValueError for a depth that the model does not have.
+    """
+    if isinstance(model, Encoder):
+        return embed_depths(model, images, depths=(depth,), batch_size=batch_size)[depth]
+    if depth != "representation":
+        raise ValueError(f"depth is {depth!r}: only an Encoder has named depths; wrap the module (encoders.wrap).")
+    device = next(model.parameters(), torch.empty(0)).device if isinstance(model, nn.Module) else images.device
+    with evaluating(model) if isinstance(model, nn.Module) else torch.no_grad():
+        return torch.cat([model(as_float(x.to(device))).float().cpu() for x in images.split(batch_size)])
+
+
+def embed_depths(
+    model: Encoder,
+    images: Shaped[Tensor, "n c h w"],
+    *,
+    depths: Sequence[str] | None = None,
+    batch_size: int = 1024,
+) -> dict[str, Float[Tensor, "n _"]]:
+    """The features of `images` at `depths` (None: every one that the model has, in order) by one pass, on the CPU.
+
+    The model's train or eval mode is restored. Raises ValueError for a depth that the model does not have.
+    """
+    device = next(model.parameters()).device
+    parts: list[Depths] = []
+    for x in images.split(batch_size):
+        features = features_at(model, as_float(x.to(device)), depths)
+        parts.append({depth: z.cpu() for depth, z in features.items()})
+    return {depth: torch.cat([part[depth] for part in parts]) for depth in parts[0]}
+
+
+def features_at(model: Encoder, x: Float[Tensor, "b c h w"], depths: Sequence[str] | None = None) -> Depths:
+    """The features of one batch at `depths` (None: all), in float32 and where the model is; else as `embed_depths`."""
+    with evaluating(model):
+        features = model.features(x)
+    if unknown := [depth for depth in depths or () if depth not in features]:
+        raise ValueError(f"depth is {unknown[0]!r}: this encoder has {', '.join(features)}.")
+    return {depth: features[depth].float() for depth in depths or features}
+
+
+def pixels(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    """The baseline that knows nothing: each image as the vector of its pixels in [0, 1]."""
+    return as_float(images).flatten(1)
+
+
+def untrained(model: nn.Module, seed: int = 0) -> nn.Module:
+    """A copy of the model with fresh weights: what the architecture alone knows."""
+    fresh = copy.deepcopy(model)
+    with seeded(seed, "init"):
+        for module in fresh.modules():
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
+    return fresh
