@@ -33,6 +33,7 @@ from ssl_toolkit.claims.setup import (
 from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, minus, of
 from ssl_toolkit.contrast import against_a_patch, against_own_patch
 from ssl_toolkit.data import Dataset, as_float, batch
+from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.joint import joint_embedding
 from ssl_toolkit.losses import nt_xent
 from ssl_toolkit.probes import embed_depths, few_labels, linear_probe, mlp_probe, untrained
@@ -282,6 +283,7 @@ def _probes(setting: Setting) -> Iterator[Values | None]:
     state = yield from trained(setting)
     images = parts(setting["data"], setting["limit"])
     few = images.train[few_labels(images.train.labels, 100, seed=setting["seed"])]
+    assert isinstance(state.model, Encoder)
     z, z_test = embed_depths(state.model, few.images), embed_depths(state.model, images.test.images)
     values = {}
     for depth in ("representation", "embedding"):
