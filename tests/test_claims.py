@@ -109,6 +109,48 @@ def test_the_rule_of_one_negative(one, rank, result):
     assert invented(CLAIMS["DJ-2"], score).result == result
 
 
+@pytest.mark.parametrize(
+    "one, own, result",
+    [(0.8, 0.8, "confirmed"), (0.5, 0.5, "not confirmed"), (0.8, 0.5, "inconclusive"), (0.65, 0.65, "inconclusive")],
+)
+def test_the_rule_of_a_patch(one, own, result):
+    def score(s):
+        accuracy = {"untrained": 0.6, "pixels": 0.7}.get(s["method"], one if s.get("patch") == "constant" else own)
+        return {"test": accuracy + noise(s) ** 2, "validation": accuracy, "rankme": 20.0}
+
+    assert invented(CLAIMS["DJ-3"], score).result == result
+
+
+@pytest.mark.parametrize(
+    "gain, best, result",
+    [
+        (0.1, 20.0, "confirmed"),
+        (0.1, 60.0, "not confirmed"),
+        (-0.1, 20.0, "not confirmed"),
+        (0.0008, 20.0, "inconclusive"),
+    ],
+)
+def test_the_rule_of_probes(gain, best, result):
+    def score(s):
+        return {"representation": 0.6 + gain + noise(s), "embedding": 0.6, "mlp": 0.8, "best epoch": best}
+
+    assert invented(CLAIMS["DJ-6"], score).result == result
+
+
+@pytest.mark.parametrize(
+    "ratio, lost, share, result",
+    [(5, 0.0, 0.7, "confirmed"), (1.5, 0.0, 0.7, "not confirmed"), (5, 0.02, 0.7, "not confirmed"),
+     (5, 0.0, 1.1, "not confirmed"), (5, 0.0095, 0.7, "inconclusive")],
+)  # fmt: skip
+def test_the_rule_of_efficiency(ratio, lost, share, result):
+    def score(s):
+        growing = s["resolution"] == "growing"
+        values = {"test": 0.8 - growing * (lost + noise(s) - 1e-3), "seconds": 10 * (share if growing else 1.0)}
+        return values if growing else values | {"images/s": 100.0 * ratio, "images/s per sample": 100.0}
+
+    assert invented(CLAIMS["DJ-7"], score).result == result
+
+
 @pytest.mark.parametrize("gain, result", [(0.1, "confirmed"), (-0.1, "not confirmed"), (0.0008, "inconclusive")])
 def test_the_rule_of_noise_alone(gain, result):
     def score(s):
