@@ -78,7 +78,7 @@ def test_a_wheel_carries_the_notebooks_and_the_scripts_of_the_widgets(tmp_path):
 
 def test_an_unknown_benchmark_is_named(capsys):
     assert main(["bench", "vieuws"]) == 2
-    assert "'vieuws': there are imports, overhead, training, views." in capsys.readouterr().err
+    assert "'vieuws': there are imports, memory, overhead, training, views." in capsys.readouterr().err
 
 
 def test_the_benchmarks_print_their_figures(tmp_path, monkeypatch):
