@@ -32,7 +32,7 @@ def momentum_contrast(augment: Augment, *, temperature: float = 0.2) -> Objectiv
             k = state.ema(xb).float()
         with full_precision(q):
             terms = moco(q, k, queue.z, temperature=temperature)
-        queue.push(gather(k))
+        queue.push(gather(k))  # in place: the loss holds a normalised copy
         return terms
 
     return objective
@@ -70,8 +70,8 @@ def against_a_patch(augment: Augment, patch: Float[Tensor, "1 c h w"], *, temper
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         x = views_of(augment, batch, generator)
-        resized = resized_crop(patch, whole, (x.shape[2], x.shape[3])).to(x.device)
-        z = state.model(together(x, resized)).float()
+        n = resized_crop(patch.to(x.device), whole.to(x.device), (x.shape[2], x.shape[3]))
+        z = state.model(together(x, n)).float()
         za, zb, zn = z.split([len(batch.images), len(batch.images), 1])
         with full_precision(z):
             return patch_negative(za, zb, zn, temperature=temperature)
@@ -91,7 +91,7 @@ def against_own_patch(augment: Augment, *, smallest: float = 0.25, temperature: 
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         a = augment(batch.images, generator, part=place())
-        if augment.ops[0].name != "crop" or "crop.box" not in a.params:
+        if "crop.box" not in a.params or augment.ops[0].name != "crop":
             raise ValueError("a patch beside the crop needs views that begin with random_resized_crop(size).")
         b = augment(batch.images, generator, part=place())
         h, w = batch.images.shape[2:]

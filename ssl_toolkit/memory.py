@@ -18,7 +18,7 @@ class Queue(nn.Module):
     """The last `size` embeddings, normalised, first in, first out (MoCo: He et al., 2020; NNCLR: Dwibedi et al., 2021).
 
     It starts with random directions. `train` copies a model's buffers in each step to be able to undo it, so a queue
-    costs a copy of its memory: 2 MB at 4096 x 128, a fraction of a millisecond.
+    costs a copy of its memory: 2 MB at 4096 x 128.
     """
 
     z: Tensor  # (size, dim)

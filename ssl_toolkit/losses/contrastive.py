@@ -54,7 +54,7 @@ def nt_xent(
     if block is not None:
         raise ValueError(f"negatives is {negatives} and block is {block}: a block compares with all; leave one out.")
     drawn = _drawn_negatives(b, negatives, generator).to(z.device)
-    negative = (z @ (z / temperature).T).masked_fill(~drawn, -torch.inf).logsumexp(dim=1)
+    negative = (z @ (z / temperature).T).masked_fill_(~drawn, -torch.inf).logsumexp(dim=1)
     if rescale:
         negative = negative + math.log((2 * b - 2) / negatives)
     return _info_nce(positive, negative)
@@ -77,11 +77,12 @@ def dcl(
 def patch_negative(
     za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], zn: Float[Tensor, "m d"], *, temperature: float = 0.2
 ) -> Terms:
-    """NT-Xent with a single negative that is no image: zn, the embedding of a patch (Bordes et al., 2023).
+    """NT-Xent with a single negative that is no image but a patch of one (an idea of Bordes et al., 2023).
 
         alignment = -mean_i s_ip(i),   uniformity = mean_i log( exp s_ip(i) + exp cos(z_i, zn) / temperature )
 
-    zn is (1, d), one patch for all anchors, or (b, d), a patch of each image for both of its views. It gets a gradient.
+    zn, the patch's embedding, is (1, d), one for all anchors, or (b, d), one of each image for both of its views. It
+    gets a gradient. Which patch is for the caller to say: `joint` has two readings of the idea.
     Raises ValueError for unequal shapes, embeddings that are not finite, or a temperature that is not positive.
     """
     same_shape(za, zb)
@@ -109,7 +110,7 @@ def supcon(z: Float[Tensor, "v b d"], labels: Int64[Tensor, " b"], *, temperatur
     v, b = batch_of_views(z)
     if labels.shape != (b,):
         raise ValueError(f"labels has shape {tuple(labels.shape)}: {b} images need ({b},), one label each.")
-    _positive(temperature)
+    _check(temperature)
     z, labels = F.normalize(z.flatten(0, 1), dim=1), labels.repeat(v)
     s = z @ (z / temperature).T  # (v b, v b)
     itself = torch.eye(v * b, dtype=torch.bool, device=s.device)
@@ -136,8 +137,9 @@ def moco(
     if queue.ndim != 2 or queue.shape[1] != q.shape[1]:
         raise ValueError(f"queue has shape {tuple(queue.shape)}: for embeddings {tuple(q.shape)} it is (m, d).")
     finite(q=q, k=k, queue=queue)
-    _positive(temperature)
-    q, k, queue = F.normalize(q, dim=1) / temperature, F.normalize(k.detach(), dim=1), F.normalize(queue.detach())
+    _check(temperature)
+    q, k, queue = (F.normalize(z, dim=1) for z in (q, k.detach(), queue.detach()))
+    q = q / temperature
     return _info_nce((q * k).sum(dim=1), (q @ queue.T).logsumexp(dim=1))
 
 
@@ -152,12 +154,12 @@ def nnclr(nn: Float[Tensor, "b d"], p: Float[Tensor, "b d"], *, temperature: flo
     is not positive.
     """
     batch_of_pairs(nn, p, names=("nn", "p"))
-    _positive(temperature)
+    _check(temperature)
     s = F.normalize(nn.detach(), dim=1) @ F.normalize(p, dim=1).T / temperature
     return {"alignment": -s.diagonal().mean(), "uniformity": s.logsumexp(dim=1).mean()}
 
 
-def _positive(temperature: float) -> None:
+def _check(temperature: float) -> None:
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}: it must be positive; 0.1 to 0.5 are usual.")
 
@@ -166,7 +168,7 @@ def _anchors(
     za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], temperature: float
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
     """The 2b normalised embeddings, and the similarity of each to its image's other view."""
-    _positive(temperature)
+    _check(temperature)
     za, zb = F.normalize(za, dim=1), F.normalize(zb, dim=1)
     return torch.cat([za, zb]), ((za * zb).sum(dim=1) / temperature).repeat(2)
 
@@ -190,7 +192,7 @@ def _all_negatives(z: Float[Tensor, "n d"], temperature: float, block: int | Non
     """log sum_{j in N(i)} exp s_ij of each of the 2b anchors."""
     if block is None:
         same_image = torch.eye(len(z) // 2, dtype=torch.bool, device=z.device).repeat(2, 2)
-        return (z @ (z / temperature).T).masked_fill(same_image, -torch.inf).logsumexp(dim=1)
+        return (z @ (z / temperature).T).masked_fill_(same_image, -torch.inf).logsumexp(dim=1)
     if block < 1:
         raise ValueError(f"block is {block}: at least 1 anchor at a time; a few hundred are fast.")
     return _ByBlocks.apply(z, temperature, block)
