@@ -60,7 +60,8 @@ def nearest_neighbour(augment: Augment, *, temperature: float = 0.1) -> Objectiv
 def against_a_patch(augment: Augment, patch: Float[Tensor, "1 c h w"], *, temperature: float = 0.2) -> Objective:
     """Two views attract each other and one patch, the same for all images and steps, repels them: `patch_negative`.
 
-    The patch, a crop of any image and size, is resized to that of the views and embedded with them in each step.
+    The patch, a crop of any image and size, is resized to that of the views and embedded with them in each step. The
+    loss is smallest when all images share one point opposite the patch: what keeps them apart is not in it.
 
     >>> objective = against_a_patch(simclr_views(28), as_float(data.images[:1, :, 4:14, 4:14]))
     """
