@@ -89,7 +89,7 @@ def siamese(augment: Augment) -> Objective:
     """-cos(p, z) both ways, halved: a single network predicts from each view its own embedding of the other (SimSiam).
 
     No teacher: the stop-gradient on z, and a predictor that keeps up with it, are what prevents collapse. Without a
-    predictor, best one with a bottleneck, a ValueError says so.
+    predictor a ValueError says so.
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:

@@ -145,7 +145,7 @@ def tuned(method: Method) -> Recipe:
         case "vicreg" | "barlow twins":
             return Recipe(method, projector=(256, 256))
         case "dino":
-            return Recipe(method, prototypes=256)
+            return Recipe(method, prototypes=64, lr=1e-3)
         case "swav":
             return Recipe(method, prototypes=60)
         case _:

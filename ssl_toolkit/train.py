@@ -165,21 +165,24 @@ def _update(
 
     What it allocates is free again when it returns, so that the next step finds memory that the cache still has.
     """
-    buffers = [b.clone() for b in _buffers(state)]  # BatchNorm's averages move before the loss is known
-    with cast, synchronised():
-        terms = objective(state, batch, generator)
-    state.optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(terms.values())).sum().backward()
-    gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
-    losses = torch.stack([t.detach().float() for t in terms.values()])
-    average([*gradients, losses])
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    values = torch.cat([losses, norm[None]]).tolist()
-    for name, value in zip([*terms, "gradient norm"], values, strict=True):
-        if not math.isfinite(value):
-            torch._foreach_copy_(_buffers(state), buffers)
-            state.optimizer.zero_grad(set_to_none=True)
-            raise NonFiniteError(state.step + 1, name, value)
+    buffers = [b.clone() for b in _buffers(state)]  # BatchNorm's averages and queues move before the loss is known
+    try:
+        with cast, synchronised():
+            terms = objective(state, batch, generator)
+        state.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
+        losses = torch.stack([t.detach().float() for t in terms.values()])
+        average([*gradients, losses])
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        values = torch.cat([losses, norm[None]]).tolist()
+        for name, value in zip([*terms, "gradient norm"], values, strict=True):
+            if not math.isfinite(value):
+                raise NonFiniteError(state.step + 1, name, value)
+    except BaseException:  # Ctrl-C too
+        torch._foreach_copy_(_buffers(state), buffers)
+        state.optimizer.zero_grad(set_to_none=True)
+        raise
     state.optimizer.step()
     if state.ema is not None:
         _follow(state)

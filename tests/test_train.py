@@ -55,6 +55,21 @@ def same(a, b) -> bool:
     return all(torch.equal(p, q) for p, q in zip(tensors(a), tensors(b), strict=True))
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_a_step_that_is_broken_off_leaves_the_state_of_the_step_before(error):
+    def broken(state, batch, generator):
+        OBJECTIVES["simclr"](state, batch, generator)  # BatchNorm's averages have moved
+        raise error
+
+    state, whole = fresh(), fresh()
+    run(state, until=2), run(whole, until=2)
+    with pytest.raises(error):
+        next(train(state, DATA, broken, until=3, batch_size=16))
+    assert same(state, whole)
+    run(state, until=4), run(whole, until=4)
+    assert same(state, whole)
+
+
 @pytest.mark.parametrize("method", ["simclr", "vicreg", "barlow twins", "byol"])
 def test_the_loss_is_computed_in_float32_under_autocast(method):
     state = fresh(method)
