@@ -179,9 +179,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--folder", type=Path, help="keep measurements and verdicts here, and go on from what is there")
     p.set_defaults(call=claims)
     p = commands.add_parser("bench", help="measure speed and quality beside the peers (needs the extra `bench`)")
-    p.add_argument(
-        "names", nargs="*", help="benchmarks to run, by default all: views, stream, memory, overhead, imports, training"
-    )
+    p.add_argument("names", nargs="*", help="files of tests/benchmarks to run, such as views; by default all of them")
     p.add_argument("--out", type=Path, help="write all figures to this JSON file")
     p.set_defaults(call=bench)
     return top

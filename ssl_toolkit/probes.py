@@ -157,6 +157,10 @@ def mlp_probe(
     >>> probe.best < len(probe.validation)                    # it overfits where this is so    # doctest: +SKIP
     """
     _check(train_z, train_y, test_z, test_y, validation)
+    if epochs < 1 or (patience is not None and patience < 1):
+        raise ValueError(
+            f"epochs={epochs} and patience={patience} count epochs: at least 1; patience=None never stops."
+        )
     held_out, rest = _validation_split(train_y, validation, seed)
     if not len(held_out):
         raise ValueError("every class of train_y has a single example: none can be held out for validation.")

@@ -258,6 +258,7 @@ def test_an_untrained_copy_shares_nothing_with_its_model():
         (lambda z, y: linear_probe(z, y, z, y, weight_decays=(0.0, 1.0)), r"weight_decays is \(0.0, 1.0\)"),
         (lambda z, y: next(mlp_probe(z, y * 0, z, y)), "one class only"),
         (lambda z, y: next(mlp_probe(z[:2], y[:2], z, y)), "single example"),
+        (lambda z, y: next(mlp_probe(z, y, z, y, epochs=0)), "epochs=0"),
         (lambda z, y: knn_predict(z * torch.nan, y, z, k=2), "diverged"),
         (lambda z, y: neighbours(z, z, k=11), "k is 11"),
         (lambda z, y: inspect.unwrap(knn_predict)(z, y[:3], z, k=2), "10 and 3"),

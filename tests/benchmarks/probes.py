@@ -2,7 +2,7 @@
 
 The features are those of the recipe's encoder after a short training, standardised. scikit-learn's logistic regression
 gets the penalty that our probe chose (C = 1 / (weight_decay n)) and is run until it converges. What the online probes
-cost is a share of the time of the training steps between them: one step of the probes after every five.
+cost is a share of the time of the training steps between them: one step of the probes after every second one.
 """
 
 import statistics
@@ -32,7 +32,7 @@ def online_cost() -> dict[str, float]:
     from ssl_toolkit.online import probed
     from ssl_toolkit.train import Step
 
-    data, recipe, every = load_data("fashion-mnist", limit=4096), Recipe(steps=COST_STEPS), 5
+    data, recipe, every = load_data("fashion-mnist", limit=4096), Recipe(steps=COST_STEPS), 2
     state = recipe.start(data)
     records = probed(
         state, data, recipe.objective(data), until=recipe.steps, test=data[:1], every=every, report=recipe.steps,
@@ -43,7 +43,7 @@ def online_cost() -> dict[str, float]:
         now = time.perf_counter()
         if isinstance(record, Step):
             steps.append(record.seconds)
-            if record.step > every and record.step % every == 1:  # the probes stepped before this one
+            if record.step > every and (record.step - 1) % every == 0:  # the probes stepped before this one
                 probes.append(now - began - record.seconds)
         began = now
     step, probe = (1e3 * statistics.median(times[len(times) // 4 :]) for times in (steps, probes))
