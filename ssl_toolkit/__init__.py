@@ -35,6 +35,7 @@ _MODULES = (
     "joint",
     "losses",
     "ops",
+    "plane",
     "plots",
     "probes",
     "recipes",

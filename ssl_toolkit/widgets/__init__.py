@@ -1,8 +1,9 @@
 """Panels for notebooks: views on plain objects, driven by a `Player`; each control is also an attribute or method."""
 
 from ssl_toolkit.widgets.canvas import ImageGrid as ImageGrid
+from ssl_toolkit.widgets.loss_panel import LossPanel as LossPanel
 from ssl_toolkit.widgets.player import Player as Player
 from ssl_toolkit.widgets.train_panel import TrainPanel as TrainPanel
 from ssl_toolkit.widgets.views_panel import ViewsPanel as ViewsPanel
 
-__all__ = ["ImageGrid", "Player", "TrainPanel", "ViewsPanel"]
+__all__ = ["ImageGrid", "LossPanel", "Player", "TrainPanel", "ViewsPanel"]
