@@ -48,6 +48,7 @@ _MODULES = (
     "online",
     "ops",
     "optimisers",
+    "plane",
     "plots",
     "probes",
     "processes",

@@ -24,7 +24,7 @@ State = Literal["idle", "running", "paused", "done", "failed"]
 # kernel needs several turns of the loop, so it must meet none of them busy again.
 BUSY, REST, SHARE = 0.03, 0.004, 0.1
 REDRAW = 0.1 if (os.cpu_count() or 1) > 1 else 0.2  # seconds between two drawings
-SPEEDS = {"full speed": 0.0, "10 a second": 10.0, "3 a second": 3.0, "1 a second": 1.0}  # records; 0 is no limit
+SPEEDS = {"full speed": 0.0, **{f"{n} a second": float(n) for n in (30, 10, 3, 1)}}  # records; 0 is no limit
 HISTORY = 2000  # records kept to look back at
 WORDS = {"idle": "ready", "running": "running", "paused": "paused", "done": "done", "failed": "failed"}
 

@@ -29,6 +29,14 @@ DONE = """() => { const w = window.jupyterapp.shell.currentWidget;
   const code = w.content.widgets.filter(c => c.model.type === 'code' && c.model.sharedModel.getSource().trim());
   return code.every(c => c.model.executionCount !== null) && w.sessionContext.session.kernel.status === 'idle'; }"""
 
+# controls that are seen and can be used, but that keys do not reach or that a screen reader has no name for
+NAMELESS = """() => [...document.querySelectorAll('.ssl-panel')].flatMap(p =>
+  [...p.querySelectorAll('button, input, select, [role=slider], canvas')]
+    .filter(e => e.offsetParent && !e.disabled && getComputedStyle(e).visibility === 'visible')
+    .filter(e => e.tabIndex < 0 || !(e.getAttribute('aria-label') || e.title || e.innerText.trim()
+      || (e.labels || []).length || e.closest('.widget-inline-hbox')?.querySelector('label')?.innerText))
+    .map(e => e.outerHTML.slice(0, 160)))"""
+
 
 class Lab(NamedTuple):
     """A running server: its address, its token, the folder that it shows, and a way to ask its API."""

@@ -133,17 +133,8 @@ def test_running_the_cell_again_leaves_one_task(notebook):
     page.wait_for_function(STATE, arg="paused", timeout=10_000)
 
 
-# controls that are seen and can be used, but that keys do not reach or that a screen reader has no name for
-NAMELESS = """() => [...document.querySelectorAll('.ssl-panel')].flatMap(p =>
-  [...p.querySelectorAll('button, input, select, [role=slider], canvas')]
-    .filter(e => e.offsetParent && !e.disabled && getComputedStyle(e).visibility === 'visible')
-    .filter(e => e.tabIndex < 0 || !(e.getAttribute('aria-label') || e.title || e.innerText.trim()
-      || (e.labels || []).length || e.closest('.widget-inline-hbox')?.querySelector('label')?.innerText))
-    .map(e => e.outerHTML.slice(0, 160)))"""
-
-
 def test_every_control_has_a_name_and_is_reached_by_keys(notebook):
-    assert notebook.evaluate(NAMELESS) == []
+    assert notebook.evaluate(labdriver.NAMELESS) == []
 
 
 def test_a_slider_changes_the_views(notebook, note, shots):
