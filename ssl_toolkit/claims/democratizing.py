@@ -388,12 +388,12 @@ def _speed(setting: Setting) -> Iterator[Values | None]:
     while True:
         began = time.perf_counter()
         try:
-            next(run)
+            record = next(run)
         except StopIteration as done:
             yield {**values, **classes_read(setting, done.value.model), "seconds": busy}
             return
         busy += time.perf_counter() - began
-        yield None
+        yield record
 
 
 def _judge_speed(cells: Sequence[Cell]) -> Finding:

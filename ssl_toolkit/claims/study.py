@@ -53,12 +53,15 @@ class Verdict(NamedTuple):
 
     def __str__(self) -> str:
         low, high = self.ci95
-        return f"{self.claim} {self.result}: {self.what} {self.effect:.3g} [{low:.3g}, {high:.3g}], {self.seeds} seeds"
+        return f"{self.claim} {self.result}: {self.effect:.3g} [{low:.3g}, {high:.3g}] {self.what}; {self.seeds} seeds"
 
 
 class Claim(NamedTuple):
-    """What a paper says, and how it is put to the test. `measure` yields None between two portions of its work, then
-    the values; `judge` applies `rule`, which was written down before anything was measured."""
+    """What a paper says, and how it is put to the test.
+
+    `measure` yields None or a point of a curve between two portions of its work, then the values; `judge` applies
+    `rule`, which was written down before anything was measured.
+    """
 
     id: str
     paper: str
