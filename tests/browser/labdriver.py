@@ -195,6 +195,11 @@ def use_theme(page: Page, name: str) -> None:
     page.wait_for_timeout(800)
 
 
+def show(page: Page, selector: str) -> None:
+    page.evaluate("(s) => document.querySelector(s).scrollIntoView({block: 'start'})", selector)
+    page.wait_for_timeout(300)
+
+
 def shut_kernels(lab: Lab) -> None:
     for session in json.loads(lab.api("GET", "/api/sessions")):
         lab.api("DELETE", "/api/sessions/" + session["id"])

@@ -29,13 +29,8 @@ def panel(lab, page):
     labdriver.open_notebook(page, lab, "plane.ipynb")
     labdriver.run_all(page)
     page.wait_for_selector(".ssl-plane canvas", timeout=60_000)
-    show(page)
+    labdriver.show(page, ".ssl-loss")
     return page
-
-
-def show(page) -> None:
-    page.evaluate("() => document.querySelector('.ssl-loss').scrollIntoView({block: 'start'})")
-    page.wait_for_timeout(300)
 
 
 def shoot(page, path) -> None:
@@ -114,7 +109,7 @@ def test_keys_choose_a_point_and_move_it_and_jupyterlab_does_not_hear_them(panel
 
 def test_a_bad_preset_is_played_to_its_collapse(panel, note, shots):
     page = panel
-    show(page)
+    labdriver.show(page, ".ssl-loss")
     choose(page, "preset", "VICReg without variance")
     page.wait_for_function(SAYS, arg="spread", timeout=10_000)
     page.locator(".ssl-loss .ssl-play").click()
@@ -140,7 +135,7 @@ def test_every_loss_can_be_looked_at_in_both_themes(panel, shots):
         shoot(page, shots / f"loss_{preset.lower()}.png")
     light = page.evaluate(PICTURE)
     labdriver.use_theme(page, "JupyterLab Dark")
-    show(page)
+    labdriver.show(page, ".ssl-loss")
     shoot(page, shots / "loss_dark.png")
     assert page.evaluate(PICTURE) != light  # drawn again in the theme's ink
     labdriver.use_theme(page, "JupyterLab Light")

@@ -60,14 +60,9 @@ def notebook(lab, page):
     return page
 
 
-def show(page, selector: str) -> None:
-    page.evaluate("(s) => document.querySelector(s).scrollIntoView({block: 'start'})", selector)
-    page.wait_for_timeout(300)
-
-
 def test_a_run_is_played_paused_and_probed_while_it_trains(notebook, note, shots):
     page = notebook
-    show(page, ".ssl-train")
+    labdriver.show(page, ".ssl-train")
     page.screenshot(path=str(shots / "train_idle.png"))
     page.locator(".ssl-train .ssl-play").click()
     page.wait_for_function(STATE, arg="running", timeout=20_000)
@@ -91,11 +86,11 @@ def test_a_run_is_played_paused_and_probed_while_it_trains(notebook, note, shots
     labdriver.run_cell(page, 2)
     page.wait_for_function("() => document.body.innerText.includes('still training')", timeout=30_000)
     note(other_cell_ms=round(1000 * (time.perf_counter() - began)))
-    show(page, ".ssl-train")
+    labdriver.show(page, ".ssl-train")
     page.wait_for_timeout(6000)
     page.screenshot(path=str(shots / "train_running.png"))
     labdriver.use_theme(page, "JupyterLab Dark")
-    show(page, ".ssl-train")
+    labdriver.show(page, ".ssl-train")
     page.screenshot(path=str(shots / "train_dark.png"))
     labdriver.use_theme(page, "JupyterLab Light")
     page.locator(".ssl-train .ssl-play").click()
@@ -139,7 +134,7 @@ def test_every_control_has_a_name_and_is_reached_by_keys(notebook):
 
 def test_a_slider_changes_the_views(notebook, note, shots):
     page = notebook
-    show(page, ".ssl-views")
+    labdriver.show(page, ".ssl-views")
     page.screenshot(path=str(shots / "views.png"))
     handle = page.locator(".ssl-views-noise .noUi-handle")
     grid = ".ssl-views .ssl-grid >> nth=1"
@@ -159,13 +154,13 @@ def test_a_slider_changes_the_views(notebook, note, shots):
     note(views_slider_ms_median=round(statistics.median(latencies)))
     page.screenshot(path=str(shots / "views_noise.png"))
     labdriver.use_theme(page, "JupyterLab Dark")
-    show(page, ".ssl-views")
+    labdriver.show(page, ".ssl-views")
     page.screenshot(path=str(shots / "views_dark.png"))
     labdriver.use_theme(page, "JupyterLab Light")
 
 
 def click_twenty(page) -> None:
-    show(page, ".t-grid")
+    labdriver.show(page, ".t-grid")
     box = page.locator(".t-grid canvas").bounding_box()
     for i in range(20):
         page.mouse.click(box["x"] + (i % 10 + 0.5) * box["width"] / 10, box["y"] + (i // 10 + 0.5) * box["height"] / 4)

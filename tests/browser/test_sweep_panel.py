@@ -3,7 +3,6 @@
 import labdriver
 import nbformat
 import pytest
-from test_panels import NAMELESS, show
 
 pytestmark = pytest.mark.browser
 
@@ -56,7 +55,7 @@ def notebook(lab, page):
 
 def test_the_map_fills_live_and_its_places_are_picked(notebook, shots):
     page = notebook
-    show(page, ".ssl-sweep")
+    labdriver.show(page, ".ssl-sweep")
     page.screenshot(path=str(shots / "sweep_idle.png"))
     page.locator(".ssl-sweep .ssl-play").click()
     page.wait_for_function(f"() => ({COUNT})('done') >= 2 && ({COUNT})('running') === 1", timeout=120_000)
@@ -77,7 +76,7 @@ def test_the_map_fills_live_and_its_places_are_picked(notebook, shots):
     page.wait_for_timeout(500)
     page.screenshot(path=str(shots / "sweep_done.png"))
     labdriver.use_theme(page, "JupyterLab Dark")
-    show(page, ".ssl-sweep")
+    labdriver.show(page, ".ssl-sweep")
     page.locator(".ssl-sweep td.ssl-tile-failed").first.click()
     page.wait_for_function(TITLE, arg="batch 16, lr 1e+30: no curve", timeout=20_000)
     page.wait_for_timeout(500)
@@ -89,7 +88,7 @@ def test_the_map_fills_live_and_its_places_are_picked(notebook, shots):
 
 
 def test_every_control_has_a_name_and_is_reached_by_keys(notebook):
-    assert notebook.evaluate(NAMELESS) == []
+    assert notebook.evaluate(labdriver.NAMELESS) == []
     reached = "() => document.querySelectorAll('.ssl-sweep .ssl-heat td[tabindex=\"0\"][aria-label]').length"
     assert notebook.evaluate(reached) == 1
 
@@ -100,7 +99,7 @@ def test_the_file_is_shown_without_running_anything(notebook, shots):
     labdriver.run_cell(page, 2)
     page.wait_for_selector(".ssl-sweep:not(.t-old) td.ssl-best", timeout=60_000)
     assert page.locator(".ssl-sweep:not(.t-old) .ssl-player").count() == 0
-    show(page, ".ssl-sweep:not(.t-old)")
+    labdriver.show(page, ".ssl-sweep:not(.t-old)")
     page.wait_for_timeout(1000)
     page.screenshot(path=str(shots / "sweep_file.png"))
     assert labdriver.errors(page) == []
