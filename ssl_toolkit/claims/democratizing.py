@@ -383,8 +383,7 @@ def _speed(setting: Setting) -> Iterator[Values | None]:
     loss = partial(nt_xent, temperature=0.2)
     sizes = ramp(size if setting["resolution"] == "fixed" else size // 2, size, begin=0, end=steps * 3 // 4)
     views = progressive(lambda s: joint_embedding(loss, simclr_views(s, scale=(0.3, 1.0))), sizes)
-    began, busy = time.perf_counter(), 0.0
-    run = trained(setting, views)
+    run, busy = trained(setting, views), 0.0
     while True:
         began = time.perf_counter()
         try:
