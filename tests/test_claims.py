@@ -6,10 +6,12 @@ import statistics
 from functools import partial
 
 import pytest
+import torch
 from scipy import stats
 
 from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run
 from ssl_toolkit.claims.democratizing import VIEWS
+from ssl_toolkit.claims.setup import before_training, trained
 from ssl_toolkit.claims.study import Claim, Finding, examine, interval, minus, of
 from ssl_toolkit.sweep import Cell
 
@@ -189,6 +191,24 @@ def test_a_setting_is_measured_for_real(claim):
     assert all(isinstance(v, float) for v in values.values())
     judge = partial(claim.judge, [Cell(s, values, 1.0) for s in claim.settings("smoke")])
     assert judge().result in ("confirmed", "not confirmed", "inconclusive")
+
+
+def test_the_untrained_network_is_the_one_that_a_run_of_that_seed_starts_from():
+    setting = CLAIMS["DJ-2"].settings("smoke")[0] | {
+        "limit": 3000,
+        "steps": 1,
+        "lr": 1e-30,
+    }  # a step that changes nothing
+    *_, state = iterate(trained(setting))
+    weights = [torch.cat([p.flatten() for p in m.parameters()]) for m in (state.model, before_training(setting))]
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-20)
+    other = before_training(setting | {"seed": 1})
+    assert not torch.equal(weights[0], torch.cat([p.flatten() for p in other.parameters()]))
+
+
+def iterate(generator):
+    """What it yields, then what it returns."""
+    yield (yield from generator)
 
 
 def test_views_of_claims_have_the_size_of_the_shapes():

@@ -23,6 +23,7 @@ from ssl_toolkit.claims.setup import (
     at_best,
     baseline,
     baselines,
+    before_training,
     classes_read,
     crossed,
     factors_read,
@@ -36,7 +37,7 @@ from ssl_toolkit.data import Dataset, as_float, batch
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.joint import joint_embedding
 from ssl_toolkit.losses import nt_xent
-from ssl_toolkit.probes import embed_depths, few_labels, linear_probe, mlp_probe, untrained
+from ssl_toolkit.probes import embed_depths, few_labels, linear_probe, mlp_probe
 from ssl_toolkit.recipes import Recipe
 from ssl_toolkit.resolution import progressive, ramp
 from ssl_toolkit.seeds import rng
@@ -187,9 +188,8 @@ def _noise_settings(budget: Budget) -> list[Setting]:
 
 
 def _noise_only(setting: Setting) -> Iterator[Values | None]:
-    data = parts(setting["data"], setting["limit"]).train
     if setting["method"] == "untrained":
-        yield factors_read(setting, untrained(Recipe(width=setting["width"], seed=setting["seed"]).start(data).model))
+        yield factors_read(setting, before_training(setting))
         return
     views = compose(gaussian_noise(setting["sigma"]))
     state = yield from trained(setting, joint_embedding(partial(nt_xent, temperature=0.2), views))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ssl_toolkit.claims.study import Budget, Finding, Result, Values, interval, minus, of
 from ssl_toolkit.data import Dataset, load_data
 from ssl_toolkit.factors import read_factors
-from ssl_toolkit.probes import embed, few_labels, linear_probe, pixels, rankme, untrained
+from ssl_toolkit.probes import embed, few_labels, linear_probe, pixels, rankme
 from ssl_toolkit.recipes import Recipe
 from ssl_toolkit.sweep import Cell, Setting, grid
 from ssl_toolkit.train import Objective, TrainState, train
@@ -72,8 +72,13 @@ def baseline(setting: Setting) -> Iterator[Values | None]:
     if setting["method"] == "pixels":
         yield classes_read(setting, None)
     else:
-        recipe = Recipe(width=setting["width"], seed=setting["seed"])
-        yield classes_read(setting, untrained(recipe.start(parts(setting["data"], setting["limit"]).train).model))
+        yield classes_read(setting, before_training(setting))
+
+
+def before_training(setting: Setting) -> nn.Module:
+    """The network from which `trained` starts with this seed."""
+    recipe = Recipe(width=setting["width"], seed=setting["seed"])
+    return recipe.start(parts(setting["data"], setting["limit"]).train).model
 
 
 def crossed(seeds: int, base: Setting, **axes: Sequence) -> list[Setting]:
