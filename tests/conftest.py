@@ -2,6 +2,10 @@
 
 import os
 
+# One thread a process, as `ssl-toolkit lab` has it on two cores. On a busy machine two threads wait for one another at
+# every small tensor, spinning: a notebook of ten seconds then takes more than three minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Playwright switches stacks, which upsets CPython 3.11's count of recursion for whatever is compiled afterwards;
 # pytest's plugin would import this only at the very end.
 import hypothesis
