@@ -66,8 +66,13 @@ def embed_depths(
     return {depth: torch.cat([part[depth] for part in parts]) for depth in parts[0]}
 
 
-def features_at(model: Encoder, x: Float[Tensor, "b c h w"], depths: Sequence[str] | None = None) -> Depths:
-    """The features of one batch at `depths` (None: all), in float32 and where the model is; else as `embed_depths`."""
+def features_at(model: nn.Module, x: Float[Tensor, "b c h w"], depths: Sequence[str] | None = None) -> Depths:
+    """The features of one batch at `depths` (None: all), in float32 and where the model is; else as `embed_depths`.
+
+    Raises ValueError for a model that is no `Encoder`.
+    """
+    if not isinstance(model, Encoder):
+        raise ValueError(f"the model is a {type(model).__name__}: only an Encoder has depths; see encoders.wrap.")
     with evaluating(model):
         features = model.features(x)
     if unknown := [depth for depth in depths or () if depth not in features]:

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Dataset, as_float, batch
-from ssl_toolkit.encoders import Depths, Encoder
+from ssl_toolkit.encoders import Depths
 from ssl_toolkit.features import features_at
 from ssl_toolkit.seeds import seeded
 from ssl_toolkit.train import Objective, Step, TrainState, train
@@ -37,12 +37,13 @@ class LinearProbes(nn.Module):
     One optimiser trains them on the features of the last `memory` images, standardised by their own mean and variance:
     more images a step make it less noisy, and few enough that they are hardly older than the encoder. Adam moves every
     weight by about its rate, so with rates of `lr` / sqrt(d) wide and narrow depths learn at one pace.
-    Raises ValueError for a depth that does not exist, for fewer than two classes, or numbers out of range.
+    Raises ValueError for a model that is no `Encoder`, a depth that does not exist, fewer than two classes, or numbers
+    out of range.
     """
 
     def __init__(
         self,
-        model: Encoder,
+        model: nn.Module,
         data: Dataset,
         *,
         depths: Sequence[str] | None = None,
@@ -93,6 +94,11 @@ class LinearProbes(nn.Module):
             torch.stack(losses).sum().backward()
         self.optimizer.step()
 
+    def follow(self, state: TrainState, data: Dataset, *, batch_size: int, seed: int) -> None:
+        """`learn` from the plain images of the batch that `state` was trained on last."""
+        images, labels, _ = batch(data, state.step - 1, batch_size=batch_size, seed=seed)
+        self.learn(features_at(state.model, images.to(state.device), self.depths), labels.to(state.device))
+
     def correct(self, features: Depths, labels: Int64[Tensor, " b"]) -> Float[Tensor, " k"]:
         """How many labels are read correctly at each depth."""
         self.eval()
@@ -101,7 +107,7 @@ class LinearProbes(nn.Module):
 
 
 def read(
-    model: Encoder, probes: LinearProbes, test: Dataset, *, step: int, portion: int = 128
+    model: nn.Module, probes: LinearProbes, test: Dataset, *, step: int, portion: int = 128
 ) -> Iterator[Reading | None]:
     """Classify the test images a portion at a time: None in between, then the `Reading`."""
     correct = torch.zeros(len(probes.depths))
@@ -139,14 +145,10 @@ def probed(
         raise ValueError(f"every={every} and report={report} count steps: both must be at least 1.")
     if not len(test):
         raise ValueError("test holds no image: the probes need some that are not trained on.")
-    if not isinstance(model := state.model, Encoder):
-        raise ValueError(f"the model is a {type(model).__name__}: probes need an Encoder; see encoders.wrap.")
-    probes = probes or LinearProbes(model, data, seed=seed)
+    probes = probes or LinearProbes(state.model, data, seed=seed)
     for step in train(state, data, objective, until=until, batch_size=batch_size, seed=seed):
         yield step
         if step.step % every == 0:
-            images, labels, _ = batch(data, step.step - 1, batch_size=batch_size, seed=seed)
-            features = features_at(model, images.to(state.device), probes.depths)
-            probes.learn(features, labels.to(state.device))
+            probes.follow(state, data, batch_size=batch_size, seed=seed)
         if step.step % report == 0 or step.step == until:
-            yield from read(model, probes, test, step=step.step)
+            yield from read(state.model, probes, test, step=step.step)

@@ -9,6 +9,7 @@ from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
 from ssl_toolkit.claims.study import interval
+from ssl_toolkit.online import Reading
 from ssl_toolkit.train import Step
 from ssl_toolkit.watch import Baselines, Look
 
@@ -37,10 +38,14 @@ class Curve(NamedTuple):
 
 
 TERM_SLOTS = 4  # no loss here has more terms
+PROBE_SLOTS = 4  # the representation, two layers of the projector, one of a predictor
 
 
-def training_curves(steps: Sequence[Step], looks: Sequence[Look], base: Baselines | None) -> list[Curve]:
-    """The curves of `training_figure`, in the order of its traces: the loss and its terms, accuracies, the spectrum."""
+def training_curves(
+    steps: Sequence[Step], looks: Sequence[Look], base: Baselines | None, readings: Sequence[Reading] = ()
+) -> list[Curve]:
+    """The curves of `training_figure`, in the order of its traces: the loss and its terms, accuracies by neighbours and
+    by the linear probes of `readings`, the spectrum."""
     thin = steps[:: max(1, len(steps) // POINTS)]
     if steps and thin[-1] is not steps[-1]:
         thin = [*thin, steps[-1]]
@@ -52,6 +57,10 @@ def training_curves(steps: Sequence[Step], looks: Sequence[Look], base: Baseline
     ends = [0.0, max(1.0, *seen, *x)] if seen or x else [0.0, 1.0]
     levels = zip(Baselines._fields, base or (), strict=False)
     lines = {name: Curve(_BASELINE_NAMES[name], ends, [value, value]) for name, value in levels}
+    read = [float(reading.step) for reading in readings]
+    depths = list(readings[-1].accuracy)[:PROBE_SLOTS] if readings else []
+    probes = [Curve(f"linear, {depth}", read, [r.accuracy[depth] for r in readings]) for depth in depths]
+    probes += [Curve("", [], [])] * (PROBE_SLOTS - len(probes))
     spectrum = looks[-1].spectrum if looks else torch.empty(0)
     spectrum = spectrum / spectrum[:1].clamp_min(1e-12)
     return [
@@ -59,6 +68,7 @@ def training_curves(steps: Sequence[Step], looks: Sequence[Look], base: Baseline
         *terms,
         Curve("kNN", seen, [look.knn for look in looks]),
         *(lines.get(name, Curve(_BASELINE_NAMES[name], [], [])) for name in Baselines._fields),
+        *probes,
         Curve("singular values", list(range(1, len(spectrum) + 1)), spectrum.clamp_min(1e-6).tolist()),
     ]
 
@@ -71,19 +81,22 @@ def filled_axes(steps: Sequence[Step], looks: Sequence[Look]) -> dict[int, bool]
     return {1: bool(steps), 2: bool(looks), 3: bool(looks)}
 
 
-def training_figure(steps: Sequence[Step], looks: Sequence[Look], base: Baselines | None = None) -> go.Figure:
-    """Three plots in a row: the terms of the loss, kNN accuracy over its baselines, the spectrum of the features."""
-    figure = make_subplots(1, 3, subplot_titles=("loss", "kNN accuracy", "singular values, relative"))
-    places = [1] * (1 + TERM_SLOTS) + [2] * 4 + [3]
+def training_figure(
+    steps: Sequence[Step], looks: Sequence[Look], base: Baselines | None = None, readings: Sequence[Reading] = ()
+) -> go.Figure:
+    """Three plots in a row: the terms of the loss, accuracies over their baselines, the spectrum of the features."""
+    figure = make_subplots(1, 3, subplot_titles=("loss", "accuracy", "singular values, relative"))
+    places = [1] * (1 + TERM_SLOTS) + [2] * (4 + PROBE_SLOTS) + [3]
     styles = [
         *({"color": c, "width": 2 if i else 3} for i, c in enumerate((GREY, BLUE, ORANGE, GREEN, PURPLE))),
         {"color": BLUE, "width": 3},
         {"color": GREY, "width": 1.5, "dash": "dot"},
         {"color": ORANGE, "width": 1.5, "dash": "dash"},
         {"color": PURPLE, "width": 1.5, "dash": "dashdot"},
+        *({"color": c, "width": 2} for c in (GREEN, VERMILION, SKY, PURPLE)),
         {"color": BLUE, "width": 2},
     ]
-    curves = training_curves(steps, looks, base)
+    curves = training_curves(steps, looks, base, readings)
     for curve, column, line in zip(curves, places, styles, strict=True):
         trace = go.Scatter(
             x=list(curve.x), y=list(curve.y), name=curve.name, line=line, mode="lines",

@@ -13,13 +13,19 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from ssl_toolkit.data import Dataset
+from ssl_toolkit.augment import Augment
+from ssl_toolkit.data import Dataset, as_float
 from ssl_toolkit.features import embed, pixels, untrained
-from ssl_toolkit.gauges import feature_std, rankme, spectrum, verdict
+from ssl_toolkit.gauges import alpha_req, feature_std, lidar, rankme, spectrum, verdict
 from ssl_toolkit.knn import knn_accuracy, neighbours
+from ssl_toolkit.online import LinearProbes, Reading, read
+from ssl_toolkit.seeds import rng
 from ssl_toolkit.train import Objective, Step, TrainState, train
 
 PORTION = 128  # images embedded between two yields: no step of a look may hold a notebook's kernel for long
+SAMPLES, VIEWS = 64, 8  # for LiDAR
+STEEPNESS = 50  # dimensions that alpha-ReQ is fitted to: the queries are too few to tell the later ones
+LEARN = 5  # steps of a run to one of its probes
 
 
 class Look(NamedTuple):
@@ -31,6 +37,9 @@ class Look(NamedTuple):
     std: float  # mean standard deviation of the normalised features, times sqrt(width): 1 when spread evenly
     most: int  # that the rank can be: the width, or the number of queries where that is smaller
     spectrum: Float[Tensor, " d"]
+    alpha: float  # of alpha-ReQ: the j-th eigenvalue of the covariance falls like j^-alpha
+    lidar: float | None  # of at most `samples` - 1 and the width; None where no views were asked for
+    samples: int
     similarity: Float[Tensor, "q k"]
     neighbours: Int64[Tensor, "q k"]  # of the first queries, in the bank
 
@@ -38,6 +47,13 @@ class Look(NamedTuple):
     def verdict(self) -> str:
         """The rank in words."""
         return verdict(self.rankme, self.most)
+
+    @property
+    def told_apart(self) -> str:
+        """LiDAR in words."""
+        if self.lidar is None:
+            return ""
+        return verdict(self.lidar, min(self.samples - 1, len(self.spectrum)))
 
 
 class Baselines(NamedTuple):
@@ -65,15 +81,34 @@ def baselines(
 
 
 def look(
-    state: TrainState, bank: Dataset, queries: Dataset, *, shown: int = 4, k: int = 7, portion: int = PORTION
+    state: TrainState,
+    bank: Dataset,
+    queries: Dataset,
+    *,
+    augment: Augment | None = None,
+    shown: int = 4,
+    k: int = 7,
+    portion: int = PORTION,
 ) -> Iterator[Look | None]:
-    """Embed both sets a portion at a time: None in between, then the `Look`."""
+    """Embed both sets a portion at a time: None in between, then the `Look`.
+
+    With `augment`, LiDAR is measured too: on the same eight views each of 64 queries at every look.
+    """
     zb, zq = yield from _embedded(state.model, bank, queries, portion)
+    apart, samples = None, min(SAMPLES, len(queries))
+    if augment is not None:
+        images, views = as_float(queries.images[:samples]), []
+        for i in range(VIEWS):
+            views.append(embed(state.model, augment(images, rng(0, i, "lidar")).x))
+            yield None
+        apart = lidar(torch.stack(views, dim=1))
+        yield None
     width, most = zq.shape[1], min(zq.shape[1], len(zq))
     similarity, index = neighbours(zb, zq[:shown], k=k)
     knn = knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
     std = feature_std(zq) * width**0.5
-    yield Look(state.step, knn, rankme(zq), std, most, spectrum(zq)[:most], similarity, index)
+    deviations, alpha = spectrum(zq)[:most], alpha_req(zq, last=min(STEEPNESS, width))
+    yield Look(state.step, knn, rankme(zq), std, most, deviations, alpha, apart, samples, similarity, index)
 
 
 def _embedded(
@@ -95,13 +130,23 @@ def watch(
     until: int,
     bank: Dataset,
     queries: Dataset,
+    augment: Augment | None = None,
+    probes: LinearProbes | None = None,
     every: int = 25,
     batch_size: int = 256,
     seed: int = 0,
-) -> Iterator[Step | Look | None]:
-    """`train`, with a `Look` before the first step, after each multiple of `every`, and at the end."""
-    yield from look(state, bank, queries)
+) -> Iterator[Step | Look | Reading | None]:
+    """`train`, with a `Look` before the first step, after each multiple of `every`, and at the end.
+
+    `augment` makes views for the looks' LiDAR. `probes` learn after every fifth step of the run, which adds 5 % to its
+    time, and each look is then followed by their `Reading` of the queries.
+    """
+    yield from look(state, bank, queries, augment=augment)
     for step in train(state, data, objective, until=until, batch_size=batch_size, seed=seed):
         yield step
+        if probes is not None and step.step % LEARN == 0:
+            probes.follow(state, data, batch_size=batch_size, seed=seed)
         if step.step % every == 0 or step.step == until:
-            yield from look(state, bank, queries)
+            yield from look(state, bank, queries, augment=augment)
+            if probes is not None:
+                yield from read(state.model, probes, queries, step=step.step)

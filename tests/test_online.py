@@ -126,7 +126,10 @@ def test_depths_of_any_width_learn_at_one_pace():
         (lambda s: run(s, every=0), "every=0"),
         (lambda s: run(s, report=0), "report=0"),
         (lambda s: run(s, test=TEST[:0]), "test holds no image"),
-        (lambda s: run(start(nn.Sequential(nn.Flatten(), nn.Linear(784, 8)))), "a Sequential: probes need an Encoder"),
+        (
+            lambda s: run(start(nn.Sequential(nn.Flatten(), nn.Linear(784, 8)))),
+            "a Sequential: only an Encoder",
+        ),
         (lambda s: LinearProbes(s.model, DATA, depths=("stage9",)), "'stage9'.* representation, projector1, embedding"),
         (lambda s: LinearProbes(s.model, Dataset(DATA.images, DATA.labels, ("a", "b"))), "2 classes .* 0 ... 3"),
         (lambda s: LinearProbes(s.model, Dataset(DATA.images, DATA.labels * 0, ("a",))), "1 classes"),

@@ -39,6 +39,7 @@ def test_a_run_of_the_panel_is_the_run_of_the_loop():
     assert [record.step for record in panel.looks] == [0, 2, 3]
     assert "kNN accuracy" in panel.gauges.value
     assert "untrained" in panel.gauges.value
+    assert "LiDAR" in panel.gauges.value
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -95,6 +96,17 @@ def test_looking_back_shows_the_run_as_it_stood():
     assert "step 2 of 3" in panel.player.status.value
 
 
+def test_probes_of_every_depth_are_drawn_and_leave_no_trace_in_the_run():
+    plain, probed = TrainPanel(DATA, SMALL, every=2), TrainPanel(DATA, replace(SMALL, steps=7), every=2, probes=True)
+    plain.recipe = replace(SMALL, steps=7)
+    a, b = plain.wait(), probed.wait()
+    assert all(torch.equal(p, q) for p, q in zip(a.model.parameters(), b.model.parameters(), strict=True))
+    assert [reading.step for reading in probed.readings] == [2, 4, 6, 7]
+    drawn = {trace.name: list(trace.y) for trace in probed.figure.data if trace.name.startswith("linear")}
+    assert list(drawn) == ["linear, representation", "linear, projector1", "linear, embedding"]
+    assert drawn["linear, embedding"] == [reading.accuracy["embedding"] for reading in probed.readings]
+
+
 def test_before_a_run_the_neighbours_are_those_of_the_pixels():
     panel = TrainPanel(DATA, SMALL)
     assert "raw pixels" in panel.legend.value
@@ -119,6 +131,7 @@ def test_a_look_is_made_in_short_portions_and_counts_neighbours():
     state = SMALL.start(DATA)
     *portions, last = look(state, DATA[:100], DATA[100:], portion=16)
     assert len(portions) == 7 + 4
+    assert last.lidar is None
     assert set(portions) == {None}
     assert isinstance(last, Look)
     assert last.neighbours.shape == (4, 7)
@@ -126,9 +139,13 @@ def test_a_look_is_made_in_short_portions_and_counts_neighbours():
 
 
 def test_a_collapse_is_called_one():
-    spectrum, nothing = torch.ones(4), torch.zeros(1, 1)
-    words = [Look(0, 0.1, r, 0.0, 128, spectrum, nothing, nothing.long()).verdict for r in (1.1, 3.0, 8.0, 20.0, 90.0)]
-    assert [w.split(":")[0] for w in words] == ["collapsed", "collapsing", "collapsing", "narrow", "spread"]
+    spectrum, nothing = torch.ones(128), torch.zeros(1, 1)
+    looks = [
+        Look(0, 0.1, r, 0.0, 128, spectrum, 1.0, r, 129, nothing, nothing.long()) for r in (1.1, 3.0, 8.0, 20.0, 90.0)
+    ]
+    words = ["collapsed", "collapsing", "collapsing", "narrow", "spread"]
+    assert [look.verdict.split(":")[0] for look in looks] == words
+    assert [look.told_apart.split(":")[0] for look in looks] == words
 
 
 def test_a_saved_notebook_shows_a_picture():

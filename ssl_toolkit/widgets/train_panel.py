@@ -16,6 +16,7 @@ from torch import Tensor
 from ssl_toolkit import fast
 from ssl_toolkit.data import Batch, Dataset, load_data
 from ssl_toolkit.losses import Terms
+from ssl_toolkit.online import LinearProbes, Reading
 from ssl_toolkit.plots import BLUE, GREEN, VERMILION, filled_axes, training_curves, training_figure
 from ssl_toolkit.probes import neighbours, pixels
 from ssl_toolkit.recipes import CONTRASTIVE, TITLES, Recipe, tuned
@@ -70,6 +71,8 @@ _TIPS = (
     "Images of one step; each is seen in two views",
     "Updates until the learning rate has come down to 0",
     "The same seed gives the same run, bit for bit",
+    "Linear probes after the encoder's last block and every layer of the projector: they learn beside the run, in 5 % "
+    "more time, and change nothing in it",
     "Peak learning rate, before warm-up and cosine",
     "Of a contrastive softmax: low looks at the hardest negatives only",
     "The smallest share of the image that a crop may keep",
@@ -77,13 +80,17 @@ _TIPS = (
 )
 
 
+Record = Step | Look | Reading | None
+
+
 class TrainPanel(w.VBox):
     """Train one encoder live: curves, kNN accuracy over its baselines, collapse gauges, neighbours; save and load.
 
     `data` is a name for `load_data` or a `Dataset`. Its first 2,000 images are the bank of neighbours and its last 500
-    the queries, which are never trained on. Every control is also an attribute or a method: `panel.play()`,
-    `panel.pause()`, `panel.recipe = Recipe(...)`, `panel.save(path)`; `panel.state` is the training state, whose model
-    the next cell may probe while it trains. `panel.wait()` runs to the end.
+    the queries, which are never trained on. `probes` adds linear probes of every depth from the representation on,
+    which learn while the encoder does and leave no trace in it. Every control is also an attribute or a method:
+    `panel.play()`, `panel.pause()`, `panel.recipe = Recipe(...)`, `panel.save(path)`; `panel.state` is the training
+    state, whose model the next cell may probe while it trains. `panel.wait()` runs to the end.
     """
 
     def __init__(
@@ -92,6 +99,7 @@ class TrainPanel(w.VBox):
         recipe: Recipe | None = None,
         *,
         every: int = 50,
+        probes: bool = False,
         name: str = "train",
     ):
         self.data = data if isinstance(data, Dataset) else load_data(data)
@@ -99,6 +107,7 @@ class TrainPanel(w.VBox):
         self.state: TrainState | None = None
         self.steps: list[Step] = []
         self.looks: list[Look] = []
+        self.readings: list[Reading] = []
         self.baselines: Baselines | None = None
         self._loaded: Path | None = None
         self._lock = threading.Lock()  # the controls' handlers may run on another thread than the task
@@ -119,15 +128,19 @@ class TrainPanel(w.VBox):
         self.temperature = w.FloatSlider(0.2, min=0.05, max=1.0, step=0.05, description="Temp.")
         self.crop = w.FloatSlider(0.3, min=0.05, max=1.0, step=0.05, description="Crop from")
         self.jitter = w.FloatSlider(0.4, min=0.0, max=1.0, step=0.1, description="Jitter")
-        self._fixed = [self.preset, self.method, self.source, self.width, self.batch, self.count, self.seed]
+        self.probing = w.Checkbox(probes, description="Probe every depth", indent=False)
+        self._fixed = [
+            self.preset, self.method, self.source, self.width, self.batch, self.count, self.seed, self.probing,
+        ]  # fmt: skip
         self._live = [self.rate, self.temperature, self.crop, self.jitter]
         for control, tip in zip([*self._fixed, *self._live], _TIPS, strict=True):
             control.tooltip = tip
             control.layout = w.Layout(width="270px")
-            control.style.description_width = "76px"
+            if control is not self.probing:
+                control.style.description_width = "76px"
             control.add_class(f"ssl-train-{control.description.lower().strip('.').replace(' ', '-')}")
 
-        self.player: Player[Step | Look | None] = Player(
+        self.player: Player[Record] = Player(
             self._records, self._draw, progress=self._progress, redraw=REDRAW, name=name
         )
         self.figure = go.FigureWidget(training_figure([], []))
@@ -233,14 +246,14 @@ class TrainPanel(w.VBox):
         training = self.data[:-n]
         return training, training[:BANK], self.data[-n:]
 
-    def _records(self) -> Iterator[Step | Look | None]:
+    def _records(self) -> Iterator[Record]:
         recipe, data = self.recipe, self._chosen_data()
         training, self._bank, self._queries = self._divided()
         self.state = recipe.start(data)
         if self._loaded is not None:
             load(self._loaded, self.state)
             self._loaded = None
-        self.steps, self.looks = [], []
+        self.steps, self.looks, self.readings = [], [], []
         self._objective = recipe.objective(data)
         for base in baselines(self.state.model, self._bank, self._queries):
             self.baselines = base
@@ -249,28 +262,33 @@ class TrainPanel(w.VBox):
         def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
             return self._objective(state, batch, generator)  # read at each step: the controls may have changed it
 
+        probes = LinearProbes(self.state.model, training, seed=recipe.seed) if self.probing.value else None
         for record in watch(
             self.state, training, objective, until=self.state.total or recipe.steps, bank=self._bank,
-            queries=self._queries, every=self.every, batch_size=recipe.batch_size, seed=recipe.seed,
+            queries=self._queries, augment=recipe.augment(data), probes=probes, every=self.every,
+            batch_size=recipe.batch_size, seed=recipe.seed,
         ):  # fmt: skip
             if isinstance(record, Step):
                 self.steps.append(record)
             elif isinstance(record, Look):
                 self.looks.append(record)
+            elif isinstance(record, Reading):
+                self.readings.append(record)
             yield record
 
-    def _progress(self, record: Step | Look | None) -> tuple[int, int] | None:
+    def _progress(self, record: Record) -> tuple[int, int] | None:
         return None if record is None or self.state is None else (record.step, self.state.total or 1)
 
     # what is seen ------------------------------------------------------------------------------------------------
-    def _draw(self, record: Step | Look | None) -> None:
+    def _draw(self, record: Record) -> None:
         """The run as it stood at this record."""
         if record is None:
             return
         steps = self.steps[: bisect_right(self.steps, record.step, key=lambda step: step.step)]
         looks = self.looks[: bisect_right(self.looks, record.step, key=lambda look: look.step)]
+        readings = self.readings[: bisect_right(self.readings, record.step, key=lambda reading: reading.step)]
         with self.figure.batch_update():
-            curves = training_curves(steps, looks, self.baselines)
+            curves = training_curves(steps, looks, self.baselines, readings)
             for trace, curve in zip(self.figure.data, curves, strict=True):
                 if trace.name != curve.name:
                     trace.name, trace.showlegend = curve.name, bool(curve.name)
@@ -283,7 +301,8 @@ class TrainPanel(w.VBox):
         now, base = looks[-1], self.baselines
         self._say(
             f"kNN accuracy <b>{now.knn:.1%}</b> (chance {base.chance:.0%}, raw pixels {base.pixels:.1%}, untrained "
-            f"{base.untrained:.1%}) · <b>{now.verdict}</b> · spread per dimension <b>{now.std:.2f}</b> of 1"
+            f"{base.untrained:.1%}) · RankMe <b>{now.verdict}</b> · LiDAR <b>{now.told_apart}</b> · eigenvalues fall "
+            f"like <b>j<sup>−{now.alpha:.1f}</sup></b> · spread per dimension <b>{now.std:.2f}</b> of 1"
         )
         self._show_neighbours(now.neighbours, "nearest neighbours")
 
