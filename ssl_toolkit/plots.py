@@ -59,7 +59,7 @@ def training_curves(
     lines = {name: Curve(_BASELINE_NAMES[name], ends, [value, value]) for name, value in levels}
     read = [float(reading.step) for reading in readings]
     depths = list(readings[-1].accuracy)[:PROBE_SLOTS] if readings else []
-    probes = [Curve(f"linear, {depth}", read, [r.accuracy[depth] for r in readings]) for depth in depths]
+    probes = [Curve(depth, read, [r.accuracy[depth] for r in readings]) for depth in depths]
     probes += [Curve("", [], [])] * (PROBE_SLOTS - len(probes))
     spectrum = looks[-1].spectrum if looks else torch.empty(0)
     spectrum = spectrum / spectrum[:1].clamp_min(1e-12)
@@ -96,20 +96,24 @@ def training_figure(
         *({"color": c, "width": 2} for c in (GREEN, VERMILION, SKY, PURPLE)),
         {"color": BLUE, "width": 2},
     ]
+    legends = ["legend"] * (1 + TERM_SLOTS) + ["legend2"] * 4 + ["legend3"] * PROBE_SLOTS + ["legend"]
     curves = training_curves(steps, looks, base, readings)
-    for curve, column, line in zip(curves, places, styles, strict=True):
+    for curve, column, line, legend in zip(curves, places, styles, legends, strict=True):
         trace = go.Scatter(
             x=list(curve.x), y=list(curve.y), name=curve.name, line=line, mode="lines",
-            legend=f"legend{column if column > 1 else ''}", showlegend=bool(curve.name) and column < 3,
+            legend=legend, showlegend=bool(curve.name) and column < 3,
         )  # fmt: skip
         figure.add_trace(trace, row=1, col=column)
-    figure.update_layout(_BARE, height=280, margin={"l": 40, "r": 8, "t": 26, "b": 66})
+    figure.update_layout(_BARE, height=290, margin={"l": 40, "r": 8, "t": 26, "b": 84})
     for column, filled in filled_axes(steps, looks).items():
         for axes in (figure.update_xaxes, figure.update_yaxes):
             axes(showticklabels=filled, row=1, col=column)
-    for i, left in enumerate((0.0, 0.37)):
-        figure.update_layout({f"legend{i + 1 if i else ''}": {"x": left, "y": -0.24, "yanchor": "top",
-                              "orientation": "h", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}})  # fmt: skip
+    small = {"yanchor": "top", "orientation": "h", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
+    figure.update_layout(
+        legend={"x": 0.0, "y": -0.25, **small},
+        legend2={"x": 0.37, "y": -0.25, **small},
+        legend3={"x": 0.37, "y": -0.36, "title": {"text": "linear:", "side": "left"}, **small},
+    )
     for axes in (figure.update_xaxes, figure.update_yaxes):
         axes(_GRID)
     figure.update_xaxes(title={"text": "step", "standoff": 4}, row=1, col=1)
