@@ -1,6 +1,6 @@
 """Figures from plain records: plotly, transparent, in colours that the colour-blind tell apart, for both themes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
@@ -163,7 +163,7 @@ def show_runs(
 
 
 def means_figure(
-    groups: dict[str, Sequence[float]], *, title: str, levels: dict[str, float] | None = None, percent: bool = True
+    groups: Mapping[str, Sequence[float]], *, title: str, levels: dict[str, float] | None = None, percent: bool = True
 ) -> go.Figure:
     """The mean of each group with Student's 95 % interval, beside dotted lines at named levels such as baselines."""
     figure = go.Figure()
@@ -183,3 +183,26 @@ def means_figure(
     figure.update_xaxes(_GRID, type="category")
     figure.update_yaxes(_GRID, tickformat=".0%" if percent else "")
     return figure
+
+
+def measured_figure() -> go.Figure:
+    """One dot with its interval for each group of measurements, below one another, to be filled by `show_measured`."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[], y=[], mode="markers", marker={"size": 8, "color": BLUE},
+        error_x={"array": [], "color": BLUE, "thickness": 2, "width": 5},
+    )  # fmt: skip
+    figure.update_layout(_BARE, margin={"l": 8, "r": 16, "t": 34, "b": 40}, hovermode="closest", showlegend=False)
+    figure.update_layout(title={"font": {"size": 13}, "x": 0.5, "y": 0.98, "yanchor": "top"})
+    figure.update_xaxes(_GRID)
+    figure.update_yaxes(_GRID, type="category", automargin=True, autorange="reversed")
+    return figure
+
+
+def show_measured(figure: BaseFigure, groups: Mapping[str, Sequence[float]], *, title: str) -> None:
+    """Fill the figure with the groups' means and, where there are two values or more, Student's 95 % intervals."""
+    intervals = [interval(v) if len(v) > 1 else (v[0], (v[0], v[0])) for v in groups.values()]
+    with figure.batch_update():
+        figure.data[0].x, figure.data[0].y = [mean for mean, _ in intervals], list(groups)
+        figure.data[0].error_x.array = [mean - low for mean, (low, _) in intervals]
+        figure.layout.title.text, figure.layout.height = title, 90 + 20 * max(3, len(groups))

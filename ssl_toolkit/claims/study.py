@@ -149,6 +149,31 @@ def interval(differences: Sequence[float], *, level: float = 0.95) -> tuple[floa
     return mean, (mean - half, mean + half)
 
 
+def grouped(cells: Sequence[Cell], value: str) -> dict[str, list[float]]:
+    """That value of every cell that has it, by the settings in which the cells differ, in the order of the cells.
+
+    Seeds are what a group holds. A setting that follows from those before it, as the steps from the batch, is left out.
+    """
+    cells = [cell for cell in cells if value in cell.result]
+    names: list[str] = []
+    for name in dict.fromkeys(name for cell in cells for name in cell.setting):
+        if name != "seed" and _places(cells, [*names, name]) > _places(cells, names):
+            names.append(name)
+    groups: dict[str, list[float]] = {}
+    for cell in cells:
+        label = ", ".join(f"{name} {_word(cell.setting[name])}" for name in names if name in cell.setting)
+        groups.setdefault(label or "all", []).append(cell.result[value])
+    return groups
+
+
+def _places(cells: Sequence[Cell], names: Sequence[str]) -> int:
+    return len({json.dumps([cell.setting.get(name) for name in names]) for cell in cells})
+
+
+def _word(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "all" if value is None else str(value)
+
+
 def minus(a: Sequence[float], b: Sequence[float]) -> list[float]:
     """a - b, seed by seed."""
     return [x - y for x, y in zip(a, b, strict=True)]

@@ -1,0 +1,200 @@
+"""ClaimsBoard: what the papers say, what was found, the numbers behind it, and a test of it here and now."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from html import escape
+
+import ipywidgets as w
+import plotly.graph_objects as go
+
+from ssl_toolkit.claims import CLAIMS, Verdict, run, stored
+from ssl_toolkit.claims.study import BUDGETS, Claim, grouped
+from ssl_toolkit.plots import GREEN, GREY, ORANGE, VERMILION, measured_figure, show_measured
+from ssl_toolkit.sweep import Cell
+from ssl_toolkit.widgets.choice_table import ChoiceTable
+from ssl_toolkit.widgets.player import Player
+
+COLOURS = {"confirmed": GREEN, "not confirmed": VERMILION, "inconclusive": ORANGE, "": GREY}
+COLUMNS = ("claim", "what the paper says", "verdict", "effect, 95 % interval", "seeds", "time")
+ALL = "all papers"
+Record = Cell | Verdict | None
+
+
+class ClaimsBoard(w.VBox):
+    """All claims with the verdicts that were stored; choose one to see its rule and its numbers, or to test it.
+
+    A test runs at the budget of the menu, "smoke" to begin with, and with `folder` it is kept there and goes on from
+    what is there. `board.choose("DJ-2")`, `board.play()`, `board.pause()` do what the controls do; `board.wait()` runs
+    the chosen claim's test to its end and returns its `Verdict`; `board.tested` holds all of them by claim.
+    """
+
+    def __init__(self, *, folder: str | os.PathLike[str] | None = None, name: str = "claims"):
+        self.folder = folder
+        self.tested: dict[str, Verdict] = {}
+        self._stored: dict[str, tuple[Verdict, list[Cell]]] = {}
+        for claim_id in CLAIMS:
+            try:
+                self._stored[claim_id] = stored(claim_id)
+            except FileNotFoundError:
+                continue  # it was never measured, and the table says so
+        self._live: dict[str, list[Cell]] = {}  # the cells of tests made here
+        self.chosen: Claim = next(iter(CLAIMS.values()))
+        self._under_test = self.chosen
+
+        papers = list(dict.fromkeys(claim.paper for claim in CLAIMS.values()))
+        self.paper = w.Dropdown(options=[ALL, *papers], description="Paper", tooltip="Whose claims are listed")
+        self.paper.layout, self.paper.style.description_width = w.Layout(width="auto", max_width="560px"), "auto"
+        self.summary = w.HTML()
+        self.table = ChoiceTable(COLUMNS, label="claims")
+        self.table.on_pick(lambda i: self.choose(self._listed()[i].id))
+        self.words = w.HTML()
+        self.budget = w.Dropdown(options=BUDGETS, description="Budget", tooltip="How much time a test takes")
+        self.shows = w.Dropdown(description="Test", tooltip="Show what is stored, or the test made here")
+        self.number = w.Dropdown(description="Number", tooltip="The number of the measurements that is drawn")
+        for control in (self.budget, self.shows, self.number):
+            control.layout, control.style.description_width = w.Layout(width="auto", min_width="150px"), "auto"
+            control.add_class(f"ssl-claims-{control.description.lower()}")
+        self.player: Player[Record] = Player(
+            self._records, self._draw, progress=self._progress, unit="measurement", redraw=0.5, name=name
+        )
+        self.player.play_button.tooltip = "Put the chosen claim to the test, here and now"
+        self.figure = go.FigureWidget(measured_figure())
+        self.figure._config = {**self.figure._config, "displaylogo": False, "responsive": True}
+        self.outcome = w.HTML()
+
+        row = w.Layout(align_items="center", grid_gap="12px", flex_flow="row wrap")
+        top = w.HBox([self.paper, self.summary], layout=row)
+        test = w.HBox([self.budget, self.shows, self.number], layout=row)
+        super().__init__([top, self.table, self.words, self.player, test, self.outcome, self.figure])
+        self.add_class("ssl-panel")
+        self.add_class("ssl-claims")
+        self._list()
+        self.choose(self.chosen.id)
+        self.paper.observe(lambda _: self._list(), "value")
+        self.shows.observe(lambda _: self._show_numbers(), "value")
+        self.number.observe(lambda _: self._show_figure(), "value")
+        self.budget.observe(lambda _: self._ready(), "value")
+
+    # what a person may call --------------------------------------------------------------------------------------
+    def choose(self, claim_id: str) -> None:
+        """Show this claim; the next test is of it. A test that runs goes on."""
+        if claim_id not in CLAIMS:
+            raise ValueError(f"claim_id is {claim_id!r}: there are {', '.join(CLAIMS)}.")
+        self.chosen = CLAIMS[claim_id]
+        self._ready()
+        self._list()
+        claim = self.chosen
+        self.words.value = _text(
+            f"<b>{escape(claim.id)}</b> {escape(claim.statement)}<br><span style='color:{GREY}'>{escape(claim.paper)}"
+            f"</span><br><b>Rule, written before anything was measured:</b> {escape(claim.rule)}"
+        )
+        self._offer()
+
+    def play(self) -> None:
+        self.player.play()
+
+    def pause(self) -> None:
+        self.player.pause()
+
+    def wait(self) -> Verdict:
+        """Run the test to its end, raise what went wrong, and return its verdict."""
+        self.player.wait()
+        return self.tested[self._under_test.id]
+
+    # the test ----------------------------------------------------------------------------------------------------
+    def _ready(self) -> None:
+        """The next test is of the chosen claim, unless one is under way."""
+        if self.player.state not in ("running", "paused"):
+            self.player.reset()
+
+    def _records(self) -> Iterator[Record]:
+        claim, budget = self.chosen, self.budget.value
+        self._under_test, self._total = claim, len(claim.settings(budget))
+        self._live[claim.id] = []
+        for record in run(claim.id, budget=budget, folder=self.folder):
+            if isinstance(record, Cell):
+                self._live[claim.id].append(record)
+            elif isinstance(record, Verdict):
+                self.tested[claim.id] = record
+            yield record
+
+    def _progress(self, _record: Record) -> tuple[int, int]:
+        return len(self._live[self._under_test.id]), self._total
+
+    # what is seen ------------------------------------------------------------------------------------------------
+    def _listed(self) -> list[Claim]:
+        return [claim for claim in CLAIMS.values() if self.paper.value in (ALL, claim.paper)]
+
+    def _list(self) -> None:
+        claims = self._listed()
+        verdicts = [self._stored[claim.id][0] if claim.id in self._stored else None for claim in claims]
+        rows = [_row(claim, verdict) for claim, verdict in zip(claims, verdicts, strict=True)]
+        colours = [COLOURS[verdict.result if verdict else ""] for verdict in verdicts]
+        self.table.show(rows, colours=colours, selected=claims.index(self.chosen) if self.chosen in claims else -1)
+        counts = Counter(row[2] for row in rows)
+        self.summary.value = _text(f"<b>{len(rows)} claims</b>: " + ", ".join(f"{n} {w}" for w, n in counts.items()))
+
+    def _draw(self, record: Record) -> None:
+        if record is not None and self.chosen is self._under_test:
+            self._offer(here=True)
+
+    def _offer(self, here: bool = False) -> None:
+        """Let the menus offer what there is of the chosen claim, and show it."""
+        claim_id = self.chosen.id
+        tests = {"as stored": claim_id in self._stored, "made here": bool(self._live.get(claim_id))}
+        options = [name for name, there in tests.items() if there] or ["none yet"]
+        chosen = "made here" if here and "made here" in options else options[0]
+        with self.hold_trait_notifications():
+            self.shows.options = options
+            self.shows.value = chosen
+        self._show_numbers()
+
+    def _cells(self) -> list[Cell]:
+        if self.shows.value == "made here":
+            return self._live[self.chosen.id]
+        return self._stored[self.chosen.id][1] if self.chosen.id in self._stored else []
+
+    def _show_numbers(self) -> None:
+        names = list(dict.fromkeys(name for cell in self._cells() for name in cell.result))
+        if names != list(self.number.options):
+            self.number.options = names
+            self.number.value = names[0] if names else None
+        self._show_figure()
+
+    def _show_figure(self) -> None:
+        claim_id, name = self.chosen.id, self.number.value
+        groups = grouped(self._cells(), name) if name else {}
+        show_measured(
+            self.figure, groups, title=f"{claim_id}: {name}" if groups else "nothing measured yet: press Play"
+        )
+        here = self.shows.value == "made here"
+        verdict = self.tested.get(claim_id) if here else self._stored[claim_id][0] if claim_id in self._stored else None
+        if verdict is not None:
+            said = f"{'Here' if here else 'Stored'}, {verdict.budget} budget: {_verdict(verdict)}"
+        elif here:
+            said = "The verdict comes when all is measured."
+        else:
+            said = "No result is stored. Press Play to measure it."
+        self.outcome.value = f'<div class="ssl-claims-outcome" role="status" style="line-height:1.4">{said}</div>'
+
+
+def _row(claim: Claim, verdict: Verdict | None) -> list[str]:
+    if verdict is None:
+        return [claim.id, claim.statement, "not measured", "", "", ""]
+    low, high = verdict.ci95
+    minutes = f"{verdict.seconds / 60:.0f} min" if verdict.seconds >= 90 else f"{verdict.seconds:.0f} s"
+    effect = f"{verdict.effect:.3g} [{low:.3g}, {high:.3g}]"
+    return [claim.id, claim.statement, verdict.result, effect, str(verdict.seeds), minutes]
+
+
+def _verdict(verdict: Verdict) -> str:
+    low, high = verdict.ci95
+    return (
+        f"<b style='color:{COLOURS[verdict.result]}'>{verdict.result}</b>, {verdict.effect:.3g} "
+        f"[{low:.3g}, {high:.3g}] {escape(verdict.what)}; {verdict.seeds} seeds."
+    )
+
+
+def _text(html: str) -> str:
+    return f"<div style='line-height:1.4'>{html}</div>"
