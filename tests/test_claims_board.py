@@ -83,7 +83,8 @@ def test_one_paper_alone_can_be_listed(board):
 def test_groups_leave_out_seeds_and_what_follows_from_other_settings():
     cells = [Cell({"a": a, "steps": 10 * a, "seed": s}, {"y": float(a + s)}, 1.0) for a in (1, 2) for s in (0, 1)]
     assert grouped(cells, "y") == {"a 1": [1.0, 2.0], "a 2": [2.0, 3.0]}
-    assert grouped(cells[:2], "y") == {"all": [1.0, 2.0]}
+    assert grouped(cells[:2], "y") == {"all runs": [1.0, 2.0]}
+    assert grouped(cells[:2], "y", among=[cell.setting for cell in cells]) == {"a 1": [1.0, 2.0]}
     assert grouped(cells, "z") == {}
 
 

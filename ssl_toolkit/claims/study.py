@@ -149,25 +149,26 @@ def interval(differences: Sequence[float], *, level: float = 0.95) -> tuple[floa
     return mean, (mean - half, mean + half)
 
 
-def grouped(cells: Sequence[Cell], value: str) -> dict[str, list[float]]:
-    """That value of every cell that has it, by the settings in which the cells differ, in the order of the cells.
+def grouped(cells: Sequence[Cell], value: str, *, among: Sequence[Setting] | None = None) -> dict[str, list[float]]:
+    """That value of every cell that has it, by the settings in which those `among` differ (None: those of the cells).
 
     Seeds are what a group holds. A setting that follows from those before it, as the steps from the batch, is left out.
     """
     cells = [cell for cell in cells if value in cell.result]
+    among = [cell.setting for cell in cells] if among is None else among
     names: list[str] = []
-    for name in dict.fromkeys(name for cell in cells for name in cell.setting):
-        if name != "seed" and _places(cells, [*names, name]) > _places(cells, names):
+    for name in dict.fromkeys(name for setting in among for name in setting):
+        if name != "seed" and _places(among, [*names, name]) > _places(among, names):
             names.append(name)
     groups: dict[str, list[float]] = {}
     for cell in cells:
         label = ", ".join(f"{name} {_word(cell.setting[name])}" for name in names if name in cell.setting)
-        groups.setdefault(label or "all", []).append(cell.result[value])
+        groups.setdefault(label or "all runs", []).append(cell.result[value])
     return groups
 
 
-def _places(cells: Sequence[Cell], names: Sequence[str]) -> int:
-    return len({json.dumps([cell.setting.get(name) for name in names]) for cell in cells})
+def _places(settings: Sequence[Setting], names: Sequence[str]) -> int:
+    return len({json.dumps([setting.get(name) for name in names]) for setting in settings})
 
 
 def _word(value: Any) -> str:

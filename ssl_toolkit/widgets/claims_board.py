@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from ssl_toolkit.claims import CLAIMS, Verdict, run, stored
 from ssl_toolkit.claims.study import BUDGETS, Claim, grouped
 from ssl_toolkit.plots import GREEN, GREY, ORANGE, VERMILION, measured_figure, show_measured
-from ssl_toolkit.sweep import Cell
+from ssl_toolkit.sweep import Cell, Setting
 from ssl_toolkit.widgets.choice_table import ChoiceTable
 from ssl_toolkit.widgets.player import Player
 
@@ -38,7 +38,7 @@ class ClaimsBoard(w.VBox):
                 self._stored[claim_id] = stored(claim_id)
             except FileNotFoundError:
                 continue  # it was never measured, and the table says so
-        self._live: dict[str, list[Cell]] = {}  # the cells of tests made here
+        self._live: dict[str, tuple[list[Setting], list[Cell]]] = {}  # what tests made here are to measure, and have
         self.chosen: Claim = next(iter(CLAIMS.values()))
         self._under_test = self.chosen
 
@@ -110,17 +110,18 @@ class ClaimsBoard(w.VBox):
 
     def _records(self) -> Iterator[Record]:
         claim, budget = self.chosen, self.budget.value
-        self._under_test, self._total = claim, len(claim.settings(budget))
-        self._live[claim.id] = []
+        cells: list[Cell] = []
+        self._under_test, self._live[claim.id] = claim, (claim.settings(budget), cells)
         for record in run(claim.id, budget=budget, folder=self.folder):
             if isinstance(record, Cell):
-                self._live[claim.id].append(record)
+                cells.append(record)
             elif isinstance(record, Verdict):
                 self.tested[claim.id] = record
             yield record
 
     def _progress(self, _record: Record) -> tuple[int, int]:
-        return len(self._live[self._under_test.id]), self._total
+        settings, cells = self._live[self._under_test.id]
+        return len(cells), len(settings)
 
     # what is seen ------------------------------------------------------------------------------------------------
     def _listed(self) -> list[Claim]:
@@ -142,7 +143,7 @@ class ClaimsBoard(w.VBox):
     def _offer(self, here: bool = False) -> None:
         """Let the menus offer what there is of the chosen claim, and show it."""
         claim_id = self.chosen.id
-        tests = {"as stored": claim_id in self._stored, "made here": bool(self._live.get(claim_id))}
+        tests = {"as stored": claim_id in self._stored, "made here": claim_id in self._live}
         options = [name for name, there in tests.items() if there] or ["none yet"]
         chosen = "made here" if here and "made here" in options else options[0]
         with self.hold_trait_notifications():
@@ -152,7 +153,7 @@ class ClaimsBoard(w.VBox):
 
     def _cells(self) -> list[Cell]:
         if self.shows.value == "made here":
-            return self._live[self.chosen.id]
+            return self._live[self.chosen.id][1]
         return self._stored[self.chosen.id][1] if self.chosen.id in self._stored else []
 
     def _show_numbers(self) -> None:
