@@ -1,14 +1,15 @@
 """Every notebook is stripped, short, asks one question, and runs from the top; so does the README's example."""
 
 import re
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
+from notebooks import NOTEBOOKS, execute  # noqa: E402
 
 
 def is_stripped(notebook) -> bool:
@@ -40,15 +41,21 @@ def test_an_output_would_be_noticed():
 
 @pytest.mark.notebook
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_a_notebook_runs_from_the_top(path, tmp_path, monkeypatch):
+def test_a_notebook_runs_from_the_top_within_the_limits_of_binder(path, monkeypatch):
     monkeypatch.setenv("SSL_TOOLKIT_FAST", "1")
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(
-        notebook, timeout=180, store_widget_state=False, resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    run = execute(path, cell=180)
+    outputs = [output for cell in run.notebook.cells for output in cell.get("outputs", [])]
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
     assert any("image/png" in o.get("data", {}) for o in outputs)  # what a saved notebook shows of a panel
+    assert run.gigabytes < 1.6
+    assert run.computed < 150  # seconds
+
+
+def test_a_notebook_that_takes_too_much_memory_is_stopped(tmp_path):
+    cells = [nbformat.v4.new_code_cell("held = bytearray(3 * 10**9)\nfor i in range(0, len(held), 4096): held[i] = 1")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "large.ipynb")
+    with pytest.raises(MemoryError, match=r"large\.ipynb held"):
+        execute(tmp_path / "large.ipynb")
 
 
 def test_the_example_of_the_readme_runs(capsys):
