@@ -1,13 +1,15 @@
 """Checkpoints: a training state as one file of tensors (safetensors) with plain JSON in its header, never pickle.
 
-Writing is atomic, and reading checks the whole file before it changes anything.
+Writing is atomic, and reading checks the whole file, by a digest of all that it holds, before it changes anything.
 """
 
+import hashlib
 import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def save(state: "TrainState", path: str | os.PathLike[str]) -> None:
     tensors, slots = _tensors(state)
     numbers = {"lr": state.lr, "warmup": state.warmup, "total": state.total, "momentum": state.momentum}
     header = {"format": FORMAT, "step": state.step, **numbers, "optimizer": type(state.optimizer).__name__, **slots}
+    header["sha256"] = _digest(header, tensors)
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path is {str(path)!r}: its folder does not exist; make it first.")
@@ -41,7 +44,7 @@ def save(state: "TrainState", path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str], state: "TrainState") -> "TrainState":
     """Fill `state`, of the same architecture, with what `save` wrote, and return it.
 
-    Raises CheckpointError for a truncated, foreign or newer file, or one of another architecture, before anything of
+    Raises CheckpointError for a damaged, foreign or newer file, or one of another architecture, before anything of
     the state is changed; FileNotFoundError where there is no file.
     """
     from safetensors import SafetensorError, safe_open
@@ -60,9 +63,20 @@ def load(path: str | os.PathLike[str], state: "TrainState") -> "TrainState":
         raise CheckpointError(
             f"{str(path)!r} has format {header['format']}, this version reads up to {FORMAT}: update ssl_toolkit."
         )
+    if header.pop("sha256", None) != _digest(header, tensors):
+        raise CheckpointError(f"{str(path)!r} is damaged: its contents are not those that were written.")
     _check(path, header, tensors, state)
     _fill(header, tensors, state)
     return state
+
+
+def _digest(header: dict, tensors: dict[str, Tensor]) -> str:
+    """Of every number in the header and every name, type, shape and byte of the tensors."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, t in sorted(tensors.items()):
+        digest.update(f"{name} {t.dtype} {tuple(t.shape)}".encode())
+        digest.update(t.cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _modules(state: "TrainState") -> dict[str, nn.Module]:

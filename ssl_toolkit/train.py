@@ -128,7 +128,7 @@ def train(
     `batch_size` counts the images of one step over all processes; under `accelerate launch` each process takes its
     share, and the steps are those of one process that has them all. "auto" computes in bfloat16 where the device gains
     by it. Raises NonFiniteError, in every process, when a term or its gradient is not finite, with the state of the
-    step before it.
+    step before it; MemoryError, which names what to lower, when the device has no room for a step.
     """
     join()
     rank, processes = place()
@@ -150,7 +150,15 @@ def train(
         lr = rate(state)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
-        terms = _update(state, mine, objective, generator, cast)
+        try:
+            terms = _update(state, mine, objective, generator, cast)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                raise MemoryError(
+                    f"step {state.step + 1} needs more memory than is left on {device}: lower batch_size "
+                    f"({batch_size}), the width of the network, or the size or number of the views."
+                ) from error
+            raise
         yield Step(state.step, terms, lr, time.perf_counter() - began)
 
 
