@@ -1,0 +1,154 @@
+// Chains of images that travel once, as bytes, and are played, scrubbed and stepped here, whatever the kernel does.
+const GAP = 1; // pixels of a picture between two pictures
+const TELL = 100; // milliseconds between two messages that say which frame is shown
+
+function render({ model, el }) {
+  const make = (tag, name = "", text = "") => {
+    const e = document.createElement(tag);
+    e.className = name;
+    e.textContent = text;
+    return e;
+  };
+  const root = make("div", "ssl-chain");
+  const rows = make("div", "ssl-chain-rows");
+  const bar = make("div", "ssl-chain-bar");
+  const button = (text, label) => {
+    const b = make("button", "", text);
+    b.type = "button";
+    b.setAttribute("aria-label", label);
+    b.title = label;
+    return b;
+  };
+  const back = button("‹", "One step back (left arrow)");
+  const play = button("▶", "Play (space)");
+  const on = button("›", "One step on (right arrow)");
+  const slider = make("input");
+  slider.type = "range";
+  slider.min = 0;
+  slider.setAttribute("aria-label", "step of the chain");
+  const speed = make("select");
+  speed.setAttribute("aria-label", "steps a second");
+  speed.title = "Steps a second";
+  for (const n of [2, 5, 10, 30]) speed.append(new Option(`${n}/s`, n, n === 10, n === 10));
+  const readout = make("output");
+  bar.append(back, play, on, slider, speed);
+  root.append(rows, bar, readout);
+  el.append(root);
+
+  let canvases = [];
+  let frame = 0;
+  let timer = 0;
+  let told = 0;
+  let drawn = 0; // frames drawn so far, for whoever measures
+
+  const bytes = (name) => {
+    const raw = model.get(name);
+    return new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength);
+  };
+  const geometry = () => {
+    const [count, frames, n, channels, height, width] = model.get("shape");
+    const columns = Math.max(1, Math.min(model.get("columns"), n));
+    return { count, frames, n, channels, height, width, columns, lines: Math.ceil(n / columns) };
+  };
+
+  const build = () => {
+    const g = geometry();
+    const scale = model.get("scale");
+    rows.replaceChildren();
+    canvases = model.get("names").map((name) => {
+      const canvas = make("canvas");
+      canvas.width = g.columns * (g.width + GAP) - GAP;
+      canvas.height = g.lines * (g.height + GAP) - GAP;
+      canvas.style.width = `${canvas.width * scale}px`;
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", `${model.get("label")}: ${name}`);
+      rows.append(make("span", "ssl-chain-name", name), canvas);
+      return canvas;
+    });
+    slider.max = Math.max(0, g.frames - 1);
+    bar.style.visibility = g.frames > 1 ? "visible" : "hidden";
+    frame = Math.max(0, Math.min(model.get("value"), g.frames - 1));
+    draw();
+  };
+
+  const draw = () => {
+    const g = geometry();
+    const [pixels, marks] = [bytes("pixels"), bytes("marks")];
+    const area = g.height * g.width;
+    if (pixels.length !== g.count * g.frames * g.n * g.channels * area || canvases.length !== g.count) return;
+    const tint = model.get("tint");
+    canvases.forEach((canvas, r) => {
+      const pen = canvas.getContext("2d");
+      const sheet = pen.createImageData(canvas.width, canvas.height); // the gaps stay transparent
+      for (let i = 0; i < g.n; i++) {
+        const image = (r * g.frames + frame) * g.n + i;
+        const [x0, y0] = [(i % g.columns) * (g.width + GAP), Math.floor(i / g.columns) * (g.height + GAP)];
+        for (let p = 0; p < area; p++) {
+          const to = 4 * ((y0 + Math.floor(p / g.width)) * canvas.width + x0 + (p % g.width));
+          const share = marks.length && marks[image * area + p] ? 0.5 : 0;
+          for (let c = 0; c < 3; c++) {
+            const value = pixels[image * g.channels * area + (g.channels === 3 ? c : 0) * area + p];
+            sheet.data[to + c] = value * (1 - share) + tint[c] * share;
+          }
+          sheet.data[to + 3] = 255;
+        }
+      }
+      pen.putImageData(sheet, 0, 0);
+    });
+    slider.value = frame;
+    const captions = model.get("captions");
+    readout.textContent = captions[frame] ?? `step ${frame} of ${g.frames - 1}`;
+    slider.setAttribute("aria-valuetext", readout.textContent);
+    root.dataset.drawn = ++drawn;
+  };
+
+  const tell = () => {
+    told = 0;
+    if (model.get("value") === frame) return;
+    model.set("value", frame);
+    model.save_changes();
+  };
+  const show = (to) => {
+    const last = geometry().frames - 1;
+    frame = Math.max(0, Math.min(last, to));
+    draw();
+    if (!told) told = setTimeout(tell, TELL);
+  };
+  const stop = () => {
+    clearInterval(timer);
+    timer = 0;
+    play.textContent = "▶";
+    play.title = "Play (space)";
+    play.setAttribute("aria-label", play.title);
+  };
+  const start = () => {
+    if (frame >= geometry().frames - 1) show(0);
+    play.textContent = "❚❚";
+    play.title = "Pause (space)";
+    play.setAttribute("aria-label", play.title);
+    timer = setInterval(() => {
+      show(frame + 1);
+      if (frame >= geometry().frames - 1) stop();
+    }, 1000 / Number(speed.value));
+  };
+  play.addEventListener("click", () => (timer ? stop() : start()));
+  back.addEventListener("click", () => (stop(), show(frame - 1)));
+  on.addEventListener("click", () => (stop(), show(frame + 1)));
+  slider.addEventListener("input", () => (stop(), show(Number(slider.value))));
+  speed.addEventListener("change", () => timer && (stop(), start()));
+  root.addEventListener("keydown", (event) => {
+    if (event.target === speed) return;
+    if (event.key === "ArrowRight" || event.key === "ArrowLeft") stop(), show(frame + (event.key === "ArrowRight" ? 1 : -1));
+    else if (event.key === "Home" || event.key === "End") stop(), show(event.key === "Home" ? 0 : geometry().frames - 1);
+    else if (event.key === " ") timer ? stop() : start();
+    else return;
+    event.preventDefault();
+    event.stopPropagation(); // JupyterLab's own keys must not see it
+  });
+  for (const name of ["shape", "names", "columns", "scale"]) model.on(`change:${name}`, build);
+  for (const name of ["pixels", "marks", "captions"]) model.on(`change:${name}`, draw);
+  model.on("change:value", () => !timer && model.get("value") !== frame && !told && ((frame = model.get("value")), draw()));
+  build();
+  return () => (stop(), clearTimeout(told));
+}
+export default { render };
