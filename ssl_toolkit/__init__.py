@@ -34,6 +34,7 @@ _MODULES = (
     "clusters",
     "contrast",
     "data",
+    "diffusion",
     "encoders",
     "factors",
     "features",
