@@ -14,6 +14,9 @@ from ssl_toolkit.diffusion.denoise import from_flow as from_flow
 from ssl_toolkit.diffusion.denoise import from_v as from_v
 from ssl_toolkit.diffusion.denoise import from_x0 as from_x0
 from ssl_toolkit.diffusion.denoise import guided as guided
+from ssl_toolkit.diffusion.likelihood import Bits as Bits
+from ssl_toolkit.diffusion.likelihood import bits_per_dim as bits_per_dim
+from ssl_toolkit.diffusion.likelihood import variational_term as variational_term
 from ssl_toolkit.diffusion.samplers import Denoised as Denoised
 from ssl_toolkit.diffusion.samplers import ddim as ddim
 from ssl_toolkit.diffusion.samplers import ddim_invert as ddim_invert
@@ -29,3 +32,4 @@ from ssl_toolkit.diffusion.schedule import karras_sigmas as karras_sigmas
 from ssl_toolkit.diffusion.schedule import linear_schedule as linear_schedule
 from ssl_toolkit.diffusion.schedule import min_snr as min_snr
 from ssl_toolkit.diffusion.schedule import spaced_timesteps as spaced_timesteps
+from ssl_toolkit.diffusion.unet import UNet as UNet
