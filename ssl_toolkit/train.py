@@ -51,7 +51,8 @@ class TrainState:
     lr: float  # peak learning rate, before the schedule
     warmup: int  # steps of linear warm-up
     total: int | None  # the cosine reaches 0 here; None keeps the rate constant after the warm-up
-    momentum: float  # of the moving average; it rises to 1 on a cosine when `total` is given
+    momentum: float  # of the moving average, at its base
+    following: "Callable[[TrainState], float]"  # the momentum of the next step
     step: int = 0
 
     @property
@@ -81,13 +82,15 @@ def start(
     warmup: int = 0,
     total: int | None = None,
     ema: float | None = None,
+    following: Callable[[TrainState], float] | None = None,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
     device: torch.device | str | None = None,
 ) -> TrainState:
     """A state at step 0, its model moved to `device` (None: Accelerate's choice, an accelerator where there is one).
 
     `optimizer(groups, lr=lr)` is any of PyTorch's kind; biases and the scales of normalisation are not decayed. `ema`
-    is the momentum of a teacher that follows the model, as BYOL needs. Raises ValueError for numbers out of range.
+    is the momentum of a teacher that follows the model, `rising` to 1 as BYOL needs it unless `following` is another
+    function of the state, as `warming` for an average to sample from. Raises ValueError for numbers out of range.
     """
     if not lr > 0:
         raise ValueError(f"lr is {lr}: it must be positive; 1e-4 to 1e-2 are usual for AdamW.")
@@ -101,7 +104,7 @@ def start(
         {"params": [p for p in model.parameters() if p.requires_grad and p.ndim <= 1], "weight_decay": 0.0},
     ]
     teacher = None if ema is None else copy.deepcopy(model).requires_grad_(False)
-    return TrainState(model, optimizer(groups, lr=lr), teacher, lr, warmup, total, ema or 0.0)
+    return TrainState(model, optimizer(groups, lr=lr), teacher, lr, warmup, total, ema or 0.0, following or rising)
 
 
 def rate(state: TrainState) -> float:
@@ -215,9 +218,20 @@ def _buffers(state: TrainState) -> list[Tensor]:
 
 @torch.no_grad()
 def _follow(state: TrainState) -> None:
-    """ema <- m ema + (1 - m) model, with m = 1 - (1 - momentum) (1 + cos(pi step / total)) / 2 as in BYOL."""
+    """ema <- m ema + (1 - m) model."""
     assert state.ema is not None
+    weight = 1 - state.following(state)
+    torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), weight)
+
+
+def rising(state: TrainState) -> float:
+    """m = 1 - (1 - momentum) (1 + cos(pi step / total)) / 2 as in BYOL: the teacher comes to rest as training ends."""
     m = state.momentum
     if state.total is not None:
         m = 1 - (1 - m) * (1 + math.cos(math.pi * min(1.0, state.step / state.total))) / 2
-    torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), 1 - m)
+    return m
+
+
+def warming(state: TrainState) -> float:
+    """m = min(momentum, (1 + step) / (10 + step)): an average that forgets the untrained weights at once."""
+    return min(state.momentum, (1 + state.step) / (10 + state.step))

@@ -12,11 +12,24 @@ import ssl_toolkit
 PACKAGE = Path(ssl_toolkit.__file__).parent
 # a module imports only from layers below its own; those of the last two never import each other sideways
 LAYERS = [
-    {"seeds", "losses", "shapes", "folders", "ops", "processes", "optimisers", "locks", "gauges", "knn", "logistic"},
+    {
+        "seeds",
+        "losses",
+        "shapes",
+        "folders",
+        "ops",
+        "processes",
+        "optimisers",
+        "locks",
+        "gauges",
+        "knn",
+        "logistic",
+        "generative",
+    },
     {"data", "augment", "encoders", "memory", "plane", "prototypes", "stream", "cached", "sweep"},
     {"checkpoint", "features"},
     {"train"},
-    {"joint", "probes", "resolution", "online"},
+    {"joint", "probes", "resolution", "online", "diffusion"},
     {"contrast", "clusters"},
     {"factors", "recipes", "watch"},
     {"claims"},

@@ -1,0 +1,35 @@
+"""Diffusion that can be stepped through: schedules, adapters to one contract, samplers, and RCDM on top of them.
+
+    *_, last = ddim(denoise, noise, schedule=schedule, timesteps=schedule.timesteps(20))
+
+with denoise(x, t) -> x0, made of any network by `from_eps`, `from_x0`, `from_v`, `from_flow` or `edm_precondition`.
+"""
+
+from ssl_toolkit.diffusion.denoise import Denoise as Denoise
+from ssl_toolkit.diffusion.denoise import Guess as Guess
+from ssl_toolkit.diffusion.denoise import edm_precondition as edm_precondition
+from ssl_toolkit.diffusion.denoise import from_eps as from_eps
+from ssl_toolkit.diffusion.denoise import from_eps_and_range as from_eps_and_range
+from ssl_toolkit.diffusion.denoise import from_flow as from_flow
+from ssl_toolkit.diffusion.denoise import from_v as from_v
+from ssl_toolkit.diffusion.denoise import from_x0 as from_x0
+from ssl_toolkit.diffusion.denoise import guided as guided
+from ssl_toolkit.diffusion.likelihood import Bits as Bits
+from ssl_toolkit.diffusion.likelihood import bits_per_dim as bits_per_dim
+from ssl_toolkit.diffusion.likelihood import variational_term as variational_term
+from ssl_toolkit.diffusion.samplers import Denoised as Denoised
+from ssl_toolkit.diffusion.samplers import ddim as ddim
+from ssl_toolkit.diffusion.samplers import ddim_invert as ddim_invert
+from ssl_toolkit.diffusion.samplers import ddpm as ddpm
+from ssl_toolkit.diffusion.samplers import dpmpp_2m as dpmpp_2m
+from ssl_toolkit.diffusion.samplers import euler as euler
+from ssl_toolkit.diffusion.samplers import heun as heun
+from ssl_toolkit.diffusion.schedule import Schedule as Schedule
+from ssl_toolkit.diffusion.schedule import cosine_schedule as cosine_schedule
+from ssl_toolkit.diffusion.schedule import edm_schedule as edm_schedule
+from ssl_toolkit.diffusion.schedule import flow_schedule as flow_schedule
+from ssl_toolkit.diffusion.schedule import karras_sigmas as karras_sigmas
+from ssl_toolkit.diffusion.schedule import linear_schedule as linear_schedule
+from ssl_toolkit.diffusion.schedule import min_snr as min_snr
+from ssl_toolkit.diffusion.schedule import spaced_timesteps as spaced_timesteps
+from ssl_toolkit.diffusion.unet import UNet as UNet

@@ -1,0 +1,119 @@
+"""What a network predicts, as one contract: adapters that turn it into denoise(x, t) -> x0, the guess of the image.
+
+A network is called with x (b, ...) and t (b,); a sampler calls denoise with a single t. With x = alpha x0 + sigma e
+
+    from_x0    x0                        from_flow  u = e - x0 on the straight path
+    from_eps   e = (x - alpha x0) / sigma           v = alpha e - sigma x0    from_v
+
+so that every sampler works with every network, and guidance on outputs is guidance on x0: all of them are linear in it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from ssl_toolkit.diffusion.schedule import Schedule, per_sample
+
+Network = Callable[[Tensor, Tensor], Tensor]
+
+
+class Guess(NamedTuple):
+    """x0, and v in [0, 1] that places the log variance of DDPM's step between the smallest and the largest."""
+
+    x0: Float[Tensor, "b *x"]
+    v: Float[Tensor, "b *x"]
+
+
+Denoise = Callable[[Tensor, Tensor], Tensor]
+DenoiseWithVariance = Callable[[Tensor, Tensor], Guess]
+
+
+def _call(network: Network, x: Float[Tensor, "b *x"], t: Shaped[Tensor, "*t"]) -> Float[Tensor, "b *x"]:
+    return network(x, t.to(x.device).expand(len(x)))
+
+
+def from_x0(network: Network) -> Denoise:
+    """The network predicts the image."""
+    return lambda x, t: _call(network, x, t)
+
+
+def from_eps(network: Network, schedule: Schedule) -> Denoise:
+    """The network predicts the noise (Ho et al., 2020): x0 = (x - sigma e) / alpha."""
+
+    def denoise(x: Tensor, t: Tensor) -> Tensor:
+        return (x - per_sample(schedule.sigma(t), x) * _call(network, x, t)) / per_sample(schedule.alpha(t), x)
+
+    return denoise
+
+
+def from_eps_and_range(network: Callable[[Tensor, Tensor], Tensor], schedule: Schedule) -> DenoiseWithVariance:
+    """The network has 2 c channels, noise and variance (Nichol and Dhariwal, 2021); for `ddpm(variance="learned")`.
+
+    Its second half, in [-1, 1], is v = (out + 1) / 2, to interpolate log variances as ADM and RCDM do.
+    """
+
+    def denoise(x: Tensor, t: Tensor) -> Guess:
+        e, out = network(x, t.to(x.device).expand(len(x))).chunk(2, dim=1)
+        x0 = (x - per_sample(schedule.sigma(t), x) * e) / per_sample(schedule.alpha(t), x)
+        return Guess(x0, (out + 1) / 2)
+
+    return denoise
+
+
+def from_v(network: Network, schedule: Schedule) -> Denoise:
+    """The network predicts v = alpha e - sigma x0 (Salimans and Ho, 2022): x0 = alpha x - sigma v."""
+
+    def denoise(x: Tensor, t: Tensor) -> Tensor:
+        return per_sample(schedule.alpha(t), x) * x - per_sample(schedule.sigma(t), x) * _call(network, x, t)
+
+    return denoise
+
+
+def from_flow(network: Network) -> Denoise:
+    """The network predicts the velocity u = e - x0 of the straight path: x0 = x - t u."""
+    return lambda x, t: x - per_sample(t, x) * _call(network, x, t)
+
+
+def edm_precondition(network: Network, *, sigma_data: float = 0.5) -> Denoise:
+    """EDM (Karras et al., 2022, eq. 7) around F: D(x; s) = c_skip x + c_out F(c_in x; c_noise), t = s.
+
+    c_skip = d^2 / (s^2 + d^2)   c_out = s d / sqrt(s^2 + d^2)   c_in = 1 / sqrt(s^2 + d^2)   c_noise = ln(s) / 4
+    """
+
+    def denoise(x: Tensor, t: Tensor) -> Tensor:
+        s, d = per_sample(t, x), sigma_data
+        total = s.square() + d**2
+        output = _call(network, x / total.sqrt(), t.log() / 4)
+        return d**2 / total * x + s * d / total.sqrt() * output
+
+    return denoise
+
+
+def guided(
+    network: Callable[..., Tensor],
+    h: Float[Tensor, "b d"],
+    *,
+    weight: float = 1.0,
+    interval: tuple[float, float] = (0.0, float("inf")),
+) -> Network:
+    """Classifier-free guidance (Ho and Salimans, 2022): network(x, t, h) as a network of x and t alone.
+
+        out = out_null + weight (out_h - out_null)
+
+    at times within `interval`, and out_h at the others (Kynkäänniemi et al., 2024).
+    A weight of 1 is the conditional network, 0 the unconditional one. Both run as one batch: the network is called with
+    null=(2 b,) bool, true where the learned null takes the place of h. Where the weight is 1 it is called once.
+    """
+
+    def call(x: Tensor, t: Tensor) -> Tensor:
+        low, high = interval
+        if weight == 1 or not low <= float(t.flatten()[0]) <= high:
+            return network(x, t, h)
+        null = torch.arange(2, device=x.device).repeat_interleave(len(x)) == 0
+        free, bound = network(x.repeat(2, *[1] * (x.ndim - 1)), t.repeat(2), h.repeat(2, 1), null=null).chunk(2)
+        return free + weight * (bound - free)
+
+    return call

@@ -1,0 +1,211 @@
+"""RCDM (Bordes, Balestriero and Vincent, 2022): a diffusion model that paints what a representation h = f(x) knows.
+
+It learns p(x | h) for a frozen encoder f. Of many samples for one h, what stays the same is in h; what varies is not.
+
+    h = conditions(encoder, data.images)                                   # the encoder is not needed after this
+    recipe = Recipe()
+    state, objective = recipe.start(data, h), recipe.objective(h)
+    for step in train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size): ...
+    for step in sample(state.ema, h[:16], steps=20): ...                   # images in step.x0
+
+The paper's network predicts the noise of DDPM. Ours learns the velocity of the straight path, which needs fewer steps
+to train and to sample; any other objective over `schedule` and `denoise` may take its place.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+
+from ssl_toolkit.data import Batch, Dataset
+from ssl_toolkit.diffusion.denoise import from_flow, guided
+from ssl_toolkit.diffusion.samplers import Denoised, dpmpp_2m
+from ssl_toolkit.diffusion.schedule import flow_schedule
+from ssl_toolkit.diffusion.unet import Conditioning, UNet
+from ssl_toolkit.encoders import Encoder
+from ssl_toolkit.features import embed_depths, evaluating
+from ssl_toolkit.losses import Terms
+from ssl_toolkit.processes import place
+from ssl_toolkit.seeds import rng
+from ssl_toolkit.train import Objective, TrainState, start, warming
+
+Images = Float[Tensor, "b c h w"]
+
+
+def conditions(
+    encoder: Encoder,
+    images: Shaped[Tensor, "n c h w"],
+    *,
+    depth: str | Sequence[str] = "representation",
+    batch_size: int = 1024,
+) -> Float[Tensor, "n d"]:
+    """h of each image (uint8, or float in [0, 1]) at one depth of the encoder, or at several, one after the other.
+
+    The encoder sees images as it was made for: `wrap` gives a foreign one its own normalisation and size.
+    """
+    depths = (depth,) if isinstance(depth, str) else tuple(depth)
+    features = embed_depths(encoder, images, depths=depths, batch_size=batch_size)
+    return torch.cat([features[name] for name in depths], dim=1)
+
+
+class RCDM(nn.Module):
+    """A `UNet` and what it needs to know of h: each dimension is standardised by the mean and deviation of the data's.
+
+    network(x, t, h) is the velocity e - x0 of images in [-1, 1]; `null` marks the rows that forget h.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: UNet, h: Float[Tensor, "n d"], shape: tuple[int, int, int]):
+        super().__init__()
+        if network.condition != h.shape[1]:
+            raise ValueError(f"h has {h.shape[1]} dimensions and the network is conditioned on {network.condition}.")
+        self.network, self.shape = network, shape
+        self.register_buffer("mean", h.mean(dim=0))
+        # a dimension that never changes says nothing, and must not explode where another image changes it
+        self.register_buffer("std", torch.where((std := h.std(dim=0)) > 1e-6, std, 1.0))
+
+    def forward(
+        self,
+        x: Images,
+        t: Float[Tensor, " b"],
+        h: Float[Tensor, "b d"],
+        null: Bool[Tensor, " b"] | None = None,
+    ) -> Images:
+        if h.shape[1] != len(self.mean):
+            raise ValueError(
+                f"h has {h.shape[1]} dimensions and this model was made for {len(self.mean)}: "
+                "take the encoder and the depth that it was trained with."
+            )
+        return self.network(x, t, (h - self.mean) / self.std, null)
+
+
+def representation_conditioned(h: Float[Tensor, "n d"], *, drop: float = 0.1) -> Objective:
+    """Flow matching given h, row i of which belongs to image i of the data:
+
+        mean |network(x_t, t, h) - (e - x)|^2     x_t = (1 - t) x + t e     t = sigmoid(N(0, 1))  (Esser et al., 2024)
+
+    A share `drop` of the images is seen without h, which makes the learned null of classifier-free guidance; a share of
+    1 trains the unconditional model. The averages of BatchNorm, in the "cbn" network, are the model's in `ema` too.
+    """
+    if not 0 <= drop <= 1:
+        raise ValueError(f"drop is {drop}: a share lies in [0, 1]; 0.1 is usual.")
+    schedule = flow_schedule()
+
+    def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+        if int(batch.index.max()) >= len(h):
+            raise ValueError(f"h has {len(h)} rows and the batch holds image {int(batch.index.max())} of the data.")
+        x, e, t, null = _draw(batch.images, generator, drop)
+        given = h[batch.index.to(h.device)].to(x.device)
+        u = state.model(schedule.add_noise(x, t, e), t, given, null)
+        if state.ema is not None:
+            for mine, average in zip(state.model.buffers(), state.ema.buffers(), strict=True):
+                average.copy_(mine)
+        return {"velocity": F.mse_loss(u.float(), e - x)}
+
+    return objective
+
+
+def _draw(images: Images, generator: torch.Generator, drop: float) -> tuple[Images, Images, Tensor, Tensor]:
+    """Images in [-1, 1], noise, times and who forgets h; processes draw for all of them, each takes its share."""
+    rank, processes = place()
+    n, b = len(images) * processes, slice(rank * len(images), (rank + 1) * len(images))
+    e = torch.randn(n, *images.shape[1:], generator=generator)[b].to(images.device)
+    t = torch.randn(n, generator=generator)[b].sigmoid().to(images.device)
+    null = (torch.rand(n, generator=generator)[b] < drop).to(images.device)
+    x, e = (z.contiguous(memory_format=torch.channels_last) for z in (2 * images - 1, e))
+    return x, e, t, null
+
+
+def sample(
+    model: RCDM,
+    h: Float[Tensor, "b d"],
+    *,
+    steps: int = 20,
+    sampler: Callable[..., Iterator[Denoised]] = dpmpp_2m,
+    guidance: float = 1.0,
+    interval: tuple[float, float] = (0.0, 1.0),
+    noise: Images | None = None,
+    seed: int = 0,
+) -> Iterator[Denoised]:
+    """Paint an image for each row of h: every state x, with the guess x0 in [0, 1]; of the last step x is that, too.
+
+    `h.repeat_interleave(k, 0)` gives k samples of each. `sampler` is any of the samplers (partial for its settings);
+    `steps` counts its steps, each of one call but for Heun's. `guidance` above 1 exaggerates what h says, 0
+    ignores it, within `interval` of t. Rows that are to be compared start at the same `noise`.
+    """
+    shape = (len(h), *model.shape)
+    if noise is not None and noise.shape != shape:
+        raise ValueError(f"noise has shape {tuple(noise.shape)}: here it must be {shape}.")
+    device = model.mean.device
+    network = guided(model, h.to(device), weight=guidance, interval=interval)
+
+    def velocity(x: Tensor, t: Tensor) -> Tensor:
+        with evaluating(model):
+            return network(x, t)
+
+    start_at = torch.randn(shape, generator=rng(seed, 0, "noise")) if noise is None else noise
+    schedule = flow_schedule()
+    chain = sampler(
+        from_flow(velocity), start_at.to(device), schedule=schedule, timesteps=schedule.timesteps(steps), clip=1.0
+    )
+    for i, t, x, x0 in chain:
+        yield Denoised(i, t, (x + 1) / 2, (x0 + 1) / 2)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One RCDM: the numbers of a run that learns in minutes on two CPU cores. `dataclasses.replace` gives another."""
+
+    steps: int = 2000
+    batch_size: int = 64
+    lr: float = 2e-3
+    warmup: int = 50
+    weight_decay: float = 0.0
+    ema: float = 0.999
+    drop: float = 0.1  # share of images seen without h
+    conditioning: Conditioning = "film"
+    width: int = 16
+    multipliers: tuple[int, ...] = (1, 2, 4)
+    blocks: int = 2
+    attention: tuple[int, ...] = ()  # levels that have it
+    seed: int = 0
+
+    def start(self, data: Dataset, h: Float[Tensor, "n d"]) -> TrainState:
+        """An untrained RCDM for these images and conditions, with the moving average that is sampled from."""
+        c, height, width = data.images.shape[1:]
+        network = UNet(
+            c,
+            condition=h.shape[1],
+            conditioning=self.conditioning,
+            width=self.width,
+            multipliers=self.multipliers,
+            blocks=self.blocks,
+            attention=self.attention,
+            seed=self.seed,
+        )
+        return start(
+            RCDM(network, h, (c, height, width)),
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            warmup=self.warmup,
+            total=self.steps,
+            ema=self.ema,
+            following=warming,
+        )
+
+    def objective(self, h: Float[Tensor, "n d"]) -> Objective:
+        """What one step minimises, given the conditions of all images of the data."""
+        return representation_conditioned(h, drop=self.drop)
+
+
+def paper() -> Recipe:
+    """The size of the paper's network for ImageNet at 128 pixels, by its released code; it needs accelerators."""
+    return Recipe(
+        steps=600_000, batch_size=256, lr=1e-4, ema=0.9999, drop=0.0, width=256,
+        multipliers=(1, 1, 2, 3, 4), attention=(2, 3, 4),
+    )  # fmt: skip

@@ -1,0 +1,277 @@
+"""Samplers: generators that go from noise to an image by the same contract, denoise(x, t) -> x0.
+
+    x = torch.randn(16, 1, 28, 28, generator=rng(0))
+    for i, t, x, x0 in heun(from_flow(network), x, schedule=flow_schedule(), timesteps=flow_schedule().timesteps(20)):
+        ...                                                      # show x and x0, count calls, break
+
+`timesteps` descend, and x is a state at the first of them. A step goes from each entry to the *next of the list*, and
+from the last to the image (alpha = 1, sigma = 0). With `sigmas` in their place the schedule is EDM's. The noise of step
+i is that of rng(seed, i, "sampler"), so two samplers can be compared on the same one. `clip` bounds the guess to
+[-clip, clip], and the noise that follows from it changes with it.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ssl_toolkit.diffusion.denoise import Denoise, DenoiseWithVariance, Guess
+from ssl_toolkit.diffusion.schedule import Schedule, edm_schedule
+from ssl_toolkit.seeds import rng
+
+X = Float[Tensor, "b *x"]
+Times = Tensor | Sequence[int] | Sequence[float]
+
+
+class Denoised(NamedTuple):
+    """Step i: the guess x0 that was made at time t, and the state x to which the step led."""
+
+    i: int
+    t: float
+    x: X
+    x0: X
+
+
+class _Level(NamedTuple):
+    time: float
+    t: Tensor  # the same as the network is told it
+    alpha: float
+    sigma: float
+
+
+def _levels(x: Tensor, schedule: Schedule | None, timesteps: Times | None, sigmas: Times | None) -> list[_Level]:
+    """The levels that a sampler visits, the image last; coefficients are Python's floats, so they cost no launches."""
+    if (timesteps is None) == (sigmas is None) or (schedule is None and sigmas is None):
+        raise ValueError("give schedule= and timesteps=, or sigmas=.")
+    schedule = schedule or edm_schedule()
+    times = torch.as_tensor(timesteps if sigmas is None else sigmas).flatten().cpu()
+    if schedule.alpha_bar is not None:
+        T = len(schedule.alpha_bar)
+        if sigmas is not None or (len(times) and not 0 <= times.min() <= times.max() < T):
+            raise ValueError(f"the times are {times.tolist()}: this schedule takes timesteps, which are 0 ... {T - 1}.")
+        exact = schedule.alpha_bar[times.long()]
+        alpha, sigma = exact.sqrt(), (1 - exact).sqrt()
+    else:
+        alpha, sigma = schedule.alpha(times.double()), schedule.sigma(times.double())
+    told = times.to(x.device)
+    levels = [_Level(*level) for level in zip(times.tolist(), told, alpha.tolist(), sigma.tolist(), strict=True)]
+    if levels and levels[-1].sigma == 0:  # a list that names its end
+        levels.pop()
+    if not levels or any(a.sigma <= b.sigma for a, b in pairwise(levels)):
+        raise ValueError(f"the times are {times.tolist()}: noise must fall from each to the next, from the first on.")
+    return [*levels, _Level(0.0, told.new_zeros(()), 1.0, 0.0)]
+
+
+def _guess(denoise: Denoise, x: X, t: Tensor, clip: float | None) -> X:
+    x0 = denoise(x, t)
+    return x0 if clip is None else x0.clamp(-clip, clip)
+
+
+def _noise(x: X, seed: int, i: int) -> X:
+    return torch.randn(x.shape, generator=rng(seed, i, "sampler"), dtype=x.dtype).to(x.device)
+
+
+@torch.no_grad()
+def ddpm(
+    denoise: Denoise | DenoiseWithVariance,
+    x: X,
+    *,
+    schedule: Schedule | None = None,
+    timesteps: Times | None = None,
+    sigmas: Times | None = None,
+    variance: Literal["small", "large", "learned"] = "small",
+    clip: float | None = None,
+    seed: int = 0,
+) -> Iterator[Denoised]:
+    """Ancestral sampling (Ho et al., 2020, Algorithm 2): x' ~ N(mean, var) of q(x' | x, x0), on any schedule.
+
+        beta = sigma^2 - (alpha / alpha')^2 sigma'^2             the variance that the step has added
+        mean = alpha' beta / sigma^2 x0 + alpha / alpha' sigma'^2 / sigma^2 x
+        var  = beta sigma'^2 / sigma^2  (small)   beta  (large)
+        log var = v log large + (1 - v) log small  (learned; Nichol and Dhariwal, 2021)
+
+    "learned" needs a denoise that returns a `Guess`, as `from_eps_and_range` makes. The last step adds no noise.
+    """
+    if variance not in ("small", "large", "learned"):
+        raise ValueError(f"variance is {variance!r}: it must be 'small', 'large' or 'learned'.")
+    levels = _levels(x, schedule, timesteps, sigmas)
+    for i, (now, to) in enumerate(pairwise(levels)):
+        guess = denoise(x, now.t)
+        if isinstance(guess, Guess) != (variance == "learned"):
+            raise ValueError(f"variance is {variance!r}: 'learned' and a denoise that returns a Guess go together.")
+        x0, v = guess if isinstance(guess, Guess) else (guess, None)
+        x0 = x0 if clip is None else x0.clamp(-clip, clip)
+        beta, keep = added_variance(now.alpha, now.sigma, to.alpha, to.sigma)
+        x = to.alpha * beta / now.sigma**2 * x0 + keep * to.sigma**2 / now.sigma**2 * x
+        if to.sigma > 0:
+            small = beta * to.sigma**2 / now.sigma**2
+            fixed = math.sqrt(small if variance == "small" else beta)
+            std = fixed if v is None else (0.5 * (v * math.log(beta) + (1 - v) * math.log(small))).exp()
+            x = x + std * _noise(x, seed, i)
+        yield Denoised(i, now.time, x, x0)
+
+
+def added_variance(alpha: float, sigma: float, alpha_to: float, sigma_to: float) -> tuple[float, float]:
+    """beta and r of q(x | x') = N(r x', beta), x' the less noisy: r = alpha / alpha', beta = sigma^2 - r^2 sigma'^2."""
+    keep = alpha / alpha_to
+    return sigma**2 - keep**2 * sigma_to**2, keep
+
+
+@torch.no_grad()
+def ddim(
+    denoise: Denoise,
+    x: X,
+    *,
+    schedule: Schedule | None = None,
+    timesteps: Times | None = None,
+    sigmas: Times | None = None,
+    eta: float = 0.0,
+    clip: float | None = None,
+    seed: int = 0,
+) -> Iterator[Denoised]:
+    """DDIM (Song et al., 2021, eq. 12): x' = alpha' x0 + sqrt(sigma'^2 - s^2) e + s z, s = eta times DDPM's.
+
+    e = (x - alpha x0) / sigma. With eta = 0 no noise enters and the chain can be run backwards (`ddim_invert`), with
+    eta = 1 it is ancestral sampling.
+    """
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta is {eta}: it must lie in [0, 1]; 0 is DDIM and 1 is DDPM.")
+    levels = _levels(x, schedule, timesteps, sigmas)
+    for i, (now, to) in enumerate(pairwise(levels)):
+        x0 = _guess(denoise, x, now.t, clip)
+        e = (x - now.alpha * x0) / now.sigma
+        beta, _ = added_variance(now.alpha, now.sigma, to.alpha, to.sigma)
+        s = eta * math.sqrt(beta) * to.sigma / now.sigma
+        x = to.alpha * x0 + math.sqrt(to.sigma**2 - s**2) * e
+        if s > 0:
+            x = x + s * _noise(x, seed, i)
+        yield Denoised(i, now.time, x, x0)
+
+
+@torch.no_grad()
+def ddim_invert(
+    denoise: Denoise,
+    x: X,
+    *,
+    schedule: Schedule | None = None,
+    timesteps: Times | None = None,
+    sigmas: Times | None = None,
+    refine: int = 0,
+) -> Iterator[Denoised]:
+    """DDIM run backwards: from an image, taken for the state at the last of `timesteps`, to the noise that gives it.
+
+    Each step uses the guess at the lower level for the higher one, as Song et al. (2021) do; `refine` times it is then
+    made anew at the level arrived at, until the step back would lead to where it came from (a fixed point).
+    """
+    *levels, _ = _levels(x, schedule, timesteps, sigmas)
+    for i, (now, to) in enumerate(pairwise(reversed(levels))):
+        start, at = x, now
+        for _ in range(1 + refine):
+            x0 = denoise(x, at.t)
+            e = (x - at.alpha * x0) / at.sigma
+            x, at = start + (to.alpha - now.alpha) * x0 + (to.sigma - now.sigma) * e, to
+        yield Denoised(i, now.time, x, x0)
+
+
+@torch.no_grad()
+def euler(
+    denoise: Denoise,
+    x: X,
+    *,
+    schedule: Schedule | None = None,
+    timesteps: Times | None = None,
+    sigmas: Times | None = None,
+    clip: float | None = None,
+) -> Iterator[Denoised]:
+    """Euler's method on the probability-flow ODE, which for any schedule is dx = x0 d(alpha) + e d(sigma).
+
+    On EDM's schedule that is dx = (x - x0) / sigma d(sigma), on the straight path dx = (e - x0) dt: flow matching.
+    """
+    levels = _levels(x, schedule, timesteps, sigmas)
+    for i, (now, to) in enumerate(pairwise(levels)):
+        x0 = _guess(denoise, x, now.t, clip)
+        x = x + _slope(x, x0, now, to)
+        yield Denoised(i, now.time, x, x0)
+
+
+@torch.no_grad()
+def heun(
+    denoise: Denoise,
+    x: X,
+    *,
+    schedule: Schedule | None = None,
+    timesteps: Times | None = None,
+    sigmas: Times | None = None,
+    churn: float = 0.0,
+    churn_range: tuple[float, float] = (0.0, float("inf")),
+    churn_noise: float = 1.0,
+    clip: float | None = None,
+    seed: int = 0,
+) -> Iterator[Denoised]:
+    """Heun's method, by trapezoids, on the ODE of `euler`: EDM's Algorithm 2 (Karras et al., 2022); two calls a step.
+
+    With `churn` (S_churn) each step first raises the noise from sigma to sigma (1 + gamma), gamma = min(S_churn / N,
+    sqrt(2) - 1) where sigma lies in `churn_range`, by noise of deviation `churn_noise`; this needs `sigmas`. The last
+    step, to the image, is Euler's.
+    """
+    levels = _levels(x, schedule, timesteps, sigmas)
+    if churn and levels[0].alpha != 1:
+        raise ValueError(f"churn is {churn}: it raises sigma alone, so it needs EDM's schedule; give sigmas=.")
+    for i, (now, to) in enumerate(pairwise(levels)):
+        if churn and churn_range[0] <= now.sigma <= churn_range[1]:
+            raised = now.sigma * (1 + min(churn / (len(levels) - 1), math.sqrt(2) - 1))
+            x = x + churn_noise * math.sqrt(raised**2 - now.sigma**2) * _noise(x, seed, i)
+            now = now._replace(t=torch.full_like(now.t, raised), sigma=raised)
+        x0 = _guess(denoise, x, now.t, clip)
+        step = _slope(x, x0, now, to)
+        if to.sigma > 0:
+            end = x + step
+            # the slope there, taken backwards over the same step
+            step = (step - _slope(end, _guess(denoise, end, to.t, clip), to, now)) / 2
+        x = x + step
+        yield Denoised(i, now.time, x, x0)
+
+
+def _slope(x: X, x0: X, now: _Level, to: _Level) -> X:
+    """x0 d(alpha) + e d(sigma) with x0 and e as they are `now`, over the step `to` the other level."""
+    return (to.alpha - now.alpha) * x0 + (to.sigma - now.sigma) / now.sigma * (x - now.alpha * x0)
+
+
+@torch.no_grad()
+def dpmpp_2m(
+    denoise: Denoise,
+    x: X,
+    *,
+    schedule: Schedule | None = None,
+    timesteps: Times | None = None,
+    sigmas: Times | None = None,
+    clip: float | None = None,
+) -> Iterator[Denoised]:
+    """DPM-Solver++(2M) (Lu et al., 2022, Algorithm 2): second order by one call a step, with the guess before.
+
+        lambda = ln(alpha / sigma)   h = lambda' - lambda   r = h_before / h
+        D = (1 + 1 / 2r) x0 - 1 / 2r x0_before              x' = sigma' / sigma x - alpha' (e^-h - 1) D
+
+    The first step and the last, to the image, are of first order.
+    """
+    levels = _levels(x, schedule, timesteps, sigmas)
+    before, h_before = x, math.inf
+    for i, (now, to) in enumerate(pairwise(levels)):
+        x0 = _guess(denoise, x, now.t, clip)
+        h = _log_snr(to) - _log_snr(now)
+        c = h / h_before / 2 if to.sigma > 0 and h_before < math.inf else 0.0  # 1 / 2r
+        D = (1 + c) * x0 - c * before if c else x0
+        x = to.sigma / now.sigma * x - to.alpha * math.expm1(-h) * D
+        before, h_before = x0, h
+        yield Denoised(i, now.time, x, x0)
+
+
+def _log_snr(level: _Level) -> float:
+    """ln(alpha / sigma), infinite at pure noise and at the image."""
+    if level.alpha == 0 or level.sigma == 0:
+        return -math.inf if level.alpha == 0 else math.inf
+    return math.log(level.alpha / level.sigma)

@@ -1,0 +1,150 @@
+"""Noise schedules: how much of the image and how much noise there is in x_t = alpha(t) x0 + sigma(t) e.
+
+    schedule = cosine_schedule()
+    for step in ddim(denoise, noise, schedule=schedule, timesteps=schedule.timesteps(20)): ...
+
+The linear and the cosine schedule preserve variance, alpha^2 + sigma^2 = 1, and know T steps, t = 0 ... T - 1. On the
+straight path of flow matching t lies in [0, 1]. In the variance-exploding one of EDM t *is* sigma, and alpha is 1.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor
+
+Spacing = Literal["leading", "trailing", "linspace"]
+Levels = Shaped[Tensor, "*b"]  # times, int64 in a discrete schedule
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """alpha(t), sigma(t), and `timesteps(n)`: n times, from noise towards the image, that suit a sampler."""
+
+    alpha: Callable[[Levels], Float[Tensor, "*b"]]
+    sigma: Callable[[Levels], Float[Tensor, "*b"]]
+    timesteps: Callable[[int], Shaped[Tensor, " n"]]
+    alpha_bar: Float[Tensor, " T"] | None = None  # alpha^2 at each step, in float64; None in continuous time
+
+    def snr(self, t: Levels) -> Float[Tensor, "*b"]:
+        """alpha^2 / sigma^2, the ratio of signal to noise."""
+        return (self.alpha(t) / self.sigma(t)).square()
+
+    def add_noise(
+        self, x0: Float[Tensor, "b *x"], t: Shaped[Tensor, " b"], noise: Float[Tensor, "b *x"]
+    ) -> Float[Tensor, "b *x"]:
+        """x_t = alpha(t) x0 + sigma(t) e."""
+        return per_sample(self.alpha(t), x0) * x0 + per_sample(self.sigma(t), x0) * noise
+
+
+def per_sample(values: Shaped[Tensor, "*b"], x: Tensor) -> Float[Tensor, "..."]:
+    """One number, or one for each sample, as a factor of x."""
+    return values.to(x).reshape(-1, *[1] * (x.ndim - 1))
+
+
+def linear_schedule(steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
+    """DDPM (Ho et al., 2020): alpha_bar_t = prod_s (1 - beta_s), beta evenly spaced."""
+    if not 0 < beta_start <= beta_end < 1:
+        raise ValueError(f"beta_start={beta_start} and beta_end={beta_end}: 0 < beta_start <= beta_end < 1 must hold.")
+    return _discrete(torch.linspace(beta_start, beta_end, _at_least_one("steps", steps), dtype=torch.float64))
+
+
+def cosine_schedule(steps: int = 1000) -> Schedule:
+    """Improved DDPM (Nichol and Dhariwal, 2021): alpha_bar ~ cos^2((t / T + 0.008) / 1.008 * pi / 2), beta <= 0.999."""
+    t = torch.arange(_at_least_one("steps", steps) + 1, dtype=torch.float64) / steps
+    alpha_bar = ((t + 0.008) / 1.008 * math.pi / 2).cos().square()
+    return _discrete((1 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=0.999))
+
+
+def _discrete(beta: Float[Tensor, " T"]) -> Schedule:
+    alpha_bar = (1 - beta).cumprod(dim=0)
+    alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    tables = {"alpha": alpha.float(), "sigma": sigma.float()}
+
+    def read(name: str, t: Levels) -> Float[Tensor, "*b"]:
+        if tables[name].device != t.device:
+            tables[name] = tables[name].to(t.device)
+        return tables[name][t.long()]
+
+    return Schedule(
+        lambda t: read("alpha", t),
+        lambda t: read("sigma", t),
+        lambda n: spaced_timesteps(len(beta), n, "trailing"),
+        alpha_bar,
+    )
+
+
+def flow_schedule() -> Schedule:
+    """The straight path x_t = (1 - t) x0 + t e of flow matching (Lipman et al.; Liu et al., 2023)."""
+
+    def timesteps(n: int) -> Float[Tensor, " n"]:
+        return torch.linspace(1, 0, _at_least_one("n", n) + 1)[:-1]
+
+    return Schedule(lambda t: 1 - t, lambda t: t, timesteps)
+
+
+def edm_schedule() -> Schedule:
+    """x_t = x0 + t e of EDM (Karras et al., 2022), the schedule that samplers take `sigmas` for."""
+    return Schedule(torch.ones_like, lambda t: t, karras_sigmas)
+
+
+def karras_sigmas(n: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> Float[Tensor, " n"]:
+    """EDM's eq. 5: sigma_i = (s_max^(1/rho) + i / (n - 1) (s_min^(1/rho) - s_max^(1/rho)))^rho, i = 0 ... n - 1.
+
+    The zero at which sampling ends is not among them: every sampler goes there from the last.
+    """
+    if not 0 < sigma_min <= sigma_max:
+        raise ValueError(f"sigma_min={sigma_min} and sigma_max={sigma_max}: 0 < sigma_min <= sigma_max must hold.")
+    ramp = torch.linspace(0, 1, _at_least_one("n", n), dtype=torch.float64)
+    high, low = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
+    return ((high + ramp * (low - high)) ** rho).float()
+
+
+def spaced_timesteps(T: int, n: int, spacing: Spacing = "leading") -> Int64[Tensor, " n"]:
+    """n of the T steps, descending, as Lin et al. (2024, table 2) name the choices:
+
+        leading   floor(T / n) i         never starts at pure noise: the usual flaw of few steps
+        trailing  round(T - T / n i) - 1   always starts at T - 1
+        linspace  T - 1 and 0 both, and the rest evenly between
+
+    A sampler steps from each entry to the next one of the list, whatever their spacing.
+    """
+    if not 1 <= n <= T:
+        raise ValueError(f"n is {n}: a schedule of {T} steps can be sampled with 1 to {T} of them.")
+    i = torch.arange(n, dtype=torch.float64)
+    match spacing:
+        case "leading":
+            return (T // n * i).long().flip(0)
+        case "trailing":
+            return (T - T / n * i).round().long() - 1
+        case "linspace":
+            return torch.linspace(0, T - 1, n, dtype=torch.float64).round().long().flip(0)
+    raise ValueError(f"spacing is {spacing!r}: it must be 'leading', 'trailing' or 'linspace'.")
+
+
+def min_snr(
+    schedule: Schedule, t: Levels, *, gamma: float = 5.0, prediction: Literal["x0", "eps", "v", "flow"] = "eps"
+) -> Float[Tensor, "*b"]:
+    """The weight of the squared error of a prediction under which that of x0 has min(SNR, gamma) (Hang et al., 2023).
+
+    With x0 = ... - k prediction, w = min(SNR, gamma) k^2: k = 1 for x0, sigma / alpha for eps, sigma for v and flow.
+    """
+    snr, sigma = schedule.snr(t), schedule.sigma(t)
+    w = snr.clamp(max=gamma)
+    match prediction:
+        case "x0":
+            return w
+        case "eps":
+            return w / snr
+        case "v" | "flow":
+            return w * sigma.square()
+    raise ValueError(f"prediction is {prediction!r}: it must be 'x0', 'eps', 'v' or 'flow'.")
+
+
+def _at_least_one(name: str, n: int) -> int:
+    if n < 1:
+        raise ValueError(f"{name} is {n}: it must be at least 1.")
+    return n

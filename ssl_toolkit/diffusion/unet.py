@@ -1,0 +1,191 @@
+"""A U-Net (Ronneberger et al., 2015) for 16 to 128 pixels that is told the time and, on request, a representation h.
+
+    UNet(1, condition=1024)                                                    0.8 M parameters, for 28 or 32 pixels
+    UNet(3, condition=2048, width=256, multipliers=(1, 1, 2, 3, 4), attention=(2, 3, 4))      as RCDM's, for 128
+
+Three ways to tell it h, by what scales and shifts the normalised features of a block:
+
+    film   GN(x) (1 + G e) + B e with e = MLP(t) + W h                     as RCDM's released code (ADM's AdaGN)
+    cbn    BN(x) (1 + G P h) + B P h, the time added before it             conditional batch norm, as RCDM's paper
+    adaln  as film, and the block's output times a third such number that starts at 0    adaLN-zero (Peebles and Xie)
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+
+from ssl_toolkit.seeds import seeded
+
+Conditioning = Literal["film", "cbn", "adaln"]
+Map = Float[Tensor, "b c h w"]
+_WAVES = 4  # numbers that tell the time, for each of `width`
+
+
+class Block(nn.Module):
+    """Two convolutions and a shortcut; what it is told enters at the second normalisation."""
+
+    def __init__(self, channels: int, width: int, told: int, conditioning: Conditioning):
+        super().__init__()
+        self.conditioning = conditioning
+        self.norm1 = _norm(channels)
+        self.conv1 = nn.Conv2d(channels, width, 3, padding=1)
+        self.norm2 = nn.BatchNorm2d(width, affine=False) if conditioning == "cbn" else _norm(width, affine=False)
+        self.modulation = nn.Linear(told, (3 if conditioning == "adaln" else 2) * width)
+        self.time = nn.Linear(told, width) if conditioning == "cbn" else None
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.shortcut = nn.Conv2d(channels, width, 1) if channels != width else nn.Identity()
+        # a block starts as its shortcut: at 0 is the gate of adaLN-zero, elsewhere the last convolution
+        _zero(self.modulation)
+        if conditioning != "adaln":
+            _zero(self.conv2)
+
+    def forward(self, x: Map, told: Float[Tensor, "b e"], time: Float[Tensor, "b e"]) -> Float[Tensor, "b k h w"]:
+        y = self.conv1(F.silu(self.norm1(x)))
+        if self.time is not None:
+            y = y + self.time(time)[:, :, None, None]
+        scale, shift, *gate = self.modulation(told)[:, :, None, None].chunk(3 if self.conditioning == "adaln" else 2, 1)
+        y = self.conv2(F.silu(torch.addcmul(shift, self.norm2(y), 1 + scale)))
+        return self.shortcut(x) + (gate[0] * y if gate else y)
+
+
+class Attention(nn.Module):
+    """Self-attention among positions, heads of 32 channels; it starts as the identity."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.heads = max(1, width // 32)
+        self.norm, self.qkv, self.out = _norm(width), nn.Conv2d(width, 3 * width, 1), nn.Conv2d(width, width, 1)
+        _zero(self.out)
+
+    def forward(self, x: Map) -> Map:
+        q, k, v = self.qkv(self.norm(x)).flatten(2).unflatten(1, (3, self.heads, -1)).transpose(-1, -2).unbind(1)
+        y = F.scaled_dot_product_attention(q, k, v)  # (b, heads, h w, c / heads)
+        return x + self.out(y.transpose(-1, -2).reshape(x.shape))
+
+
+class Level(nn.Module):
+    """The blocks of one resolution, each with attention after it where asked."""
+
+    def __init__(self, widths: Sequence[tuple[int, int]], told: int, conditioning: Conditioning, attention: bool):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(a, b, told, conditioning) for a, b in widths)
+        self.attention = nn.ModuleList(Attention(b) if attention else nn.Identity() for _, b in widths)
+
+    def forward(self, x: Map, told: Tensor, time: Tensor, skips: list[Tensor] | None = None) -> list[Tensor]:
+        """The output of every block; on the way up each takes the last of `skips`."""
+        outputs = []
+        for block, attention in zip(self.blocks, self.attention, strict=True):
+            x = x if skips is None else torch.cat([x, skips.pop()], dim=1)
+            x = attention(block(x, told, time))
+            outputs.append(x)
+        return outputs
+
+
+class UNet(nn.Module):
+    """network(x, t, h) -> an output like x, by levels of width * multiplier channels, each half the size of the last.
+
+    `condition` is the width d of h (None: a network of x and t alone); `attention` numbers the levels that have it;
+    `time_scale` is what t is multiplied by, 1000 for t in [0, 1] and 1 for steps. `outputs` is the number of channels
+    that come out (None: as many as go in; twice as many for a learned variance). Where `null` is true, h is replaced
+    by a learned vector, which training with dropped conditions makes the unconditional model.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        *,
+        condition: int | None = None,
+        conditioning: Conditioning = "film",
+        width: int = 16,
+        multipliers: Sequence[int] = (1, 2, 4),
+        blocks: int = 2,
+        attention: Sequence[int] = (),
+        outputs: int | None = None,
+        time_scale: float = 1000.0,
+        seed: int = 0,
+    ):
+        super().__init__()
+        if conditioning not in get_args(Conditioning):
+            raise ValueError(f"conditioning is {conditioning!r}: it must be 'film', 'cbn' or 'adaln'.")
+        if conditioning == "cbn" and condition is None:
+            raise ValueError("conditioning is 'cbn', which scales by h: give its width as condition=.")
+        if unknown := [level for level in attention if not 0 <= level < len(multipliers)]:
+            raise ValueError(f"attention holds {unknown[0]}: the levels are 0 ... {len(multipliers) - 1}.")
+        self.condition, self.conditioning, self.time_scale, self.width = condition, conditioning, time_scale, width
+        widths, told = [width * m for m in multipliers], 8 * width
+
+        def level(i: int, pairs: Sequence[tuple[int, int]]) -> Level:
+            return Level(pairs, told, conditioning, i in attention)
+
+        with seeded(seed, "init"):
+            self.time = nn.Sequential(nn.Linear(_WAVES * width, told), nn.SiLU(), nn.Linear(told, told))
+            self.h = None if condition is None else nn.Linear(condition, told)
+            self.null = None if condition is None else nn.Parameter(torch.zeros(condition))
+            self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
+            self.down = nn.ModuleList(level(i, [(w, w)] * blocks) for i, w in enumerate(widths))
+            self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(widths))
+            self.middle = level(len(widths) - 1, [(widths[-1], widths[-1])])
+            self.up = nn.ModuleList(level(i, [(2 * w, w)] * blocks) for i, w in enumerate(widths))
+            self.grow = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in pairwise(widths))
+            self.norm = _norm(widths[0])
+            self.out = nn.Conv2d(widths[0], channels if outputs is None else outputs, 3, padding=1)
+            _zero(self.out)
+
+    def forward(
+        self,
+        x: Map,
+        t: Shaped[Tensor, " b"],
+        h: Float[Tensor, "b d"] | None = None,
+        null: Bool[Tensor, " b"] | None = None,
+    ) -> Float[Tensor, "b c2 h w"]:
+        if (step := 2 ** len(self.shrink)) and (x.shape[-1] % step or x.shape[-2] % step):
+            raise ValueError(
+                f"x is {x.shape[-2]} x {x.shape[-1]}: with these levels sides must be multiples of {step}."
+            )
+        time = F.silu(self.time(_waves(self.time_scale * t.float(), _WAVES * self.width)))
+        told = time
+        if self.h is not None:
+            told = F.silu(self.h(self._condition(h, null)) + (0 if self.conditioning == "cbn" else time))
+        x = self.stem(x)
+        skips: list[Tensor] = []
+        for i, level in enumerate(self.down):
+            x = self.shrink[i - 1](x) if i else x
+            skips += level(x, told, time)
+            x = skips[-1]
+        x = self.middle(x, told, time)[-1]
+        for i, level in reversed(list(enumerate(self.up))):
+            x = level(x, told, time, skips)[-1]
+            x = F.interpolate(self.grow[i - 1](x), scale_factor=2.0, mode="nearest") if i else x
+        return self.out(F.silu(self.norm(x)))
+
+    def _condition(self, h: Tensor | None, null: Tensor | None) -> Float[Tensor, "b d"]:
+        if h is None or self.null is None:
+            raise ValueError(f"the network is conditioned on h of {self.condition} dimensions: give it.")
+        if h.shape[1] != self.condition:
+            raise ValueError(
+                f"h has {h.shape[1]} dimensions and the network was made for {self.condition}: "
+                "take the encoder and the depth that it was trained with."
+            )
+        return h if null is None else torch.where(null[:, None], self.null, h)
+
+
+def _zero(layer: nn.Linear | nn.Conv2d) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+def _norm(width: int, *, affine: bool = True) -> nn.GroupNorm:
+    return nn.GroupNorm(math.gcd(width, max(1, width // 4), 32), width, affine=affine)
+
+
+def _waves(t: Float[Tensor, " b"], n: int) -> Float[Tensor, "b n"]:
+    """cos and sin of t at n / 2 frequencies from 1 to 1 / 10,000 (Vaswani et al., 2017)."""
+    frequency = torch.exp(-math.log(10_000) / (n // 2) * torch.arange(n // 2, device=t.device))
+    angle = t[:, None] * frequency
+    return torch.cat([angle.cos(), angle.sin()], dim=1)

@@ -1,0 +1,206 @@
+"""How good samples are, and what they keep: distances of sets, ranks, variation and retention, on any features.
+
+A number of this file means what its features mean: those of an encoder that knows the images, d much smaller than n.
+The Fréchet distance is called FD here, since FID is that of one particular network, which saw photographs of 299
+pixels. `Parzen` likelihoods belong to `infusion`.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor
+
+_PORTION = 1024  # rows of a matrix of distances that are in memory at once
+
+
+class KID(NamedTuple):
+    """The mean of the blocks' unbiased estimates, and its standard error (NaN for a single block)."""
+
+    mean: float
+    error: float
+
+
+class PRDC(NamedTuple):
+    """Precision and recall (Kynkäänniemi et al., 2019), density and coverage (Naeem et al., 2020)."""
+
+    precision: float  # the share of samples that lie among the real
+    recall: float  # the share of the real that lies among the samples
+    density: float  # as precision, but counting in how many balls; not bounded by 1
+    coverage: float  # the share of the real with a sample in its ball
+
+
+class Faithfulness(NamedTuple):
+    """Where the conditioning image ranks among the candidates: 1 is the best mean rank, and the best reciprocal."""
+
+    mean_rank: float
+    mrr: float
+    chance: float  # the mean reciprocal rank of a blind guess, H_n / n
+
+
+class Nearest(NamedTuple):
+    """The closest image of a bank to each sample, and how far away it is."""
+
+    distance: Float[Tensor, " n"]
+    index: Int64[Tensor, " n"]  # type: ignore[assignment]  # hides tuple.index, of no use here
+
+
+def frechet_distance(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"]) -> float:
+    """FD of two sets, each taken for a Gaussian of its mean and covariance:
+
+        |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))
+
+    With S = R^T R the trace of the root is the sum of the singular values of R1 R2^T, so no root of a product of
+    covariances is taken. It is biased upwards where n is not much larger than d: compare equal n only.
+    """
+    _check(real, fake, least=2)
+    (m1, r1), (m2, r2) = _gaussian(real), _gaussian(fake)
+    root = torch.linalg.svdvals(r1 @ r2.T).sum()
+    return ((m1 - m2).square().sum() + r1.square().sum() + r2.square().sum() - 2 * root).clamp_min(0).item()
+
+
+def _gaussian(z: Tensor) -> tuple[Float[Tensor, " d"], Float[Tensor, "r d"]]:
+    """The mean, and R with R^T R the covariance."""
+    mean = z.double().mean(dim=0)
+    return mean, torch.linalg.qr((z.double() - mean) / (len(z) - 1) ** 0.5, mode="r").R
+
+
+def kid(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, block: int = 1000) -> KID:
+    """KID (Bińkowski et al., 2018): the squared MMD of two sets under the kernel (x.y / d + 1)^3.
+
+    Unbiased, so it may be negative. It is the mean over pairs of disjoint blocks of `block` rows, in the order given
+    (shorter where a set has fewer), whose spread gives the error. Raises ValueError for blocks of fewer than 2.
+    """
+    block = min(block, len(real), len(fake))
+    if block < 2:
+        raise ValueError(f"block is {block}: an unbiased estimate needs at least 2 rows of each set.")
+    _check(real, fake, least=2)
+    pairs = zip(real.double().split(block), fake.double().split(block), strict=False)
+    mmd = torch.stack([_mmd(x, y) for x, y in pairs if len(x) == len(y) == block])
+    return KID(mmd.mean().item(), mmd.std().item() / len(mmd) ** 0.5 if len(mmd) > 1 else float("nan"))
+
+
+def _mmd(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """mean over i != j of k(x_i, x_j) + k(y_i, y_j), less twice the mean of k(x_i, y_j)."""
+    n, d = x.shape
+    xx, yy, xy = ((a @ b.T / d + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+    return (xx.sum() - xx.trace() + yy.sum() - yy.trace()) / (n * (n - 1)) - 2 * xy.mean()
+
+
+def prdc(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, k: int = 5) -> PRDC:
+    """Precision, recall, density and coverage by balls: that of a point reaches to its k-th neighbour in its own set.
+
+        precision  share of j with |f_j - r_i| < R_i for some i        density  mean over j of #{i: ...} / k
+        recall     share of i with |r_i - f_j| < R_j for some j        coverage share of i with |r_i - f_j| < R_i
+
+    Raises ValueError for k outside 1 ... min(n, m) - 1.
+    """
+    _check(real, fake, least=2)
+    if not 1 <= k < (least := min(len(real), len(fake))):
+        raise ValueError(f"k is {k}: with {least} points in the smaller set it must lie in 1 ... {least - 1}.")
+    of_real, of_fake = _radii(real, k), _radii(fake, k)
+    inside, covered, recalled = real.new_zeros(len(fake)), [], []
+    for distance, radius in zip(_distances(real, fake), of_real.split(_PORTION), strict=True):
+        within = distance < radius[:, None]  # (portion of the real, m)
+        inside += within.sum(dim=0)
+        covered.append(within.any(dim=1))
+        recalled.append((distance < of_fake).any(dim=1))
+    shares = ((inside > 0), torch.cat(recalled), inside / k, torch.cat(covered))
+    return PRDC(*(share.double().mean().item() for share in shares))
+
+
+def _radii(z: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:
+    return torch.cat([d.kthvalue(k + 1, dim=1).values for d in _distances(z, z)])  # the first neighbour is itself
+
+
+def ranks(
+    queries: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], truth: Int64[Tensor, " n"] | None = None
+) -> Int64[Tensor, " n"]:
+    """1 + #{j: |q_i - h_j| < |q_i - h_truth(i)|}: where the right candidate comes among those nearest to each query.
+
+    Bordes et al. (2022) embed a sample of RCDM and ask which image's representation is closest to it: the one that it
+    was conditioned on? `truth` is the index of that candidate (None: the query's own row).
+    """
+    _check(queries, candidates, least=1)
+    truth = torch.arange(len(queries), device=queries.device) if truth is None else truth
+    if int(truth.max()) >= len(candidates):
+        raise ValueError(f"truth holds {int(truth.max())}: there are {len(candidates)} candidates, counted from 0.")
+    parts = zip(_distances(queries, candidates), truth.split(_PORTION), strict=True)
+    return torch.cat([1 + (d < d.gather(1, t[:, None])).sum(dim=1) for d, t in parts])
+
+
+def faithfulness(
+    queries: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], truth: Int64[Tensor, " n"] | None = None
+) -> Faithfulness:
+    """Mean rank and mean reciprocal rank of `ranks`, with the latter's chance level."""
+    rank, m = ranks(queries, candidates, truth).double(), len(candidates)
+    chance = (1 / torch.arange(1, m + 1, dtype=torch.float64)).sum().item() / m
+    return Faithfulness(rank.mean().item(), (1 / rank).mean().item(), chance)
+
+
+def pixel_variation(samples: Float[Tensor, "*m k c h w"]) -> Float[Tensor, "*m h w"]:
+    """The standard deviation of each pixel over k samples of one condition, as root mean square over the channels."""
+    if samples.shape[-4] < 2:
+        raise ValueError(f"samples holds k={samples.shape[-4]} of each condition: variation needs at least 2.")
+    return samples.var(dim=-4).mean(dim=-3).sqrt()
+
+
+def retention(values: Shaped[Tensor, "m k"], reference: Shaped[Tensor, " n"], *, turn: float | None = None) -> float:
+    """How much of a factor v the samples keep: 1 - E_h[Var(v | h)] / Var(v), 1 where it is fixed by h, 0 where free.
+
+    `values` are the factor as read from k samples of each of m conditions h, `reference` as read from real images. An
+    integer is a choice: the variance is that of its one-hot code. With `turn`, what is once around a circle (1 for a
+    hue, 2 pi for an angle), it is that of (cos, sin). Variances are unbiased, so 0 may be missed to either side.
+    Raises ValueError for k < 2 and for a reference that does not change.
+    """
+    if values.shape[1] < 2:
+        raise ValueError(f"values holds k={values.shape[1]} sample of each condition: a variance needs at least 2.")
+    classes = None if values.is_floating_point() else int(max(values.max(), reference.max())) + 1
+    total = _code(reference, turn, classes).var(dim=0).sum()
+    if not total > 0:
+        raise ValueError("reference is constant: there is nothing to retain.")
+    return 1 - (_code(values, turn, classes).var(dim=1).sum(dim=-1).mean() / total).item()
+
+
+def _code(values: Tensor, turn: float | None, classes: int | None) -> Float[Tensor, "*n e"]:
+    if classes is not None:
+        return F.one_hot(values.long(), classes).double()
+    if turn is None:
+        return values.double()[..., None]
+    angle = values.double() * (2 * torch.pi / turn)
+    return torch.stack([angle.cos(), angle.sin()], dim=-1)
+
+
+def nearest(samples: Shaped[Tensor, "n *x"], bank: Shaped[Tensor, "m *x"]) -> Nearest:
+    """The image (or feature) of the bank that is closest to each sample, by Euclidean distance."""
+    z, other = samples.flatten(1).float(), bank.flatten(1).float()
+    _check(z, other, least=1)
+    index = torch.cat([d.argmin(dim=1) for d in _distances(z, other)])
+    return Nearest((z - other[index]).norm(dim=1), index)
+
+
+def memorisation(
+    samples: Shaped[Tensor, "n *x"], held_out: Shaped[Tensor, "k *x"], train: Shaped[Tensor, "m *x"]
+) -> float:
+    """The median distance of samples to their nearest training image over that of held-out images to theirs.
+
+    About 1 for a model that learnt what images are like, well below 1 for one that repeats its training set.
+    """
+    return (nearest(samples, train).distance.median() / nearest(held_out, train).distance.median()).item()
+
+
+def _distances(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Iterator[Float[Tensor, "p m"]]:
+    centre = y.mean(dim=0)  # distances come from products: a common offset would only cost digits
+    y = y - centre
+    return (torch.cdist(part - centre, y) for part in x.split(_PORTION))
+
+
+def _check(x: Tensor, y: Tensor, *, least: int) -> None:
+    if min(len(x), len(y)) < least:
+        raise ValueError(f"the sets have {len(x)} and {len(y)} rows: this needs at least {least} of each.")
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(f"the features have {x.shape[1]} and {y.shape[1]} dimensions: both must be of one kind.")
+    if not (x.isfinite().all() and y.isfinite().all()):
+        raise ValueError("the features hold NaN or infinite values.")
