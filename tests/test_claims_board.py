@@ -1,5 +1,7 @@
 """ClaimsBoard as data, without a browser."""
 
+import base64
+
 import pytest
 
 from ssl_toolkit.claims import CLAIMS, stored
@@ -86,6 +88,14 @@ def test_groups_leave_out_seeds_and_what_follows_from_other_settings():
     assert grouped(cells[:2], "y") == {"all runs": [1.0, 2.0]}
     assert grouped(cells[:2], "y", among=[cell.setting for cell in cells]) == {"a 1": [1.0, 2.0]}
     assert grouped(cells, "z") == {}
+
+
+def test_a_saved_notebook_shows_the_table(board):
+    bundle, _ = board._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    full = board.table.picture()
+    board.paper.value = "A paper"
+    assert board.table.picture().shape[0] < full.shape[0]
 
 
 def test_a_row_needs_a_word_for_each_column():
