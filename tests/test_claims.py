@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run
+from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run, setup
 from ssl_toolkit.claims.democratizing import VIEWS
 from ssl_toolkit.claims.expand_or_narrow import NETS
 from ssl_toolkit.claims.setup import before_training, trained
@@ -291,7 +291,7 @@ def test_the_nets_that_are_compared_have_as_many_parameters():
     assert sizes["wider"] == pytest.approx(sizes["last block"], rel=0.03)
 
 
-def test_nets_of_one_seed_share_all_weights_below_the_width():
+def test_nets_of_one_seed_share_all_weights_below_the_width(few_images):
     a, b = (begin(basis("smoke") | {"width": width, "seed": 5})[0].model for width in (32, 512))
     shared = [name for name, p in a.backbone.named_parameters() if p.shape == b.backbone.get_parameter(name).shape]
     assert "stage3.0.conv1.weight" in shared
@@ -308,11 +308,21 @@ def test_settings_are_plain_and_each_comes_with_three_seeds_at_least(claim, budg
     assert all(without.count(w) >= 3 for w in without)
 
 
+@pytest.fixture
+def few_images(monkeypatch):
+    """Claims that hold out and test on fewer images than they do."""
+    monkeypatch.setattr(setup, "VALIDATION", 200)
+    monkeypatch.setattr(setup, "TEST", 300)
+    setup.parts.cache_clear()
+    yield
+    setup.parts.cache_clear()
+
+
 @pytest.mark.parametrize("claim", DATA_CLAIMS, ids=lambda c: c.id)
-def test_a_setting_is_measured_for_real(claim):
+def test_a_setting_is_measured_for_real(claim, few_images):
     settings, values = claim.settings("smoke"), {}
     for setting in {s["width"]: s for s in reversed(settings)}.values():  # controls differ by it
-        small = {"steps": min(2, setting["steps"]), "limit": min(3000, setting["limit"])}
+        small = {"steps": min(2, setting["steps"]), "limit": min(2000, setting["limit"])}
         *portions, more = claim.measure(setting | small)
         assert all(portion is None or set(portion) == {"step", "loss"} for portion in portions)
         values |= more

@@ -149,9 +149,11 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def rank_correlation(means: dict[int, float]) -> float:
-    """Spearman's correlation of the values with the widths."""
+    """Spearman's correlation of the values with the widths, 0 where all are equal."""
     from scipy.stats import spearmanr
 
+    if len(set(means.values())) == 1:
+        return 0.0
     return float(spearmanr(list(means), list(means.values())).statistic)
 
 
