@@ -7,5 +7,6 @@ from ssl_toolkit.widgets.player import Player as Player
 from ssl_toolkit.widgets.sweep_panel import SweepPanel as SweepPanel
 from ssl_toolkit.widgets.train_panel import TrainPanel as TrainPanel
 from ssl_toolkit.widgets.views_panel import ViewsPanel as ViewsPanel
+from ssl_toolkit.widgets.width_panel import WidthPanel as WidthPanel
 
-__all__ = ["HeatMap", "ImageGrid", "LossPanel", "Player", "SweepPanel", "TrainPanel", "ViewsPanel"]
+__all__ = ["HeatMap", "ImageGrid", "LossPanel", "Player", "SweepPanel", "TrainPanel", "ViewsPanel", "WidthPanel"]
