@@ -254,20 +254,8 @@ def show_widths(
                 trace, points = next(traces), control_points(stored or live, value, control) if controls else []
                 trace.x, trace.y = [x for x, _ in points], [y for _, y in points]
                 trace.showlegend = value == "test" and bool(points)
-        line = {"color": GREY, "width": 1.5}
-        figure.layout.shapes = [
-            {
-                "type": "line",
-                "xref": f"x{i}",
-                "yref": f"y{i} domain",
-                "x0": at,
-                "x1": at,
-                "y0": 0,
-                "y1": 1,
-                "line": line,
-            }
-            for i in ("", 2, 3, 4)
-        ]
+        mark = {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": {"color": GREY, "width": 1.5}}
+        figure.layout.shapes = [mark | {"xref": f"x{i}", "yref": f"y{i} domain"} for i in ("", 2, 3, 4)]
 
 
 def control_points(cells: Sequence[Cell], value: str, control: str) -> list[tuple[int, float]]:

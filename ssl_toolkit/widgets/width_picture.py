@@ -41,7 +41,7 @@ def curves_picture(plots: dict[str, list[Line]], widths: Sequence[int]) -> UInt8
             pen.line([place(min(widths), y), (right, place(min(widths), y)[1])], PALE)
             pen.text((left - 6, place(min(widths), y)[1]), f"{y:.0%}", DARK, font, "rm")
         for width in widths:
-            pen.text((place(width, 0)[0], HIGH - EDGE + 12), str(width), DARK, font, "mm")
+            pen.text((place(width, 0.0)[0], HIGH - EDGE + 12), str(width), DARK, font, "mm")
         for line in lines:
             points = [place(*point) for point in zip(line.widths, line.y, strict=True)]
             pen.line(points, line.colour, 2)
