@@ -203,8 +203,9 @@ def means_of(cells: Sequence[Cell], method: str, value: str) -> Means:
 
 def width_figure(methods: Sequence[str], widths: Sequence[int]) -> go.Figure:
     """Four plots over D, to be filled by `show_widths`: scores at home and away, the gradient's rank, zeros."""
-    titles = ("at home", "away", "directions pushed", "zeros")
-    figure = make_subplots(1, 4, subplot_titles=titles, column_widths=[3, 3, 2, 2], horizontal_spacing=0.055)
+    figure = make_subplots(
+        1, 4, subplot_titles=list(WIDTH_VALUES.values()), column_widths=[3, 3, 2, 2], horizontal_spacing=0.055
+    )
     for live in (False, True):
         for method in methods:
             colour = METHOD_COLOURS.get(method, SKY)
@@ -223,13 +224,12 @@ def width_figure(methods: Sequence[str], widths: Sequence[int]) -> go.Figure:
     legend = {"x": 0, "y": -0.22, "yanchor": "top", "orientation": "h", "bgcolor": "rgba(0,0,0,0)"}
     figure.update_layout(_BARE, height=330, margin={"l": 44, "r": 8, "t": 28, "b": 84}, legend=legend)
     ends = [math.log10(min(widths)) - 0.15, math.log10(max(widths)) + 0.15]
-    shown = list(widths)[-1 :: -max(1, len(widths) // 5)]
     for axes in (figure.update_xaxes, figure.update_yaxes):
         axes(_GRID)
-    figure.update_xaxes(
-        type="log", range=ends, tickvals=shown, ticktext=[str(w) for w in shown], tickangle=0,
-        title={"text": "D", "standoff": 4},
-    )  # fmt: skip
+    figure.update_xaxes(type="log", range=ends, tickangle=0, title={"text": "D", "standoff": 4})
+    for column, most in enumerate((5, 5, 3, 3), start=1):  # as many numbers as there is room for
+        shown = list(widths)[-1 :: -math.ceil(len(widths) / most)]
+        figure.update_xaxes(tickvals=shown, ticktext=[str(width) for width in shown], row=1, col=column)
     figure.update_yaxes(tickformat=".0%")
     figure.update_yaxes(type="log", tickformat="", dtick=1, row=1, col=3)
     return figure
@@ -247,7 +247,8 @@ def show_widths(
                     trace, line = next(traces), means_of(cells, method, value)
                     if method == "untrained" and not controls:
                         line = Means([], [], [])
-                    trace.x, trace.y, trace.error_y.array = line.widths, line.means, line.halves
+                    trace.x, trace.y = line.widths, line.means
+                    trace.error_y.array = line.halves if value in ("test", "transfer") else []
                     trace.showlegend = value == "test" and bool(line.widths)
         for control in WIDTH_CONTROLS:
             for value in ("test", "transfer"):

@@ -109,7 +109,7 @@ def read(setting: Setting, encoder: Encoder) -> Iterator[Values]:
     def loss(embeddings: Tensor) -> Terms:
         if setting["method"] == "supervised":
             return {"cross entropy": F.cross_entropy(embeddings, some.labels)}
-        return nt_xent(*embeddings.chunk(2), temperature=0.2)
+        return nt_xent(*embeddings.chunk(2), temperature=0.2)  # halves for views: only directions are asked for
 
     yield {
         "gradient rank": float(gradient_rank(encoder, as_float(some.images), loss)),

@@ -54,7 +54,8 @@ class WidthPanel(w.VBox):
         self.run, self.settings, self.version = run, list(settings), version
         self.path = None if path is None else Path(path)
         self.stored, self.cells = list(stored), self._finished()
-        self.methods = list(dict.fromkeys(setting["method"] for setting in known))
+        methods = dict.fromkeys(setting["method"] for setting in known)
+        self.methods = sorted(methods, key="untrained".__eq__)  # which comes last
         self.widths = sorted({setting["width"] for setting in known})
         self._moment = Moment(len(self.cells))
 
@@ -76,7 +77,8 @@ class WidthPanel(w.VBox):
         self.figure._config = {**self.figure._config, "displaylogo": False, "responsive": True}
         self.table, self.words = w.HTML(), w.HTML()
         row = w.HBox([self.width, self.controls, self.words], layout=w.Layout(align_items="center", grid_gap="16px"))
-        super().__init__([*([self.player] if run else []), row, self.figure, self.table])
+        plots = w.HBox([w.VBox([self.figure], layout=w.Layout(flex="1 1 0", min_width="0"))])
+        super().__init__([*([self.player] if run else []), row, plots, self.table])
         self.add_class("ssl-panel")
         self.add_class("ssl-width")
         self._draw(self._moment)
@@ -136,7 +138,7 @@ class WidthPanel(w.VBox):
 
     def _rows(self, live: Sequence[Cell], width: int) -> list[list[str]]:
         """Of each method and source, what was measured at this width."""
-        rows = [[f"D = {width:,}", "at home", "away", "directions pushed", "zeros", "parameters"]]
+        rows = [[f"D = {width:,}", *WIDTH_VALUES.values(), "parameters"]]
         for source, cells in ((STORED, self.stored), (LIVE, live)):
             at = group(cells, "width").get((width,), [])
             for method in self.methods:
