@@ -1,6 +1,7 @@
 """Figures from plain records: plotly, transparent, in colours that the colour-blind tell apart, for both themes."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -184,7 +185,7 @@ class Means(NamedTuple):
 
     widths: list[int]
     means: list[float]
-    halves: list[float]  # 0 where there is one seed
+    halves: list[float]  # 0 where there are fewer than three: of two, the interval would be wider than the plot
 
 
 def means_of(cells: Sequence[Cell], method: str, value: str) -> Means:
@@ -194,10 +195,9 @@ def means_of(cells: Sequence[Cell], method: str, value: str) -> Means:
     out = Means([], [], [])
     for width in sorted(groups):
         values = groups[width]
-        mean, (low, _) = interval(values) if len(values) > 1 else (values[0], (values[0], values[0]))
         out.widths.append(width)
-        out.means.append(mean)
-        out.halves.append(mean - low)
+        out.means.append(mean := statistics.fmean(values))
+        out.halves.append(mean - interval(values)[1][0] if len(values) > 2 else 0.0)
     return out
 
 

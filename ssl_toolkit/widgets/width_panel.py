@@ -32,7 +32,7 @@ class WidthPanel(w.VBox):
 
     A run has a "method" and a "width" in its setting, and "test", "transfer", "gradient rank", "zero fraction" and
     "parameters" in its result, as those of `claims.widths.measured`. The slider picks a width, of which the table
-    tells all; the means are over seeds, bars are Student's 95 % intervals. `panel.width.value = 512`,
+    tells all; the means are over seeds, bars are Student's 95 % intervals of three or more. `panel.width.value = 512`,
     `panel.controls.value`, `panel.play()` and `panel.wait()` do what the controls do; `panel.cells` are the finished
     runs. Raises ValueError where there is nothing to show.
     """
@@ -58,6 +58,7 @@ class WidthPanel(w.VBox):
         self.methods = sorted(methods, key="untrained".__eq__)  # which comes last
         self.widths = sorted({setting["width"] for setting in known})
         self._moment = Moment(len(self.cells))
+        self._shown: tuple[int, int, bool] | None = None  # what the curves were drawn for
 
         self.width = w.SelectionSlider(
             options=[(f"{width:,}", width) for width in self.widths], value=self.widths[-1], description="Width D",
@@ -125,7 +126,9 @@ class WidthPanel(w.VBox):
             return
         self._moment = moment
         live, at = self.cells[: moment.done], self.width.value
-        show_widths(self.figure, self.methods, self.stored, live, at=at, controls=self.controls.value)
+        if (shown := (moment.done, at, self.controls.value)) != self._shown:  # a step of a run changes no curve
+            show_widths(self.figure, self.methods, self.stored, live, at=at, controls=self.controls.value)
+            self._shown = shown
         running = ""
         if moment.running is not None:
             method, width = moment.running["method"], moment.running["width"]
