@@ -57,12 +57,14 @@ _MODULES = (
     "prototypes",
     "recipes",
     "resolution",
+    "sampling",
     "seeds",
     "shapes",
     "stream",
     "sweep",
     "train",
     "watch",
+    "width",
     "widgets",
 )
 
