@@ -98,7 +98,7 @@ def replay(augment: Augment, x: Images | Stored, params: Params) -> Float[Tensor
             mine = {k[start:]: v[i : i + chunk] for k, v in params.items() if k.startswith(f"{op.name}.")}
             part = op.apply(part, mine)
         parts.append(part)
-    return torch.cat(parts) if parts else x
+    return torch.cat(parts) if parts else as_float(x)
 
 
 def random_resized_crop(

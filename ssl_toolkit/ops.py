@@ -172,9 +172,9 @@ def stored_crop(
         return resized_crop(x.float().div_(255), boxes, size)
     _check_boxes(x, boxes)
     out = x.new_empty(*x.shape[:2], *pair(size))
-    for image, new, (top, left, height, width) in zip(x.split(1), out.split(1), boxes.int().tolist(), strict=True):
-        box = image[:, :, top : top + height, left : left + width]
-        new.copy_(F.interpolate(box, new.shape[2:], mode="bilinear", antialias=True))
+    for i, (top, left, height, width) in enumerate(boxes.int().tolist()):
+        box = x[i : i + 1, :, top : top + height, left : left + width]
+        out[i : i + 1] = F.interpolate(box, out.shape[2:], mode="bilinear", antialias=True)
     return out.float().div_(255)
 
 
