@@ -2,8 +2,8 @@
 
 torchvision: `ImageFolder`, two transforms of each image by v2 on PIL images, `DataLoader`; once with its own loader of
 files, and once ("draft") with one that decodes at the half size at which ours stores. Ours: `Stream` from the files,
-and the memory-mapped cache that it wrote. All with the numbers of workers and of threads that are best for them. Crop from 20 % of the
-area, flip, jitter of 0.4 (hue 0.1) in 80 %, grey in 20 %; nothing is trained on the views.
+and the memory-mapped cache that it wrote. All with the numbers of workers and of threads that are best for them. Crop
+from 20 % of the area, flip, jitter of 0.4 (hue 0.1) in 80 %, grey in 20 %; nothing is trained on the views.
 """
 
 import os
