@@ -1,7 +1,7 @@
 """Image operations on batches, one value per sample, each equal to torchvision's of the same name to 1/255.
 
-Images are float (b, c, h, w) in [0, 1] and stay so; the input is never changed. There is no loop over samples, and no
-value that a whole batch shares, as it does in torchvision's functions.
+Images are float (b, c, h, w) in [0, 1] and stay so; the input is never changed. There is no loop over samples, except
+in `stored_crop`, and no value that a whole batch shares, as it does in torchvision's functions.
 
 Where only some images change, both outcomes are computed and `lerp`ed with a weight of 0 or 1, which is exact, and on
 a CPU several times as fast as `where` or indexed assignment. Resizing and blurring are matrix products, for the same
