@@ -97,7 +97,10 @@ def read(setting: Setting, encoder: Encoder) -> Iterator[Values]:
     narrowed again.
     """
     images = parts(setting["data"], setting["limit"])
-    z, z_test = embed(encoder, images.train.images), embed(encoder, images.test.images)
+    z = embed(encoder, images.train.images)
+    yield {}
+    z_test = embed(encoder, images.test.images)
+    yield {}
     yield from scores(z, z_test, images)
     if setting["method"] == "simclr" and setting["width"] == DEFAULT:
         random = random_relu(z, z_test, width=setting["widest"], seed=setting["seed"])
