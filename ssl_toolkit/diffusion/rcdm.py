@@ -7,6 +7,7 @@ It learns p(x | h) for a frozen encoder f. Of many samples for one h, what stays
     state, objective = recipe.start(data, h), recipe.objective(h)
     for step in train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size): ...
     for step in sample(state.ema, h[:16], steps=20): ...                   # images in step.x0
+    faithfulness(conditions(encoder, step.x0), h, torch.arange(16))        # whose representation do they have?
 
 The paper's network predicts the noise of DDPM. Ours learns the velocity of the straight path, which needs fewer steps
 to train and to sample; any other objective over `schedule` and `denoise` may take its place.

@@ -61,17 +61,10 @@ def cosine_schedule(steps: int = 1000) -> Schedule:
 
 def _discrete(beta: Float[Tensor, " T"]) -> Schedule:
     alpha_bar = (1 - beta).cumprod(dim=0)
-    alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-    tables = {"alpha": alpha.float(), "sigma": sigma.float()}
-
-    def read(name: str, t: Levels) -> Float[Tensor, "*b"]:
-        if tables[name].device != t.device:
-            tables[name] = tables[name].to(t.device)
-        return tables[name][t.long()]
-
+    alpha, sigma = alpha_bar.sqrt().float(), (1 - alpha_bar).sqrt().float()
     return Schedule(
-        lambda t: read("alpha", t),
-        lambda t: read("sigma", t),
+        lambda t: alpha.to(t.device)[t.long()],
+        lambda t: sigma.to(t.device)[t.long()],
         lambda n: spaced_timesteps(len(beta), n, "trailing"),
         alpha_bar,
     )
