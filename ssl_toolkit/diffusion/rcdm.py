@@ -111,13 +111,13 @@ def representation_conditioned(h: Float[Tensor, "n d"], *, drop: float = 0.1) ->
     return objective
 
 
-def _draw(images: Images, generator: torch.Generator, drop: float) -> tuple[Images, Images, Tensor, Tensor]:
+def _draw(images: Images, generator: torch.Generator, drop: float) -> tuple[Images, Images, Tensor, Tensor | None]:
     """Images in [-1, 1], noise, times and who forgets h; processes draw for all of them, each takes its share."""
     rank, processes = place()
     n, b = len(images) * processes, slice(rank * len(images), (rank + 1) * len(images))
     e = torch.randn(n, *images.shape[1:], generator=generator)[b].to(images.device)
     t = torch.randn(n, generator=generator)[b].sigmoid().to(images.device)
-    null = (torch.rand(n, generator=generator)[b] < drop).to(images.device)
+    null = (torch.rand(n, generator=generator)[b] < drop).to(images.device) if drop else None
     x, e = (z.contiguous(memory_format=torch.channels_last) for z in (2 * images - 1, e))
     return x, e, t, null
 
@@ -182,6 +182,7 @@ class Recipe:
         network = UNet(
             c,
             condition=h.shape[1],
+            null=self.drop > 0,
             conditioning=self.conditioning,
             width=self.width,
             multipliers=self.multipliers,
