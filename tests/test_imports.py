@@ -29,7 +29,7 @@ LAYERS = [
     {"data", "augment", "encoders", "memory", "plane", "prototypes", "stream", "cached", "sweep"},
     {"checkpoint", "features"},
     {"train"},
-    {"joint", "probes", "resolution", "diffusion"},
+    {"attacks", "dejavu", "joint", "probes", "resolution", "diffusion"},
     {"contrast", "clusters"},
     {"factors", "recipes", "watch", "online"},
     {"claims"},
