@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ssl_toolkit.claims.democratizing import DJ1, DJ2, DJ3, DJ4, DJ5, DJ6, DJ7
+from ssl_toolkit.claims.rcdm import RC1, RC2, RC3, RC4, RC6, RC9, RC10
 from ssl_toolkit.claims.study import BUDGETS as BUDGETS
 from ssl_toolkit.claims.study import Budget, Claim, examine, judged
 from ssl_toolkit.claims.study import Verdict as Verdict
 from ssl_toolkit.sweep import Cell, read
 
-CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (DJ1, DJ2, DJ3, DJ4, DJ5, DJ6, DJ7)}
+CLAIMS: dict[str, Claim] = {
+    claim.id: claim
+    for claim in (DJ1, DJ2, DJ3, DJ4, DJ5, DJ6, DJ7, RC1, RC2, RC3, RC4, RC6, RC9, RC10)
+}  # fmt: skip
 
 
 def run(
