@@ -17,7 +17,7 @@ from torch import Tensor
 from ssl_toolkit.attacks import apart, mistaken, pgd
 from ssl_toolkit.claims.setup import BASE, LABELS, SEEDS, crossed, parts, points
 from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, minus, of
-from ssl_toolkit.data import Batch, Dataset, as_float
+from ssl_toolkit.data import Batch, as_float
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
 from ssl_toolkit.diffusion.rcdm import Recipe as Painter
 from ssl_toolkit.encoders import Encoder, small_conv
@@ -29,12 +29,12 @@ from ssl_toolkit.probes import few_labels, linear_probe
 from ssl_toolkit.recipes import Method, Recipe
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.sweep import Cell, Setting
-from ssl_toolkit.train import Objective, TrainState, start, train
+from ssl_toolkit.train import TrainState, start, train
 
 PAPER = "High Fidelity Visualization of What Your Self-Supervised Representation Knows About (arXiv 2112.09164)"
 Record = TypeVar("Record")
 STEPS: dict[Budget, int] = {"smoke": 4, "standard": 400, "full": 4000}  # of an encoder
-RATIO = 4  # steps of an RCDM for each of its encoder
+RATIO = 10  # steps of an RCDM for each of its encoder
 CHANNELS: dict[Budget, int] = {"smoke": 8, "standard": 16, "full": 16}  # of its first level
 CONDITIONS: dict[Budget, int] = {"smoke": 32, "standard": 1000, "full": 1000}  # images of the test set that it is given
 
@@ -45,28 +45,21 @@ def _settings(budget: Budget, *, data: str = "fashion-mnist", **axes: Sequence) 
 
 
 def _encoder(setting: Setting, method: Method) -> Generator[None, None, Encoder]:
-    data = parts(setting["data"], setting["limit"]).train
+    data, seed = parts(setting["data"], setting["limit"]).train, setting["seed"]
     recipe = Recipe(method=method, **{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")})
-    state = recipe.start(data)
-    yield from _trained(state, data, recipe.objective(data), recipe.steps, setting)
+    state, objective = recipe.start(data), recipe.objective(data)
+    yield from _last(train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=seed))
     assert isinstance(state.model, Encoder)
     return state.model
 
 
 def _painter(setting: Setting, h: Float[Tensor, "n d"], *, drop: float = 0.1) -> Generator[None, None, RCDM]:
-    data = parts(setting["data"], setting["limit"]).train
-    recipe = Painter(steps=RATIO * setting["steps"], drop=drop, width=setting["channels"], seed=setting["seed"])
-    state = recipe.start(data, h)
-    yield from _trained(state, data, recipe.objective(h), recipe.steps, setting)
+    data, seed = parts(setting["data"], setting["limit"]).train, setting["seed"]
+    recipe = Painter(steps=RATIO * setting["steps"], drop=drop, width=setting["channels"], seed=seed)
+    state, objective = recipe.start(data, h), recipe.objective(h)
+    yield from _last(train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=seed))
     assert isinstance(state.ema, RCDM)
     return state.ema
-
-
-def _trained(
-    state: TrainState, data: Dataset, objective: Objective, steps: int, setting: Setting
-) -> Generator[None, None, None]:
-    batch_size, seed = setting["batch_size"], setting["seed"]
-    yield from _last(train(state, data, objective, until=steps, batch_size=batch_size, seed=seed))
 
 
 def _last(records: Iterator[Record]) -> Generator[None, None, Record]:
@@ -195,15 +188,16 @@ def _decode(code: Float[Tensor, "n 7"]) -> dict[str, Float[Tensor, " n"]]:
 
 def _reader(setting: Setting) -> Generator[None, None, Encoder]:
     """A network that reads the factors off an image, trained on real ones."""
-    data = parts(setting["data"], setting["limit"]).train
-    code, steps = _code(data.factors), 2 * setting["steps"]
+    data, seed, steps = parts(setting["data"], setting["limit"]).train, setting["seed"], 2 * setting["steps"]
+    code = _code(data.factors)
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         target = code[batch.index.to(code.device)].to(batch.images.device)
         return {"squared error": F.mse_loss(state.model(batch.images).float(), target)}
 
-    reader = small_conv(3, projector=(128, code.shape[1]), seed=setting["seed"])
-    yield from _trained(start(reader, lr=2e-3, total=steps), data, objective, steps, setting)
+    reader = small_conv(3, projector=(128, code.shape[1]), seed=seed)
+    state = start(reader, lr=setting["lr"], total=steps)
+    yield from _last(train(state, data, objective, until=steps, batch_size=setting["batch_size"], seed=seed))
     return reader
 
 

@@ -5,8 +5,9 @@
     remove(h, common)                     # what the neighbours share is gone, and the rest of the image stays
     transplant(h, common, other)          # or it is replaced by what another image has there
 
-All are plain functions of representations; those of `directions` are for `move`. To see what survives a change of the
-image instead, embed the changed image: any view of `augment`, or `mask_patches`.
+All are plain functions of representations, and `rcdm.sample` paints what they give: with the same `noise` for each row,
+what differs between the pictures is due to h alone. Those of `directions` are for `move`. To see what survives a change
+of the image instead, embed the changed image: any view of `augment`, or `mask_patches`.
 """
 
 import torch

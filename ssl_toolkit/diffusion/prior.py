@@ -1,7 +1,7 @@
 """A small model of the representations themselves, so that RCDM samples without an image to start from.
 
     prior = fit_prior(bank)
-    h = prior.sample(16, rng(0))
+    for step in sample(rcdm, prior.sample(16, rng(0))): ...          # of rcdm
 
 RCG (Li et al., 2023) trains a diffusion model of h for this. Here it is a mixture of Gaussians on the leading principal
 axes and one Gaussian on the others: it fits in a second and has the mean and the covariance of the bank by
