@@ -27,6 +27,7 @@ _HOME = {
     "Recipe": "recipes",
 }
 _MODULES = (
+    "attacks",
     "augment",
     "cached",
     "checkpoint",
@@ -34,6 +35,7 @@ _MODULES = (
     "clusters",
     "contrast",
     "data",
+    "dejavu",
     "diffusion",
     "encoders",
     "factors",

@@ -74,7 +74,26 @@ def features_at(model: nn.Module, x: Float[Tensor, "b c h w"], depths: Sequence[
     if not isinstance(model, Encoder):
         raise ValueError(f"the model is a {type(model).__name__}: only an Encoder has depths; see encoders.wrap.")
     with evaluating(model):
-        features = model.features(x)
+        return _at(model.features(x), depths)
+
+
+def differentiable(
+    model: Encoder, *, depth: str = "representation"
+) -> Callable[[Float[Tensor, "b c h w"]], Float[Tensor, "b d"]]:
+    """f: the features at one depth as a function of images in [0, 1] through which gradients pass to the pixels.
+
+    Each call is in evaluation mode and restores the model's; take the gradient by `torch.autograd.grad`, which leaves
+    that of the weights alone. f raises ValueError for a depth that the model does not have.
+    """
+
+    def f(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
+        with evaluating(model), torch.enable_grad():
+            return _at(model.features(x), (depth,))[depth]
+
+    return f
+
+
+def _at(features: Depths, depths: Sequence[str] | None) -> Depths:
     if unknown := [depth for depth in depths or () if depth not in features]:
         raise ValueError(f"depth is {unknown[0]!r}: this encoder has {', '.join(features)}.")
     return {depth: features[depth].float() for depth in depths or features}

@@ -13,13 +13,17 @@ from scipy import stats
 from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run, setup
 from ssl_toolkit.claims.democratizing import VIEWS
 from ssl_toolkit.claims.expand_or_narrow import NETS
+from ssl_toolkit.claims.rcdm import TURNS, _code, _decode
 from ssl_toolkit.claims.setup import before_training, trained
 from ssl_toolkit.claims.study import Claim, Finding, examine, interval, minus, of
 from ssl_toolkit.claims.widths import basis, begin
 from ssl_toolkit.encoders import small_conv
+from ssl_toolkit.generative import retention
+from ssl_toolkit.shapes import shapes
 from ssl_toolkit.sweep import Cell
 
 DATA_CLAIMS = list(CLAIMS.values())
+MEASURES = list({claim.measure: claim for claim in reversed(DATA_CLAIMS)}.values())  # one claim for each
 
 
 def toy(measured: list | None = None, fails_at: int | None = None) -> Claim:
@@ -298,6 +302,91 @@ def test_nets_of_one_seed_share_all_weights_below_the_width(few_images):
     assert all(torch.equal(a.backbone.get_parameter(name), b.backbone.get_parameter(name)) for name in shared)
 
 
+@pytest.mark.parametrize(
+    "mrr, control, result",
+    [(0.9, 0.01, "confirmed"), (0.9, 0.1, "inconclusive"), (0.5, 0.01, "inconclusive"), (0.2, 0.01, "not confirmed")],
+)
+def test_the_rule_of_faithfulness(mrr, control, result):
+    def score(s):
+        return {"mrr": (mrr if s["told"] == "h" else control) + noise(s), "chance": 0.0075}
+
+    assert invented(CLAIMS["RC-1"], score).result == result
+
+
+@pytest.mark.parametrize("gain, result", [(0.1, "confirmed"), (-0.1, "not confirmed"), (0.0008, "inconclusive")])
+def test_the_rules_of_quality_and_of_width(gain, result):
+    def quality(s):
+        return {"kid": 0.3 + (0.0 if s["told"] == "h" else gain + noise(s))}
+
+    def width(s):
+        return {f"kept {name}": 0.3 + (gain + noise(s) if s["width"] == 512 else 0.0) for name in TURNS}
+
+    assert invented(CLAIMS["RC-2"], quality).result == result
+    assert invented(CLAIMS["RC-10"], width).result == result
+
+
+@pytest.mark.parametrize("ratio, result", [(1.0, "confirmed"), (0.8, "inconclusive"), (0.5, "not confirmed")])
+def test_the_rule_of_copies(ratio, result):
+    assert invented(CLAIMS["RC-9"], lambda s: {"nearness": ratio + noise(s)}).result == result
+
+
+@pytest.mark.parametrize(
+    "lost, result", [(0.2, "confirmed"), (0.05, "inconclusive"), (0.0, "inconclusive"), (-0.1, "not confirmed")]
+)
+def test_the_rule_of_the_projector(lost, result):
+    def score(s):
+        kept = 0.5 + noise(s) - (0.0 if s["depth"] == "representation" else lost + 2 * noise(s))
+        return {f"kept {name}": kept if name in ("hue", "x", "scale") else 0.9 for name in TURNS}
+
+    assert invented(CLAIMS["RC-3"], score).result == result
+
+
+@pytest.mark.parametrize("order, result", [(1, "confirmed"), (-1, "not confirmed"), (0, "not confirmed")])
+def test_the_rule_of_agreement(order, result):
+    def score(s):
+        read = {name: 0.1 * i + 0.05 * (s["depth"] == "embedding") for i, name in enumerate(TURNS)}
+        kept = {name: order * value if order else i % 4 for i, (name, value) in enumerate(read.items())}
+        return {f"read {name}": v for name, v in read.items()} | {f"kept {name}": v for name, v in kept.items()}
+
+    finding = invented(CLAIMS["RC-4"], score)
+    assert finding.result == result
+    assert order == 0 or finding.effect == pytest.approx(order)
+
+
+@pytest.mark.parametrize(
+    "flipped, moved, result",
+    [
+        (0.1, 0.1, "confirmed"),
+        (0.1, 0.0008, "inconclusive"),
+        (0.1, -0.1, "not confirmed"),
+        (-0.1, 0.1, "not confirmed"),
+    ],
+)
+def test_the_rule_of_robustness(flipped, moved, result):
+    def score(s):
+        more = s["method"] == "supervised"
+        return {
+            f"{what} at {strength:g}": 0.3 + more * (by * (1 + strength / 100) + noise(s) - 5e-4)
+            for what, by in (("flipped", flipped), ("moved", moved))
+            for strength in s["strengths"]
+        }
+
+    finding = invented(CLAIMS["RC-6"], score)
+    assert finding.result == result
+    assert abs(finding.effect) == pytest.approx(10, abs=0.6)
+
+
+def test_what_a_perfect_reader_says_of_the_factors_is_decoded_to_all_of_their_variance():
+    factors = shapes(50).factors
+    read = _decode(_code(factors))
+    for name, turn in TURNS.items():
+        assert retention(read[name].view(-1, 1).expand(-1, 4), read[name], turn=turn) == pytest.approx(1)
+        if turn is None:
+            assert torch.corrcoef(torch.stack([read[name], factors[name]]))[0, 1] == pytest.approx(1, abs=1e-5)
+        else:
+            assert ((read[name] - factors[name] + 0.5) % 1 - 0.5).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("claim", DATA_CLAIMS, ids=lambda c: c.id)
 def test_settings_are_plain_and_each_comes_with_three_seeds_at_least(claim, budget):
@@ -318,10 +407,10 @@ def few_images(monkeypatch):
     setup.parts.cache_clear()
 
 
-@pytest.mark.parametrize("claim", DATA_CLAIMS, ids=lambda c: c.id)
+@pytest.mark.parametrize("claim", MEASURES, ids=lambda c: c.id)
 def test_a_setting_is_measured_for_real(claim, few_images):
     settings, values = claim.settings("smoke"), {}
-    for setting in {s["width"]: s for s in reversed(settings)}.values():  # controls differ by it
+    for setting in {s.get("width"): s for s in reversed(settings)}.values():  # controls differ by it
         small = {"steps": min(2, setting["steps"]), "limit": min(2000, setting["limit"])}
         *portions, more = claim.measure(setting | small)
         assert all(portion is None or set(portion) == {"step", "loss"} for portion in portions)

@@ -18,7 +18,7 @@ LAYERS = [
         "data augment encoders memory plane prototypes stream cached sweep sampling",
         "checkpoint features",
         "train",
-        "joint probes resolution online diffusion",
+        "joint probes resolution online diffusion attacks dejavu",
         "contrast clusters",
         "factors recipes watch",
         "width",
