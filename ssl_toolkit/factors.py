@@ -8,7 +8,7 @@ regressed, so that 0.99 and 0.01 are neighbours.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -37,14 +37,25 @@ def read_factors(
     """Each factor of `train`, read from the features linearly. Raises ValueError for a factor that `test` lacks."""
     if missing := [name for name in train if name not in test]:
         raise ValueError(f"test has no factor {missing[0]!r}: it has {', '.join(test)}.")
-    readings = {}
+    return dict(iter_factors(train_z, train, test_z, test))
+
+
+def iter_factors(
+    train_z: Float[Tensor, "n d"],
+    train: Mapping[str, Tensor],
+    test_z: Float[Tensor, "m d"],
+    test: Mapping[str, Tensor],
+) -> Iterator[tuple[str, Reading]]:
+    """The items of `read_factors`, one after the other."""
+    ridge = None
     for name, values in train.items():
         if not values.is_floating_point():
             probe = linear_probe(train_z, values, test_z, test[name], weight_decays=(1e-3,))
-            readings[name] = Reading(probe.accuracy, probe.chance)
+            yield name, Reading(probe.accuracy, probe.chance)
         else:
-            readings[name] = Reading(ridge_r2(train_z, _targets(name, values), test_z, _targets(name, test[name])), 0.0)
-    return readings
+            ridge = ridge or Ridge(train_z)
+            score = ridge.r2(_targets(name, values), test_z, _targets(name, test[name]))
+            yield name, Reading(score, 0.0)
 
 
 def _targets(name: str, values: Tensor) -> Float[Tensor, "n k"]:
@@ -71,17 +82,37 @@ def ridge_r2(
     The weight decay is the one with the best R2 on a share `validation` of the training set. Raises ValueError for
     features that are not finite and for targets that do not change.
     """
-    if not (train_z.isfinite().all() and test_z.isfinite().all()):
-        raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
-    if train_t.std(dim=0).min() == 0:
-        raise ValueError("train_t is constant: there is nothing to read.")
-    order = torch.randperm(len(train_z), generator=rng(seed, 0, "validation"))
-    held_out, rest = order.split([round(validation * len(order)), len(order) - round(validation * len(order))])
-    weights = _ridge(train_z[rest], train_t[rest], weight_decays)
-    scores = [_r2(train_t[held_out], weight(train_z[held_out])) for weight in weights]
-    best = weight_decays[max(range(len(scores)), key=scores.__getitem__)]
-    (fit,) = _ridge(train_z, train_t, (best,))
-    return _r2(test_t, fit(test_z))
+    return Ridge(train_z, validation=validation, seed=seed).r2(train_t, test_z, test_t, weight_decays=weight_decays)
+
+
+class Ridge:
+    """Ridge regressions on the same features, which are decomposed once."""
+
+    def __init__(self, z: Float[Tensor, "n d"], *, validation: float = 0.2, seed: int = 0):
+        if not z.isfinite().all():
+            raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
+        order = torch.randperm(len(z), generator=rng(seed, 0, "validation"))
+        self.z = z
+        self.held_out, self.rest = order.tensor_split([round(validation * len(order))])
+        self._part, self._whole = _decompose(z[self.rest]), _decompose(z)
+
+    def r2(
+        self,
+        t: Float[Tensor, "n k"],
+        test_z: Float[Tensor, "m d"],
+        test_t: Float[Tensor, "m k"],
+        *,
+        weight_decays: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
+    ) -> float:
+        """As `ridge_r2`."""
+        if not test_z.isfinite().all():
+            raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
+        if t.std(dim=0).min() == 0:
+            raise ValueError("train_t is constant: there is nothing to read.")
+        z, held_out = self.z[self.held_out], t[self.held_out]
+        scores = [_r2(held_out, line(z)) for line in _solve(self._part, t[self.rest], weight_decays)]
+        (line,) = _solve(self._whole, t, (weight_decays[max(range(len(scores)), key=scores.__getitem__)],))
+        return _r2(test_t, line(test_z))
 
 
 class _Line(NamedTuple):
@@ -94,14 +125,32 @@ class _Line(NamedTuple):
         return (z - self.mean) / self.std @ self.weight + self.bias
 
 
-def _ridge(z: Tensor, t: Tensor, weight_decays: tuple[float, ...]) -> list[_Line]:
-    """The minimum at each weight decay, all from one eigendecomposition of the features' covariance."""
-    mean, std, bias = z.mean(dim=0), z.std(dim=0).clamp_min(1e-6), t.mean(dim=0)
+class _Axes(NamedTuple):
+    """Standardised features x, and the eigenvalues and -vectors of x^T x / n, or of x x^T / n where that is smaller."""
+
+    mean: Tensor
+    std: Tensor
+    x: Float[Tensor, "n d"]
+    variance: Float[Tensor, " r"]
+    axes: Float[Tensor, "r r"]
+
+
+def _decompose(z: Float[Tensor, "n d"]) -> _Axes:
+    mean, std = z.mean(dim=0), z.std(dim=0).clamp_min(1e-6)
     x = ((z - mean) / std).double()
-    variance, axes = torch.linalg.eigh(x.T @ x / len(x))
-    projected = axes.T @ (x.T @ (t - bias).double() / len(x))
-    solutions = [axes @ (projected / (variance.clamp_min(0) + decay)[:, None]) for decay in weight_decays]
-    return [_Line(mean, std, weight.float(), bias) for weight in solutions]
+    n, d = x.shape
+    variance, axes = torch.linalg.eigh((x.T @ x if d <= n else x @ x.T) / n)
+    return _Axes(mean, std, x, variance.clamp_min(0), axes)
+
+
+def _solve(features: _Axes, t: Float[Tensor, "n k"], weight_decays: tuple[float, ...]) -> list[_Line]:
+    """The minimum at each weight decay: (x^T x / n + decay)^-1 x^T t / n = x^T (x x^T / n + decay)^-1 t / n."""
+    mean, std, x, variance, axes = features
+    bias, (n, d) = t.mean(dim=0), x.shape
+    target = (t - bias).double() / n
+    projected = axes.T @ (x.T @ target if d <= n else target)
+    solutions = [axes @ (projected / (variance + decay)[:, None]) for decay in weight_decays]
+    return [_Line(mean, std, (w if d <= n else x.T @ w).float(), bias) for w in solutions]
 
 
 def _r2(t: Tensor, prediction: Tensor) -> float:
