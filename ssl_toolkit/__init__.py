@@ -39,6 +39,7 @@ _MODULES = (
     "features",
     "folders",
     "gauges",
+    "infusion",
     "joint",
     "knn",
     "locks",

@@ -16,7 +16,7 @@ LAYERS = [
     {"data", "augment", "encoders", "memory", "plane", "prototypes", "stream", "cached", "sweep"},
     {"checkpoint", "features"},
     {"train"},
-    {"joint", "probes", "resolution"},
+    {"joint", "probes", "resolution", "infusion"},
     {"contrast", "clusters"},
     {"factors", "recipes", "watch", "online"},
     {"claims"},
