@@ -9,12 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ssl_toolkit.claims.democratizing import DJ1, DJ2, DJ3, DJ4, DJ5, DJ6, DJ7
+from ssl_toolkit.claims.infusion import IN0, IN1, IN2, IN3, IN4, IN5, IN6, IN7, IN8
 from ssl_toolkit.claims.study import BUDGETS as BUDGETS
 from ssl_toolkit.claims.study import Budget, Claim, examine, judged
 from ssl_toolkit.claims.study import Verdict as Verdict
 from ssl_toolkit.sweep import Cell, read
 
-CLAIMS: dict[str, Claim] = {claim.id: claim for claim in (DJ1, DJ2, DJ3, DJ4, DJ5, DJ6, DJ7)}
+CLAIMS: dict[str, Claim] = {
+    claim.id: claim
+    for claim in (
+        *(DJ1, DJ2, DJ3, DJ4, DJ5, DJ6, DJ7),
+        *(IN0, IN1, IN2, IN3, IN4, IN5, IN6, IN7, IN8),
+    )
+}
 
 
 def run(
