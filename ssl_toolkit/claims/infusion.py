@@ -52,12 +52,12 @@ BASE: Setting = {
 
 
 def _settings(budget: Budget, **axes: Sequence) -> list[Setting]:
-    return crossed(SEEDS[budget], BASE | {"updates": UPDATES[budget]}, **axes)
+    return crossed(SEEDS[budget], BASE | {"steps": UPDATES[budget]}, **axes)
 
 
 def _longer(budget: Budget) -> list[Setting]:
     """For what compares a chain with something else than a chain of the same budget."""
-    return [setting | {"updates": 2 * setting["updates"]} for setting in _settings(budget)]
+    return [setting | {"steps": 2 * setting["steps"]} for setting in _settings(budget)]
 
 
 @lru_cache(maxsize=1)
@@ -82,12 +82,12 @@ def trained(setting: Setting) -> Generator[Values | None, None, tuple[Operator, 
     prior = fit_prior(data.images)
     hidden = (setting["hidden"],) * 2
     operator = mlp((1, SIDE, SIDE), steps=setting["T"], hidden=hidden, apart=setting["apart"], seed=setting["seed"])
-    state = start(operator, lr=setting["lr"], weight_decay=0.0, total=setting["updates"], device="cpu")
+    state = start(operator, lr=setting["lr"], weight_decay=0.0, total=setting["steps"], device="cpu")
     goal = {"denoising": denoising, "variational": variational}[setting["objective"]]
     objective = goal(prior, rate=increasing(setting["omega"], setting["alpha"]), infusion=infusion_of(setting))
-    every = max(1, setting["updates"] // POINTS)
+    every = max(1, setting["steps"] // POINTS)
     for step in train(
-        state, data, objective, until=setting["updates"], batch_size=setting["batch_size"], seed=setting["seed"]
+        state, data, objective, until=setting["steps"], batch_size=setting["batch_size"], seed=setting["seed"]
     ):
         yield {"step": step.step, "loss": round(step.loss, 4)} if step.step % every == 0 else None
     return operator, prior

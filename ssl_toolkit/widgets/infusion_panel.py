@@ -106,8 +106,8 @@ class InfusionPanel(w.VBox):
         self.painter.observe(lambda _: self._complete(), "painted")
         self._name_preset()
         self._draw_chains()
-        self.canvas.frame = T
         self._hide(halves["Lower half"])
+        self.canvas.frame = self.tries.frame = T
 
     @property
     def mask(self) -> Bool[Tensor, "h w"]:

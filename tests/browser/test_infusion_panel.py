@@ -22,8 +22,12 @@ panel = InfusionPanel(state.model, prior, data.images)
 panel
 """
 FRAME = "() => document.querySelector('.ssl-infusion .ssl-chain').dataset.frame"
-SUM = """(s) => { const c = document.querySelector(s); const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-  let sum = 0; for (let i = 0; i < d.length; i += 4) sum += (i % 251) * (d[i] + 2 * d[i + 1] + 3 * d[i + 2]); return sum; }"""
+SUM = """(s) => {
+  const c = document.querySelector(s), pen = c.getContext('2d'), d = pen.getImageData(0, 0, c.width, c.height).data;
+  let sum = 0;
+  for (let i = 0; i < d.length; i += 4) sum += (i % 251) * (d[i] + 2 * d[i + 1] + 3 * d[i + 2]);
+  return sum;
+}"""
 INFUSED = ".ssl-infusion .ssl-chain figure:nth-child(2) canvas"
 NOTE = "(t) => document.querySelector('.ssl-infusion-note').innerText.includes(t)"
 
@@ -82,7 +86,12 @@ def test_a_mask_is_painted_and_completed_in_both_themes(notebook, shots):
     page = notebook
     page.get_by_role("button", name="Clear").click()
     page.wait_for_function(NOTE, arg="Paint", timeout=20_000)
-    page.locator(".ssl-infusion .ssl-chain figure:nth-child(3) canvas").click(position={"x": 3 * 73, "y": 20})
+    targets = page.locator(".ssl-infusion .ssl-chain figure:nth-child(3) canvas")
+    targets.click(position={"x": 3 * 73 + 20, "y": 20})
+    targets.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
     canvas = page.locator(".ssl-infusion .ssl-mask canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()

@@ -26,7 +26,7 @@ function render({ model, el }) {
   root.append(rows, bar);
   el.append(root);
 
-  let [sprite, marks, canvases] = [null, null, []];
+  let [sprite, marks, canvases, over] = [null, null, [], []]; // over: the image of each row that keys have reached
   let [at, timer, sent, pending] = [model.get("frame"), null, 0, null];
 
   const frames = () => model.get("shape")[0] ?? 0;
@@ -46,6 +46,11 @@ function render({ model, el }) {
         for (let i = 0; i < n; i++)
           pen.drawImage(picture, left + i * w, top + row * h, w, h, i * (w * scale + GAP), 0, w * scale, h * scale);
       }
+      if (over[row] >= 0) {
+        pen.strokeStyle = "#56b4e9";
+        pen.lineWidth = 2;
+        pen.strokeRect(over[row] * (w * scale + GAP) + 1, 1, w * scale - 2, h * scale - 2);
+      }
     });
     slider.max = t - 1;
     slider.value = at;
@@ -61,19 +66,33 @@ function render({ model, el }) {
     const [, n, h, w] = model.get("shape");
     const scale = model.get("scale");
     rows.replaceChildren();
-    canvases = model.get("names").map((name) => {
+    over = model.get("names").map(() => -1);
+    canvases = model.get("names").map((name, row) => {
       const line = document.createElement("figure");
       const title = document.createElement("figcaption");
       title.textContent = name;
       const canvas = document.createElement("canvas");
       canvas.width = n * (w * scale + GAP) - GAP;
       canvas.height = h * scale;
-      canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `${model.get("label")}, ${name}: ${n} images`);
+      canvas.tabIndex = 0;
+      canvas.setAttribute("role", "application");
+      canvas.setAttribute("aria-label", `${model.get("label")}, ${name}: ${n} images; arrow keys move, Enter picks`);
+      const pick = (index) => model.send({ type: "pick", row: name, index });
       canvas.addEventListener("click", (event) => {
         const box = canvas.getBoundingClientRect();
-        const index = Math.min(n - 1, Math.floor(((event.clientX - box.left) / box.width) * n));
-        model.send({ type: "pick", row: name, index });
+        pick(Math.min(n - 1, Math.floor(((event.clientX - box.left) / box.width) * n)));
+      });
+      canvas.addEventListener("keydown", (event) => {
+        const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+        if (move) over[row] = Math.max(0, Math.min(n - 1, over[row] + move));
+        else if (event.key === "Enter" && over[row] >= 0) pick(over[row]);
+        else return;
+        event.preventDefault();
+        draw();
+      });
+      canvas.addEventListener("blur", () => {
+        over[row] = -1;
+        draw();
       });
       line.append(title, canvas);
       rows.append(line);
