@@ -46,6 +46,7 @@ _MODULES = (
     "generative",
     "group",
     "invariance",
+    "infusion",
     "joint",
     "knn",
     "locks",

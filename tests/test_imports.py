@@ -19,7 +19,7 @@ LAYERS = [
         "data augment encoders memory plane prototypes stream cached sweep sampling",
         "checkpoint features",
         "train",
-        "joint probes resolution online diffusion attacks dejavu",
+        "joint probes resolution online diffusion attacks dejavu infusion",
         "contrast clusters",
         "factors recipes watch",
         "width depths group",
