@@ -1,6 +1,8 @@
 """Panels for notebooks: views on plain objects, driven by a `Player`; each control is also an attribute or method."""
 
 from ssl_toolkit.widgets.canvas import ImageGrid as ImageGrid
+from ssl_toolkit.widgets.chain_canvas import ChainCanvas as ChainCanvas
+from ssl_toolkit.widgets.chain_panel import ChainPanel as ChainPanel
 from ssl_toolkit.widgets.claims_board import ClaimsBoard as ClaimsBoard
 from ssl_toolkit.widgets.heat_map import HeatMap as HeatMap
 from ssl_toolkit.widgets.loss_panel import LossPanel as LossPanel
@@ -9,4 +11,15 @@ from ssl_toolkit.widgets.sweep_panel import SweepPanel as SweepPanel
 from ssl_toolkit.widgets.train_panel import TrainPanel as TrainPanel
 from ssl_toolkit.widgets.views_panel import ViewsPanel as ViewsPanel
 
-__all__ = ["ClaimsBoard", "HeatMap", "ImageGrid", "LossPanel", "Player", "SweepPanel", "TrainPanel", "ViewsPanel"]
+__all__ = [
+    "ChainCanvas",
+    "ChainPanel",
+    "ClaimsBoard",
+    "HeatMap",
+    "ImageGrid",
+    "LossPanel",
+    "Player",
+    "SweepPanel",
+    "TrainPanel",
+    "ViewsPanel",
+]
