@@ -221,12 +221,15 @@ def chain_figure() -> go.Figure:
     figure.update_xaxes(row=2, col=1, title={"text": "step", "standoff": 4})
     small = {"size": 11}
     figure.update_yaxes(_GRID, row=1, col=1, type="log", title={"text": "signal / noise", "font": small}, nticks=6)
-    figure.update_yaxes(_GRID, row=2, col=1, title={"text": "guess, from its end", "font": small}, rangemode="tozero")
+    figure.update_yaxes(_GRID, row=2, col=1, title={"text": "guess: levels to go", "font": small}, rangemode="tozero")
     return figure
 
 
 def show_chains(figure: BaseFigure, snr: Sequence[float], distances: Mapping[str, Sequence[float]]) -> None:
-    """Fill the figure with the ratio at each step, and how far the guesses of up to two chains are from their last."""
+    """Fill the figure with the ratio at each step, and how far the guesses of up to two chains are from their last.
+
+    The distances are in grey levels.
+    """
     with figure.batch_update():
         # a logarithm has no place for pure noise, nor for the image
         figure.data[0].x = list(range(len(snr)))

@@ -102,6 +102,7 @@ class ChainPanel(w.VBox):
         self.player: Player[Frame] = Player(
             self._records, self._draw, progress=lambda frame: (frame.i, self.steps.value), history=0, name=name
         )
+        self.player.back.layout.display = "none"  # the canvas is played and scrubbed by itself
         self.canvas = ChainCanvas(columns=n, scale=max(1, round(52 / shape[2])), label="chains")
         self.figure = go.FigureWidget(chain_figure())
         self.figure._config = {**self.figure._config, "displaylogo": False, "displayModeBar": False, "responsive": True}
@@ -173,7 +174,7 @@ class ChainPanel(w.VBox):
         captions = [self._caption(frame) for frame in self._shown]
         self.canvas.show(self._rows(self._shown), captions=captions, value=len(self._shown) - 1)
         if not running:
-            settled = {key: [rms(f.x0[key], frame.x0[key]).median().item() for f in made] for key in frame.x0}
+            settled = {key: [levels(f.x0[key], frame.x0[key]) for f in made] for key in frame.x0}
             show_chains(self.figure, [f.snr for f in made], settled)
             self.summary.value = self._told(frame)
         self._follow()
@@ -205,12 +206,12 @@ class ChainPanel(w.VBox):
         for key, x in frame.x0.items():
             line = f"<b>{key}</b> {escape(self.sampler[key].value)}: {frame.calls[key]} network calls"
             if self._bank is not None:
-                images = shown(x).float()
-                off = rms(images, self._bank[nearest(images, self._bank).index]).median().item()
+                found = self._bank[nearest(shown(x), self._bank).index]
+                off = levels(x, found / 127.5 - 1)
                 line += f", {off:.0f} of 255 grey levels from the nearest image"
             lines.append(line)
         if len(frame.x0) == 2:
-            apart = 127.5 * rms(frame.x0["A"], frame.x0["B"]).median().item()
+            apart = levels(frame.x0["A"], frame.x0["B"])
             lines.append(f"A and B are {apart:.0f} grey levels apart.")
         return _text("<br>".join(lines))
 
@@ -249,9 +250,9 @@ def shown(x: Float[Tensor, "n c h w"], spread: float = 1.0) -> UInt8[Tensor, "n 
     return ((x / spread + 1) * 127.5).round().clamp(0, 255).byte()
 
 
-def rms(x: Float[Tensor, "n *x"], y: Float[Tensor, "n *x"]) -> Float[Tensor, " n"]:
-    """How far each image is from the other, as the root mean square over its pixels."""
-    return (x - y).square().flatten(1).mean(dim=1).sqrt()
+def levels(x: Float[Tensor, "n *x"], y: Float[Tensor, "n *x"]) -> float:
+    """How far images in [-1, 1] are from others, in grey levels: the median of their root mean squares over pixels."""
+    return 127.5 * (x - y).square().flatten(1).mean(dim=1).sqrt().median().item()
 
 
 def _dropdown(label: str, options: list[str], value: str, tooltip: str) -> w.Dropdown:

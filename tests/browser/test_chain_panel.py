@@ -44,7 +44,7 @@ def notebook(lab, page):
     nbformat.write(notebook, lab.root / "chains.ipynb")
     labdriver.open_notebook(page, lab, "chains.ipynb")
     labdriver.run_cell(page, 0)
-    page.wait_for_selector(".ssl-chains .js-plotly-plot", timeout=120_000)
+    page.wait_for_selector(".ssl-chains .js-plotly-plot .y2title", state="attached", timeout=120_000)
     assert labdriver.errors(page) == []
     labdriver.show(page, ".ssl-chains")
     return page
@@ -75,7 +75,7 @@ def test_keys_step_through_the_chain_and_the_cursor_follows(notebook, shots):
     for _ in range(6):
         page.keyboard.press("ArrowRight")
     page.wait_for_function(CAPTION, arg="step 6 of 20")
-    page.wait_for_function(f"() => ({CURSOR})() === 6", timeout=10_000)
+    page.wait_for_function(f"() => ({CURSOR})() === 6", timeout=60_000)
     picture(page, shots / "chains_scrubbed.png")
 
 
