@@ -29,6 +29,7 @@ _HOME = {
 _MODULES = (
     "augment",
     "cached",
+    "chain_plots",
     "checkpoint",
     "claims",
     "clusters",
@@ -57,12 +58,14 @@ _MODULES = (
     "prototypes",
     "recipes",
     "resolution",
+    "sampling",
     "seeds",
     "shapes",
     "stream",
     "sweep",
     "train",
     "watch",
+    "width",
     "widgets",
 )
 

@@ -58,9 +58,10 @@ def lab(args: argparse.Namespace) -> int:
 
 
 def train(args: argparse.Namespace) -> int:
-    from ssl_toolkit.data import load_data
+    from ssl_toolkit.data import Dataset, load_data
     from ssl_toolkit.processes import place
     from ssl_toolkit.recipes import METHODS, tuned
+    from ssl_toolkit.stream import Stream
     from ssl_toolkit.train import load, save
     from ssl_toolkit.train import train as steps
 
@@ -70,7 +71,10 @@ def train(args: argparse.Namespace) -> int:
     if args.save_every is not None and (args.save is None or args.save_every < 1):
         print(f"--save-every is {args.save_every}: it must be at least 1 and needs --save.", file=sys.stderr)
         return 2
-    data = load_data(args.data, size=args.size)
+    if args.workers is None:
+        data: Dataset | Stream = load_data(args.data, size=args.size)
+    else:
+        data = Stream(args.data, size=args.size or 64, workers=args.workers)
     names = ("steps", "batch_size", "lr", "width", "seed")
     recipe = replace(tuned(args.method), **{n: getattr(args, n) for n in names if getattr(args, n) is not None})
     state, objective = recipe.start(data), recipe.objective(data)
@@ -164,6 +168,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--data", default="fashion-mnist", help="a name, or a folder of class folders")
     p.add_argument("--size", type=int, help="resize images to so many pixels")
+    p.add_argument("--workers", type=int, metavar="N", help="N processes decode a folder too large for memory")
     p.add_argument(
         "--method", default="simclr", help="simclr, vicreg, byol or another; a wrong name is answered with all"
     )

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ssl_toolkit import ops
-from ssl_toolkit.ops import Images
+from ssl_toolkit.data import as_float
+from ssl_toolkit.ops import Images, stored_crop
 from ssl_toolkit.ops import brightness as brightness
 from ssl_toolkit.ops import contrast as contrast
 from ssl_toolkit.ops import gaussian_blur as gaussian_blur
@@ -29,6 +30,7 @@ from ssl_toolkit.ops import saturation as saturation
 from ssl_toolkit.ops import solarize as solarize
 from ssl_toolkit.ops import translate as translate
 
+Stored = UInt8[Tensor, "b c h w"]
 Params = dict[str, Tensor]  # every value has one entry per sample
 CHUNK = 3 << 19  # bytes of images that are changed at a time on the CPU: they stay in its cache, and malloc reuses them
 
@@ -47,17 +49,20 @@ class Op(NamedTuple):
     draw: Callable[[torch.Size, torch.Generator], Params]
     apply: Callable[[Tensor, Params], Tensor]
     size: int | None = None  # of the images that it leaves, where that differs
+    stored: bool = False  # whether it takes bytes too, and makes floats of them
 
 
 class Augment(NamedTuple):
-    """Operations in order; call it with images in [0, 1] and a CPU generator to get a `View`."""
+    """Operations in order; call it with images in [0, 1], or as they are stored, and a CPU generator for a `View`."""
 
     ops: tuple[Op, ...]
 
-    def __call__(self, x: Images, generator: torch.Generator, *, part: tuple[int, int] = (0, 1)) -> View:
+    def __call__(self, x: Images | Stored, generator: torch.Generator, *, part: tuple[int, int] = (0, 1)) -> View:
         """The views of x. As `part` (r, n) of a batch, the r-th of n equal ones, x changes as it would in the whole."""
-        if not x.is_floating_point() or x.ndim != 4:
-            raise TypeError(f"x is {x.dtype} of shape {tuple(x.shape)}: images are float in [0, 1], (b, c, h, w).")
+        if not (x.is_floating_point() or x.dtype == torch.uint8) or x.ndim != 4:
+            raise TypeError(
+                f"x is {x.dtype} of shape {tuple(x.shape)}: images are (b, c, h, w), float in [0, 1] or uint8."
+            )
         params: Params = {}
         r, n = part
         mine = slice(r * len(x), (r + 1) * len(x))
@@ -80,8 +85,10 @@ def compose(*ops: Op) -> Augment:
     return Augment(tuple(named))
 
 
-def replay(augment: Augment, x: Images, params: Params) -> Float[Tensor, "b c s t"]:
+def replay(augment: Augment, x: Images | Stored, params: Params) -> Float[Tensor, "b c s t"]:
     """The view of x with these parameters."""
+    if not (augment.ops and augment.ops[0].stored):
+        x = as_float(x)
     chunk = max(1, CHUNK // x[:1].nbytes if x.device.type == "cpu" and len(x) else len(x))
     parts = []
     for i in range(0, len(x), chunk):
@@ -91,7 +98,7 @@ def replay(augment: Augment, x: Images, params: Params) -> Float[Tensor, "b c s 
             mine = {k[start:]: v[i : i + chunk] for k, v in params.items() if k.startswith(f"{op.name}.")}
             part = op.apply(part, mine)
         parts.append(part)
-    return torch.cat(parts) if parts else x
+    return torch.cat(parts) if parts else as_float(x)
 
 
 def random_resized_crop(
@@ -124,7 +131,10 @@ def random_resized_crop(
         left = (place[:, 1] * (w - width + 1)).floor().clamp_(max=w - 1)
         return {"box": torch.stack([top, left, height, width], dim=1)}
 
-    return Op("crop", draw, lambda x, p: resized_crop(x, p["box"], size), size)
+    def apply(x: Tensor, p: Params) -> Tensor:
+        return (stored_crop if x.dtype == torch.uint8 else resized_crop)(x, p["box"], size)
+
+    return Op("crop", draw, apply, size, stored=True)
 
 
 def random_crop(size: int, *, padding: int = 4) -> Op:

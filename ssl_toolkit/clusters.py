@@ -28,7 +28,7 @@ def self_distillation(
         x = views_of(augment, batch, generator, views)
         student = _scores(state.model, x, views)
         with torch.no_grad():
-            teacher = _scores(state.ema, x[: 2 * len(batch.images)], 2)
+            teacher = _scores(state.ema, x[: 2 * len(batch.labels)], 2)
         with full_precision(student):
             terms = dino(
                 student,

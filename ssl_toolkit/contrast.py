@@ -73,7 +73,7 @@ def against_a_patch(augment: Augment, patch: Float[Tensor, "1 c h w"], *, temper
         x = views_of(augment, batch, generator)
         n = resized_crop(patch.to(x.device), whole.to(x.device), (x.shape[2], x.shape[3]))
         z = state.model(together(x, n)).float()
-        za, zb, zn = z.split([len(batch.images), len(batch.images), 1])
+        za, zb, zn = z.split([len(batch.labels), len(batch.labels), 1])
         with full_precision(z):
             return patch_negative(za, zb, zn, temperature=temperature)
 
@@ -91,10 +91,10 @@ def against_own_patch(augment: Augment, *, smallest: float = 0.25, temperature: 
         raise ValueError(f"smallest is {smallest}: a share of the image's side lies in (0, 1].")
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        a = augment(batch.images, generator, part=place())
+        a = augment(batch.stored, generator, part=place())
         if "crop.box" not in a.params or augment.ops[0].name != "crop":
             raise ValueError("a patch beside the crop needs views that begin with random_resized_crop(size).")
-        b = augment(batch.images, generator, part=place())
+        b = augment(batch.stored, generator, part=place())
         h, w = batch.images.shape[2:]
         patch = _beside(a.params["crop.box"], (h, w), smallest, generator)
         n = resized_crop(batch.images, patch, (a.x.shape[2], a.x.shape[3]))

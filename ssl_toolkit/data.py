@@ -12,10 +12,11 @@ import gzip
 import math
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -51,6 +52,11 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image: (c, h, w)."""
+        return tuple(self.images.shape[1:])
+
     def __getitem__(self, index: slice | list[int] | Tensor) -> "Dataset":
         """The part at a slice (a view, as of tensors), at a list or tensor of indices, or where a bool mask is true."""
         if isinstance(index, int):
@@ -72,12 +78,24 @@ class Dataset:
         return Dataset(self.images.to(device), self.labels.to(device), self.classes, factors, self.name)
 
 
-class Batch(NamedTuple):
-    """The images of one step, in [0, 1], their labels, and where in the data they are."""
+@dataclass(frozen=True, repr=False, eq=False)
+class Batch:
+    """The images of one step, their labels, and where in the data they are: `images, labels, index = batch(...)`.
 
-    images: Float[Tensor, "b c h w"]
+    `stored` are the images as the data hold them, most often bytes: `augment` makes views of these too, and sooner.
+    """
+
+    stored: Shaped[Tensor, "b c h w"]
     labels: Int64[Tensor, " b"]
-    index: Int64[Tensor, " b"]  # type: ignore[assignment]  # hides tuple.index, of no use here
+    index: Int64[Tensor, " b"]
+
+    @cached_property
+    def images(self) -> Float[Tensor, "b c h w"]:
+        """In [0, 1]."""
+        return as_float(self.stored)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        yield from (self.images, self.labels, self.index)
 
 
 @runtime_checkable
@@ -101,8 +119,8 @@ def batch(data: Dataset | Source, step: int, *, batch_size: int, seed: int = 0, 
             f"the data have {n} images and {len(data.labels)} labels: take parts of both, as data[mask] does."
         )
     index = batch_index(n, step, batch_size=batch_size, seed=seed)[share].to(data.images.device)
-    # index_select takes a tenth of the time of images[index]; bytes become floats after it
-    return Batch(as_float(data.images.index_select(0, index)), data.labels.index_select(0, index), index)
+    # index_select takes a tenth of the time of images[index]
+    return Batch(data.images.index_select(0, index), data.labels.index_select(0, index), index)
 
 
 def batch_index(n: int, step: int, *, batch_size: int, seed: int = 0) -> Int64[Tensor, " b"]:

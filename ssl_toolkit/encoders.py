@@ -124,28 +124,40 @@ def small_conv(
     width: int = 128,
     projector: Sequence[int] = (256, 128),
     predictor: Sequence[int] | None = None,
+    planes: Sequence[int] = (32, 64, 128),
+    blocks: int = 1,
     seed: int = 0,
 ) -> Encoder:
     """A residual net for images of 24 to 64 pixels that trains on a laptop: a stem of 32 channels and blocks of 32, 64
     and 128 planes, all of stride 2, so that the last one sees the whole image. `width` is the output of the last block
-    and the size of the representation.
+    and the size of the representation. Other `planes` make all of it wider, more `blocks` in a stage make it deeper.
 
     >>> small_conv(1)(torch.rand(2, 1, 28, 28)).shape
     torch.Size([2, 128])
     """
     if channels < 1 or width < 1:
         raise ValueError(f"channels is {channels} and width is {width}: both must be at least 1.")
+    if len(planes) != 3 or min(planes) < 1 or blocks < 1:
+        raise ValueError(f"planes is {tuple(planes)} and blocks is {blocks}: three numbers and one, each at least 1.")
+    a, b, c = planes
     with seeded(seed, "init"):
-        first = nn.Conv2d(channels, 32, 5, stride=2, padding=2, bias=False)
+        first = nn.Conv2d(channels, a, 5, stride=2, padding=2, bias=False)
         stages = Stages(
             OrderedDict(
-                stem=nn.Sequential(first, nn.BatchNorm2d(32), nn.ReLU(inplace=True)),
-                stage1=nn.Sequential(Block(32, 32, 32, stride=2)),
-                stage2=nn.Sequential(Block(32, 64, 64, stride=2)),
-                stage3=nn.Sequential(Block(64, 128, width, stride=2, output_kernel=1)),
+                stem=nn.Sequential(first, nn.BatchNorm2d(a), nn.ReLU(inplace=True)),
+                stage1=_stage(a, a, a, blocks),
+                stage2=_stage(a, b, b, blocks),
+                stage3=_stage(b, c, width, blocks, output_kernel=1),
             )
         )
         return Encoder(stages, width=width, projector=projector, predictor=predictor)
+
+
+def _stage(channels: int, planes: int, width: int, blocks: int, *, output_kernel: Literal[1, 3] = 3) -> nn.Sequential:
+    """`blocks` residual blocks, the first of stride 2 and the last of `width` outputs."""
+    inner = [Block(channels if i == 0 else planes, planes, planes, stride=1 if i else 2) for i in range(blocks - 1)]
+    channels, stride = (planes, 1) if inner else (channels, 2)
+    return nn.Sequential(*inner, Block(channels, planes, width, stride=stride, output_kernel=output_kernel))
 
 
 def resnet(

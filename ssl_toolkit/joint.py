@@ -111,7 +111,7 @@ def supervised(augment: Augment) -> Objective:
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        logits = state.model(augment(batch.images, generator, part=place()).x).float()
+        logits = state.model(augment(batch.stored, generator, part=place()).x).float()
         if (largest := int(batch.labels.max())) >= logits.shape[1]:
             raise ValueError(
                 f"the embedding has {logits.shape[1]} dimensions and a label is {largest}: "
@@ -124,7 +124,7 @@ def supervised(augment: Augment) -> Objective:
 
 def views_of(augment: Augment, batch: Batch, generator: torch.Generator, n: int = 2) -> Float[Tensor, "nb c h w"]:
     """n views of every image, one set after the other."""
-    return together(*(augment(batch.images, generator, part=place()).x for _ in range(n)))
+    return together(*(augment(batch.stored, generator, part=place()).x for _ in range(n)))
 
 
 def together(*x: Tensor) -> Tensor:

@@ -26,7 +26,11 @@ def principal_axes(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d r"], Float
     if n < d:
         _, s, axes = torch.linalg.svd(x, full_matrices=False)
         return axes.T, s.square() / n
-    variance, axes = torch.linalg.eigh(x.T @ x / n)
+    covariance = x.T @ x / n
+    try:
+        variance, axes = torch.linalg.eigh(covariance)
+    except torch.linalg.LinAlgError:  # LAPACK's float32 solver gives up on some with many equal eigenvalues
+        variance, axes = (part.to(x) for part in torch.linalg.eigh(covariance.double()))
     return axes, variance.clamp_min(0)
 
 

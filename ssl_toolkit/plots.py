@@ -1,5 +1,7 @@
 """Figures from plain records: plotly, transparent, in colours that the colour-blind tell apart, for both themes."""
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +12,8 @@ from plotly.subplots import make_subplots
 
 from ssl_toolkit.claims.study import interval
 from ssl_toolkit.online import Reading
+from ssl_toolkit.recipes import TITLES
+from ssl_toolkit.sweep import Cell, group
 from ssl_toolkit.train import Step
 from ssl_toolkit.watch import Baselines, Look
 
@@ -17,7 +21,7 @@ from ssl_toolkit.watch import Baselines, Look
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 GREY = "#767676"  # readable on white and on JupyterLab's dark background
 POINTS = 400  # of a curve; more would only cost time on the way to the browser
-_BARE: dict[str, Any] = {  # what all figures have in common
+BARE: dict[str, Any] = {  # what all figures have in common
     "autosize": True,
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
@@ -26,7 +30,7 @@ _BARE: dict[str, Any] = {  # what all figures have in common
     "hovermode": "x",
     "modebar": {"remove": ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"]},
 }
-_GRID = {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False, "linecolor": GREY}
+GRID = {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False, "linecolor": GREY}
 
 
 class Curve(NamedTuple):
@@ -104,7 +108,7 @@ def training_figure(
             legend=legend, showlegend=bool(curve.name) and column < 3,
         )  # fmt: skip
         figure.add_trace(trace, row=1, col=column)
-    figure.update_layout(_BARE, height=290, margin={"l": 40, "r": 8, "t": 26, "b": 84})
+    figure.update_layout(BARE, height=290, margin={"l": 40, "r": 8, "t": 26, "b": 84})
     for column, filled in filled_axes(steps, looks).items():
         for axes in (figure.update_xaxes, figure.update_yaxes):
             axes(showticklabels=filled, row=1, col=column)
@@ -115,7 +119,7 @@ def training_figure(
         legend3={"x": 0.37, "y": -0.36, "title": {"text": "linear:", "side": "left"}, **small},
     )
     for axes in (figure.update_xaxes, figure.update_yaxes):
-        axes(_GRID)
+        axes(GRID)
     figure.update_xaxes(title={"text": "step", "standoff": 4}, row=1, col=1)
     figure.update_xaxes(title={"text": "step", "standoff": 4}, row=1, col=2)
     figure.update_xaxes(title={"text": "dimension", "standoff": 4}, type="log", row=1, col=3)
@@ -133,10 +137,10 @@ def runs_figure(height: int = 300) -> go.Figure:
     for colour in (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY):
         figure.add_scatter(x=[], y=[], mode="lines+markers", line={"color": colour, "width": 2}, marker={"size": 4})
     legend = {"x": 0, "y": -0.2, "yanchor": "top", "orientation": "h", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
-    figure.update_layout(_BARE, height=height, margin={"l": 56, "r": 8, "t": 30, "b": 66}, legend=legend)
+    figure.update_layout(BARE, height=height, margin={"l": 56, "r": 8, "t": 30, "b": 66}, legend=legend)
     figure.update_layout(title={"font": {"size": 13}, "x": 0.5, "y": 0.97, "yanchor": "top"})
-    figure.update_xaxes(_GRID, title={"standoff": 4})
-    figure.update_yaxes(_GRID, title={"standoff": 4})
+    figure.update_xaxes(GRID, title={"standoff": 4})
+    figure.update_yaxes(GRID, title={"standoff": 4})
     return figure
 
 
@@ -179,9 +183,9 @@ def means_figure(
     for name, y in (levels or {}).items():
         line = {"color": GREY, "dash": "dot", "width": 1.5}
         figure.add_hline(y=y, line=line, annotation={"text": name, "font": {"size": 11}})
-    figure.update_layout(_BARE, height=280, margin={"l": 56, "r": 8, "t": 34, "b": 40}, title={"text": title, "x": 0.5})
-    figure.update_xaxes(_GRID, type="category")
-    figure.update_yaxes(_GRID, tickformat=".0%" if percent else "")
+    figure.update_layout(BARE, height=280, margin={"l": 56, "r": 8, "t": 34, "b": 40}, title={"text": title, "x": 0.5})
+    figure.update_xaxes(GRID, type="category")
+    figure.update_yaxes(GRID, tickformat=".0%" if percent else "")
     return figure
 
 
@@ -192,10 +196,10 @@ def measured_figure() -> go.Figure:
         x=[], y=[], mode="markers", marker={"size": 8, "color": BLUE},
         error_x={"array": [], "color": BLUE, "thickness": 2, "width": 5},
     )  # fmt: skip
-    figure.update_layout(_BARE, margin={"l": 8, "r": 16, "t": 34, "b": 40}, hovermode="closest", showlegend=False)
+    figure.update_layout(BARE, margin={"l": 8, "r": 16, "t": 34, "b": 40}, hovermode="closest", showlegend=False)
     figure.update_layout(title={"font": {"size": 13}, "x": 0.5, "y": 0.98, "yanchor": "top"})
-    figure.update_xaxes(_GRID)
-    figure.update_yaxes(_GRID, type="category", automargin=True, autorange="reversed")
+    figure.update_xaxes(GRID)
+    figure.update_yaxes(GRID, type="category", automargin=True, autorange="reversed")
     return figure
 
 
@@ -208,38 +212,98 @@ def show_measured(figure: BaseFigure, groups: Mapping[str, Sequence[float]], *, 
         figure.layout.title.text, figure.layout.height = title, 90 + 20 * max(3, len(groups))
 
 
-def chain_figure() -> go.Figure:
-    """Two plots below one another, to be filled by `show_chains`: signal to noise, and when the guesses settle."""
-    figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.14)
-    figure.add_scatter(row=1, col=1, x=[], y=[], line={"color": GREY, "width": 2}, showlegend=False)
-    for name, colour, dash in (("A", BLUE, "solid"), ("B", ORANGE, "dash")):
-        figure.add_scatter(row=2, col=1, x=[], y=[], name=name, line={"color": colour, "width": 2, "dash": dash})
-    legend = {"x": 1, "y": 0.42, "xanchor": "right", "yanchor": "top", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
-    figure.update_layout(_BARE, height=330, margin={"l": 62, "r": 8, "t": 8, "b": 36}, legend=legend)
-    figure.update_traces(mode="lines")
-    figure.update_xaxes(_GRID)
-    figure.update_xaxes(row=2, col=1, title={"text": "step", "standoff": 4})
-    small = {"size": 11}
-    figure.update_yaxes(_GRID, row=1, col=1, type="log", title={"text": "signal / noise", "font": small}, nticks=6)
-    figure.update_yaxes(_GRID, row=2, col=1, title={"text": "guess: levels to go", "font": small}, rangemode="tozero")
+# Widths: scores at home and away, and what the representation is like, over D.
+
+WIDTH_VALUES = {"test": "at home", "transfer": "away", "gradient rank": "gradient rank", "zero fraction": "zeros"}
+WIDTH_CONTROLS = {"random": "random ReLU of the default", "narrowed": "the widest, narrowed by PCA"}
+METHOD_TITLES = {str(method): title for method, title in TITLES.items()}
+METHOD_COLOURS = {"simclr": BLUE, "supervised": ORANGE, "untrained": GREY, "vicreg": GREEN, "byol": PURPLE}
+
+
+class Means(NamedTuple):
+    """A number of several runs at each width: its mean over seeds, and half of Student's 95 % interval."""
+
+    widths: list[int]
+    means: list[float]
+    halves: list[float]  # 0 where there are fewer than three: of two, the interval would be wider than the plot
+
+
+def means_of(cells: Sequence[Cell], method: str, value: str) -> Means:
+    """That value of all finished runs of a method, by the "width" of their settings."""
+    mine = [cell for cell in cells if cell.setting.get("method") == method and value in cell.result]
+    groups = {width: [c.result[value] for c in runs] for (width,), runs in group(mine, "width").items()}
+    out = Means([], [], [])
+    for width in sorted(groups):
+        values = groups[width]
+        out.widths.append(width)
+        out.means.append(mean := statistics.fmean(values))
+        out.halves.append(mean - interval(values)[1][0] if len(values) > 2 else 0.0)
+    return out
+
+
+def width_figure(methods: Sequence[str], widths: Sequence[int]) -> go.Figure:
+    """Four plots over D, to be filled by `show_widths`: scores at home and away, the gradient's rank, zeros."""
+    figure = make_subplots(
+        1, 4, subplot_titles=list(WIDTH_VALUES.values()), column_widths=[3, 3, 2, 2], horizontal_spacing=0.055
+    )
+    for live in (False, True):
+        for method in methods:
+            colour = METHOD_COLOURS.get(method, SKY)
+            dash = "dot" if method == "untrained" else "solid" if live else "dash"
+            for column in range(1, 5):
+                figure.add_scatter(
+                    x=[], y=[], mode="lines+markers", line={"color": colour, "width": 3 if live else 1.5, "dash": dash},
+                    marker={"size": 9 if live else 6}, error_y={"color": colour, "thickness": 1.2, "width": 3},
+                    name=f"{METHOD_TITLES.get(method, method)}, {'live' if live else 'stored'}",
+                    legendgroup=f"{method} {live}", row=1, col=column,
+                )  # fmt: skip
+    for symbol, name in zip(("x-thin", "diamond-open"), WIDTH_CONTROLS.values(), strict=True):
+        for column in (1, 2):
+            marker = {"symbol": symbol, "size": 10, "color": VERMILION, "line": {"color": VERMILION, "width": 2}}
+            figure.add_scatter(x=[], y=[], mode="markers", name=name, marker=marker, row=1, col=column)
+    legend = {"x": 0, "y": -0.22, "yanchor": "top", "orientation": "h", "bgcolor": "rgba(0,0,0,0)"}
+    figure.update_layout(BARE, height=330, margin={"l": 44, "r": 8, "t": 28, "b": 84}, legend=legend)
+    ends = [math.log10(min(widths)) - 0.15, math.log10(max(widths)) + 0.15]
+    for axes in (figure.update_xaxes, figure.update_yaxes):
+        axes(GRID)
+    figure.update_xaxes(type="log", range=ends, tickangle=0, title={"text": "D", "standoff": 4})
+    for column, most in enumerate((5, 5, 3, 3), start=1):  # as many numbers as there is room for
+        shown = list(widths)[-1 :: -math.ceil(len(widths) / most)]
+        figure.update_xaxes(tickvals=shown, ticktext=[str(width) for width in shown], row=1, col=column)
+    figure.update_yaxes(tickformat=".0%")
+    figure.update_yaxes(type="log", tickformat="", dtick=1, row=1, col=3)
     return figure
 
 
-def show_chains(figure: BaseFigure, snr: Sequence[float], distances: Mapping[str, Sequence[float]]) -> None:
-    """Fill the figure with the ratio at each step, and how far the guesses of up to two chains are from their last.
-
-    The distances are in grey levels.
-    """
+def show_widths(
+    figure: BaseFigure, methods: Sequence[str], stored: Sequence[Cell], live: Sequence[Cell], *, at: int, controls: bool
+) -> None:
+    """Fill a `width_figure` of these methods with runs, and mark one width; untrained nets are among the controls."""
+    traces = iter(figure.data)
     with figure.batch_update():
-        # a logarithm has no place for pure noise, nor for the image
-        figure.data[0].x = list(range(len(snr)))
-        figure.data[0].y = [ratio if 0 < ratio < float("inf") else None for ratio in snr]
-        for trace, (name, values) in zip(figure.data[1:], [*distances.items(), ("", ()), ("", ())], strict=False):
-            trace.x, trace.y, trace.name, trace.showlegend = list(range(len(values))), list(values), name, bool(name)
-        figure.layout.xaxis.range = figure.layout.xaxis2.range = [0, max(1, len(snr) - 1)]
+        for cells in (stored, live):
+            for method in methods:
+                for value in WIDTH_VALUES:
+                    trace, line = next(traces), means_of(cells, method, value)
+                    if method == "untrained" and not controls:
+                        line = Means([], [], [])
+                    trace.x, trace.y = line.widths, line.means
+                    trace.error_y.array = line.halves if value in ("test", "transfer") else []
+                    trace.showlegend = value == "test" and bool(line.widths)
+        for control in WIDTH_CONTROLS:
+            for value in ("test", "transfer"):
+                trace, points = next(traces), control_points(stored or live, value, control) if controls else []
+                trace.x, trace.y = [x for x, _ in points], [y for _, y in points]
+                trace.showlegend = value == "test" and bool(points)
+        mark = {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": {"color": GREY, "width": 1.5}}
+        figure.layout.shapes = [mark | {"xref": f"x{i}", "yref": f"y{i} domain"} for i in ("", 2, 3, 4)]
 
 
-def show_cursor(figure: BaseFigure, step: int) -> None:
-    """A line through all plots of the figure, at this step."""
-    place = {"type": "line", "xref": "x", "yref": "paper", "x0": step, "x1": step, "y0": 0, "y1": 1}
-    figure.layout.shapes = [place | {"line": {"color": VERMILION, "width": 2}}]
+def control_points(cells: Sequence[Cell], value: str, control: str) -> list[tuple[int, float]]:
+    """What a control of SimCLR scores, at the width to which it has expanded or narrowed the representation."""
+    random = means_of(cells, "simclr", f"{value}, random")
+    narrowed = means_of(cells, "simclr", f"{value}, narrowed")
+    widest = max((cell.setting["width"] for cell in cells), default=0)
+    if control == "random":
+        return [(widest, mean) for mean in random.means]
+    return [(default, narrowed.means[-1]) for default in random.widths if narrowed.widths]

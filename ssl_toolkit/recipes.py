@@ -22,6 +22,7 @@ from ssl_toolkit.joint import joint_embedding, multi_view, siamese, supervised, 
 from ssl_toolkit.memory import Queue
 from ssl_toolkit.optimisers import LARS, scaled_lr
 from ssl_toolkit.prototypes import Center, Prototypes
+from ssl_toolkit.stream import Stream
 from ssl_toolkit.train import Objective, TrainState, start
 
 # fmt: off
@@ -71,14 +72,13 @@ class Recipe:
     jitter: float = 0.8  # strength of brightness, contrast and saturation; hue has a quarter of it
     seed: int = 0
 
-    def start(self, data: Dataset) -> TrainState:
+    def start(self, data: Dataset | Stream) -> TrainState:
         """An untrained encoder for these images and its optimiser, at step 0."""
         projector = self.projector
         if self.method == "supervised":
             projector = (*projector[:-1], len(data.classes))
         predictor = (self.predictor or projector) if self.method in PREDICTED else None
-        channels = data.images.shape[1]
-        model = small_conv(channels, width=self.width, projector=projector, predictor=predictor, seed=self.seed)
+        model = small_conv(data.shape[0], width=self.width, projector=projector, predictor=predictor, seed=self.seed)
         if self.method in REMEMBERED:
             model.queue = Queue(self.queue, projector[-1], seed=self.seed)
         if self.method in SORTED:
@@ -93,11 +93,11 @@ class Recipe:
             optimizer=OPTIMIZERS[self.optimizer],
         )  # fmt: skip
 
-    def augment(self, data: Dataset) -> Augment:
+    def augment(self, data: Dataset | Stream) -> Augment:
         """The views of these images."""
         s = self.jitter
         return simclr_views(
-            self.size or data.images.shape[-1],
+            self.size or data.shape[-1],
             scale=self.scale,
             flip=0.0 if self.scale[0] == 1 else 0.5,
             brightness=s,
@@ -107,7 +107,7 @@ class Recipe:
             gray=0.2 if s else 0.0,
         )
 
-    def objective(self, data: Dataset) -> Objective:
+    def objective(self, data: Dataset | Stream) -> Objective:
         """What one step of this method minimises on these images."""
         augment, t = self.augment(data), self.temperature
         match self.method:

@@ -20,6 +20,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -30,7 +31,7 @@ import torch.nn.functional as F
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from ssl_toolkit.data import Batch, as_float, batch_index
+from ssl_toolkit.data import Batch, batch_index
 from ssl_toolkit.folders import DataError, decode, fit, list_folder
 
 
@@ -100,6 +101,11 @@ class Stream:
         """Their names; none where a torch Dataset has no attribute of that name."""
         return self._source.classes
 
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image: (c, h, w), read off the first."""
+        return _read(self._source, [0]).images.shape[1:]
+
     def __len__(self) -> int:
         return len(self._source)
 
@@ -115,7 +121,7 @@ class Stream:
         steps = range(step, step + 1 + self.workers)
         decoded = self._decode([batch_index(len(self), s, batch_size=batch_size, seed=seed)[share] for s in steps])
         images, labels, index = (torch.from_numpy(array).to(self.device) for array in decoded[:3])
-        return Batch(as_float(images), labels, index)
+        return Batch(images, labels, index)
 
     def in_order(self, portion: int) -> Iterator[Decoded]:
         """All images that can be read, from the first to the last, of a portion at a time."""

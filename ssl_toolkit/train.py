@@ -147,8 +147,8 @@ def train(
     align([*state.model.parameters(), *([] if state.ema is None else state.ema.parameters()), *_buffers(state)])
     while state.step < until:
         began = time.perf_counter()
-        images, labels, index = batch(data, state.step, batch_size=batch_size, seed=seed, share=share)
-        mine = Batch(images.to(device), labels.to(device), index)
+        made = batch(data, state.step, batch_size=batch_size, seed=seed, share=share)
+        mine = Batch(made.stored.to(device), made.labels.to(device), made.index)
         generator = rng(seed, state.step, "views")
         lr = rate(state)
         for group in state.optimizer.param_groups:

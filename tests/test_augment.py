@@ -64,6 +64,43 @@ def test_a_resized_crop_is_torchvisions_larger_or_smaller(size, h, w):
     assert (A.resized_crop(x, b, size) - expected).abs().max() < 1 / 255
 
 
+def stored(channels: int = 3, h: int = 96, w: int = 80) -> torch.Tensor:
+    return (images(channels, h, w) * 255).round().byte()
+
+
+@pytest.mark.parametrize("size", [8, 40, 128])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_crop_of_stored_images_is_torchvisions_of_bytes_and_that_of_floats(size, channels):
+    x, b = stored(channels), boxes(96, 80)
+    expected = torch.stack(
+        [tv.resized_crop(i, *map(int, box), size=[size, size], antialias=True) for i, box in zip(x, b, strict=True)]
+    )
+    y = ops.stored_crop(x, b, size)
+    assert (y - expected / 255).abs().max() < 1.1 / 255  # to the bit where the processor has AVX2
+    assert (y - A.resized_crop(x / 255, b, size)).abs().max() < 1.5 / 255  # half a step is the rounding to bytes
+
+
+def test_small_stored_images_and_parts_of_pixels_are_cropped_as_floats():
+    for x, b in ((stored(h=32, w=32), boxes(32, 32)), (stored(), boxes(96, 80) * 0.5 + 1.25)):
+        assert torch.equal(ops.stored_crop(x, b, 16), A.resized_crop(x.float() / 255, b, 16))
+
+
+def test_stored_images_get_the_draws_and_the_views_of_floats():
+    x, augment = stored(), A.compose(A.random_resized_crop(40), A.random_flip())
+    view, of_floats = augment(x, rng(3)), augment(x / 255, rng(3))
+    assert all(torch.equal(value, of_floats.params[name]) for name, value in view.params.items())
+    assert (view.x - of_floats.x).abs().max() < 1.5 / 255
+    assert torch.equal(view.x, A.replay(augment, x, view.params))
+    augment = A.compose(A.random_flip(), A.color_jitter(), A.random_resized_crop(40))  # what sees them first has floats
+    assert torch.equal(augment(x, rng(3)).x, augment(x.float() / 255, rng(3)).x)
+    assert augment(x[:0], rng(3)).x.dtype == torch.float32
+
+
+def test_a_box_outside_of_a_stored_image_is_named():
+    with pytest.raises(ValueError, match="boxes holds"):
+        ops.stored_crop(stored(), torch.tensor([[90, 0, 7, 8]]).expand(N, 4), 8)
+
+
 def test_flips_greys_and_moves_are_torchvisions_where_asked():
     x, mask = images(), torch.arange(N) % 3 == 0
     for ours, theirs in ((A.hflip, tv.horizontal_flip), (A.grayscale, lambda i: tv.rgb_to_grayscale(i, 3))):

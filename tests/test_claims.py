@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import statistics
 from functools import partial
 
@@ -9,10 +10,13 @@ import pytest
 import torch
 from scipy import stats
 
-from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run
+from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run, setup
 from ssl_toolkit.claims.democratizing import VIEWS
+from ssl_toolkit.claims.expand_or_narrow import NETS
 from ssl_toolkit.claims.setup import before_training, trained
 from ssl_toolkit.claims.study import Claim, Finding, examine, interval, minus, of
+from ssl_toolkit.claims.widths import basis, begin
+from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.sweep import Cell
 
 DATA_CLAIMS = list(CLAIMS.values())
@@ -173,6 +177,127 @@ def test_the_rule_of_augmentations(swap, result):
     assert invented(CLAIMS["DJ-5"], score).result == result
 
 
+# Expand or Narrow
+
+
+@pytest.mark.parametrize("beyond, result", [(0, "confirmed"), (1, "not confirmed")])
+def test_the_rule_of_the_gradients_rank(beyond, result):
+    def score(s):
+        return {"rank": float(min(s["width"], s["k"]) + (beyond if s["seed"] == 1 and s["width"] == 8 else 0))}
+
+    assert invented(CLAIMS["EN-1"], score).result == result
+
+
+@pytest.mark.parametrize(
+    "gain, random, result",
+    [
+        (0.1, 0.02, "confirmed"),
+        (0.1, 0.12, "inconclusive"),
+        (-0.1, -0.2, "not confirmed"),
+        (0.001, 0.0, "inconclusive"),
+    ],
+)
+def test_the_rule_of_width_by_self_supervision(gain, random, result):
+    def score(s):
+        doublings = math.log2(s["width"] / 128) / 4  # 1 at the widest
+        accuracy = 0.5 + gain * doublings + (noise(s) if s["width"] == 2048 else 0)
+        controls = {"test, random": 0.5 + random, "test, narrowed": 0.5}
+        return {"test": accuracy, "fixed decay": accuracy, **controls}
+
+    finding = invented(CLAIMS["EN-2"], score)
+    assert finding.result == result
+    assert finding.effect == pytest.approx(100 * gain + 0.1)
+
+
+@pytest.mark.parametrize(
+    "home, away, result",
+    [(-0.01, 0.01, "confirmed"), (0.005, 0.02, "confirmed"), (-0.01, -0.005, "not confirmed"),
+     (0.02, 0.01, "not confirmed"), (0.0099, 0.01, "inconclusive")],
+)  # fmt: skip
+def test_the_rule_of_width_by_labels(home, away, result):
+    def score(s):
+        doublings = math.log2(s["width"])
+        return {"test": 0.5 + doublings * home, "transfer": 0.5 + doublings * (away + noise(s) / 10)}
+
+    assert invented(CLAIMS["EN-3"], score).result == result
+
+
+@pytest.mark.parametrize(
+    "two, balanced, result",
+    [
+        (0.02, 0.0, "confirmed"),
+        (0.02, 0.02, "inconclusive"),
+        (-0.02, 0.0, "not confirmed"),
+        (0.001, 0.0, "inconclusive"),
+    ],
+)
+def test_the_rule_of_batches_of_two_classes(two, balanced, result):
+    def score(s):
+        each = two if s["sampling"] == "two classes" else balanced
+        level = 0.1 * s["width"] ** 0.3  # which is no slope within a width
+        return {"test": level + (each + noise(s) - 1e-3) * math.log(s["width"] / s["k"])}
+
+    finding = invented(CLAIMS["EN-4"], score)
+    assert finding.result == result
+    assert finding.effect == pytest.approx(100 * two)
+
+
+@pytest.mark.parametrize(
+    "gap, wobble, result",
+    [(0.1, 1, "confirmed"), (0.01, 1, "not confirmed"), (0.045, 20, "inconclusive"), (0.06, 40, "inconclusive")],
+)
+def test_the_rule_of_no_projector(gap, wobble, result):
+    def score(s):
+        return {"test": 0.5 + (gap + wobble * (noise(s) - 1e-3) if s["projector"] in ([32], [256, 128]) else 0)}
+
+    assert invented(CLAIMS["EN-5"], score).result == result
+
+
+@pytest.mark.parametrize(
+    "zeros, gap, drop, result",
+    [(0.05, -0.01, -0.01, "confirmed"), (0.05, 0.01, -0.01, "not confirmed"), (-0.05, -0.01, -0.01, "not confirmed"),
+     (0.05, -0.001, -0.01, "inconclusive")],
+)  # fmt: skip
+def test_the_rule_of_sparse_and_binary(zeros, gap, drop, result):
+    def score(s):
+        doublings = math.log2(s["width"])
+        return {
+            "zero fraction": zeros * doublings, "mlp gap": (gap + noise(s) - 1e-3) * doublings,
+            "binary drop": drop * doublings,
+        }  # fmt: skip
+
+    assert invented(CLAIMS["EN-6"], score).result == result
+
+
+@pytest.mark.parametrize(
+    "ssl, told, result",
+    [(0.02, -0.02, "confirmed"), (0.02, 0.02, "not confirmed"), (-0.02, -0.02, "not confirmed"),
+     (0.001, -0.02, "inconclusive")],
+)  # fmt: skip
+def test_the_rule_of_other_nets(ssl, told, result):
+    def score(s):
+        gain = {"simclr": ssl, "supervised": told}[s["method"]]
+        return {"test": 0.5 + (gain + noise(s) - 1e-3 if s["net"] == "last block" else -0.1 * (s["net"] == "deeper"))}
+
+    assert invented(CLAIMS["EN-7"], score).result == result
+
+
+def test_the_nets_that_are_compared_have_as_many_parameters():
+    sizes = {}
+    for name, net in NETS.items():
+        model = small_conv(3, **net)
+        sizes[name] = sum(p.numel() for p in model.backbone.parameters())
+    assert sizes["deeper"] == pytest.approx(sizes["last block"], rel=0.03)
+    assert sizes["wider"] == pytest.approx(sizes["last block"], rel=0.03)
+
+
+def test_nets_of_one_seed_share_all_weights_below_the_width(few_images):
+    a, b = (begin(basis("smoke") | {"width": width, "seed": 5})[0].model for width in (32, 512))
+    shared = [name for name, p in a.backbone.named_parameters() if p.shape == b.backbone.get_parameter(name).shape]
+    assert "stage3.0.conv1.weight" in shared
+    assert all(torch.equal(a.backbone.get_parameter(name), b.backbone.get_parameter(name)) for name in shared)
+
+
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("claim", DATA_CLAIMS, ids=lambda c: c.id)
 def test_settings_are_plain_and_each_comes_with_three_seeds_at_least(claim, budget):
@@ -183,13 +308,26 @@ def test_settings_are_plain_and_each_comes_with_three_seeds_at_least(claim, budg
     assert all(without.count(w) >= 3 for w in without)
 
 
+@pytest.fixture
+def few_images(monkeypatch):
+    """Claims that hold out and test on fewer images than they do."""
+    monkeypatch.setattr(setup, "VALIDATION", 200)
+    monkeypatch.setattr(setup, "TEST", 300)
+    setup.parts.cache_clear()
+    yield
+    setup.parts.cache_clear()
+
+
 @pytest.mark.parametrize("claim", DATA_CLAIMS, ids=lambda c: c.id)
-def test_a_setting_is_measured_for_real(claim):
-    setting = claim.settings("smoke")[0]
-    *portions, values = claim.measure(setting | {"steps": min(2, setting["steps"]), "limit": 3000})
-    assert all(portion is None or set(portion) == {"step", "loss"} for portion in portions)
+def test_a_setting_is_measured_for_real(claim, few_images):
+    settings, values = claim.settings("smoke"), {}
+    for setting in {s["width"]: s for s in reversed(settings)}.values():  # controls differ by it
+        small = {"steps": min(2, setting["steps"]), "limit": min(2000, setting["limit"])}
+        *portions, more = claim.measure(setting | small)
+        assert all(portion is None or set(portion) == {"step", "loss"} for portion in portions)
+        values |= more
     assert all(isinstance(v, float) for v in values.values())
-    judge = partial(claim.judge, [Cell(s, values, 1.0) for s in claim.settings("smoke")])
+    judge = partial(claim.judge, [Cell(s, values, 1.0) for s in settings])
     assert judge().result in ("confirmed", "not confirmed", "inconclusive")
 
 

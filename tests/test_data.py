@@ -99,7 +99,11 @@ def test_an_epoch_meets_each_image_at_most_once_and_all_but_the_last_few(n, size
 
 def test_a_batch_is_float_in_0_1_and_the_data_stay_bytes():
     data = numbered(256)
-    images = batch(data, 0, batch_size=256).images
+    made = batch(data, 0, batch_size=256)
+    images, labels, index = made
+    assert images is made.images
+    assert torch.equal(made.stored, data.images[index])
+    assert torch.equal(labels, data.labels[index])
     assert images.dtype == torch.float32
     assert (images.min(), images.max()) == (0, 1)
     assert data.images.dtype == torch.uint8

@@ -56,6 +56,16 @@ def test_a_seed_gives_the_same_weights_and_leaves_the_global_generator_alone():
     assert not torch.equal(a.backbone.stem[0].weight, c.backbone.stem[0].weight)
 
 
+def test_a_net_may_be_wider_or_deeper_throughout():
+    wide, deep = small_conv(width=16, planes=(8, 12, 20)), small_conv(width=16, blocks=3)
+    assert [z.shape[1] for z in wide.features(images(2)).values()][:4] == [8, 8, 12, 16]
+    assert [len(stage) for stage in deep.backbone][1:] == [3, 3, 3]
+    for net in (wide, deep):
+        assert [m.shape[-1] for m in net.backbone(images(2)).values()] == [16, 8, 4, 2]
+    with pytest.raises(ValueError, match=r"planes is \(8, 8\)"):
+        small_conv(planes=(8, 8))
+
+
 # "Expand or Narrow": the points of the figure of parameters, in millions; 22.455 M + 2564 D without the classifier
 @pytest.mark.parametrize(
     "width, millions",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from ssl_toolkit import Recipe, load_data
 from ssl_toolkit.__main__ import START, copy_notebooks, main, notebooks
@@ -49,6 +50,18 @@ def test_train_saves_a_state_and_goes_on_from_it(tmp_path, capsys):
     assert state.step == 4
     assert main([*common[:-1], "5", "--resume", str(path)]) == 0
     assert "step 5/5" in capsys.readouterr().out
+
+
+def test_train_decodes_a_folder_while_it_runs_when_there_are_workers(tmp_path, capsys):
+    for i in range(8):
+        Image.new("RGB", (20, 20), (30 * i, 0, 0)).save(tmp_path / f"{i}.png")
+    common = ["train", "--data", str(tmp_path), "--size", "16", "--batch-size", "4", "--width", "8", "--steps", "2"]
+    lines = []
+    for workers in ([], ["--workers", "1"]):
+        assert main([*common, *workers]) == 0
+        lines.append(capsys.readouterr().out.rsplit("  ", 1)[0])
+    assert lines[0] == lines[1]
+    assert "step 2/2" in lines[0]
 
 
 @pytest.mark.parametrize("arguments", [["--save-every", "0", "--save", "run.safetensors"], ["--save-every", "5"]])

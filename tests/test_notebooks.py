@@ -17,16 +17,12 @@ def is_stripped(notebook) -> bool:
     return "widgets" not in notebook.metadata and not any(cell.outputs or cell.execution_count for cell in code)
 
 
-def test_the_series_is_there():
-    series = [
-        "00_start_here",
-        "01_two_views",
-        "02_train_one_live",
-        "03_four_losses",
-        "04_myths",
-        "07_diffusion_step_by_step",
+def test_the_readme_lists_every_notebook_with_its_question():
+    rows = re.findall(r"^\| `(\d\d_\w+)` \| (.*\?) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    titles = [
+        (p.stem, nbformat.read(p, as_version=4).cells[0].source.split("\n")[0].removeprefix("# ")) for p in NOTEBOOKS
     ]
-    assert [p.stem for p in NOTEBOOKS] == series
+    assert rows == titles
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

@@ -206,6 +206,18 @@ def test_bad_input_is_named(call, message, toy):
         call(UNet(1, condition=2, width=8, multipliers=(1, 2)), toy[1])
 
 
+def test_a_model_trained_without_null_cannot_be_guided(toy):
+    data, h = toy
+    recipe = dataclasses.replace(TOY, drop=0.0)
+    state = recipe.start(data, h)
+    list(train(state, data, recipe.objective(h), until=1, batch_size=8))
+    list(sample(state.ema, h[:2], steps=1))
+    with pytest.raises(ValueError, match="no learned null"):
+        next(sample(state.ema, h[:2], steps=1, guidance=2.0))
+    with pytest.raises(ValueError, match="no learned null"):
+        next(train(state, data, TOY.objective(h), until=9, batch_size=64))
+
+
 def test_conditions_of_other_data_are_named(toy):
     data, h = toy
     with pytest.raises(ValueError, match="h has 100 rows"):

@@ -106,6 +106,13 @@ def test_the_timesteps_of_a_schedule_go_from_noise_to_image(schedule):
 
 
 @ALL
+def test_a_time_may_be_a_plain_number(schedule):
+    t = schedule.timesteps(5)[2]
+    for f in (schedule.alpha, schedule.sigma, schedule.snr):
+        assert f(t.item()).item() == pytest.approx(f(t).item(), rel=1e-5)
+
+
+@ALL
 def test_a_network_that_is_right_gives_the_image_back(schedule):
     x0, e = torch.randn(2, 5, 3, 4, 4, generator=rng(0), dtype=torch.float64)
     t = schedule.timesteps(9)[2:7]

@@ -19,6 +19,7 @@ from ssl_toolkit.data import DataError, Dataset, as_float, batch, load_data
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.joint import joint_embedding
 from ssl_toolkit.losses import nt_xent
+from ssl_toolkit.recipes import Recipe
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.stream import Stream
 from ssl_toolkit.train import start, train
@@ -287,6 +288,22 @@ def test_training_from_memory_a_stream_and_its_cache_is_the_same_to_the_bit(memo
     for other in (trained(stream, [1, 4]), trained(data, [4])):
         assert other[0] == terms
         assert same(other[1:], weights)
+
+
+def test_a_recipe_takes_a_stream_and_makes_the_steps_of_the_same_images_in_memory(folder):
+    recipe, size = Recipe(width=8, projector=(8, 8), size=32), 64  # images that are cropped as bytes
+
+    def terms(data) -> list:
+        state, objective = recipe.start(data), recipe.objective(data)
+        return [step.terms for step in train(state, data, objective, until=3, batch_size=8)]
+
+    assert terms(Stream(folder, size=size, workers=1)) == terms(load_data(folder, size=size))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_stream_knows_the_shape_of_its_images_as_data_do(folder, memory, stream, channels):
+    assert Stream(tensors(channels=channels), size=6, workers=0).shape == (channels, 6, 6)
+    assert stream.shape == memory.shape == (3, SIZE, SIZE)
 
 
 # The cache

@@ -422,3 +422,5 @@ DJ7 = Claim(
     "confirmed. Less than twice, more than 1 point lost or no time saved in the mean: not confirmed.",
     _speed_settings, _speed, _judge_speed,
 )  # fmt: skip
+
+CLAIMS = (DJ1, DJ2, DJ3, DJ4, DJ5, DJ6, DJ7)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ssl_toolkit.claims.study import Budget, Finding, Result, Values, interval, minus, of
-from ssl_toolkit.data import Dataset, load_data
+from ssl_toolkit.data import Dataset, Source, load_data
 from ssl_toolkit.factors import read_factors
 from ssl_toolkit.probes import embed, few_labels, linear_probe, pixels, rankme
 from ssl_toolkit.recipes import Recipe
@@ -44,13 +44,18 @@ def trained(setting: Setting, objective: Objective | None = None) -> Generator[V
     data = parts(setting["data"], setting["limit"]).train
     recipe = Recipe(**{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")})
     state = recipe.start(data)
-    every = max(1, recipe.steps // POINTS)
-    for step in train(
-        state, data, objective or recipe.objective(data),
-        until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed,
-    ):  # fmt: skip
-        yield {"step": step.step, "loss": round(step.loss, 4)} if step.step % every == 0 else None
+    yield from trained_on(setting, state, data, objective or recipe.objective(data))
     return state
+
+
+def trained_on(
+    setting: Setting, state: TrainState, data: Dataset | Source, objective: Objective
+) -> Iterator[Values | None]:
+    """All steps of the setting: the loss now and then, else None."""
+    until = setting["steps"]
+    every = max(1, until // POINTS)
+    for step in train(state, data, objective, until=until, batch_size=setting["batch_size"], seed=setting["seed"]):
+        yield {"step": step.step, "loss": round(step.loss, 4)} if step.step % every == 0 else None
 
 
 def classes_read(setting: Setting, model: nn.Module | None) -> Values:

@@ -31,7 +31,7 @@ Denoise = Callable[[Tensor, Tensor], Tensor]
 DenoiseWithVariance = Callable[[Tensor, Tensor], Guess]
 
 
-def _call(network: Network, x: Float[Tensor, "b *x"], t: Shaped[Tensor, "*t"]) -> Float[Tensor, "b *x"]:
+def _call(network: Network, x: Float[Tensor, "b *x"], t: Shaped[Tensor, "*t"]) -> Float[Tensor, "b ..."]:
     return network(x, t.to(x.device).expand(len(x)))
 
 
@@ -49,14 +49,14 @@ def from_eps(network: Network, schedule: Schedule) -> Denoise:
     return denoise
 
 
-def from_eps_and_range(network: Callable[[Tensor, Tensor], Tensor], schedule: Schedule) -> DenoiseWithVariance:
+def from_eps_and_range(network: Network, schedule: Schedule) -> DenoiseWithVariance:
     """The network has 2 c channels, noise and variance (Nichol and Dhariwal, 2021); for `ddpm(variance="learned")`.
 
     Its second half, in [-1, 1], is v = (out + 1) / 2, to interpolate log variances as ADM and RCDM do.
     """
 
     def denoise(x: Tensor, t: Tensor) -> Guess:
-        e, out = network(x, t.to(x.device).expand(len(x))).chunk(2, dim=1)
+        e, out = _call(network, x, t).chunk(2, dim=1)
         x0 = (x - per_sample(schedule.sigma(t), x) * e) / per_sample(schedule.alpha(t), x)
         return Guess(x0, (out + 1) / 2)
 

@@ -75,6 +75,12 @@ def _noise(x: X, seed: int, i: int) -> X:
     return torch.randn(x.shape, generator=rng(seed, i, "sampler"), dtype=x.dtype).to(x.device)
 
 
+def _added_variance(alpha: float, sigma: float, alpha_to: float, sigma_to: float) -> tuple[float, float]:
+    """beta and r of q(x | x') = N(r x', beta), x' the less noisy: r = alpha / alpha', beta = sigma^2 - r^2 sigma'^2."""
+    keep = alpha / alpha_to
+    return sigma**2 - keep**2 * sigma_to**2, keep
+
+
 @torch.no_grad()
 def ddpm(
     denoise: Denoise | DenoiseWithVariance,
@@ -105,7 +111,7 @@ def ddpm(
             raise ValueError(f"variance is {variance!r}: 'learned' and a denoise that returns a Guess go together.")
         x0, v = guess if isinstance(guess, Guess) else (guess, None)
         x0 = x0 if clip is None else x0.clamp(-clip, clip)
-        beta, keep = added_variance(now.alpha, now.sigma, to.alpha, to.sigma)
+        beta, keep = _added_variance(now.alpha, now.sigma, to.alpha, to.sigma)
         x = to.alpha * beta / now.sigma**2 * x0 + keep * to.sigma**2 / now.sigma**2 * x
         if to.sigma > 0:
             small = beta * to.sigma**2 / now.sigma**2
@@ -113,12 +119,6 @@ def ddpm(
             std = fixed if v is None else (0.5 * (v * math.log(beta) + (1 - v) * math.log(small))).exp()
             x = x + std * _noise(x, seed, i)
         yield Denoised(i, now.time, x, x0)
-
-
-def added_variance(alpha: float, sigma: float, alpha_to: float, sigma_to: float) -> tuple[float, float]:
-    """beta and r of q(x | x') = N(r x', beta), x' the less noisy: r = alpha / alpha', beta = sigma^2 - r^2 sigma'^2."""
-    keep = alpha / alpha_to
-    return sigma**2 - keep**2 * sigma_to**2, keep
 
 
 @torch.no_grad()
@@ -144,7 +144,7 @@ def ddim(
     for i, (now, to) in enumerate(pairwise(levels)):
         x0 = _guess(denoise, x, now.t, clip)
         e = (x - now.alpha * x0) / now.sigma
-        beta, _ = added_variance(now.alpha, now.sigma, to.alpha, to.sigma)
+        beta, _ = _added_variance(now.alpha, now.sigma, to.alpha, to.sigma)
         s = eta * math.sqrt(beta) * to.sigma / now.sigma
         x = to.alpha * x0 + math.sqrt(to.sigma**2 - s**2) * e
         if s > 0:

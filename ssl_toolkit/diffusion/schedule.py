@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 Spacing = Literal["leading", "trailing", "linspace"]
-Levels = Shaped[Tensor, "*b"]  # times, int64 in a discrete schedule
+Levels = Shaped[Tensor, "*b"] | int | float  # times, whole numbers in a discrete schedule
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +61,17 @@ def cosine_schedule(steps: int = 1000) -> Schedule:
 
 def _discrete(beta: Float[Tensor, " T"]) -> Schedule:
     alpha_bar = (1 - beta).cumprod(dim=0)
-    alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-    tables = {"alpha": alpha.float(), "sigma": sigma.float()}
-
-    def read(name: str, t: Levels) -> Float[Tensor, "*b"]:
-        if tables[name].device != t.device:
-            tables[name] = tables[name].to(t.device)
-        return tables[name][t.long()]
-
+    alpha, sigma = alpha_bar.sqrt().float(), (1 - alpha_bar).sqrt().float()
     return Schedule(
-        lambda t: read("alpha", t),
-        lambda t: read("sigma", t),
+        _of_number(lambda t: alpha.to(t.device)[t.long()]),
+        _of_number(lambda t: sigma.to(t.device)[t.long()]),
         lambda n: spaced_timesteps(len(beta), n, "trailing"),
         alpha_bar,
     )
+
+
+def _of_number(f: Callable[[Tensor], Tensor]) -> Callable[[Levels], Tensor]:
+    return lambda t: f(torch.as_tensor(t))
 
 
 def flow_schedule() -> Schedule:
@@ -83,12 +80,12 @@ def flow_schedule() -> Schedule:
     def timesteps(n: int) -> Float[Tensor, " n"]:
         return torch.linspace(1, 0, _at_least_one("n", n) + 1)[:-1]
 
-    return Schedule(lambda t: 1 - t, lambda t: t, timesteps)
+    return Schedule(_of_number(lambda t: 1 - t), torch.as_tensor, timesteps)
 
 
 def edm_schedule() -> Schedule:
     """x_t = x0 + t e of EDM (Karras et al., 2022), the schedule that samplers take `sigmas` for."""
-    return Schedule(torch.ones_like, lambda t: t, karras_sigmas)
+    return Schedule(_of_number(torch.ones_like), torch.as_tensor, karras_sigmas)
 
 
 def karras_sigmas(n: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> Float[Tensor, " n"]:

@@ -92,8 +92,9 @@ class UNet(nn.Module):
 
     `condition` is the width d of h (None: a network of x and t alone); `attention` numbers the levels that have it;
     `time_scale` is what t is multiplied by, 1000 for t in [0, 1] and 1 for steps. `outputs` is the number of channels
-    that come out (None: as many as go in; twice as many for a learned variance). Where `null` is true, h is replaced
-    by a learned vector, which training with dropped conditions makes the unconditional model.
+    that come out (None: as many as go in; twice as many for a learned variance). In the rows where `null` is true a
+    learned vector takes the place of h, which training with dropped conditions makes the unconditional model; with
+    null=False the network has none, and says so.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class UNet(nn.Module):
         channels: int = 1,
         *,
         condition: int | None = None,
+        null: bool = True,
         conditioning: Conditioning = "film",
         width: int = 16,
         multipliers: Sequence[int] = (1, 2, 4),
@@ -126,7 +128,7 @@ class UNet(nn.Module):
         with seeded(seed, "init"):
             self.time = nn.Sequential(nn.Linear(_WAVES * width, told), nn.SiLU(), nn.Linear(told, told))
             self.h = None if condition is None else nn.Linear(condition, told)
-            self.null = None if condition is None else nn.Parameter(torch.zeros(condition))
+            self.null = None if condition is None or not null else nn.Parameter(torch.zeros(condition))
             self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
             self.down = nn.ModuleList(level(i, [(w, w)] * blocks) for i, w in enumerate(widths))
             self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(widths))
@@ -144,10 +146,8 @@ class UNet(nn.Module):
         h: Float[Tensor, "b d"] | None = None,
         null: Bool[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b c2 h w"]:
-        if (step := 2 ** len(self.shrink)) and (x.shape[-1] % step or x.shape[-2] % step):
-            raise ValueError(
-                f"x is {x.shape[-2]} x {x.shape[-1]}: with these levels sides must be multiples of {step}."
-            )
+        if x.shape[-1] % (step := 2 ** len(self.shrink)) or x.shape[-2] % step:
+            raise ValueError(f"x is {x.shape[-2]} x {x.shape[-1]}: for these levels sides must be multiples of {step}.")
         time = F.silu(self.time(_waves(self.time_scale * t.float(), _WAVES * self.width)))
         told = time
         if self.h is not None:
@@ -165,14 +165,18 @@ class UNet(nn.Module):
         return self.out(F.silu(self.norm(x)))
 
     def _condition(self, h: Tensor | None, null: Tensor | None) -> Float[Tensor, "b d"]:
-        if h is None or self.null is None:
+        if h is None:
             raise ValueError(f"the network is conditioned on h of {self.condition} dimensions: give it.")
         if h.shape[1] != self.condition:
             raise ValueError(
                 f"h has {h.shape[1]} dimensions and the network was made for {self.condition}: "
                 "take the encoder and the depth that it was trained with."
             )
-        return h if null is None else torch.where(null[:, None], self.null, h)
+        if null is None:
+            return h
+        if self.null is None:
+            raise ValueError("this network has no learned null, so it cannot be guided: train one with drop=0.1.")
+        return torch.where(null[:, None], self.null, h)
 
 
 def _zero(layer: nn.Linear | nn.Conv2d) -> None:

@@ -10,16 +10,4 @@ from ssl_toolkit.widgets.player import Player as Player
 from ssl_toolkit.widgets.sweep_panel import SweepPanel as SweepPanel
 from ssl_toolkit.widgets.train_panel import TrainPanel as TrainPanel
 from ssl_toolkit.widgets.views_panel import ViewsPanel as ViewsPanel
-
-__all__ = [
-    "ChainCanvas",
-    "ChainPanel",
-    "ClaimsBoard",
-    "HeatMap",
-    "ImageGrid",
-    "LossPanel",
-    "Player",
-    "SweepPanel",
-    "TrainPanel",
-    "ViewsPanel",
-]
+from ssl_toolkit.widgets.width_panel import WidthPanel as WidthPanel

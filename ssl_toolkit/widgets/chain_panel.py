@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from ssl_toolkit.chain_plots import chain_figure, show_chains, show_cursor
 from ssl_toolkit.diffusion import (
     Chain,
     Denoise,
@@ -25,7 +26,6 @@ from ssl_toolkit.diffusion import (
     side_by_side,
 )
 from ssl_toolkit.generative import nearest
-from ssl_toolkit.plots import chain_figure, show_chains, show_cursor
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.widgets.canvas import png, with_png
 from ssl_toolkit.widgets.chain_canvas import ChainCanvas

@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import anywidget
+import numpy as np
 import traitlets
+from jaxtyping import UInt8
+
+from ssl_toolkit.widgets.canvas import png, with_png
 
 STATIC = Path(__file__).parent / "static"
+LETTERS = 56  # of a line in the picture of a table
 
 
 class ChoiceTable(anywidget.AnyWidget):
@@ -44,3 +50,27 @@ class ChoiceTable(anywidget.AnyWidget):
         if content.get("type") == "pick" and 0 <= int(content["index"]) < len(self.rows):
             for callback in self._picked:
                 callback(int(content["index"]))
+
+    def picture(self) -> UInt8[np.ndarray, "H W 3"]:
+        """The table as pixels, for notebooks that are read without a kernel."""
+        from PIL import Image, ImageDraw, ImageFont
+
+        font, line, gap = ImageFont.load_default(13), 18, 16
+        rows = [[wrap(word, LETTERS) or [""] for word in row] for row in [list(self.columns), *self.rows]]
+        widths = [max(font.getlength(text) for row in rows for text in row[c]) + gap for c in range(len(self.columns))]
+        heights = [line * max(len(words) for words in row) + 8 for row in rows]
+        image = Image.new("RGB", (int(sum(widths)) + 2 * gap, sum(heights) + 8), "#ffffff")
+        pen, y = ImageDraw.Draw(image), 4
+        for i, (row, height) in enumerate(zip(rows, heights, strict=True)):
+            if i and i <= len(self.colours) and self.colours[i - 1]:
+                pen.ellipse((3, y + 8, 11, y + 16), self.colours[i - 1])
+            x = float(gap)
+            for words, width in zip(row, widths, strict=True):
+                pen.multiline_text((x, y + 4), "\n".join(words), "#666666" if i == 0 else "#000000", font)
+                x += width
+            y += height
+            pen.line((0, y, image.width, y), "#dddddd")
+        return np.asarray(image)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return with_png(super()._repr_mimebundle_(**options), png(self.picture()))

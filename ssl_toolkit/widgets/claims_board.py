@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from html import escape
+from typing import Any
 
 import ipywidgets as w
 import plotly.graph_objects as go
@@ -12,6 +13,7 @@ from ssl_toolkit.claims import CLAIMS, Verdict, run, stored
 from ssl_toolkit.claims.study import BUDGETS, Claim, grouped
 from ssl_toolkit.plots import GREEN, GREY, ORANGE, VERMILION, measured_figure, show_measured
 from ssl_toolkit.sweep import Cell, Setting
+from ssl_toolkit.widgets.canvas import png, with_png
 from ssl_toolkit.widgets.choice_table import ChoiceTable
 from ssl_toolkit.widgets.player import Player
 
@@ -178,6 +180,9 @@ class ClaimsBoard(w.VBox):
         else:
             said = "No result is stored. Press Play to measure it."
         self.outcome.value = f'<div class="ssl-claims-outcome" role="status" style="line-height:1.4">{said}</div>'
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return with_png(super()._repr_mimebundle_(**options), png(self.table.picture()))
 
 
 def _row(claim: Claim, verdict: Verdict | None) -> list[str]:

@@ -1,0 +1,324 @@
+"""The claims of *Expand or Narrow your representation* (Bordes et al., 2023), on shapes and a small net.
+
+Only the width D of the representation changes, by the last block alone; where the paper has a projector of K outputs,
+so have we. The controls that stand beside: the same nets untrained, random ReLU features of the default width's
+representation, the wide one narrowed by PCA, and a probe whose weight decay is tuned for each width.
+"""
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+
+from ssl_toolkit.claims.setup import SEEDS, crossed, parts, points, trained_on
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, minus, of
+from ssl_toolkit.claims.widths import (
+    CLASSIFIER,
+    DEFAULT,
+    PAPER,
+    WIDTHS,
+    at_home,
+    basis,
+    begin,
+    by_seed,
+    encoder_of,
+    means_by_width,
+    measured,
+    rank_correlation,
+    slope,
+    slopes,
+)
+from ssl_toolkit.data import batch
+from ssl_toolkit.features import embed
+from ssl_toolkit.losses import nt_xent
+from ssl_toolkit.probes import linear_probe, mlp_probe
+from ssl_toolkit.sweep import Cell, Setting
+from ssl_toolkit.width import binary_codes, gradient_rank, zero_fraction
+
+# EN-1: the gradient reaches no more directions than the projector has outputs.
+
+
+def _rank_settings(budget: Budget) -> list[Setting]:
+    widths, outputs = ((8, 64), (4, 32)) if budget == "smoke" else ((8, 64, 512), (4, 32, 256))
+    base = basis(budget) | {"steps": 0 if budget == "smoke" else 20}
+    return [s | {"projector": [s["k"]]} for s in crossed(SEEDS[budget], base, width=widths, k=outputs)]
+
+
+def _rank(setting: Setting) -> Iterator[Values | None]:
+    state, objective = begin(setting)
+    data = parts(setting["data"], setting["limit"])
+    yield from trained_on(setting, state, data.train, objective)
+    images = batch(data.train, 0, batch_size=600, seed=setting["seed"]).images
+    yield {"rank": float(gradient_rank(encoder_of(state), images, lambda z: nt_xent(*z.chunk(2))))}
+
+
+def _judge_rank(cells: Sequence[Cell]) -> Finding:
+    def share(run: Sequence[Cell]) -> float:
+        return statistics.fmean(c.result["rank"] / min(c.setting["width"], c.setting["k"]) for c in run)
+
+    most = max(c.result["rank"] - min(c.setting["width"], c.setting["k"]) for c in cells)
+    effect, ci = interval(by_seed(cells, share))
+    result: Result = "confirmed" if most <= 0 else "not confirmed"
+    return Finding(result, effect, ci, f"of min(D, K) is reached by the gradient's rank ({most:+.0f} at most beyond)")
+
+
+EN1 = Claim(
+    "EN-1", PAPER,
+    "With a linear projector of K outputs, the loss pushes representations of D features in at most min(D, K) "
+    "directions.",
+    "The rank of the gradients of 600 images, stacked, is at most min(D, K) for every D and K: confirmed. One rank "
+    "beyond: not confirmed.",
+    _rank_settings, _rank, _judge_rank,
+)  # fmt: skip
+
+
+# EN-2: a wider representation is a better one, by self-supervision.
+
+
+def _wide_settings(budget: Budget) -> list[Setting]:
+    return crossed(SEEDS[budget], basis(budget), method=("simclr", "untrained"), width=WIDTHS[budget])
+
+
+def _judge_wide(cells: Sequence[Cell]) -> Finding:
+    trained = [cell for cell in cells if cell.setting["method"] == "simclr"]
+    means = means_by_width(trained, "test")
+    widest = max(means)
+    wide, default = (of(trained, "test", width=w) for w in (widest, DEFAULT))
+    gain, ci = points(interval(minus(wide, default)))
+    random, random_ci = points(interval(minus(wide, of(trained, "test, random", width=DEFAULT))))
+    narrow, _ = points(interval(minus(of(trained, "test, narrowed", width=widest), default)))
+    bare, _ = points(interval(minus(*(of(cells, "test", method="untrained", width=w) for w in (widest, DEFAULT)))))
+    fixed, _ = points(interval(minus(*(of(trained, "fixed decay", width=w) for w in (widest, DEFAULT)))))
+    rho = rank_correlation(means)
+    result: Result = "inconclusive"
+    if gain <= 0 or rho <= 0:
+        result = "not confirmed"
+    elif ci[0] > 0 and rho >= 0.8 and random_ci[0] > 0:
+        result = "confirmed"
+    what = (
+        f"points gained by D = {widest} over {DEFAULT} (rank correlation {rho:.2f}; {random:+.1f} over random ReLU "
+        f"features of D = {DEFAULT}; {narrow:+.1f} once narrowed by PCA; {fixed:+.1f} without a tuned weight decay; "
+        f"{bare:+.1f} untrained)"
+    )
+    return Finding(result, gain, ci, what)
+
+
+EN2 = Claim(
+    "EN-2", PAPER,
+    "A self-supervised representation gets better on its own data the wider the last block is.",
+    "The probe's accuracy grows with D (Spearman's correlation of the means at least 0.8), the widest net is better "
+    "than the default with a 95 % interval above 0, and better than random ReLU features of the default as many, with "
+    "an interval above 0: confirmed. No better in the mean, or no growth: not confirmed.",
+    _wide_settings, measured, _judge_wide,
+)  # fmt: skip
+
+
+# EN-3: by labels, a narrow one is better at home and a wide one away.
+
+
+def _supervised_settings(budget: Budget) -> list[Setting]:
+    base = basis(budget) | {"method": "supervised", "projector": CLASSIFIER}
+    return crossed(SEEDS[budget], base, width=WIDTHS[budget])
+
+
+def _judge_supervised(cells: Sequence[Cell]) -> Finding:
+    home, away = (interval(slopes(cells, value)) for value in ("test", "transfer"))
+    apart = interval(minus(slopes(cells, "transfer"), slopes(cells, "test")))
+    result: Result = "inconclusive"
+    if away[0] <= 0 or apart[0] <= 0:
+        result = "not confirmed"
+    elif away[1][0] > 0 and (home[1][1] <= 0 or apart[1][0] > 0):
+        result = "confirmed"
+    effect, ci = points(apart)
+    what = (
+        f"points more for each doubling of D on the factors than on the class ({100 * away[0]:+.2f} and "
+        f"{100 * home[0]:+.2f})"
+    )
+    return Finding(result, effect, ci, what)
+
+
+EN3 = Claim(
+    "EN-3", PAPER,
+    "Supervised, a narrow representation is better for the task it was trained on, a wide one for others.",
+    "Over log2 D, the mean score on the factors that the labels do not tell rises with a 95 % interval above 0, and "
+    "the accuracy on the class falls, or rises less with an interval: confirmed. The factors' does not rise in the "
+    "mean, or no more than the class's: not confirmed.",
+    _supervised_settings, measured, _judge_supervised,
+)  # fmt: skip
+
+
+# EN-4: where batches hold two classes only, D / K matters.
+
+
+def _shorter(budget: Budget) -> Setting:
+    """Claims of many runs take fewer steps in each."""
+    return basis(budget) | {"steps": round(0.75 * basis(budget)["steps"])}
+
+
+def _sampling_settings(budget: Budget) -> list[Setting]:
+    widths, outputs = ((DEFAULT,), (8, 128)) if budget == "smoke" else ((32, 512), (8, 512))
+    settings = crossed(SEEDS[budget], _shorter(budget), sampling=("balanced", "two classes"), width=widths, k=outputs)
+    return [s | {"projector": [s["k"]]} for s in settings]
+
+
+def _judge_sampling(cells: Sequence[Cell]) -> Finding:
+    def within_widths(run: Sequence[Cell]) -> float:
+        """Least squares over ln(D / K) with a level of its own for each D: the slope of what is centred per D."""
+        centred = []
+        for width in {cell.setting["width"] for cell in run}:
+            same = [cell for cell in run if cell.setting["width"] == width]
+            x = [math.log(width / cell.setting["k"]) for cell in same]
+            y = [cell.result["test"] for cell in same]
+            centred += [(a - statistics.fmean(x), b - statistics.fmean(y)) for a, b in zip(x, y, strict=True)]
+        return slope(centred)
+
+    fits = {
+        sampling: interval(by_seed([c for c in cells if c.setting["sampling"] == sampling], within_widths))
+        for sampling in ("balanced", "two classes")
+    }
+    (two, ci), (balanced, (low, high)) = points(fits["two classes"]), points(fits["balanced"])
+    result: Result = "inconclusive"
+    if two <= 0:
+        result = "not confirmed"
+    elif ci[0] > 0 and low <= 0 <= high:
+        result = "confirmed"
+    what = f"points for each e-fold of D / K with two classes in a batch ({balanced:+.2f} balanced)"
+    return Finding(result, two, ci, what)
+
+
+EN4 = Claim(
+    "EN-4", PAPER,
+    "With batches of two classes and a linear projector of K outputs, a larger D / K is better; balanced, it is not.",
+    "Accuracy over ln(D / K), with a level of its own for each D, rises with a 95 % interval above 0 where batches "
+    "hold two classes, and the interval holds 0 where they are balanced: confirmed. It does not rise in the mean: not "
+    "confirmed.",
+    _sampling_settings, at_home, _judge_sampling,
+)  # fmt: skip
+
+
+# EN-5: without a projector the representation is worse.
+
+
+def _projector_settings(budget: Budget) -> list[Setting]:
+    base = basis(budget) | {"width": 512}
+    return crossed(SEEDS[budget], base, projector=([], [32], [128], [256, 128]))
+
+
+def _judge_projector(cells: Sequence[Cell]) -> Finding:
+    without = of(cells, "test", projector=[])
+    gaps = {k: interval(minus(of(cells, "test", projector=[k]), without)) for k in (32, 128)}
+    k = max(gaps, key=lambda k: gaps[k][0])
+    gap, ci = points(gaps[k])
+    mlp, _ = points(interval(minus(of(cells, "test", projector=[256, 128]), without)))
+    result: Result = "inconclusive"
+    if ci[1] < 5:
+        result = "not confirmed"
+    elif gap >= 5 and ci[0] > 0:
+        result = "confirmed"
+    return Finding(result, gap, ci, f"points lost without a projector to a linear one of {k} ({mlp:.1f} to an MLP)")
+
+
+EN5 = Claim(
+    "EN-5", PAPER,
+    "Without a projector, the loss on the representation itself, SimCLR learns a worse one.",
+    "The better of two linear projectors, of 32 and of 128 outputs, is at least 5 points better than none with a 95 % "
+    "interval above 0: confirmed. The interval lies below 5 points: not confirmed.",
+    _projector_settings, at_home, _judge_projector,
+)  # fmt: skip
+
+
+# EN-6: wide representations are sparse, linear and binary.
+
+
+def _form_settings(budget: Budget) -> list[Setting]:
+    return crossed(SEEDS[budget], basis(budget), width=WIDTHS[budget])
+
+
+def _form(setting: Setting) -> Iterator[Values | None]:
+    state, objective = begin(setting)
+    images = parts(setting["data"], setting["limit"])
+    yield from trained_on(setting, state, images.train, objective)
+    z, z_test = (embed(encoder_of(state), data.images) for data in (images.train, images.test))
+    y, y_test = images.train.labels, images.test.labels
+    linear = linear_probe(z, y, z_test, y_test).accuracy
+    yield None
+    codes, codes_test = binary_codes(z).float(), binary_codes(z_test).float()
+    binary = linear_probe(codes, y, codes_test, y_test).accuracy
+    yield None
+    for probe in mlp_probe(z, y, z_test, y_test, epochs=15, seed=setting["seed"]):
+        mlp = probe.accuracy
+        yield None
+    yield {
+        "test": linear, "zero fraction": zero_fraction(z_test).mean().item(),
+        "half zero": (zero_fraction(z_test) >= 0.5).float().mean().item(),
+        "mlp gap": mlp - linear, "binary drop": linear - binary,
+    }  # fmt: skip
+
+
+def _judge_form(cells: Sequence[Cell]) -> Finding:
+    signs = {"zero fraction": 1, "mlp gap": -1, "binary drop": -1}
+    fits = {name: interval(slopes(cells, name)) for name in signs}
+    towards = {name: sorted((signs[name] * low, signs[name] * high)) for name, (_, (low, high)) in fits.items()}
+    result: Result = "inconclusive"
+    if any(signs[name] * mean <= 0 for name, (mean, _) in fits.items()):
+        result = "not confirmed"
+    elif all(low > 0 for low, _ in towards.values()):
+        result = "confirmed"
+    (zero, ci), *others = (points(fit) for fit in fits.values())
+    words = ", ".join(f"{name} {mean:+.2f}" for name, (mean, _) in zip(list(signs)[1:], others, strict=True))
+    return Finding(result, zero, ci, f"points of zeros more for each doubling of D ({words})")
+
+
+EN6 = Claim(
+    "EN-6", PAPER,
+    "Wider self-supervised representations are sparser, are read as well linearly, and lose less when made binary.",
+    "Over log2 D the share of zeros rises, the gap between an MLP probe and a linear one shrinks, and the loss by "
+    "binary features shrinks, each with a 95 % interval on its side of 0: confirmed. One of them flat or reversed in "
+    "the mean: not confirmed.",
+    _form_settings, _form, _judge_form,
+)  # fmt: skip
+
+
+# EN-7: as many parameters elsewhere do less by self-supervision, and more by labels.
+
+NETS: dict[str, Setting] = {  # of 0.56 M parameters
+    "last block": {"width": 2048},
+    "deeper": {"width": DEFAULT, "blocks": 2},
+    "wider": {"width": DEFAULT, "planes": [59, 118, 236]},
+}
+
+
+def _net_settings(budget: Budget) -> list[Setting]:
+    base = _shorter(budget)
+    told = {"simclr": base["projector"], "supervised": CLASSIFIER}
+    settings = crossed(SEEDS[budget], base, method=list(told), net=list(NETS))
+    return [s | NETS[s["net"]] | {"projector": told[s["method"]]} for s in settings]
+
+
+def _judge_nets(cells: Sequence[Cell]) -> Finding:
+    gains = {}
+    for method in ("simclr", "supervised"):
+        others = ("deeper", "wider")
+        best = max(others, key=lambda net: statistics.fmean(of(cells, "test", method=method, net=net)))
+        scores = [of(cells, "test", method=method, net=net) for net in ("last block", best)]
+        gains[method] = (*points(interval(minus(*scores))), best)
+    (ssl, ci, best), (told, told_ci, told_best) = gains.values()
+    result: Result = "inconclusive"
+    if ssl <= 0 or told_ci[0] > 0:
+        result = "not confirmed"
+    elif ci[0] > 0 and told <= 0:
+        result = "confirmed"
+    what = f"points gained by a wide last block over a {best} net ({told:+.1f} over a {told_best} one, supervised)"
+    return Finding(result, ssl, ci, what)
+
+
+EN7 = Claim(
+    "EN-7", PAPER,
+    "As many parameters in the last block do more than in a deeper or a uniformly wider net by self-supervision, not "
+    "by labels.",
+    "At equal parameters, SimCLR's wide last block beats the better of a deeper and a uniformly wider net with a 95 % "
+    "interval above 0, and the supervised one does not in the mean: confirmed. SimCLR's does not in the mean, or the "
+    "supervised one does with an interval: not confirmed.",
+    _net_settings, at_home, _judge_nets,
+)  # fmt: skip
+
+CLAIMS = (EN1, EN2, EN3, EN4, EN5, EN6, EN7)

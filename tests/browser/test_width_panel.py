@@ -1,0 +1,83 @@
+"""The width panel as a person meets it: stored curves at once, a slider through the widths, live runs that join."""
+
+import labdriver
+import nbformat
+import pytest
+
+pytestmark = pytest.mark.browser
+
+SETUP = """
+from ssl_toolkit.claims import CLAIMS, stored
+from ssl_toolkit.claims.widths import CLASSIFIER, basis, measured
+from ssl_toolkit.sweep import grid
+from ssl_toolkit.widgets import WidthPanel
+runs = [cell for claim in ("EN-2", "EN-3") for cell in stored(claim)[1]]
+small = basis("smoke") | {"limit": 300, "steps": 6, "widest": 128}
+told = {"simclr": small["projector"], "supervised": CLASSIFIER}
+settings = [small | s | {"projector": told[s["method"]]} for s in grid(width=[8, 128], method=list(told), seed=[0])]
+"""
+PANEL = """
+panel = WidthPanel(measured, settings, path="widths.jsonl", stored=runs)
+panel
+"""
+STATE = "(s) => !!document.querySelector('.ssl-width .ssl-player.ssl-state-' + s)"
+HEAD = "(t) => (document.querySelector('.ssl-width .ssl-width-table td') || {}).innerText === t"
+LIVE = "() => [...document.querySelectorAll('.ssl-width .legendtext')].some(e => e.textContent.includes('live'))"
+CURVES = "() => document.querySelectorAll('.ssl-width .js-plotly-plot .scatterlayer .trace .points path').length"
+
+
+@pytest.fixture(scope="module")
+def notebook(lab, page):
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, PANEL)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, lab.root / "widths.ipynb")
+    labdriver.open_notebook(page, lab, "widths.ipynb")
+    labdriver.run_cell(page, 0)
+    labdriver.run_cell(page, 1)
+    page.wait_for_selector(".ssl-width .js-plotly-plot .scatterlayer", timeout=90_000)
+    page.wait_for_selector(".ssl-width .ssl-width-table", timeout=60_000)
+    assert labdriver.errors(page) == []
+    return page
+
+
+def test_stored_curves_are_there_and_the_slider_goes_through_the_widths(notebook, shots):
+    page = notebook
+    labdriver.show(page, ".ssl-width")
+    page.wait_for_timeout(1000)
+    assert page.evaluate(CURVES) > 20
+    page.screenshot(path=str(shots / "width_stored.png"))
+    assert page.evaluate(HEAD, "D = 2,048")
+    handle = page.locator(".ssl-width .ssl-width-slider .noUi-handle, .ssl-width .ssl-width-slider [role=slider]").first
+    handle.focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(HEAD, arg="D = 512", timeout=20_000)
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(HEAD, arg="D = 128", timeout=20_000)
+    before = page.evaluate(CURVES)
+    page.locator(".ssl-width input[type=checkbox]").uncheck()
+    page.wait_for_function(f"(n) => ({CURVES})() < n", arg=before, timeout=20_000)
+    page.locator(".ssl-width input[type=checkbox]").check()
+    assert labdriver.errors(page) == []
+
+
+def test_live_runs_join_as_they_end(notebook, shots):
+    page = notebook
+    page.locator(".ssl-width .ssl-play").click()
+    page.wait_for_function(LIVE, timeout=240_000)
+    page.wait_for_timeout(700)
+    page.screenshot(path=str(shots / "width_running.png"))
+    page.wait_for_function(STATE, arg="done", timeout=240_000)
+    page.wait_for_function("() => document.querySelector('.ssl-width-table').innerText.includes('live')")
+    page.wait_for_timeout(700)
+    page.screenshot(path=str(shots / "width_done.png"))
+    labdriver.use_theme(page, "JupyterLab Dark")
+    labdriver.show(page, ".ssl-width")
+    page.wait_for_timeout(700)
+    page.screenshot(path=str(shots / "width_dark.png"))
+    labdriver.use_theme(page, "JupyterLab Light")
+    assert labdriver.errors(page) == []
+
+
+def test_every_control_has_a_name_and_is_reached_by_keys(notebook):
+    assert notebook.evaluate(labdriver.NAMELESS) == []
