@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
-from ssl_toolkit.plots import BARE, BLUE, GREY, GRID, ORANGE, VERMILION
+from ssl_toolkit.plots import BARE, BLUE, GREY, GRID, ORANGE, VERMILION, Curve
 
 
 def chain_figure() -> go.Figure:
@@ -44,3 +44,41 @@ def show_cursor(figure: BaseFigure, step: int) -> None:
     """A line through all plots of the figure, at this step."""
     place = {"type": "line", "xref": "x", "yref": "paper", "x0": step, "x1": step, "y0": 0, "y1": 1}
     figure.layout.shapes = [place | {"line": {"color": VERMILION, "width": 2}}]
+
+
+def learning_figure() -> go.Figure:
+    """Two plots in a row, to be filled by `show_learning`: the loss, and the mean reciprocal rank beside chance."""
+    figure = make_subplots(1, 2, subplot_titles=("loss", "mean reciprocal rank of the image in its samples"))
+    for column, mode in ((1, "lines"), (2, "lines+markers")):
+        for colour, dash in ((BLUE, "solid"), (ORANGE, "dash")):
+            line = {"color": colour, "width": 2, "dash": dash}
+            figure.add_scatter(row=1, col=column, x=[], y=[], mode=mode, line=line, showlegend=column == 1)
+    figure.add_scatter(
+        row=1, col=2, x=[], y=[], mode="lines", line={"color": GREY, "width": 1.5, "dash": "dot"}, name="chance"
+    )
+    legend = {
+        "x": 0,
+        "y": -0.26,
+        "yanchor": "top",
+        "orientation": "h",
+        "bgcolor": "rgba(0,0,0,0)",
+        "font": {"size": 11},
+    }
+    figure.update_layout(BARE, height=230, margin={"l": 46, "r": 8, "t": 26, "b": 60}, legend=legend)
+    figure.update_annotations(font_size=13)
+    figure.update_xaxes(GRID, title={"text": "step", "standoff": 4})
+    figure.update_yaxes(GRID)
+    figure.update_yaxes(row=1, col=2, range=[0, 1])
+    return figure
+
+
+def show_learning(figure: BaseFigure, loss: Mapping[str, Curve], ranks: Mapping[str, Curve], chance: float) -> None:
+    """Fill the figure with the curves of up to two models, by name."""
+    none = Curve("", [], [])
+    curves = [*loss.values(), none, none][:2] + [*ranks.values(), none, none][:2]
+    far = max([1.0, *(x for curve in curves for x in curve.x[-1:])])
+    with figure.batch_update():
+        for trace, curve in zip(figure.data, [*curves, Curve("chance", [0, far], [chance, chance])], strict=True):
+            trace.x, trace.y, trace.name = list(curve.x), list(curve.y), curve.name
+        for trace, curve in zip(figure.data[:2], curves[:2], strict=True):
+            trace.showlegend = bool(curve.name)
