@@ -30,6 +30,7 @@ _MODULES = (
     "attacks",
     "augment",
     "cached",
+    "chain_plots",
     "checkpoint",
     "claims",
     "clusters",

@@ -21,7 +21,7 @@ from ssl_toolkit.watch import Baselines, Look
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 GREY = "#767676"  # readable on white and on JupyterLab's dark background
 POINTS = 400  # of a curve; more would only cost time on the way to the browser
-_BARE: dict[str, Any] = {  # what all figures have in common
+BARE: dict[str, Any] = {  # what all figures have in common
     "autosize": True,
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
@@ -30,7 +30,7 @@ _BARE: dict[str, Any] = {  # what all figures have in common
     "hovermode": "x",
     "modebar": {"remove": ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"]},
 }
-_GRID = {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False, "linecolor": GREY}
+GRID = {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False, "linecolor": GREY}
 
 
 class Curve(NamedTuple):
@@ -108,7 +108,7 @@ def training_figure(
             legend=legend, showlegend=bool(curve.name) and column < 3,
         )  # fmt: skip
         figure.add_trace(trace, row=1, col=column)
-    figure.update_layout(_BARE, height=290, margin={"l": 40, "r": 8, "t": 26, "b": 84})
+    figure.update_layout(BARE, height=290, margin={"l": 40, "r": 8, "t": 26, "b": 84})
     for column, filled in filled_axes(steps, looks).items():
         for axes in (figure.update_xaxes, figure.update_yaxes):
             axes(showticklabels=filled, row=1, col=column)
@@ -119,7 +119,7 @@ def training_figure(
         legend3={"x": 0.37, "y": -0.36, "title": {"text": "linear:", "side": "left"}, **small},
     )
     for axes in (figure.update_xaxes, figure.update_yaxes):
-        axes(_GRID)
+        axes(GRID)
     figure.update_xaxes(title={"text": "step", "standoff": 4}, row=1, col=1)
     figure.update_xaxes(title={"text": "step", "standoff": 4}, row=1, col=2)
     figure.update_xaxes(title={"text": "dimension", "standoff": 4}, type="log", row=1, col=3)
@@ -137,10 +137,10 @@ def runs_figure(height: int = 300) -> go.Figure:
     for colour in (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY):
         figure.add_scatter(x=[], y=[], mode="lines+markers", line={"color": colour, "width": 2}, marker={"size": 4})
     legend = {"x": 0, "y": -0.2, "yanchor": "top", "orientation": "h", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
-    figure.update_layout(_BARE, height=height, margin={"l": 56, "r": 8, "t": 30, "b": 66}, legend=legend)
+    figure.update_layout(BARE, height=height, margin={"l": 56, "r": 8, "t": 30, "b": 66}, legend=legend)
     figure.update_layout(title={"font": {"size": 13}, "x": 0.5, "y": 0.97, "yanchor": "top"})
-    figure.update_xaxes(_GRID, title={"standoff": 4})
-    figure.update_yaxes(_GRID, title={"standoff": 4})
+    figure.update_xaxes(GRID, title={"standoff": 4})
+    figure.update_yaxes(GRID, title={"standoff": 4})
     return figure
 
 
@@ -183,9 +183,9 @@ def means_figure(
     for name, y in (levels or {}).items():
         line = {"color": GREY, "dash": "dot", "width": 1.5}
         figure.add_hline(y=y, line=line, annotation={"text": name, "font": {"size": 11}})
-    figure.update_layout(_BARE, height=280, margin={"l": 56, "r": 8, "t": 34, "b": 40}, title={"text": title, "x": 0.5})
-    figure.update_xaxes(_GRID, type="category")
-    figure.update_yaxes(_GRID, tickformat=".0%" if percent else "")
+    figure.update_layout(BARE, height=280, margin={"l": 56, "r": 8, "t": 34, "b": 40}, title={"text": title, "x": 0.5})
+    figure.update_xaxes(GRID, type="category")
+    figure.update_yaxes(GRID, tickformat=".0%" if percent else "")
     return figure
 
 
@@ -196,10 +196,10 @@ def measured_figure() -> go.Figure:
         x=[], y=[], mode="markers", marker={"size": 8, "color": BLUE},
         error_x={"array": [], "color": BLUE, "thickness": 2, "width": 5},
     )  # fmt: skip
-    figure.update_layout(_BARE, margin={"l": 8, "r": 16, "t": 34, "b": 40}, hovermode="closest", showlegend=False)
+    figure.update_layout(BARE, margin={"l": 8, "r": 16, "t": 34, "b": 40}, hovermode="closest", showlegend=False)
     figure.update_layout(title={"font": {"size": 13}, "x": 0.5, "y": 0.98, "yanchor": "top"})
-    figure.update_xaxes(_GRID)
-    figure.update_yaxes(_GRID, type="category", automargin=True, autorange="reversed")
+    figure.update_xaxes(GRID)
+    figure.update_yaxes(GRID, type="category", automargin=True, autorange="reversed")
     return figure
 
 
@@ -262,10 +262,10 @@ def width_figure(methods: Sequence[str], widths: Sequence[int]) -> go.Figure:
             marker = {"symbol": symbol, "size": 10, "color": VERMILION, "line": {"color": VERMILION, "width": 2}}
             figure.add_scatter(x=[], y=[], mode="markers", name=name, marker=marker, row=1, col=column)
     legend = {"x": 0, "y": -0.22, "yanchor": "top", "orientation": "h", "bgcolor": "rgba(0,0,0,0)"}
-    figure.update_layout(_BARE, height=330, margin={"l": 44, "r": 8, "t": 28, "b": 84}, legend=legend)
+    figure.update_layout(BARE, height=330, margin={"l": 44, "r": 8, "t": 28, "b": 84}, legend=legend)
     ends = [math.log10(min(widths)) - 0.15, math.log10(max(widths)) + 0.15]
     for axes in (figure.update_xaxes, figure.update_yaxes):
-        axes(_GRID)
+        axes(GRID)
     figure.update_xaxes(type="log", range=ends, tickangle=0, title={"text": "D", "standoff": 4})
     for column, most in enumerate((5, 5, 3, 3), start=1):  # as many numbers as there is room for
         shown = list(widths)[-1 :: -math.ceil(len(widths) / most)]

@@ -26,6 +26,7 @@ LAYERS = [
         "invariance",
         "claims",
         "plots",
+        "chain_plots",
         "widgets",
     )
 ]

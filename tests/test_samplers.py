@@ -16,6 +16,7 @@ from ssl_toolkit.diffusion import (
     dpmpp_2m,
     edm_schedule,
     euler,
+    exact_denoiser,
     flow_schedule,
     from_eps,
     from_flow,
@@ -24,7 +25,6 @@ from ssl_toolkit.diffusion import (
     linear_schedule,
     spaced_timesteps,
 )
-from ssl_toolkit.diffusion.schedule import per_sample
 from ssl_toolkit.seeds import rng
 
 SAMPLERS = pytest.mark.parametrize("sampler", [ddpm, ddim, euler, heun, dpmpp_2m], ids=lambda f: f.__name__)
@@ -33,17 +33,6 @@ SCHEDULES = pytest.mark.parametrize(
     [linear_schedule(), cosine_schedule(), flow_schedule(), edm_schedule()],
     ids=["linear", "cosine", "flow", "edm"],
 )
-
-
-def finite_set(points, schedule):
-    """E[x0 | x] when x0 is uniform over `points` (n, d): their mean, weighted by softmax of -|x - a x_i|^2 / 2 s^2."""
-
-    def denoise(x, t):
-        a, s = per_sample(schedule.alpha(t), x), per_sample(schedule.sigma(t), x)
-        logits = -(x[:, None] - a[..., None] * points).square().sum(dim=-1) / (2 * s.square())
-        return logits.softmax(dim=1) @ points
-
-    return denoise
 
 
 class Gaussian:
@@ -81,7 +70,7 @@ def test_with_the_exact_denoiser_of_a_finite_set_a_sampler_lands_on_its_points(s
     points = noise(12, 2, seed=1)
     times = schedule.timesteps(60)
     x = schedule.sigma(times[0]) * noise(100, 2)
-    end = last(sampler(finite_set(points, schedule), x, schedule=schedule, timesteps=times)).x
+    end = last(sampler(exact_denoiser(points, schedule), x, schedule=schedule, timesteps=times)).x
     distance, which = torch.cdist(end, points).min(dim=1)
     assert distance.quantile(0.9) < 1e-3
     assert len(which.unique()) > 8
@@ -223,7 +212,7 @@ def test_a_learned_variance_lies_between_the_smallest_and_the_largest():
 def test_inversion_and_sampling_are_a_round_trip(schedule):
     points = noise(6, 2, seed=1)
     smooth = Gaussian(0.3, 0.5, schedule).denoise
-    for denoise, x in ((smooth, noise(5)), (finite_set(points, schedule), points + 0.01)):
+    for denoise, x in ((smooth, noise(5)), (exact_denoiser(points, schedule), points + 0.01)):
         times = schedule.timesteps(40)[1:]
         errors = []
         for refine in (0, 40):

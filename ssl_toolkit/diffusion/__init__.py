@@ -5,6 +5,9 @@
 with denoise(x, t) -> x0, made of any network by `from_eps`, `from_x0`, `from_v`, `from_flow` or `edm_precondition`.
 """
 
+from ssl_toolkit.diffusion.chains import Chain as Chain
+from ssl_toolkit.diffusion.chains import Frame as Frame
+from ssl_toolkit.diffusion.chains import side_by_side as side_by_side
 from ssl_toolkit.diffusion.denoise import Denoise as Denoise
 from ssl_toolkit.diffusion.denoise import Guess as Guess
 from ssl_toolkit.diffusion.denoise import edm_precondition as edm_precondition
@@ -14,6 +17,7 @@ from ssl_toolkit.diffusion.denoise import from_flow as from_flow
 from ssl_toolkit.diffusion.denoise import from_v as from_v
 from ssl_toolkit.diffusion.denoise import from_x0 as from_x0
 from ssl_toolkit.diffusion.denoise import guided as guided
+from ssl_toolkit.diffusion.exact import exact_denoiser as exact_denoiser
 from ssl_toolkit.diffusion.likelihood import Bits as Bits
 from ssl_toolkit.diffusion.likelihood import bits_per_dim as bits_per_dim
 from ssl_toolkit.diffusion.likelihood import variational_term as variational_term

@@ -1,0 +1,265 @@
+"""ChainPanel: how images come out of noise, step by step, with two samplers or two denoisers on the same noise."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from ssl_toolkit.chain_plots import chain_figure, show_chains, show_cursor
+from ssl_toolkit.diffusion import (
+    Chain,
+    Denoise,
+    Denoised,
+    Frame,
+    Schedule,
+    ddim,
+    ddpm,
+    dpmpp_2m,
+    euler,
+    heun,
+    side_by_side,
+)
+from ssl_toolkit.generative import nearest
+from ssl_toolkit.seeds import rng
+from ssl_toolkit.widgets.canvas import png, with_png
+from ssl_toolkit.widgets.chain_canvas import ChainCanvas
+from ssl_toolkit.widgets.player import Player
+
+SAMPLERS: dict[str, Callable[..., Iterator[Denoised]]] = {
+    "ddpm": ddpm, "ddim": ddim, "euler": euler, "heun": heun, "dpmpp_2m": dpmpp_2m,
+}  # fmt: skip
+RANDOM = ("ddpm", "ddim")  # draw noise on the way, and take a seed for it
+NONE = "none"
+FRAMES = 100  # of longer chains so many travel to the browser
+IDLE = "Pure noise. Press Play to see what comes out of it."
+
+
+class ChainPanel(w.VBox):
+    """Two chains A and B from the same noise, played and scrubbed in the browser: their states x_t and guesses x0.
+
+    `denoise` is any denoise(x, t) -> x0 on `schedule`, or several by name; `shape` is that of one image, (c, h, w).
+    `bank`, the images of a `Dataset`, adds the one that is nearest to each guess. All controls are attributes:
+    `panel.sampler["B"].value = "heun"`, `panel.eta["A"]`, `panel.denoiser["A"]`, `panel.steps`, `panel.seed`,
+    `panel.clip`; a change makes the chains anew once there are some. `panel.play()` begins, `panel.wait()` runs to the
+    end and returns the frames.
+    """
+
+    def __init__(
+        self,
+        denoise: Denoise | Mapping[str, Denoise],
+        shape: tuple[int, int, int],
+        *,
+        schedule: Schedule,
+        samplers: tuple[str, str] = ("ddim", "dpmpp_2m"),
+        steps: int = 20,
+        clip: bool = True,
+        seed: int = 0,
+        n: int = 8,
+        bank: UInt8[Tensor, "m c h w"] | None = None,
+        name: str = "chain",
+    ):
+        self.denoise = dict(denoise) if isinstance(denoise, Mapping) else {"the denoiser": denoise}
+        if not self.denoise:
+            raise ValueError("denoise is empty: give at least one denoise(x, t) -> x0.")
+        if wrong := [s for s in samplers if s not in (*SAMPLERS, NONE)]:
+            raise ValueError(f"samplers holds {wrong[0]!r}: it may hold {', '.join([*SAMPLERS, NONE])}.")
+        if shape[0] not in (1, 3):
+            raise ValueError(f"shape is {shape}: images of 1 or 3 channels can be shown.")
+        self.shape, self.schedule, self.n = shape, schedule, n
+        self._bank = None if bank is None else bank.float()
+        self.frames: list[Frame] = []
+        self._shown: list[Frame] = []  # those that the canvas has
+
+        names, same = list(self.denoise), "which starts at the same noise"
+        self.denoiser = {
+            "A": _dropdown("A", names, names[0], "The denoiser of chain A"),
+            "B": _dropdown("B", names, names[-1], f"The denoiser of chain B, {same}"),
+        }
+        self.sampler = {
+            "A": _dropdown("A", list(SAMPLERS), samplers[0], "The sampler of chain A"),
+            "B": _dropdown("B", [*SAMPLERS, NONE], samplers[1], f"The sampler of chain B, {same}"),
+        }
+        self.eta = {key: w.FloatSlider(0.0, min=0.0, max=1.0, step=0.1, description="eta") for key in "AB"}
+        self.steps = w.BoundedIntText(steps, min=1, max=1000, description="Steps", tooltip="Steps of both chains")
+        self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed", tooltip="Of the noise both start at")
+        self.clip = w.Checkbox(clip, description="Clip the guess", indent=False, layout=w.Layout(width="auto"))
+        self.clip.tooltip = "Keep each guess x0 within the range that images have"
+        for key, slider in self.eta.items():
+            slider.tooltip = "Of DDIM: 0 adds no noise on the way, 1 as much as DDPM"
+            slider.layout, slider.style.description_width = w.Layout(width="190px"), "24px"
+            slider.continuous_update = False
+            slider.add_class(f"ssl-chains-eta-{key.lower()}")
+        for control in (self.steps, self.seed):
+            control.layout, control.style.description_width = w.Layout(width="120px"), "40px"
+            control.add_class(f"ssl-chains-{control.description.lower()}")
+
+        self.player: Player[Frame] = Player(
+            self._records, self._draw, progress=lambda frame: (frame.i, self.steps.value), history=0, name=name
+        )
+        self.player.back.layout.display = "none"  # the canvas is played and scrubbed by itself
+        self.canvas = ChainCanvas(columns=n, scale=max(1, round(52 / shape[2])), label="chains")
+        self.figure = go.FigureWidget(chain_figure())
+        self.figure._config = {**self.figure._config, "displaylogo": False, "displayModeBar": False, "responsive": True}
+        self.summary = w.HTML()
+
+        several = len(names) > 1
+        if several:  # one letter is enough before the two
+            self.sampler["A"].description = self.sampler["B"].description = "by"
+        of_chain = {key: [*([self.denoiser[key]] if several else []), self.sampler[key], self.eta[key]] for key in "AB"}
+        row = w.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 12px")
+        top = w.HBox([*of_chain["A"], self.steps, self.seed, self.clip], layout=row)
+        below = w.HBox(of_chain["B"], layout=row)
+        self.canvas.layout = w.Layout(flex="0 0 auto", max_width="66%")
+        right = w.VBox([self.figure, self.summary], layout=w.Layout(flex="1 1 0", min_width="0"))
+        body = w.HBox([self.canvas, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
+        super().__init__([top, below, self.player, body])
+        self.add_class("ssl-panel")
+        self.add_class("ssl-chains")
+        self._arrange()
+        self._show_noise()
+        for control in (*top.children, *below.children):
+            control.observe(lambda _: self._on_control(), "value")
+        self.canvas.observe(lambda _: self.player.soon(self._follow), "value")
+        self.player.observe(lambda _: self.player.soon(self._show_noise), "state")
+
+    # what a person may call --------------------------------------------------------------------------------------
+    def play(self) -> None:
+        self.player.play()
+
+    def pause(self) -> None:
+        self.player.pause()
+
+    def wait(self) -> list[Frame]:
+        """Run to the end, raise what went wrong, and return the frames of both chains."""
+        self.player.wait()
+        return self.frames
+
+    # the run -----------------------------------------------------------------------------------------------------
+    def _chains(self) -> dict[str, Chain]:
+        """What the controls say."""
+        chains = {}
+        for key, control in self.sampler.items():
+            if (name := control.value) == NONE:
+                continue
+            settings: dict[str, Any] = {"seed": self.seed.value} if name in RANDOM else {}
+            if name == "ddim":
+                settings["eta"] = self.eta[key].value
+            chains[key] = Chain(self.denoise[self.denoiser[key].value], partial(SAMPLERS[name], **settings))
+        return chains
+
+    def _noise(self) -> Float[Tensor, "n c h w"]:
+        return torch.randn(self.n, *self.shape, generator=rng(self.seed.value, 0, "noise"))
+
+    def _records(self) -> Iterator[Frame]:
+        self.frames = []
+        clip = 1.0 if self.clip.value else None
+        for frame in side_by_side(
+            self._chains(), self._noise(), schedule=self.schedule, steps=self.steps.value, clip=clip
+        ):
+            self.frames.append(frame)
+            yield frame
+
+    # what is seen ------------------------------------------------------------------------------------------------
+    def _draw(self, frame: Frame) -> None:
+        """The frame alone while the chains are made, which is quick to send; then all up to it."""
+        made = self.frames[: frame.i + 1]
+        running = self.player.state == "running"
+        self._shown = made[-1:] if running else [*made[: -1 : -(-len(made) // FRAMES)], made[-1]]
+        captions = [self._caption(frame) for frame in self._shown]
+        self.canvas.show(self._rows(self._shown), captions=captions, value=len(self._shown) - 1)
+        if not running:
+            settled = {key: [levels(f.x0[key], frame.x0[key]) for f in made] for key in frame.x0}
+            show_chains(self.figure, [f.snr for f in made], settled)
+            self.summary.value = self._told(frame)
+        self._follow()
+
+    def _rows(self, frames: list[Frame]) -> dict[str, UInt8[Tensor, "f n c h w"]]:
+        rows = {}
+        for key in frames[0].x:
+            guesses = torch.stack([shown(frame.x0[key]) for frame in frames])
+            rows[f"{key}: x at t"] = torch.stack([shown(frame.x[key], self._spread(frame.t)) for frame in frames])
+            rows[f"{key}: guess of x0"] = guesses
+            if self._bank is not None:
+                index = nearest(guesses.flatten(0, 1), self._bank).index
+                rows[f"{key}: nearest image"] = self._bank[index].view_as(guesses).byte()
+        return rows
+
+    def _spread(self, t: float) -> float:
+        """What x is divided by to be seen: 1 but for the schedule of EDM, whose noise has deviations up to 80."""
+        return max(1.0, float(self.schedule.sigma(torch.tensor(t))))
+
+    def _caption(self, frame: Frame) -> str:
+        calls = ", ".join(f"{key} {count}" for key, count in frame.calls.items())
+        time = f"t {frame.t:.4g}" if frame.snr < torch.inf else "the image"
+        ratio = "∞" if frame.snr == torch.inf else f"{frame.snr:.2g}"
+        return f"step {frame.i} of {self.steps.value} · {time} · signal / noise {ratio} · network calls {calls}"
+
+    def _told(self, frame: Frame) -> str:
+        """In words, how the chains differ and how far their images are from those of the bank."""
+        lines = []
+        for key, x in frame.x0.items():
+            line = f"<b>{key}</b> {escape(self.sampler[key].value)}: {frame.calls[key]} network calls"
+            if self._bank is not None:
+                found = self._bank[nearest(shown(x), self._bank).index]
+                off = levels(x, found / 127.5 - 1)
+                line += f", {off:.0f} of 255 grey levels from the nearest image"
+            lines.append(line)
+        if len(frame.x0) == 2:
+            apart = levels(frame.x0["A"], frame.x0["B"])
+            lines.append(f"A and B are {apart:.0f} grey levels apart.")
+        return _text("<br>".join(lines))
+
+    def _follow(self) -> None:
+        """The cursor goes where the canvas is."""
+        if self.canvas.value < len(self._shown):
+            show_cursor(self.figure, self._shown[self.canvas.value].i)
+
+    def _show_noise(self) -> None:
+        """Before a run: what both chains start at."""
+        if self.player.state == "idle":
+            self.frames, self._shown = [], []
+            self.canvas.show({"noise": shown(self._noise())[None]}, captions=[IDLE])
+            self.summary.value = ""
+
+    def _arrange(self) -> None:
+        for key, control in self.sampler.items():
+            self.eta[key].disabled = control.value != "ddim"
+            self.denoiser[key].disabled = control.value == NONE
+
+    def _on_control(self) -> None:
+        self._arrange()
+        began = self.player.state != "idle"
+        self.player.reset()
+        if began:
+            self.player.play()
+        else:
+            self.player.soon(self._show_noise)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return with_png(super()._repr_mimebundle_(**options), png(self.canvas.picture()))
+
+
+def shown(x: Float[Tensor, "n c h w"], spread: float = 1.0) -> UInt8[Tensor, "n c h w"]:
+    """A state in [-1, 1], or beyond, as pixels."""
+    return ((x / spread + 1) * 127.5).round().clamp(0, 255).byte()
+
+
+def levels(x: Float[Tensor, "n *x"], y: Float[Tensor, "n *x"]) -> float:
+    """How far images in [-1, 1] are from others, in grey levels: the median of their root mean squares over pixels."""
+    return 127.5 * (x - y).square().flatten(1).mean(dim=1).sqrt().median().item()
+
+
+def _dropdown(label: str, options: list[str], value: str, tooltip: str) -> w.Dropdown:
+    control = w.Dropdown(options=options, value=value, description=label, tooltip=tooltip)
+    control.layout, control.style.description_width = w.Layout(width="auto", min_width="130px"), "auto"
+    return control
+
+
+def _text(html: str) -> str:
+    return f"<div style='line-height:1.4'>{html}</div>"
