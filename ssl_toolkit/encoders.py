@@ -97,8 +97,10 @@ class Encoder(nn.Module):
         return depths
 
 
-def _pool(x: Tensor) -> Float[Tensor, "b d"]:
+def _pool(x: object) -> Float[Tensor, "b d"]:
     """Mean over positions: of a map (b, d, h, w), of tokens (b, n, d); a vector (b, d) stays as it is."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"a depth returned a {type(x).__name__}, not a tensor: choose a submodule that returns one.")
     if x.ndim == 4:
         return x.mean(dim=(2, 3))
     return x.mean(dim=1) if x.ndim == 3 else x
@@ -258,10 +260,10 @@ class _Hooked(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> dict[str, Any]:
         if self.size is not None and x.shape[-1] != self.size:
             x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", antialias=True)
-        seen: dict[str, Tensor] = {}
+        seen: dict[str, Any] = {}
         hooks = [
             self.module.get_submodule(name).register_forward_hook(
                 lambda _module, _args, output, name=name: seen.__setitem__(name, output)

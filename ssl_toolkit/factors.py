@@ -8,7 +8,7 @@ regressed, so that 0.99 and 0.01 are neighbours.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -39,19 +39,25 @@ def read_factors(
     """Each factor of `train`, read from the features linearly. Raises ValueError for a factor that `test` lacks."""
     if missing := [name for name in train if name not in test]:
         raise ValueError(f"test has no factor {missing[0]!r}: it has {', '.join(test)}.")
-    measured = {name: _targets(name, values) for name, values in train.items() if values.is_floating_point()}
-    scores: dict[str, float] = {}
-    if measured:
-        r2 = _ridge_r2s(train_z, list(measured.values()), test_z, [_targets(name, test[name]) for name in measured])
-        scores = dict(zip(measured, r2, strict=True))
-    readings = {}
+    return dict(iter_factors(train_z, train, test_z, test))
+
+
+def iter_factors(
+    train_z: Float[Tensor, "n d"],
+    train: Mapping[str, Tensor],
+    test_z: Float[Tensor, "m d"],
+    test: Mapping[str, Tensor],
+) -> Iterator[tuple[str, Reading]]:
+    """The items of `read_factors`, one after the other."""
+    ridge = None
     for name, values in train.items():
-        if name in scores:
-            readings[name] = Reading(scores[name], 0.0)
-        else:
+        if not values.is_floating_point():
             probe = linear_probe(train_z, values, test_z, test[name], weight_decays=(1e-3,))
-            readings[name] = Reading(probe.accuracy, probe.chance)
-    return readings
+            yield name, Reading(probe.accuracy, probe.chance)
+        else:
+            ridge = ridge or Ridge(train_z)
+            score = ridge.r2(_targets(name, values), test_z, _targets(name, test[name]))
+            yield name, Reading(score, 0.0)
 
 
 def _targets(name: str, values: Tensor) -> Float[Tensor, "n k"]:
@@ -78,32 +84,36 @@ def ridge_r2(
     The weight decay is the one with the best R2 on a share `validation` of the training set. Raises ValueError for
     features that are not finite and for targets that do not change.
     """
-    return _ridge_r2s(train_z, [train_t], test_z, [test_t], weight_decays, validation, seed)[0]
+    return Ridge(train_z, validation=validation, seed=seed).r2(train_t, test_z, test_t, weight_decays=weight_decays)
 
 
-def _ridge_r2s(
-    train_z: Float[Tensor, "n d"],
-    train_t: Sequence[Float[Tensor, "n _"]],
-    test_z: Float[Tensor, "m d"],
-    test_t: Sequence[Float[Tensor, "m _"]],
-    weight_decays: tuple[float, ...] = WEIGHT_DECAYS,
-    validation: float = 0.2,
-    seed: int = 0,
-) -> list[float]:
-    """`ridge_r2` of each of several targets, which share two decompositions of the features."""
-    if not (train_z.isfinite().all() and test_z.isfinite().all()):
-        raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
-    if min(t.std(dim=0).min() for t in train_t) == 0:
-        raise ValueError("train_t is constant: there is nothing to read.")
-    order = torch.randperm(len(train_z), generator=rng(seed, 0, "validation"))
-    held_out, rest = order.split([round(validation * len(order)), len(order) - round(validation * len(order))])
-    part, whole = _Axes.of(train_z[rest]), _Axes.of(train_z)
-    scores = []
-    for t, t_test in zip(train_t, test_t, strict=True):
-        r2 = {decay: _r2(t[held_out], part.fit(t[rest], decay)(train_z[held_out])) for decay in weight_decays}
-        best = max(weight_decays, key=r2.__getitem__)
-        scores.append(_r2(t_test, whole.fit(t, best)(test_z)))
-    return scores
+class Ridge:
+    """Ridge regressions on the same features, which are decomposed once."""
+
+    def __init__(self, z: Float[Tensor, "n d"], *, validation: float = 0.2, seed: int = 0):
+        if not z.isfinite().all():
+            raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
+        order = torch.randperm(len(z), generator=rng(seed, 0, "validation"))
+        self.z = z
+        self.held_out, self.rest = order.tensor_split([round(validation * len(order))])
+        self._part, self._whole = _Axes.of(z[self.rest]), _Axes.of(z)
+
+    def r2(
+        self,
+        t: Float[Tensor, "n k"],
+        test_z: Float[Tensor, "m d"],
+        test_t: Float[Tensor, "m k"],
+        *,
+        weight_decays: tuple[float, ...] = WEIGHT_DECAYS,
+    ) -> float:
+        """As `ridge_r2`."""
+        if not test_z.isfinite().all():
+            raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
+        if t.std(dim=0).min() == 0:
+            raise ValueError("train_t is constant: there is nothing to read.")
+        z, held_out = self.z[self.held_out], t[self.held_out]
+        r2 = {decay: _r2(held_out, self._part.fit(t[self.rest], decay)(z)) for decay in weight_decays}
+        return _r2(test_t, self._whole.fit(t, max(weight_decays, key=r2.__getitem__))(test_z))
 
 
 class _Line(NamedTuple):

@@ -36,7 +36,8 @@ def embed(
     """The features of `images` (uint8, or float in [0, 1]) at one depth of an `Encoder`, on the CPU.
 
     Any other module or function (b, c, h, w) -> (b, d) is called as it is, and `depth` must be left alone.
-    The model's train or eval mode is restored. Raises ValueError for a depth that the model does not have.
+    The model's train or eval mode is restored. Raises ValueError for a depth that the model does not have, TypeError
+    for a model that returns no (b, d).
     """
     if isinstance(model, Encoder):
         return embed_depths(model, images, depths=(depth,), batch_size=batch_size)[depth]
@@ -44,7 +45,17 @@ def embed(
         raise ValueError(f"depth is {depth!r}: only an Encoder has named depths; wrap the module (encoders.wrap).")
     device = next(model.parameters(), torch.empty(0)).device if isinstance(model, nn.Module) else images.device
     with evaluating(model) if isinstance(model, nn.Module) else torch.no_grad():
-        return torch.cat([model(as_float(x.to(device))).float().cpu() for x in images.split(batch_size)])
+        return torch.cat([_vectors(model(as_float(x.to(device)))) for x in images.split(batch_size)])
+
+
+def _vectors(z: object) -> Float[Tensor, "b d"]:
+    if not isinstance(z, Tensor) or z.ndim != 2:
+        what = f"a tensor of shape {tuple(z.shape)}" if isinstance(z, Tensor) else f"a {type(z).__name__}"
+        raise TypeError(
+            f"the encoder returned {what}: features are one vector per image, (b, d). Return z.mean(dim=(2, 3)) of a "
+            "map and one element of a tuple, or wrap the module (encoders.wrap), which averages maps and tokens."
+        )
+    return z.float().cpu()
 
 
 def embed_depths(
@@ -74,7 +85,26 @@ def features_at(model: nn.Module, x: Float[Tensor, "b c h w"], depths: Sequence[
     if not isinstance(model, Encoder):
         raise ValueError(f"the model is a {type(model).__name__}: only an Encoder has depths; see encoders.wrap.")
     with evaluating(model):
-        features = model.features(x)
+        return _at(model.features(x), depths)
+
+
+def differentiable(
+    model: Encoder, *, depth: str = "representation"
+) -> Callable[[Float[Tensor, "b c h w"]], Float[Tensor, "b d"]]:
+    """f: the features at one depth as a function of images in [0, 1] through which gradients pass to the pixels.
+
+    Each call is in evaluation mode and restores the model's; take the gradient by `torch.autograd.grad`, which leaves
+    that of the weights alone. f raises ValueError for a depth that the model does not have.
+    """
+
+    def f(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
+        with evaluating(model), torch.enable_grad():
+            return _at(model.features(x), (depth,))[depth]
+
+    return f
+
+
+def _at(features: Depths, depths: Sequence[str] | None) -> Depths:
     if unknown := [depth for depth in depths or () if depth not in features]:
         raise ValueError(f"depth is {unknown[0]!r}: this encoder has {', '.join(features)}.")
     return {depth: features[depth].float() for depth in depths or features}

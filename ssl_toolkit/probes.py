@@ -48,8 +48,11 @@ class Probe(NamedTuple):
     mean: Float[Tensor, " d"]
     std: Float[Tensor, " d"]
 
+    def logits(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        return F.linear((z - self.mean) / self.std, self.weight, self.bias)
+
     def predict(self, z: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
-        return F.linear((z - self.mean) / self.std, self.weight, self.bias).argmax(dim=1)
+        return self.logits(z).argmax(dim=1)
 
 
 def linear_probe(

@@ -44,6 +44,25 @@ def test_what_cannot_be_shown_is_said(chains, value, words):
         ChainCanvas().show(chains, value=value)
 
 
+def test_other_chains_are_shown_at_the_frame_that_was_seen():
+    canvas = ChainCanvas()
+    canvas.show({"x": CHAIN}, value=3)
+    canvas.show({"x": 255 - CHAIN})
+    assert canvas.value == 3
+    canvas.show({"x": CHAIN[:2]})
+    assert canvas.value == 1
+
+
+def test_a_pick_tells_the_chain_and_the_image():
+    canvas, picked = ChainCanvas(), []
+    canvas.show({"x": CHAIN, "guess": CHAIN})
+    assert not canvas.pickable
+    canvas.on_pick(lambda name, index: picked.append((name, index)))
+    assert canvas.pickable
+    canvas._on_message(canvas, {"type": "pick", "row": 1, "index": 2}, [])
+    assert picked == [("guess", 2)]
+
+
 def test_a_saved_notebook_shows_the_frame():
     canvas = ChainCanvas()
     bundle, _ = canvas._repr_mimebundle_()

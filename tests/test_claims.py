@@ -13,13 +13,19 @@ from scipy import stats
 from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run, setup
 from ssl_toolkit.claims.democratizing import VIEWS
 from ssl_toolkit.claims.expand_or_narrow import NETS
+from ssl_toolkit.claims.infusion import class_score
+from ssl_toolkit.claims.rcdm import TURNS, _code, _decode
 from ssl_toolkit.claims.setup import before_training, trained
 from ssl_toolkit.claims.study import Claim, Finding, examine, interval, minus, of
 from ssl_toolkit.claims.widths import basis, begin
 from ssl_toolkit.encoders import small_conv
+from ssl_toolkit.generative import retention
+from ssl_toolkit.probes import Probe
+from ssl_toolkit.shapes import shapes
 from ssl_toolkit.sweep import Cell
 
 DATA_CLAIMS = list(CLAIMS.values())
+MEASURES = list({claim.measure: claim for claim in reversed(DATA_CLAIMS)}.values())  # one claim for each
 
 
 def toy(measured: list | None = None, fails_at: int | None = None) -> Claim:
@@ -298,6 +304,193 @@ def test_nets_of_one_seed_share_all_weights_below_the_width(few_images):
     assert all(torch.equal(a.backbone.get_parameter(name), b.backbone.get_parameter(name)) for name in shared)
 
 
+@pytest.mark.parametrize(
+    "mrr, control, result",
+    [(0.9, 0.01, "confirmed"), (0.9, 0.1, "inconclusive"), (0.5, 0.01, "inconclusive"), (0.2, 0.01, "not confirmed")],
+)
+def test_the_rule_of_faithfulness(mrr, control, result):
+    def score(s):
+        return {"mrr": (mrr if s["told"] == "h" else control) + noise(s), "chance": 0.0075}
+
+    assert invented(CLAIMS["RC-1"], score).result == result
+
+
+@pytest.mark.parametrize("gain, result", [(0.1, "confirmed"), (-0.1, "not confirmed"), (0.0008, "inconclusive")])
+def test_the_rules_of_quality_and_of_width(gain, result):
+    def quality(s):
+        return {"kid": 0.3 + (0.0 if s["told"] == "h" else gain + noise(s))}
+
+    def width(s):
+        return {f"kept {name}": 0.3 + (gain + noise(s) if s["width"] == 512 else 0.0) for name in TURNS}
+
+    assert invented(CLAIMS["RC-2"], quality).result == result
+    assert invented(CLAIMS["RC-10"], width).result == result
+
+
+@pytest.mark.parametrize("ratio, result", [(1.0, "confirmed"), (0.8, "inconclusive"), (0.5, "not confirmed")])
+def test_the_rule_of_copies(ratio, result):
+    assert invented(CLAIMS["RC-9"], lambda s: {"nearness": ratio + noise(s)}).result == result
+
+
+@pytest.mark.parametrize(
+    "lost, result", [(0.2, "confirmed"), (0.05, "inconclusive"), (0.0, "inconclusive"), (-0.1, "not confirmed")]
+)
+def test_the_rule_of_the_projector(lost, result):
+    def score(s):
+        kept = 0.5 + noise(s) - (0.0 if s["depth"] == "representation" else lost + 2 * noise(s))
+        return {f"kept {name}": kept if name in ("hue", "x", "scale") else 0.9 for name in TURNS}
+
+    assert invented(CLAIMS["RC-3"], score).result == result
+
+
+@pytest.mark.parametrize("order, result", [(1, "confirmed"), (-1, "not confirmed"), (0, "not confirmed")])
+def test_the_rule_of_agreement(order, result):
+    def score(s):
+        read = {name: 0.1 * i + 0.05 * (s["depth"] == "embedding") for i, name in enumerate(TURNS)}
+        kept = {name: order * value if order else i % 4 for i, (name, value) in enumerate(read.items())}
+        return {f"read {name}": v for name, v in read.items()} | {f"kept {name}": v for name, v in kept.items()}
+
+    finding = invented(CLAIMS["RC-4"], score)
+    assert finding.result == result
+    assert order == 0 or finding.effect == pytest.approx(order)
+
+
+@pytest.mark.parametrize(
+    "flipped, moved, result",
+    [
+        (0.1, 0.1, "confirmed"),
+        (0.1, 0.0008, "inconclusive"),
+        (0.1, -0.1, "not confirmed"),
+        (-0.1, 0.1, "not confirmed"),
+    ],
+)
+def test_the_rule_of_robustness(flipped, moved, result):
+    def score(s):
+        more = s["method"] == "supervised"
+        return {
+            f"{what} at {strength:g}": 0.3 + more * (by * (1 + strength / 100) + noise(s) - 5e-4)
+            for what, by in (("flipped", flipped), ("moved", moved))
+            for strength in s["strengths"]
+        }
+
+    finding = invented(CLAIMS["RC-6"], score)
+    assert finding.result == result
+    assert abs(finding.effect) == pytest.approx(10, abs=0.6)
+
+
+def test_what_a_perfect_reader_says_of_the_factors_is_decoded_to_all_of_their_variance():
+    factors = shapes(50).factors
+    read = _decode(_code(factors))
+    for name, turn in TURNS.items():
+        assert retention(read[name].view(-1, 1).expand(-1, 4), read[name], turn=turn) == pytest.approx(1)
+        if turn is None:
+            assert torch.corrcoef(torch.stack([read[name], factors[name]]))[0, 1] == pytest.approx(1, abs=1e-5)
+        else:
+            assert ((read[name] - factors[name] + 0.5) % 1 - 0.5).abs().max() < 1e-5
+
+
+def read_infusion(s, **changed) -> dict[str, float]:
+    """What a good operator would score, a little different for each seed, but for what is changed."""
+    values = {"bound": 100.0, "prior": 30.0, "parzen": 100.0, "score": 4.0, "diversity": 0.8} | changed
+    return {name: value + noise(s) for name, value in values.items()}
+
+
+@pytest.mark.parametrize("below, off, result", [(2.0, 0.01, "confirmed"), (-0.5, 0.01, "not confirmed"),
+                                                (2.0, 0.2, "not confirmed")])  # fmt: skip
+def test_the_rule_of_the_bound(below, off, result):
+    def score(s):
+        return {"bound below": below + noise(s), "of 10 below": below / 4, "of all off": off}
+
+    assert invented(CLAIMS["IN-0"], score).result == result
+
+
+@pytest.mark.parametrize("bound, result", [(100.0, "confirmed"), (20.0, "not confirmed"), (30.0008, "inconclusive")])
+def test_the_rule_of_the_prior(bound, result):
+    def score(s):
+        return read_infusion(s, bound=bound) | {"prior": 30.0 + (bound == 30.0008) * 2e-3 * (s["seed"] == 1)}
+
+    assert invented(CLAIMS["IN-1"], score).result == result
+
+
+@pytest.mark.parametrize(
+    "share, worse, result",
+    [(0.1, 2.0, "confirmed"), (0.9, 2.0, "not confirmed"), (0.1, -1.0, "not confirmed"), (0.5, 2.0, "inconclusive")],
+)
+def test_the_rule_of_no_infusion(share, worse, result):
+    def score(s):
+        return read_infusion(s) if s["omega"] else read_infusion(s, diversity=0.8 * share, score=4 - worse)
+
+    assert invented(CLAIMS["IN-2"], score).result == result
+
+
+@pytest.mark.parametrize(
+    "best, increasing, result",
+    [(0.1, 4.0, "confirmed"), (0.7, 4.0, "not confirmed"), (0.0, 4.0, "not confirmed"), (0.1, 3.0, "inconclusive")],
+)
+def test_the_rule_of_rates(best, increasing, result):
+    def score(s):
+        good = increasing if s["omega"] else 4.0 if s["alpha"] == best else 2.0
+        return read_infusion(s, score=good + 1e-2 * s["seed"] * (s["omega"] > 0) * (-1) ** s["seed"])
+
+    assert invented(CLAIMS["IN-3"], score).result == result
+
+
+@pytest.mark.parametrize("one, two, result", [(2.0, 3.0, "confirmed"), (5.0, 3.0, "not confirmed"),
+                                              (2.0, 1.0, "inconclusive")])  # fmt: skip
+def test_the_rule_of_steps(one, two, result):
+    def score(s):
+        return read_infusion(s, score={1: one, 2: two}.get(s["T"], 4.0))
+
+    assert invented(CLAIMS["IN-4"], score).result == result
+
+
+@pytest.mark.parametrize("shared, result", [(2.0, "confirmed"), (5.0, "not confirmed"), (3.9995, "inconclusive")])
+def test_the_rule_of_steps_told_apart(shared, result):
+    def score(s):
+        alike = s["apart"] == "shared"
+        return read_infusion(s, score=shared + noise(s) - 1e-3 if alike else 4.0)
+
+    assert invented(CLAIMS["IN-5"], score).result == result
+
+
+@pytest.mark.parametrize("bound, drawn, result", [(120.0, 3.0, "confirmed"), (90.0, 3.0, "not confirmed"),
+                                                  (120.0, 5.0, "inconclusive")])  # fmt: skip
+def test_the_rule_of_objectives(bound, drawn, result):
+    def score(s):
+        return read_infusion(s, bound=bound, score=drawn) if s["objective"] == "variational" else read_infusion(s)
+
+    assert invented(CLAIMS["IN-6"], score).result == result
+
+
+@pytest.mark.parametrize("bound, drawn, result", [(120.0, 4.5, "confirmed"), (90.0, 4.5, "not confirmed"),
+                                                  (120.0, 3.0, "not confirmed")])  # fmt: skip
+def test_the_rule_of_gaussian_infusion(bound, drawn, result):
+    def score(s):
+        return read_infusion(s, bound=bound, score=drawn) if s["infusion"] == "gaussian" else read_infusion(s)
+
+    assert invented(CLAIMS["IN-7"], score).result == result
+
+
+@pytest.mark.parametrize("chain, spread, result", [(0.02, 0.05, "confirmed"), (0.02, 0.0, "inconclusive"),
+                                                   (0.06, 0.05, "not confirmed")])  # fmt: skip
+def test_the_rule_of_completions(chain, spread, result):
+    def score(s):
+        return {"chain": chain + noise(s) / 100, "mean image": 0.1, "neighbour": 0.05, "spread": spread}
+
+    assert invented(CLAIMS["IN-8"], score).result == result
+
+
+def test_the_class_score_is_that_of_its_formula_and_knows_its_ends():
+    probe = Probe(0.0, 0.0, 0.0, 0.0, 50 * torch.eye(4), torch.zeros(4), torch.zeros(4), torch.ones(4))
+    sure = torch.eye(4).view(4, 1, 2, 2)
+    assert class_score(sure, probe) == pytest.approx(4.0)
+    assert class_score(sure[:1].expand(9, -1, -1, -1), probe) == pytest.approx(1.0)
+    x = torch.rand(7, 1, 2, 2, generator=torch.Generator().manual_seed(0)) / 20
+    p = (50 * x.flatten(1)).softmax(dim=1)
+    kl = [sum(a * (a / m).log() for a, m in zip(row, p.mean(dim=0), strict=True)) for row in p]
+    assert class_score(x, probe) == pytest.approx((sum(kl) / 7).exp().item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("claim", DATA_CLAIMS, ids=lambda c: c.id)
 def test_settings_are_plain_and_each_comes_with_three_seeds_at_least(claim, budget):
@@ -318,10 +511,10 @@ def few_images(monkeypatch):
     setup.parts.cache_clear()
 
 
-@pytest.mark.parametrize("claim", DATA_CLAIMS, ids=lambda c: c.id)
+@pytest.mark.parametrize("claim", MEASURES, ids=lambda c: c.id)
 def test_a_setting_is_measured_for_real(claim, few_images):
     settings, values = claim.settings("smoke"), {}
-    for setting in {s["width"]: s for s in reversed(settings)}.values():  # controls differ by it
+    for setting in {s.get("width"): s for s in reversed(settings)}.values():  # controls differ by it
         small = {"steps": min(2, setting["steps"]), "limit": min(2000, setting["limit"])}
         *portions, more = claim.measure(setting | small)
         assert all(portion is None or set(portion) == {"step", "loss"} for portion in portions)

@@ -51,3 +51,13 @@ def test_bad_input_is_named():
         ridge_r2(z / 0, z[:, :1], z, z[:, :1])
     with pytest.raises(ValueError, match="no factor 'x'"):
         read_factors(z, {"x": z[:, 0]}, z, {"y": z[:, 0]})
+
+
+def test_ridge_is_the_same_on_whichever_side_it_is_solved():
+    z, t = torch.randn(60, 40, generator=rng(3)), torch.randn(60, 2, generator=rng(4))
+    t = t + z[:, :2]
+    wide = torch.cat([z, z], dim=1)  # as many weights again, of half the size, and half the penalty
+    few, many = (
+        ridge_r2(features, t, features, t, weight_decays=(decay,)) for features, decay in ((z, 0.1), (wide, 0.2))
+    )
+    assert few == pytest.approx(many, abs=1e-4)

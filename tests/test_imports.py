@@ -14,14 +14,16 @@ PACKAGE = Path(ssl_toolkit.__file__).parent
 LAYERS = [
     set(layer.split())
     for layer in (
-        "seeds losses shapes folders ops processes optimisers locks gauges knn logistic generative",
+        "seeds losses shapes folders ops processes optimisers locks gauges knn logistic generative "
+        "projection similarity",
         "data augment encoders memory plane prototypes stream cached sweep sampling",
         "checkpoint features",
         "train",
-        "joint probes resolution online diffusion",
+        "joint probes resolution online diffusion attacks dejavu infusion",
         "contrast clusters",
         "factors recipes watch",
-        "width",
+        "width depths group",
+        "invariance",
         "claims",
         "plots",
         "chain_plots",
@@ -98,7 +100,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_the_core_works_where_there_are_no_widgets():
-    core = ", ".join(f"ssl_toolkit.{name}" for names in LAYERS[:8] for name in sorted(names))
+    core = ", ".join(f"ssl_toolkit.{name}" for names in LAYERS[:9] for name in sorted(names))
     blocked = ("ipywidgets", "plotly", "IPython", "anywidget", "jupyterlab")
     code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import {core}; print('fine')"
     assert in_a_fresh_process(code) == "fine"

@@ -5,7 +5,9 @@ from ssl_toolkit.widgets.chain_canvas import ChainCanvas as ChainCanvas
 from ssl_toolkit.widgets.chain_panel import ChainPanel as ChainPanel
 from ssl_toolkit.widgets.claims_board import ClaimsBoard as ClaimsBoard
 from ssl_toolkit.widgets.heat_map import HeatMap as HeatMap
+from ssl_toolkit.widgets.infusion_panel import InfusionPanel as InfusionPanel
 from ssl_toolkit.widgets.loss_panel import LossPanel as LossPanel
+from ssl_toolkit.widgets.mask_canvas import MaskCanvas as MaskCanvas
 from ssl_toolkit.widgets.player import Player as Player
 from ssl_toolkit.widgets.rcdm_panel import RcdmPanel as RcdmPanel
 from ssl_toolkit.widgets.sweep_panel import SweepPanel as SweepPanel

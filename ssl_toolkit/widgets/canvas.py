@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 STATIC = Path(__file__).parent / "static"
+MARK = (230, 159, 0)  # of pixels that are pointed out: Okabe and Ito's orange
 
 
 def tile(images: UInt8[Tensor, "n c h w"], columns: int, scale: int = 1, gap: int = 2) -> UInt8[np.ndarray, "H W 3"]:
@@ -28,11 +29,11 @@ def tile(images: UInt8[Tensor, "n c h w"], columns: int, scale: int = 1, gap: in
     return sheet
 
 
-def png(sheet: UInt8[np.ndarray, "H W 3"]) -> bytes:
+def png(sheet: UInt8[np.ndarray, "H W _"]) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, "PNG")
+    Image.fromarray(sheet.squeeze(2) if sheet.shape[2] == 1 else sheet).save(buffer, "PNG")
     return buffer.getvalue()
 
 

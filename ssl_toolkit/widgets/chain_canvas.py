@@ -1,6 +1,6 @@
 """Chains of images that live in the browser: they travel once, and are played, scrubbed and stepped there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,17 @@ import traitlets
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvas import png, tile, with_png
+from ssl_toolkit.widgets.canvas import MARK, png, tile, with_png
 
 STATIC = Path(__file__).parent / "static"
-ORANGE = (230, 159, 0)  # of marked pixels
 
 
 class ChainCanvas(anywidget.AnyWidget):
     """Named chains below one another, in step: of each, n images at every frame, uint8 (frames, n, c, h, w).
 
     Playing and scrubbing need no kernel. `value` is the frame that is shown: it follows the browser at most ten times
-    a second, and setting it shows that frame. `captions` are read below, one a frame.
+    a second, and setting it shows that frame. `captions` are read below, one a frame. A click on an image, or Enter
+    after arrow keys, calls what was given to `on_pick(callback)` with the chain's name and the image's index.
     """
 
     _esm = STATIC / "chain.js"
@@ -36,11 +36,15 @@ class ChainCanvas(anywidget.AnyWidget):
     scale = traitlets.Int(2).tag(sync=True)
     value = traitlets.Int(0).tag(sync=True)
     label = traitlets.Unicode("chain").tag(sync=True)
-    tint = traitlets.List(traitlets.Int(), list(ORANGE)).tag(sync=True)
+    tint = traitlets.List(traitlets.Int(), list(MARK)).tag(sync=True)
+    marked = traitlets.Bool(True).tag(sync=True)  # whether marks are shown
+    pickable = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, *, columns: int = 8, scale: int = 2, label: str = "chain"):
         super().__init__(columns=columns, scale=scale, label=label)
         self.chains: dict[str, Tensor] = {}
+        self._picked: list[Callable[[str, int], None]] = []
+        self.on_msg(self._on_message)
 
     def show(
         self,
@@ -48,9 +52,9 @@ class ChainCanvas(anywidget.AnyWidget):
         *,
         captions: Sequence[str] = (),
         marks: Mapping[str, Bool[Tensor, "f n h w"]] | None = None,
-        value: int = 0,
+        value: int | None = None,
     ) -> None:
-        """Other chains in one message, at the frame `value`; the pixels of `marks` are tinted.
+        """Other chains in one message, at the frame `value` (None: the one that is shown now); `marks` are tinted.
 
         Raises ValueError for no chain, chains of unequal shapes, channels that are neither 1 nor 3, a frame that there
         is not.
@@ -61,16 +65,26 @@ class ChainCanvas(anywidget.AnyWidget):
         (shape,) = shapes
         if len(shape) != 5 or shape[2] not in (1, 3) or 0 in shape:
             raise ValueError(f"a chain has shape {shape}: it must be (frames, n, c, h, w) with c of 1 or 3.")
+        value = min(self.value, shape[0] - 1) if value is None else value
         if not 0 <= value < shape[0]:
             raise ValueError(f"value is {value}: there are frames 0 ... {shape[0] - 1}.")
         self.chains = dict(chains)
         tinted = b""
-        if marks is not None:
+        if marks:
             none = torch.zeros(shape[0], shape[1], *shape[3:], dtype=torch.bool)
             tinted = _packed([marks.get(name, none).byte() for name in chains])
         with self.hold_sync():
             self.names, self.shape, self.captions = list(chains), [len(chains), *shape], list(captions)
             self.pixels, self.marks, self.value = _packed(list(chains.values())), tinted, value
+
+    def on_pick(self, callback: Callable[[str, int], None]) -> None:
+        self._picked.append(callback)
+        self.pickable = True
+
+    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+        if content.get("type") == "pick":
+            for callback in self._picked:
+                callback(self.names[int(content["row"])], int(content["index"]))
 
     def picture(self) -> UInt8[np.ndarray, "H W 3"]:
         """The shown frame as pixels, one chain below the other, for notebooks that are read without a kernel."""

@@ -21,9 +21,11 @@ function render({ model, el }) {
   };
   const back = button("‹", "One step back (left arrow)");
   const play = button("▶", "Play (space)");
+  play.className = "ssl-chain-play";
   const on = button("›", "One step on (right arrow)");
   const slider = make("input");
   slider.type = "range";
+  slider.className = "ssl-chain-slider";
   slider.min = 0;
   slider.setAttribute("aria-label", "step of the chain");
   const speed = make("select");
@@ -36,6 +38,7 @@ function render({ model, el }) {
   el.append(root);
 
   let canvases = [];
+  let at = -1; // the image that keys have moved to
   let frame = 0;
   let timer = 0;
   let told = 0;
@@ -60,8 +63,10 @@ function render({ model, el }) {
       canvas.width = g.columns * (g.width + GAP) - GAP;
       canvas.height = g.lines * (g.height + GAP) - GAP;
       canvas.style.width = `${canvas.width * scale}px`;
-      canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", `${model.get("label")}: ${name}`);
+      canvas.setAttribute("role", model.get("pickable") ? "application" : "img");
+      canvas.setAttribute("aria-label", `${model.get("label")}: ${name}${model.get("pickable") ? "; arrow keys move, Enter picks" : ""}`);
+      canvas.classList.toggle("ssl-pickable", model.get("pickable"));
+      if (model.get("pickable")) pickable(canvas);
       rows.append(make("span", "ssl-chain-name", name), canvas);
       return canvas;
     });
@@ -71,9 +76,33 @@ function render({ model, el }) {
     draw();
   };
 
+  const pick = (canvas, index) => {
+    if (index >= 0 && index < geometry().n) model.send({ type: "pick", row: canvases.indexOf(canvas), index });
+  };
+  const pickable = (canvas) => {
+    canvas.tabIndex = 0;
+    canvas.addEventListener("click", (event) => {
+      const g = geometry();
+      const box = canvas.getBoundingClientRect();
+      const column = Math.floor(((event.clientX - box.left) / box.width) * g.columns);
+      pick(canvas, Math.floor(((event.clientY - box.top) / box.height) * g.lines) * g.columns + column);
+    });
+    canvas.addEventListener("blur", () => ((at = -1), draw()));
+    canvas.addEventListener("keydown", (event) => {
+      const { n, columns } = geometry();
+      const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns };
+      if (event.key in steps) at = Math.max(0, Math.min(n - 1, at + steps[event.key]));
+      else if (event.key === "Enter") pick(canvas, at);
+      else return;
+      draw();
+      event.preventDefault();
+      event.stopPropagation(); // they step the chain elsewhere
+    });
+  };
+
   const draw = () => {
     const g = geometry();
-    const [pixels, marks] = [bytes("pixels"), bytes("marks")];
+    const [pixels, marks] = [bytes("pixels"), model.get("marked") ? bytes("marks") : []];
     const area = g.height * g.width;
     if (pixels.length !== g.count * g.frames * g.n * g.channels * area || canvases.length !== g.count) return;
     const tint = model.get("tint");
@@ -94,11 +123,16 @@ function render({ model, el }) {
         }
       }
       pen.putImageData(sheet, 0, 0);
+      if (at >= 0 && canvas === document.activeElement) {
+        pen.strokeStyle = getComputedStyle(root).getPropertyValue("--ssl-accent");
+        pen.strokeRect((at % g.columns) * (g.width + GAP) + 0.5, Math.floor(at / g.columns) * (g.height + GAP) + 0.5, g.width - 1, g.height - 1);
+      }
     });
     slider.value = frame;
     const captions = model.get("captions");
     readout.textContent = captions[frame] ?? `step ${frame} of ${g.frames - 1}`;
     slider.setAttribute("aria-valuetext", readout.textContent);
+    root.dataset.frame = frame;
     root.dataset.drawn = ++drawn;
   };
 
@@ -117,12 +151,14 @@ function render({ model, el }) {
   const stop = () => {
     clearInterval(timer);
     timer = 0;
+    root.classList.remove("ssl-playing");
     play.textContent = "▶";
     play.title = "Play (space)";
     play.setAttribute("aria-label", play.title);
   };
   const start = () => {
     if (frame >= geometry().frames - 1) show(0);
+    root.classList.add("ssl-playing");
     play.textContent = "❚❚";
     play.title = "Pause (space)";
     play.setAttribute("aria-label", play.title);
@@ -145,8 +181,8 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation(); // JupyterLab's own keys must not see it
   });
-  for (const name of ["shape", "names", "columns", "scale"]) model.on(`change:${name}`, build);
-  for (const name of ["pixels", "marks", "captions"]) model.on(`change:${name}`, draw);
+  for (const name of ["shape", "names", "columns", "scale", "pickable"]) model.on(`change:${name}`, build);
+  for (const name of ["pixels", "marks", "marked", "captions"]) model.on(`change:${name}`, draw);
   model.on("change:value", () => !timer && model.get("value") !== frame && !told && ((frame = model.get("value")), draw()));
   build();
   return () => (stop(), clearTimeout(told));

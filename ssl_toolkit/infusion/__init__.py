@@ -1,0 +1,46 @@
+"""Infusion training (Bordes, Honari and Vincent, 2017): a chain that turns noise into an image in a few steps.
+
+    data = load_data("fashion-mnist")
+    operator, prior = mlp((1, 28, 28), steps=15), fit_prior(data.images)
+    state = start(operator, lr=1e-3)
+    for step in train(state, data, denoising(prior), until=600, batch_size=128): ...
+    *_, last = chain(operator, prior.sample(64), steps=15)                          # last.mean: 64 new images
+
+`operators` says where a chain goes next, `chains` runs it and infuses it with a target, `objectives` trains it,
+`likelihood` tells how likely images are, `uses` completes and varies them, `presets` has the settings of
+paper and code.
+"""
+
+from ssl_toolkit.infusion.chains import Gaussian as Gaussian
+from ssl_toolkit.infusion.chains import Infusion as Infusion
+from ssl_toolkit.infusion.chains import Link as Link
+from ssl_toolkit.infusion.chains import Mixture as Mixture
+from ssl_toolkit.infusion.chains import Prior as Prior
+from ssl_toolkit.infusion.chains import chain as chain
+from ssl_toolkit.infusion.chains import constant as constant
+from ssl_toolkit.infusion.chains import first as first
+from ssl_toolkit.infusion.chains import fit_prior as fit_prior
+from ssl_toolkit.infusion.chains import increasing as increasing
+from ssl_toolkit.infusion.chains import log_density as log_density
+from ssl_toolkit.infusion.likelihood import bound_by_step as bound_by_step
+from ssl_toolkit.infusion.likelihood import choose_sigma as choose_sigma
+from ssl_toolkit.infusion.likelihood import importance_estimate as importance_estimate
+from ssl_toolkit.infusion.likelihood import importance_estimates as importance_estimates
+from ssl_toolkit.infusion.likelihood import lower_bound as lower_bound
+from ssl_toolkit.infusion.likelihood import parzen as parzen
+from ssl_toolkit.infusion.objectives import Monitor as Monitor
+from ssl_toolkit.infusion.objectives import denoising as denoising
+from ssl_toolkit.infusion.objectives import dequantise as dequantise
+from ssl_toolkit.infusion.objectives import monitor as monitor
+from ssl_toolkit.infusion.objectives import recalibrate as recalibrate
+from ssl_toolkit.infusion.objectives import variational as variational
+from ssl_toolkit.infusion.operators import Operator as Operator
+from ssl_toolkit.infusion.operators import conv as conv
+from ssl_toolkit.infusion.operators import mlp as mlp
+from ssl_toolkit.infusion.presets import PAPER as PAPER
+from ssl_toolkit.infusion.presets import PRESETS as PRESETS
+from ssl_toolkit.infusion.presets import RELEASED as RELEASED
+from ssl_toolkit.infusion.presets import Preset as Preset
+from ssl_toolkit.infusion.uses import complete as complete
+from ssl_toolkit.infusion.uses import past as past
+from ssl_toolkit.infusion.uses import vary as vary

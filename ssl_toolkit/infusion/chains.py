@@ -1,0 +1,290 @@
+"""The chain: it starts at z_0 ~ p_0, and each step draws z_t ~ p_t(z_t | z_{t-1}), the operator's.
+
+With a target x the same chain is *infused*: at step t each pixel is replaced by the target's with probability alpha_t,
+
+    q_t(z_t | z_{t-1}, x) = (1 - alpha_t) p_t(z_t | z_{t-1}) + alpha_t delta_x(z_t)    of each pixel, channels together
+
+so that the states from which an operator learns do arrive. Noise and masks come from streams of their own: with a rate
+of 0 this is exactly the model's chain.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+
+from ssl_toolkit.features import evaluating
+from ssl_toolkit.seeds import rng
+
+Moments = tuple[Float[Tensor, "b *x"], Float[Tensor, "b *x"] | None]
+Operator = Callable[[Tensor, int], Moments]  # z_{t-1}, t -> mean, std
+Alpha = float | Float[Tensor, "..."]  # one for all pixels, or what broadcasts to z
+Rate = Alpha | Callable[[int], Alpha]
+
+
+class Link(NamedTuple):
+    """One state of a chain, z_t, and the distribution that it was drawn from; `infused` marks the target's pixels."""
+
+    t: int
+    z: Float[Tensor, "b *x"]
+    mean: Float[Tensor, "b *x"]
+    std: Float[Tensor, "b *x"] | None  # None: z is in {0, 1}, with the mean as its probability
+    infused: Bool[Tensor, "b *x"] | None
+
+
+class Prior(NamedTuple):
+    """p_0, independent over pixels: Gaussian, or Bernoulli where std is None."""
+
+    mean: Float[Tensor, "*x"]
+    std: Float[Tensor, "*x"] | None
+
+    def sample(self, n: int, *, seed: int = 0) -> Float[Tensor, "n *x"]:
+        """z_0 of n chains."""
+        mean, std = self.over(n)
+        return _draw(mean, std, rng(seed, 0, "noise"))
+
+    def over(self, n: int) -> Moments:
+        """The mean and std of n states."""
+        return self.mean.expand(n, *self.mean.shape), None if self.std is None else self.std.expand(n, *self.std.shape)
+
+    def to(self, device: torch.device | str) -> "Prior":
+        return Prior(self.mean.to(device), None if self.std is None else self.std.to(device))
+
+
+def fit_prior(data: Shaped[Tensor, "n *x"], *, bernoulli: bool = False) -> Prior:
+    """The mean and standard deviation of each pixel of the images (uint8, or float in [0, 1]): var + 1e-5."""
+    scale = 255.0 if data.dtype == torch.uint8 else 1.0
+    total = squares = torch.zeros(data.shape[1:], dtype=torch.float64, device=data.device)
+    for part in data.split(4096):
+        x = part.double() / scale
+        total, squares = total + x.sum(dim=0), squares + x.square().sum(dim=0)
+    mean = total / len(data)
+    std = None if bernoulli else ((squares / len(data) - mean.square()).clamp_min(0) + 1e-5).sqrt().float()
+    return Prior(mean.float(), std)
+
+
+def constant(alpha: float) -> Callable[[int], Alpha]:
+    """The same rate at every step."""
+    return lambda t: alpha
+
+
+def increasing(omega: float = 0.01, first: float = 0.0) -> Callable[[int], Alpha]:
+    """alpha_t = alpha_0 + omega t, at most 1."""
+    return lambda t: min(1.0, first + omega * t)
+
+
+DEFAULT_RATE = increasing()
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How the target enters, the paper's way: a pixel is the model's or, with probability alpha_t, the target's.
+
+    With `var` the copy is N(x, var), which gives q a density as the bound needs it (1e-4 in the released code).
+    """
+
+    var: float = 0.0
+
+    def infuse(
+        self, z: Tensor, mean: Tensor, target: Tensor, alpha: Alpha, seed: int, t: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """z ~ q_t made of z ~ p_t, and which of its pixels are the target's; the draws are those of (seed, t)."""
+        pixels = z[:, :1].shape if z.ndim == 4 else z.shape  # one decision for all channels
+        infused = (torch.rand(pixels, generator=rng(seed, t, "mask")).to(z.device) < alpha).expand(z.shape)
+        if self.var:
+            target = target + self.var**0.5 * _normal(z, rng(seed, t, "copy"))
+        return torch.where(infused, target, z), infused
+
+    def log_ratio(self, z: Tensor, moments: Moments, target: Tensor, alpha: Alpha) -> Float[Tensor, " b"]:
+        """log p_t(z) - log q_t(z)."""
+        std = None if moments[1] is None else torch.full_like(z, self.var**0.5)
+        if std is not None and not self.var:
+            raise ValueError("var is 0: an exact copy has no density, so there is no bound; Mixture(1e-4) is usual.")
+        a = torch.as_tensor(alpha, dtype=z.dtype, device=z.device)
+        log_p, copied = (_over_channels(log_density(z, *m)) for m in (moments, (target, std)))
+        log_q = torch.logaddexp(torch.log1p(-a) + log_p, a.log() + copied)
+        return (log_p - log_q).flatten(1).sum(dim=1)
+
+    def divergence(self, z: Tensor, moments: Moments, target: Tensor, alpha: Alpha) -> Float[Tensor, " b"]:
+        """KL(q_t || p_t), from one z ~ q_t."""
+        return -self.log_ratio(z, moments, target, alpha)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """q_t = N((1 - alpha_t) mu + alpha_t x, sigma^2): every pixel is drawn towards the target's (cGCA: Zhang et al.,
+    2022), so that the divergence has a closed form, KL(q_t || p_t) = alpha_t^2 |x - mu|^2 / (2 sigma^2)."""
+
+    def infuse(
+        self, z: Tensor, mean: Tensor, target: Tensor, alpha: Alpha, seed: int, t: int
+    ) -> tuple[Tensor, Tensor | None]:
+        return z + alpha * (target - mean), None
+
+    def log_ratio(self, z: Tensor, moments: Moments, target: Tensor, alpha: Alpha) -> Float[Tensor, " b"]:
+        mean, std = self._moments(moments)
+        log_q = log_density(z, mean + alpha * (target - mean), std)
+        return (log_density(z, mean, std) - log_q).flatten(1).sum(dim=1)
+
+    def divergence(self, z: Tensor, moments: Moments, target: Tensor, alpha: Alpha) -> Float[Tensor, " b"]:
+        mean, std = self._moments(moments)
+        return ((alpha * (target - mean) / std).square() / 2).flatten(1).sum(dim=1)
+
+    def _moments(self, moments: Moments) -> tuple[Tensor, Tensor]:
+        if moments[1] is None:
+            raise ValueError(
+                "infusion is Gaussian() and the outputs are Bernoulli: take Mixture(), which is exact there."
+            )
+        return moments[0], moments[1]
+
+
+Infusion = Mixture | Gaussian
+EXACT = Mixture()
+
+
+def chain(
+    operator: Operator,
+    z: Float[Tensor, "b *x"],
+    *,
+    steps: int,
+    target: Float[Tensor, "..."] | None = None,
+    rate: Rate | None = None,
+    infusion: Infusion = EXACT,
+    seed: int = 0,
+) -> Iterator[Link]:
+    """Yield z_1 ... z_T from z_0 = z: the infused chain q where there is a target, else the model's chain p.
+
+    `rate` is alpha_t, a number or a function of t, the same for all pixels or one that broadcasts to z (None: 0.01 t).
+    The operator is evaluated without gradients, and its mode restored. Raises ValueError for fewer than 1 step, a rate
+    outside [0, 1] or without a target, a target of another shape than z, or one of images outside [0, 1].
+
+    >>> *_, last = chain(operator, prior.sample(16), steps=15)
+    >>> last.z.shape
+    torch.Size([16, 1, 28, 28])
+    """
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: a chain has at least 1.")
+    if target is None and rate is not None:
+        raise ValueError("rate is given without a target: there is nothing to infuse; give both, or neither.")
+    if target is not None:
+        check_target(z, target)
+
+    return walk(_evaluated(operator), z, steps=steps, target=target, rate=rate, infusion=infusion, seed=seed)
+
+
+def walk(
+    operator: Operator,
+    z: Float[Tensor, "b *x"],
+    *,
+    steps: int,
+    target: Float[Tensor, "b *x"] | None,
+    rate: Rate | None,
+    infusion: Infusion,
+    seed: int,
+) -> Iterator[Link]:
+    """`chain` unchecked, the operator in its own mode. `mean` and `std` have gradients; no state passes them on."""
+    for t in range(1, steps + 1):
+        mean, std = operator(z, t)
+        z = _draw(mean.detach(), None if std is None else std.detach(), rng(seed, t, "noise"))
+        infused = None
+        if target is not None:
+            z, infused = infusion.infuse(z, mean.detach(), target, rate_at(rate, t), seed, t)
+        yield Link(t, z, mean, std, infused)
+
+
+def first(
+    prior: Prior,
+    target: Float[Tensor, "b *x"],
+    *,
+    rate: Rate | None = None,
+    infusion: Infusion = EXACT,
+    seed: int = 0,
+) -> Link:
+    """z_0 of the infused chain, which has alpha_0 of the target in it: q_0 = (1 - alpha_0) p_0 + alpha_0 delta_x."""
+    mean, std = prior.over(len(target))
+    if mean.shape != target.shape:
+        raise ValueError(f"target has shape {tuple(target.shape)}, the prior's states {tuple(mean.shape)}.")
+    z = _draw(mean, std, rng(seed, 0, "noise"))
+    z, infused = infusion.infuse(z, mean, target, rate_at(rate, 0), seed, 0)
+    return Link(0, z, mean, std, infused)
+
+
+def infused(
+    operator: Operator,
+    prior: Prior,
+    target: Float[Tensor, "b *x"],
+    *,
+    steps: int,
+    rate: Rate | None,
+    infusion: Infusion,
+    seed: int,
+) -> Iterator[Link]:
+    """z_0 ... z_T of the infused chain, as `walk`: what objectives and bounds are made of."""
+    link = first(prior, target, rate=rate, infusion=infusion, seed=seed)
+    yield link
+    yield from walk(operator, link.z, steps=steps, target=target, rate=rate, infusion=infusion, seed=seed)
+
+
+def rate_at(rate: Rate | None, t: int) -> Alpha:
+    """alpha_t, checked. Raises ValueError where it leaves [0, 1]."""
+    rate = DEFAULT_RATE if rate is None else rate
+    alpha = rate(t) if callable(rate) else rate
+    low, high = (float(alpha.min()), float(alpha.max())) if isinstance(alpha, Tensor) else (alpha, alpha)
+    if not 0 <= low <= high <= 1:
+        raise ValueError(f"rate is {low if not low >= 0 else high} at t = {t}: it is a probability and lies in [0, 1].")
+    return alpha
+
+
+def check_target(z: Tensor, target: Tensor) -> None:
+    if target.shape != z.shape:
+        raise ValueError(
+            f"target has shape {tuple(target.shape)} and z {tuple(z.shape)}: a chain has a target of its own."
+        )
+    if target.ndim == 4:
+        in_range("target", target)
+
+
+def in_range(name: str, x: Tensor) -> None:
+    if not (float(x.min()) >= 0 and float(x.max()) <= 1):  # NaN too
+        raise ValueError(f"{name} lies in [{float(x.min()):.3g}, {float(x.max()):.3g}]: images are floats in [0, 1].")
+
+
+def log_density(
+    x: Float[Tensor, "b *x"], mean: Float[Tensor, "b *x"], std: Float[Tensor, "b *x"] | None
+) -> Float[Tensor, "b *x"]:
+    """log N(x; mean, std^2), or log Bernoulli(x; mean) where std is None, of each coordinate."""
+    if std is None:
+        return -F.binary_cross_entropy(mean, x, reduction="none")
+    return -((x - mean) / std).square() / 2 - std.log() - math.log(2 * math.pi) / 2
+
+
+def _evaluated(operator: Operator) -> Operator:
+    def step(z: Tensor, t: int) -> Moments:
+        with evaluating(operator) if isinstance(operator, nn.Module) else torch.no_grad():
+            return operator(z, t)
+
+    return step
+
+
+def fork(generator: torch.Generator) -> int:
+    """A seed for streams of its own."""
+    return int(torch.randint(2**62, (1,), generator=generator))
+
+
+def _draw(mean: Tensor, std: Tensor | None, generator: torch.Generator) -> Tensor:
+    if std is None:
+        return (torch.rand(mean.shape, generator=generator, dtype=mean.dtype).to(mean.device) < mean).to(mean.dtype)
+    return mean + std * _normal(mean, generator)
+
+
+def _normal(z: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(z.shape, generator=generator, dtype=z.dtype).to(z.device)
+
+
+def _over_channels(log_p: Tensor) -> Tensor:
+    """Of images, the channels' densities multiply before the mixture: a pixel is copied whole."""
+    return log_p.sum(dim=1, keepdim=True) if log_p.ndim == 4 else log_p

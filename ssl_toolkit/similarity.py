@@ -1,0 +1,50 @@
+"""How alike two representations of the same images are: linear CKA (Kornblith, Norouzi, Lee and Hinton, 2019).
+
+It compares which images lie near which, not what each dimension means: a rotation of the features or another scale
+changes nothing, and the two may have different dimensions.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def linear_cka(x: Float[Tensor, "n d"], y: Float[Tensor, "m k"]) -> float:
+    """Centred kernel alignment with linear kernels, from 0 (nothing in common) to 1 (equal up to rotation and scale).
+
+        |Y^T X|^2 / (|X^T X| |Y^T Y|)   =   tr(K L) / (|K| |L|),   K = X X^T, L = Y Y^T, columns centred
+
+    in Frobenius norms, computed on the smaller side. Of unrelated features it is about sqrt(d k) / n where n is large,
+    and near 1 where n is smaller than d and k: take several images for each dimension. Raises ValueError for different
+    n, n < 2, features that are not finite, and features that are the same for all images.
+    """
+    if len(x) != len(y):
+        raise ValueError(f"x has {len(x)} rows and y has {len(y)}: both must be features of the same images.")
+    x, y = _unit(x), _unit(y)
+    if len(x) < min(x.shape[1], y.shape[1]):
+        return ((x @ x.T) * (y @ y.T)).sum().item()
+    return (y.T @ x).square().sum().item()
+
+
+def cka_matrix(
+    a: Mapping[str, Float[Tensor, "n _"]], b: Mapping[str, Float[Tensor, "n _"]] | None = None
+) -> Float[Tensor, "r c"]:
+    """`linear_cka` of every depth of `a` (rows) with every depth of `b` (columns; None: those of `a`).
+
+    >>> cka_matrix(embed_depths(model, images), embed_depths(other, images))    # doctest: +SKIP
+    """
+    return torch.tensor([[linear_cka(x, y) for y in (a if b is None else b).values()] for x in a.values()])
+
+
+def _unit(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """Centred, and scaled so that |Z^T Z| = 1; in float64, where the rounding of large means does no harm."""
+    if len(z) < 2 or not z.isfinite().all():
+        raise ValueError(f"the features have shape {tuple(z.shape)}: they must be finite, of at least 2 images.")
+    x = z.double() - z.double().mean(dim=0)
+    x = x.masked_fill((x.std(dim=0) <= 1e-6 * z.double().abs().mean(dim=0)), 0.0)  # constant up to rounding
+    gram = x @ x.T if len(x) < x.shape[1] else x.T @ x
+    if not (norm := gram.norm()) > 0:
+        raise ValueError("the features are the same for all images: the encoder has collapsed.")
+    return x / norm.sqrt()
