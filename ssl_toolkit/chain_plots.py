@@ -82,3 +82,22 @@ def show_learning(figure: BaseFigure, loss: Mapping[str, Curve], ranks: Mapping[
             trace.x, trace.y, trace.name = list(curve.x), list(curve.y), curve.name
         for trace, curve in zip(figure.data[:2], curves[:2], strict=True):
             trace.showlegend = bool(curve.name)
+
+
+def retention_figure(known: Mapping[str, Mapping[str, tuple[float, float]]]) -> go.Figure:
+    """For each depth and factor (R2 of its probe, what samples keep of it): on the diagonal they say the same."""
+    figure = go.Figure()
+    low = min([0.0, *(v for factors in known.values() for pair in factors.values() for v in pair)])
+    figure.add_scatter(
+        x=[low, 1], y=[low, 1], mode="lines", line={"color": GREY, "dash": "dot", "width": 1.5}, showlegend=False
+    )
+    for (depth, factors), colour, place in zip(known.items(), (BLUE, ORANGE), ("top", "bottom"), strict=False):
+        figure.add_scatter(
+            x=[r2 for r2, _ in factors.values()], y=[kept for _, kept in factors.values()], text=list(factors),
+            name=depth, mode="markers+text", textposition=f"{place} center", marker={"color": colour, "size": 9},
+        )  # fmt: skip
+    figure.update_layout(BARE, height=380, width=560, margin={"l": 56, "r": 8, "t": 8, "b": 44}, hovermode="closest")
+    figure.update_layout(legend={"x": 0, "y": 1, "bgcolor": "rgba(0,0,0,0)"})
+    figure.update_xaxes(GRID, title="read from the features: R² of a linear probe")
+    figure.update_yaxes(GRID, title="kept in the samples: retention")
+    return figure
