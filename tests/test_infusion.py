@@ -433,6 +433,7 @@ WRONG = {
     "steps is 3: .* trained for 4": lambda: lower_bound(small(), images, prior=prior, steps=3),
     "steps is None": lambda: lower_bound(lambda z, t: (z, z), images, prior=prior),
     r"z has shape \(16, 1, 4, 4\)": lambda: list(chain(mlp((1, 5, 5), hidden=(4,)), images, steps=1)),
+    r"x lies in .*\[0, 1\]": lambda: lower_bound(small(), images + 1, prior=prior),
     "k is 0": lambda: importance_estimate(small(), images, prior=prior, k=0),
     "sigma is 0": lambda: parzen(images, images, 0.0),
     r"hidden has shape \(3, 4\)": lambda: next(complete(small(), images[0], every[:3], prior=prior, steps=T)),

@@ -10,6 +10,7 @@ of 0 this is exactly the model's chain.
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,9 +20,9 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ssl_toolkit.features import evaluating
+from ssl_toolkit.infusion.operators import Moments
 from ssl_toolkit.seeds import rng
 
-Moments = tuple[Float[Tensor, "b *x"], Float[Tensor, "b *x"] | None]
 Operator = Callable[[Tensor, int], Moments]  # z_{t-1}, t -> mean, std
 Alpha = float | Float[Tensor, "..."]  # one for all pixels, or what broadcasts to z
 Rate = Alpha | Callable[[int], Alpha]
@@ -173,7 +174,11 @@ def chain(
     if target is not None:
         check_target(z, target)
 
-    return walk(_evaluated(operator), z, steps=steps, target=target, rate=rate, infusion=infusion, seed=seed)
+    def step(z: Tensor, t: int) -> Moments:
+        with evaluated(operator):
+            return operator(z, t)
+
+    return walk(step, z, steps=steps, target=target, rate=rate, infusion=infusion, seed=seed)
 
 
 def walk(
@@ -262,12 +267,9 @@ def log_density(
     return -((x - mean) / std).square() / 2 - std.log() - math.log(2 * math.pi) / 2
 
 
-def _evaluated(operator: Operator) -> Operator:
-    def step(z: Tensor, t: int) -> Moments:
-        with evaluating(operator) if isinstance(operator, nn.Module) else torch.no_grad():
-            return operator(z, t)
-
-    return step
+def evaluated(operator: Operator) -> AbstractContextManager:
+    """Without gradients, and a network in evaluation mode."""
+    return evaluating(operator) if isinstance(operator, nn.Module) else torch.no_grad()
 
 
 def fork(generator: torch.Generator) -> int:

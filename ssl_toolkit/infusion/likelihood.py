@@ -6,14 +6,24 @@ above 3.69 nats, which constant pixels reach: compare models of one floor only.
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from ssl_toolkit.features import evaluating
-from ssl_toolkit.infusion.chains import Infusion, Link, Operator, Prior, Rate, fork, infused, log_density, rate_at
+from ssl_toolkit.infusion.chains import (
+    Infusion,
+    Link,
+    Operator,
+    Prior,
+    Rate,
+    evaluated,
+    fork,
+    in_range,
+    infused,
+    log_density,
+    rate_at,
+)
 from ssl_toolkit.infusion.objectives import NOISY, steps_of_bound
 from ssl_toolkit.seeds import rng
 
@@ -32,9 +42,11 @@ def bound_by_step(
 ) -> Float[Tensor, "steps b"]:
     """The terms of the bound, whose sum it is, from one infused chain for each x (see `steps_of_bound`): T + 1 of them.
 
-    Raises ValueError where `steps` is not the operator's own.
+    Raises ValueError where `steps` is not the operator's own, and for images outside [0, 1].
     """
-    with _evaluated(operator):
+    if x.ndim == 4:
+        in_range("x", x)
+    with evaluated(operator):
         links = infused(operator, prior, x, steps=_steps(operator, steps), rate=rate, infusion=infusion, seed=seed)
         return steps_of_bound(links, x, rate=rate, infusion=infusion)
 
@@ -78,9 +90,11 @@ def importance_estimates(
     """
     if k < 1:
         raise ValueError(f"k is {k}: an estimate needs at least 1 chain.")
+    if x.ndim == 4:
+        in_range("x", x)
     total = torch.full((len(x),), -math.inf, dtype=x.dtype, device=x.device)
     for j in range(1, k + 1):
-        with _evaluated(operator):
+        with evaluated(operator):
             links = infused(
                 operator, prior, x, steps=_steps(operator, steps), rate=rate, infusion=infusion,
                 seed=fork(rng(seed, j, "importance")),
@@ -112,10 +126,6 @@ def _log_weight(links: Iterator[Link], x: Tensor, rate: Rate | None, infusion: I
         weight = weight + infusion.log_ratio(previous.z, moments, x, rate_at(rate, previous.t))
         previous = link
     return weight + log_density(x, previous.mean, previous.std).flatten(1).sum(dim=1)
-
-
-def _evaluated(operator: Operator) -> AbstractContextManager:
-    return evaluating(operator) if isinstance(operator, nn.Module) else torch.no_grad()
 
 
 def _steps(operator: Operator, steps: int | None) -> int:

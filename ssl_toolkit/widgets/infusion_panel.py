@@ -75,7 +75,7 @@ class InfusionPanel(w.VBox):
         self.figure = go.FigureWidget(runs_figure(height=250))
         self.figure._config = {**self.figure._config, "displaylogo": False, "responsive": True}
         self.painter = MaskCanvas(self.images[0])
-        self.tries = ChainCanvas(scale=self.canvas.scale, label=COMPLETIONS)
+        self.tries = ChainCanvas(columns=4, scale=self.canvas.scale, label=COMPLETIONS)
         h, half = images.shape[-2], images.shape[-2] // 2
         halves = {"Lower half": slice(half, h), "Upper half": slice(0, half), "Clear": slice(0, 0)}
         self.buttons = {name: w.Button(description=name, layout=w.Layout(width="auto")) for name in halves}

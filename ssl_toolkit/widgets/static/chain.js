@@ -185,6 +185,8 @@ function render({ model, el }) {
   for (const name of ["pixels", "marks", "marked", "captions"]) model.on(`change:${name}`, draw);
   model.on("change:value", () => !timer && model.get("value") !== frame && !told && ((frame = model.get("value")), draw()));
   build();
+  // a plotly figure beside this was measured before both were on the page
+  requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
   return () => (stop(), clearTimeout(told));
 }
 export default { render };

@@ -66,5 +66,7 @@ function render({ model, el }) {
   });
   for (const name of ["columns", "rows", "colours", "selected"]) model.on(`change:${name}`, draw);
   draw();
+  // a plotly figure beside this was measured before both were on the page
+  requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
 }
 export default { render };
