@@ -67,7 +67,7 @@ class RcdmPanel(w.VBox):
         self.guidance.disabled = self.recipe.drop == 0  # without a learned null there is nothing to exaggerate from
         self.steps = w.BoundedIntText(20, min=1, max=200, description="Steps", tooltip="Steps of the sampler")
         self.seed = w.BoundedIntText(0, min=0, max=2**31, description="Seed", tooltip="Of the noise of the samples")
-        for control, width in ((self.guidance, "270px"), (self.steps, "120px"), (self.seed, "120px")):
+        for control, width in ((self.guidance, "230px"), (self.steps, "100px"), (self.seed, "100px")):
             control.layout, control.style.description_width = w.Layout(width=width), "auto"
             control.add_class(f"ssl-rcdm-{control.description.lower()}")
             control.observe(lambda _: self.repaint(), "value")
@@ -93,7 +93,9 @@ class RcdmPanel(w.VBox):
         ]
         left = w.VBox([w.HTML("Pick an image that was never trained on:"), self.grid], layout=w.Layout(flex="0 0 auto"))
         sampling = w.HBox([self.guidance, self.steps, self.seed], layout=row)
-        right = w.VBox([sampling, self.rows, self.painter.status], layout=w.Layout(flex="1 1 0", min_width="0"))
+        self.painter.status.add_class("ssl-rcdm-painter")
+        state = w.HBox([w.HTML("samples:"), self.painter.status], layout=w.Layout(grid_gap="6px"))
+        right = w.VBox([sampling, self.rows, state], layout=w.Layout(flex="1 1 0", min_width="0"))
         body = w.HBox([left, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
         files = w.HBox([self.path, *buttons, self.message], layout=row)
         super().__init__([self.player, body, self.figure, files])

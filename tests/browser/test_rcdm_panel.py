@@ -14,7 +14,7 @@ from ssl_toolkit.diffusion.rcdm import Recipe
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.widgets import RcdmPanel
 data, test = load_data("shapes", limit=300), load_data("shapes", split="test", limit=100)
-panel = RcdmPanel(small_conv(3), data, test, recipe=Recipe(steps=400, batch_size=16), every=10)
+panel = RcdmPanel(small_conv(3), data, test, recipe=Recipe(steps=400, batch_size=16), every=20)
 panel
 """
 STATE = "(s) => !!document.querySelector('.ssl-rcdm .ssl-player.ssl-state-' + s)"
