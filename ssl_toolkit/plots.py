@@ -32,7 +32,7 @@ class Curve(NamedTuple):
     """One line: where its figure puts it and what it holds."""
 
     name: str
-    x: Sequence[float]
+    x: Sequence[float] | Sequence[str]
     y: Sequence[float]
 
 

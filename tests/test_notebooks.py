@@ -18,6 +18,7 @@ def is_stripped(notebook) -> bool:
 
 def test_the_series_is_there():
     series = ["00_start_here", "01_two_views", "02_train_one_live", "03_four_losses", "04_myths"]
+    series += ["05_what_is_a_good_representation"]
     assert [p.stem for p in NOTEBOOKS] == series
 
 

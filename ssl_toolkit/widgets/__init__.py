@@ -4,8 +4,20 @@ from ssl_toolkit.widgets.canvas import ImageGrid as ImageGrid
 from ssl_toolkit.widgets.heat_map import HeatMap as HeatMap
 from ssl_toolkit.widgets.loss_panel import LossPanel as LossPanel
 from ssl_toolkit.widgets.player import Player as Player
+from ssl_toolkit.widgets.probe_panel import ProbePanel as ProbePanel
+from ssl_toolkit.widgets.scatter import Scatter as Scatter
 from ssl_toolkit.widgets.sweep_panel import SweepPanel as SweepPanel
 from ssl_toolkit.widgets.train_panel import TrainPanel as TrainPanel
 from ssl_toolkit.widgets.views_panel import ViewsPanel as ViewsPanel
 
-__all__ = ["HeatMap", "ImageGrid", "LossPanel", "Player", "SweepPanel", "TrainPanel", "ViewsPanel"]
+__all__ = [
+    "HeatMap",
+    "ImageGrid",
+    "LossPanel",
+    "Player",
+    "ProbePanel",
+    "Scatter",
+    "SweepPanel",
+    "TrainPanel",
+    "ViewsPanel",
+]
