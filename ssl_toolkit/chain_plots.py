@@ -76,7 +76,7 @@ def show_learning(figure: BaseFigure, loss: Mapping[str, Curve], ranks: Mapping[
     """Fill the figure with the curves of up to two models, by name."""
     none = Curve("", [], [])
     curves = [*loss.values(), none, none][:2] + [*ranks.values(), none, none][:2]
-    far = max([1.0, *(x for curve in curves for x in curve.x[-1:])])
+    far = max([1.0, *(float(x) for curve in curves for x in curve.x[-1:])])
     with figure.batch_update():
         for trace, curve in zip(figure.data, [*curves, Curve("chance", [0, far], [chance, chance])], strict=True):
             trace.x, trace.y, trace.name = list(curve.x), list(curve.y), curve.name

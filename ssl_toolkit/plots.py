@@ -37,7 +37,7 @@ class Curve(NamedTuple):
     """One line: where its figure puts it and what it holds."""
 
     name: str
-    x: Sequence[float]
+    x: Sequence[float | str]
     y: Sequence[float]
 
 

@@ -1,8 +1,8 @@
 """Features in the plane: PCA at once, and t-SNE as a generator that can be watched, stopped and looked back at.
 
-PCA is scikit-learn's. Its t-SNE returns only at the end, half a minute later for 10,000 points; here each iteration is
-yielded instead. The gradient is that of van der Maaten and Hinton (2008). Its repulsion, a sum over all pairs, is
-interpolated on a grid, where it is a convolution (Linderman, Rachh, Hoskins, Steinerberger and Kluger, 2019).
+scikit-learn's t-SNE returns only at its end, which is a minute later for 10,000 points; here each iteration is yielded.
+The gradient is that of van der Maaten and Hinton (2008). Its repulsion, a sum over all pairs, is a convolution on a
+grid (Linderman, Rachh, Hoskins, Steinerberger and Kluger, 2019).
 """
 
 import math
@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ssl_toolkit.logistic import principal_axes
+
 
 class Layout(NamedTuple):
     """The points of the plane after an iteration of t-SNE; at iteration 0 neighbours are still being searched."""
@@ -22,19 +24,19 @@ class Layout(NamedTuple):
     points: Float[Tensor, "n 2"]
 
 
-def pca(z: Float[Tensor, "n d"], *, seed: int = 0) -> Float[Tensor, "n 2"]:
+def pca(z: Float[Tensor, "n d"]) -> Float[Tensor, "n 2"]:
     """The two directions in which the features vary most. A plane has two: the second is 0 where d is 1.
 
     Raises ValueError for fewer than 3 images, features that are not finite, and features without any variance.
     """
-    from sklearn.decomposition import PCA
-
     z = _checked(z)
     if z.shape[1] == 1:
         return torch.cat([z - z.mean(), torch.zeros_like(z)], dim=1)
-    solver = "covariance_eigh" if z.shape[1] <= 1000 else "randomized"
-    points = PCA(2, svd_solver=solver, random_state=seed).fit_transform(z.numpy())
-    return torch.from_numpy(points).float().contiguous()
+    x = z - z.mean(dim=0)
+    axes, variance = principal_axes(x)
+    first = axes[:, variance.argsort(descending=True)[:2]]
+    largest = first.gather(0, first.abs().argmax(dim=0, keepdim=True))  # an axis has no sign of its own
+    return x @ (first * largest.sign())
 
 
 def tsne(
@@ -45,7 +47,6 @@ def tsne(
     exaggeration: float = 12.0,
     exaggerated: int = 200,
     lr: float | None = None,
-    seed: int = 0,
 ) -> Iterator[Layout]:
     """t-SNE of features, from their PCA; yields the layout before the first and after every iteration.
 
@@ -63,7 +64,7 @@ def tsne(
     n = len(z)
     if not 1 <= perplexity <= (n - 1) / 3:
         raise ValueError(f"perplexity is {perplexity}: for {n} images it must lie in [1, {(n - 1) / 3:.4g}].")
-    y = pca(z, seed=seed)
+    y = pca(z)
     y = 1e-4 * y / y[:, 0].std()
     lr = max(n / exaggeration / 4, 50.0) if lr is None else lr
     portions = []

@@ -14,9 +14,8 @@ PACKAGE = Path(ssl_toolkit.__file__).parent
 LAYERS = [
     set(layer.split())
     for layer in (
-        "seeds losses shapes folders ops processes optimisers locks gauges knn logistic generative "
-        "projection similarity",
-        "data augment encoders memory plane prototypes stream cached sweep sampling",
+        "seeds losses shapes folders ops processes optimisers locks gauges knn logistic generative similarity",
+        "projection data augment encoders memory plane prototypes stream cached sweep sampling",
         "checkpoint features",
         "train",
         "joint probes resolution online diffusion attacks dejavu infusion",

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 
 from ssl_toolkit.projection import Affinities, _affinities, kl_gradient, pca, repulsion, tsne
@@ -21,6 +22,8 @@ def test_pca_keeps_the_two_largest_variances():
     variance = torch.linalg.eigvalsh(torch.cov(z.T))
     assert torch.allclose(pca(z).var(dim=0), variance.flip(0)[:2], rtol=1e-3)
     assert torch.allclose(pca(z).mean(dim=0), torch.zeros(2), atol=1e-4)
+    theirs = torch.from_numpy(PCA(2).fit_transform(z.numpy()))
+    assert torch.allclose(pca(z).abs(), theirs.abs(), atol=1e-3)
 
 
 def test_pca_of_one_dimension_is_a_line_and_of_many_the_same_picture_twice():
@@ -79,7 +82,7 @@ def test_tsne_keeps_neighbours_as_well_as_the_library_does():
     ours = trustworthiness(z.numpy(), last.points.numpy(), n_neighbors=8)
     assert ours > trustworthiness(z.numpy(), theirs, n_neighbors=8) - 0.01
     nearest = torch.cdist(last.points, last.points).fill_diagonal_(math.inf).argmin(dim=1)
-    assert (which[nearest] == which).all()
+    assert (which[nearest] == which).float().mean() > 0.98
 
 
 def test_tsne_yields_every_iteration_frozen_and_twice_the_same():

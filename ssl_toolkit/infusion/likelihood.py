@@ -146,7 +146,7 @@ def parzen(
     samples: Float[Tensor, "n *x"], test: Float[Tensor, "m *x"], sigma: float, *, batch_size: int = 256
 ) -> Float[Tensor, " m"]:
     """log p(x) in nats per image under Parzen's window, log 1/n sum_i N(x; s_i, sigma^2 I), as Goodfellow et al. (2014)
-    report it. The paper's table has its mean over the test set, of 10,000 samples (the means of the last step).
+    report it. The released code takes the mean over the test set, with the means of the last step of 10,000 chains.
 
     It misleads (Theis et al., 2016): in hundreds of dimensions no number of samples is enough, and centres of k-means
     score above real images. Use it for comparison with old tables only.

@@ -45,7 +45,7 @@ def denoising(
 
         - sum_t  t/T  log p_t(x | z_{t-1}),   per dimension, in nats.
 
-    The operator says how many steps there are. Images are dequantised first, as in the paper: see `dequantise`.
+    The operator says how many steps there are. Images are dequantised first, as in the released code: see `dequantise`.
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:

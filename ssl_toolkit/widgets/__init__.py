@@ -9,7 +9,9 @@ from ssl_toolkit.widgets.infusion_panel import InfusionPanel as InfusionPanel
 from ssl_toolkit.widgets.loss_panel import LossPanel as LossPanel
 from ssl_toolkit.widgets.mask_canvas import MaskCanvas as MaskCanvas
 from ssl_toolkit.widgets.player import Player as Player
+from ssl_toolkit.widgets.probe_panel import ProbePanel as ProbePanel
 from ssl_toolkit.widgets.rcdm_panel import RcdmPanel as RcdmPanel
+from ssl_toolkit.widgets.scatter import Scatter as Scatter
 from ssl_toolkit.widgets.sweep_panel import SweepPanel as SweepPanel
 from ssl_toolkit.widgets.train_panel import TrainPanel as TrainPanel
 from ssl_toolkit.widgets.views_panel import ViewsPanel as ViewsPanel

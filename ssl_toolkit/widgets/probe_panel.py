@@ -1,0 +1,378 @@
+"""ProbePanel: what a representation knows. Its images in the plane, neighbours, groups, probes at every depth."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from html import escape
+from typing import Any, NamedTuple
+
+import ipywidgets as w
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+import ssl_toolkit.widgets.probe_views as views
+from ssl_toolkit.data import Dataset
+from ssl_toolkit.depths import AnyEncoder, Score, embed_steps, read_depths, small_pixels
+from ssl_toolkit.group import NAMES, what_they_share
+from ssl_toolkit.plots import runs_figure, show_runs
+from ssl_toolkit.projection import pca, tsne
+from ssl_toolkit.seeds import rng
+from ssl_toolkit.similarity import linear_cka
+from ssl_toolkit.widgets.canvas import ImageGrid, png, with_png
+from ssl_toolkit.widgets.heat_map import HeatMap
+from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.widgets.scatter import Scatter, colour_by
+
+PROJECTIONS = ("PCA", "t-SNE")
+IMAGES, PROBES, FACTORS, CKA = VIEWS = ("Images", "Probes by depth", "Factors by depth", "CKA")
+TRAIN, TEST = 1500, 500  # images that probes by depth learn from, and those that they are tested on
+COMPARED = 1000  # images between which CKA compares depths
+NEIGHBOURS, SHOWN = 7, 40
+TEXT = "<div style='line-height:1.4'>{}</div>"
+HINT = (
+    "Hover over a point to see its image, click it for its nearest neighbours. <b>Lasso</b> a group to see what it "
+    "shares; <code>panel.selection</code> holds its indices."
+)
+
+
+class Work(NamedTuple):
+    """Where the panel's work is."""
+
+    unit: str
+    done: int
+    total: int
+
+
+@dataclass
+class Probed:
+    """One encoder, and what is known of it so far."""
+
+    name: str
+    model: AnyEncoder
+    depth: w.Dropdown
+    features: dict[str, Tensor] = field(default_factory=dict)
+    planes: dict[tuple[str, str], Tensor] = field(default_factory=dict)  # by projection and depth
+    scores: list[Score] = field(default_factory=list)
+    measured: bool = False
+    error: Exception | None = None
+
+    @property
+    def z(self) -> Float[Tensor, "n d"]:
+        return self.features[self.depth.value]
+
+
+class ProbePanel(w.VBox):
+    """Any depth of an encoder, or of two beside each other: points to hover, pick and lasso, and probes by depth.
+
+    `encoders` is an `Encoder`, any module or function (b, c, h, w) -> (b, d), or two of these by name. `data` are
+    images that it was not trained on, of which the first `limit` are used. `panel.selection` holds the indices of the
+    group, or of the picked image and its neighbours: `data[panel.selection]`. Controls are attributes (`panel.depth`,
+    `panel.projection`, `panel.colour`, `panel.view`) or methods (`panel.pick(i)`, `panel.select(indices)`), and what it
+    shows comes from plain functions: `embed_steps`, `pca`, `tsne`, `neighbours`, `what_they_share`, `read_depths`,
+    `linear_cka`. `panel.wait()` ends the work and raises what went wrong. Raises ValueError for more than two encoders
+    and for a projection, colour or view that there is not.
+    """
+
+    def __init__(
+        self,
+        encoders: AnyEncoder | Mapping[str, AnyEncoder],
+        data: Dataset,
+        *,
+        depth: str = "representation",
+        projection: str = "PCA",
+        colour: str = "class",
+        view: str = IMAGES,
+        limit: int = 10_000,
+        batch_size: int = 64,
+        seed: int = 0,
+        name: str = "probe",
+    ):
+        models = dict(encoders) if isinstance(encoders, Mapping) else {"encoder": encoders}
+        data = data[:limit]
+        # the labels under another name are left out
+        factors = {k: v for k, v in data.factors.items() if v.ndim == 1 and not torch.equal(v, data.labels)}
+        self.data = data = Dataset(data.images, data.labels, data.classes, factors, data.name)
+        self._colours = {"class": (data.labels, data.classes)} | {
+            factor: (values, NAMES.get(factor, ())) for factor, values in factors.items()
+        }
+        if not 1 <= len(models) <= 2:
+            raise ValueError(
+                f"encoders are {len(models)}: show one, or two by name, as {{'SimCLR': a, 'untrained': b}}."
+            )
+        for argument, value, known in (
+            ("projection", projection, PROJECTIONS), ("colour", colour, self._colours), ("view", view, VIEWS)
+        ):  # fmt: skip
+            if value not in known:
+                raise ValueError(f"{argument} is {value!r}: it must be one of {', '.join(known)}.")
+        self.batch_size, self.seed = batch_size, seed
+        self._asked, self._setting = depth, False
+        self._selection = torch.empty(0, dtype=torch.int64)
+        self._shown = torch.empty(0, dtype=torch.int64)
+        self._cka: dict[tuple[str, str], float] = {}
+        self._points: Float[Tensor, "p n 2"] | None = None
+        self._drawn: Float[Tensor, "p n 2"] | None = None  # of them
+
+        two = len(models) == 2
+        self.probed = [
+            Probed(name, model, _dropdown(f"Depth of {name}" if two else "Depth", [depth], depth, "Where to look"))
+            for name, model in models.items()
+        ]
+        self.depth = self.probed[0].depth
+        self.projection = _dropdown("Projection", PROJECTIONS, projection, "How to bring the features into the plane")
+        self.colour = _dropdown("Colour", list(self._colours), colour, "What the colours of the points mean")
+        self.view = w.ToggleButtons(options=VIEWS, value=view, style={"button_width": "auto"})
+        self.view.add_class("ssl-probe-view")
+        self.scatter = Scatter(data.images, side=300 if two else 430, label="features of images in the plane")
+        self.scatter.on_pick(lambda i: self.player.soon(lambda: self.pick(i)))
+        self.scatter.on_select(lambda index: self.player.soon(lambda: self.select(torch.tensor(index).long())))
+        self.words = w.HTML(TEXT.format(HINT))
+        self.words.add_class("ssl-probe-words")
+        self.grid: ImageGrid | None = None
+        self.maps = [HeatMap(f"what can be read from {p.name}") for p in self.probed]
+        self.similarity = HeatMap("CKA between depths")
+        for p, heat in zip(self.probed, self.maps, strict=True):
+            heat.on_pick(partial(self._go_to, p))
+        self.similarity.on_pick(self._go_both)
+        self.figure: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
+        self.beside = w.VBox([self.words], layout=w.Layout(flex="1 1 0", min_width="300px"))
+        self.below = w.VBox()  # the other views, in the place of the points
+        self.player: Player[Work] = Player(
+            self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, name=name
+        )
+        self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
+
+        controls = w.HBox(
+            [*(p.depth for p in self.probed), self.projection, self.colour],
+            layout=w.Layout(align_items="center", grid_gap="8px", flex_flow="row wrap"),
+        )
+        left = w.Box([self.scatter], layout=w.Layout(flex="0 0 auto"))
+        self.body = w.HBox([left, self.beside], layout=w.Layout(grid_gap="16px", flex_flow="row wrap"))
+        tools = w.HBox([self.view, self.player.toolbar], layout=w.Layout(grid_gap="16px", flex_flow="row wrap"))
+        super().__init__([controls, tools, self.body, self.below])
+        self.add_class("ssl-panel")
+        self.add_class("ssl-probe")
+        self.colour.observe(lambda _: self._paint(), "value")
+        for control in (self.projection, self.view, *(p.depth for p in self.probed)):
+            control.observe(lambda _: self._again(), "value")
+        self._arrange()
+        self.player.play()
+
+    # what a person may call --------------------------------------------------------------------------------------
+    @property
+    def selection(self) -> Int64[Tensor, " m"]:
+        """Indices into the data: the group that was selected, or the image that was picked and its neighbours."""
+        return self._selection
+
+    def pick(self, i: int) -> None:
+        """Show the nearest neighbours of an image, at the depth of each encoder."""
+        if not 0 <= i < len(self.data):
+            raise IndexError(f"image {i} is not there: the panel shows {len(self.data)} images, from 0.")
+        found = {p.name: views.nearest(p.z, i, NEIGHBOURS) for p in self.probed if p.features}
+        if not found:
+            return
+        near = torch.cat([torch.tensor([i]), *(f.index for f in found.values())])
+        self._selection = torch.tensor(list(dict.fromkeys(near.tolist())))
+        self.scatter.mark(i, [found[p.name].index.tolist() if p.name in found else [] for p in self._seen])
+        self._show_images(views.neighbour_tiles(self.data, i, found), views.neighbour_words(self.data, i, found), 8)
+
+    def select(self, index: Int64[Tensor, " m"]) -> None:
+        """Make these images the selection, and show what they share; none: let go of it."""
+        shares = what_they_share(self.data, index)
+        self._selection = index
+        self.scatter.select(index)
+        self.scatter.mark(-1)
+        if len(index):
+            self._show_images(views.group_tiles(self.data, index, SHOWN), views.group_words(index, shares), 10)
+        else:
+            self.words.value = TEXT.format(HINT)
+
+    def wait(self) -> None:
+        """Do all the work that the controls ask for, at once, and raise what went wrong."""
+        self.player.wait()
+
+    # the work: whatever the controls ask for and is not known yet -------------------------------------------------
+    def _work(self) -> Iterator[Work]:
+        for p in self.probed:
+            if p.features or p.error is not None:
+                continue
+            try:
+                for embedded in embed_steps(p.model, self.data.images, batch_size=self.batch_size):
+                    yield Work("image", embedded.done, embedded.total)
+                p.features = embedded.features
+                self._offer(p)
+            except (TypeError, ValueError, RuntimeError) as error:  # the panel lives on with the other encoder
+                p.error = type(error)(f"{p.name}: {error}")
+        if self._seen:
+            yield from self._project()
+            yield from self._measure()
+        for p in self.probed:
+            if p.error is not None:
+                raise p.error
+
+    @property
+    def _seen(self) -> list[Probed]:
+        return [p for p in self.probed if p.features]
+
+    def _offer(self, p: Probed) -> None:
+        """The depths that the encoder turned out to have."""
+        self._setting, known = True, list(p.features)
+        p.depth.options = known
+        p.depth.value = self._asked if self._asked in known else known[-1]
+        self._setting = False
+        if self._asked not in (*known, "representation"):
+            p.error = ValueError(f"depth is {self._asked!r}: {p.name} has {', '.join(known)}.")
+
+    def _project(self) -> Iterator[Work]:
+        for p in self._seen:
+            if ("PCA", p.depth.value) not in p.planes:
+                p.planes["PCA", p.depth.value] = pca(p.z)
+        points = [
+            p.planes.get((self.projection.value, p.depth.value), p.planes["PCA", p.depth.value]) for p in self._seen
+        ]
+        self._points = torch.stack(points)
+        self._show_points()  # at once: what comes next may fail, or be over before the next drawing
+        yield Work("image", len(self.data), len(self.data))
+        for k, p in enumerate(self._seen):
+            key = (self.projection.value, p.depth.value)
+            if key not in p.planes:
+                for layout in tsne(p.z, perplexity=min(30.0, (len(p.z) - 1) / 3)):
+                    points[k] = layout.points
+                    self._points = torch.stack(points)
+                    yield Work(
+                        "iteration", layout.iteration + k * layout.iterations, layout.iterations * len(self._seen)
+                    )
+                p.planes[key] = layout.points
+
+    def _measure(self) -> Iterator[Work]:
+        """What the open view needs."""
+        if self.view.value in (PROBES, FACTORS):
+            order = torch.randperm(len(self.data), generator=rng(self.seed, 0, "probe panel"))
+            test, train = order.tensor_split([min(TEST, len(order) // 4)])
+            train = train[:TRAIN]
+            pixels = small_pixels(self.data.images)
+            for p in self._seen:
+                if p.measured:
+                    continue
+                p.scores, features = [], {views.PIXELS: pixels, **p.features}
+                a, b = ({depth: z[part] for depth, z in features.items()} for part in (train, test))
+                total = len(features) * (2 + len(self.data.factors))
+                for score in read_depths(a, self.data[train], b, self.data[test], seed=self.seed):
+                    p.scores.append(score)
+                    yield Work("score", len(p.scores), total)
+                p.measured = True
+        elif self.view.value == CKA:
+            a, b = self._seen[0].features, self._seen[-1].features
+            for i, (row, x) in enumerate(a.items()):
+                for j, (column, y) in enumerate(b.items()):
+                    if (row, column) not in self._cka:
+                        self._cka[row, column] = linear_cka(x[:COMPARED], y[:COMPARED])
+                    yield Work("score", i * len(b) + j + 1, len(a) * len(b))
+
+    def _again(self) -> None:
+        """Begin the work anew: what is known already takes no time."""
+        if not self._setting:
+            self.player.reset()
+            self.player.soon(self._arrange)
+            self.player.play()
+
+    # what is seen ------------------------------------------------------------------------------------------------
+    def _draw(self, record: Work) -> None:
+        self.player.unit = record.unit
+        self._show_points()
+        if record.unit == "score":
+            self._show_scores()
+
+    def _show_points(self) -> None:
+        if self._points is not None and self._points is not self._drawn:
+            first, self._drawn = self._drawn is None, self._points
+            self.scatter.show(self._points, [p.name for p in self._seen] if len(self.probed) > 1 else ())
+            if first:
+                self._paint()
+
+    def _paint(self) -> None:
+        values, words = self._colours[self.colour.value]
+        if self._drawn is not None:
+            self.scatter.paint(colour_by(self.colour.value, values, words))
+
+    def _arrange(self) -> None:
+        """Put what the open view needs beside the points."""
+        if self.view.value == PROBES and self.figure is None:
+            import plotly.graph_objects as go
+
+            self.figure = go.FigureWidget(runs_figure(height=400))
+        shown = {
+            IMAGES: [],
+            PROBES: [self.figure],
+            FACTORS: [w.HTML(TEXT.format(_SKILL)), *self._titled(self.maps)],
+            CKA: [w.HTML(TEXT.format(_ALIKE)), self.similarity],
+        }
+        self.below.children = shown[self.view.value]
+        self.body.layout.display = "" if self.view.value == IMAGES else "none"  # where it was is not forgotten
+        if self._seen:
+            self._show_scores()
+
+    def _titled(self, maps: list[HeatMap]) -> list[w.Widget]:
+        if len(maps) == 1:
+            return list(maps)
+        titled = [w.VBox([w.HTML(f"<b>{escape(p.name)}</b>"), heat]) for p, heat in zip(self.probed, maps, strict=True)]
+        return [w.HBox(titled, layout=w.Layout(flex_flow="row wrap", grid_gap="16px"))]
+
+    def _show_scores(self) -> None:
+        if self.view.value == PROBES:
+            curves, chance = views.depth_curves({p.name: p.scores for p in self._seen})
+            level = ("chance", chance) if chance is not None else None
+            show_runs(self.figure, curves, title="read of the class, by depth", axes=("", "accuracy"), level=level)
+        elif self.view.value == FACTORS:
+            for p, heat in zip(self.probed, self.maps, strict=True):
+                tiles, rows, columns = views.factor_tiles(p.scores, list(p.features), list(self.data.factors))
+                heat.show(tiles, rows=rows, columns=columns, names=("", "depth"), chance=0.0)
+        elif self.view.value == CKA:
+            rows, columns = list(self._seen[0].features), list(self._seen[-1].features)
+            names = (self._seen[0].name, self._seen[-1].name)
+            self.similarity.show(views.cka_tiles(self._cka, rows, columns), rows=rows, columns=columns, names=names)
+
+    def _show_images(self, tiles: views.Tiles, words: str, columns: int) -> None:
+        self._shown = tiles.index
+        if self.grid is None:
+            self.grid = ImageGrid(tiles.images, columns=columns, scale=_scale(self.data), label="images")
+            self.grid.on_pick(lambda i: self.player.soon(partial(self._pick_shown, i)))
+        self.grid.columns, self.grid.selected = columns, -1
+        self.grid.show(tiles.images, frames=tiles.frames, captions=tiles.captions)
+        self.words.value = TEXT.format(words)
+        self.beside.children = [self.words, self.grid]
+        self.view.value = IMAGES
+
+    def _pick_shown(self, i: int) -> None:
+        if i < len(self._shown):
+            self.pick(int(self._shown[i]))
+
+    def _go(self, p: Probed, column: int) -> None:
+        """To the depth of a column of a table."""
+        if 0 <= column < len(p.depth.options):
+            self.player.soon(lambda: setattr(p.depth, "value", p.depth.options[column]))
+
+    def _go_to(self, p: Probed, _row: int, column: int) -> None:
+        self._go(p, column - 1)  # the first column holds the pixels
+
+    def _go_both(self, row: int, column: int) -> None:
+        self._go(self._seen[-1], column)
+        self._go(self._seen[0], row)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return with_png(super()._repr_mimebundle_(**options), png(self.scatter.picture()))
+
+
+_SKILL = "How much of each factor a linear probe reads: 0 is chance, 1 is all of it. Click a place to go to its depth."
+_ALIKE = "How alike two depths are: 1 means equal up to rotation and scale. Click a place to go there."
+
+
+def _scale(data: Dataset) -> int:
+    return max(1, round(44 / data.images.shape[-1]))
+
+
+def _dropdown(label: str, options: Any, value: Any, tooltip: str) -> w.Dropdown:
+    control = w.Dropdown(options=options, value=value, description=label, tooltip=tooltip)
+    control.layout, control.style.description_width = w.Layout(width="auto", min_width="150px"), "auto"
+    control.add_class(f"ssl-probe-{label.split()[0].lower()}")
+    return control
