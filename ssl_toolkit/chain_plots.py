@@ -8,6 +8,8 @@ from plotly.subplots import make_subplots
 
 from ssl_toolkit.plots import BARE, BLUE, GREY, GRID, ORANGE, VERMILION, Curve
 
+_LEGEND = {"yanchor": "top", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
+
 
 def chain_figure() -> go.Figure:
     """Two plots below one another, to be filled by `show_chains`: signal to noise, and when the guesses settle."""
@@ -15,7 +17,7 @@ def chain_figure() -> go.Figure:
     figure.add_scatter(row=1, col=1, x=[], y=[], line={"color": GREY, "width": 2}, showlegend=False)
     for name, colour, dash in (("A", BLUE, "solid"), ("B", ORANGE, "dash")):
         figure.add_scatter(row=2, col=1, x=[], y=[], name=name, line={"color": colour, "width": 2, "dash": dash})
-    legend = {"x": 1, "y": 0.42, "xanchor": "right", "yanchor": "top", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
+    legend = _LEGEND | {"x": 1, "y": 0.42, "xanchor": "right"}
     figure.update_layout(BARE, height=330, margin={"l": 62, "r": 8, "t": 8, "b": 36}, legend=legend)
     figure.update_traces(mode="lines")
     figure.update_xaxes(GRID)
@@ -56,14 +58,7 @@ def learning_figure() -> go.Figure:
     figure.add_scatter(
         row=1, col=2, x=[], y=[], mode="lines", line={"color": GREY, "width": 1.5, "dash": "dot"}, name="chance"
     )
-    legend = {
-        "x": 0,
-        "y": -0.26,
-        "yanchor": "top",
-        "orientation": "h",
-        "bgcolor": "rgba(0,0,0,0)",
-        "font": {"size": 11},
-    }
+    legend = _LEGEND | {"x": 0, "y": -0.26, "orientation": "h"}
     figure.update_layout(BARE, height=230, margin={"l": 46, "r": 8, "t": 26, "b": 60}, legend=legend)
     figure.update_annotations(font_size=13)
     figure.update_xaxes(GRID, title={"text": "step", "standoff": 4})

@@ -20,7 +20,7 @@ TINY = Recipe(steps=4, batch_size=8, width=8, multipliers=(1, 2), blocks=1)
 
 
 def panel_of(**settings):
-    return RcdmPanel(ENCODER, DATA, TEST, **{"recipe": TINY, "every": 2, "k": 3, **settings})
+    return RcdmPanel(ENCODER, DATA, TEST, **{"recipe": TINY, "every": 2, "k": 3, "steps": 3, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_samples_are_those_of_the_function_with_their_distances_under_them(done)
     done.pick(2)
     done.painter.wait()
     subject = done.subjects["embedding"]
-    *_, expected = paint(ENCODER, subject, subject.test[2], depth="embedding", k=3)
+    *_, expected = paint(ENCODER, subject, subject.test[2], depth="embedding", k=3, steps=3)
     assert torch.equal(done.painted["embedding"].images, expected.images)
     for distance in expected.distance.tolist():
         assert f"{distance:.2f}</figcaption>" in done.rows.value
@@ -93,6 +93,19 @@ def test_a_wrong_file_is_said_and_the_panel_lives_on(tmp_path):
     next(b for b in panel.children[-1].children if getattr(b, "description", "") == "Load").click()
     assert "CheckpointError" in panel.message.value
     assert set(panel.wait()) == {"embedding"}
+
+
+def test_samples_that_are_asked_for_come_before_the_next_step():
+    panel = panel_of()
+    while not panel.history:
+        panel.player.step()
+    panel.pick(1)
+    assert panel.painter.state == "running"
+    panel.player.step()
+    panel.player.step()
+    assert panel.painter.state == "done"
+    assert set(panel.painted) == {"representation", "embedding"}
+    assert panel.history[-1].step <= 3
 
 
 def test_without_a_null_there_is_no_guidance():

@@ -204,7 +204,8 @@ class ChainPanel(w.VBox):
         """In words, how the chains differ and how far their images are from those of the bank."""
         lines = []
         for key, x in frame.x0.items():
-            line = f"<b>{key}</b> {escape(self.sampler[key].value)}: {frame.calls[key]} network calls"
+            by = f"{self.denoiser[key].value} by " if len(self.denoise) > 1 else ""
+            line = f"<b>{key}</b> {escape(by + self.sampler[key].value)}: {frame.calls[key]} network calls"
             if self._bank is not None:
                 found = self._bank[nearest(shown(x), self._bank).index]
                 off = levels(x, found / 127.5 - 1)

@@ -159,13 +159,13 @@ class Player(w.VBox, Generic[T]):
 
     def _exhaust(self) -> None:
         while self.state == "running":
-            self._advance()
+            self.advance()
 
     async def _run(self) -> None:
         while self.state == "running":
             began = time.perf_counter()
             while self.state == "running" and time.perf_counter() - began < BUSY:
-                if self._advance() and self.speed.value:
+                if self.advance() and self.speed.value:
                     break
             busy = time.perf_counter() - began
             slow = 1 / self.speed.value - busy if self.speed.value else 0.0
@@ -173,8 +173,8 @@ class Player(w.VBox, Generic[T]):
         if self.state == "paused":
             self._draw(self.last)
 
-    def _advance(self) -> bool:
-        """Whether there was another record."""
+    def advance(self) -> bool:
+        """One record here and now, as the task makes them: whether there was another."""
         try:
             if self._iterator is None:
                 self._iterator = iter(self.source())

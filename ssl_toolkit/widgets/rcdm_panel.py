@@ -50,6 +50,9 @@ class RcdmPanel(w.VBox):
         recipe: Recipe | None = None,
         every: int = 50,
         k: int = 6,
+        guidance: float = 1.0,
+        steps: int = 20,
+        seed: int = 0,
         name: str = "rcdm",
     ):
         if not 1 <= len(set(depths)) == len(depths) <= 2:
@@ -62,11 +65,12 @@ class RcdmPanel(w.VBox):
         self.picked = 0
         self._loaded: Path | None = None
 
-        self.guidance = w.FloatSlider(1.0, min=0.0, max=4.0, step=0.5, description="Guidance", continuous_update=False)
+        self.guidance = w.FloatSlider(guidance, min=0.0, max=4.0, step=0.5, description="Guidance")
+        self.guidance.continuous_update = False
         self.guidance.tooltip = "1 paints what the features say, more exaggerates it, 0 ignores them"
         self.guidance.disabled = self.recipe.drop == 0  # without a learned null there is nothing to exaggerate from
-        self.steps = w.BoundedIntText(20, min=1, max=200, description="Steps", tooltip="Steps of the sampler")
-        self.seed = w.BoundedIntText(0, min=0, max=2**31, description="Seed", tooltip="Of the noise of the samples")
+        self.steps = w.BoundedIntText(steps, min=1, max=200, description="Steps", tooltip="Steps of the sampler")
+        self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed", tooltip="Of the noise of the samples")
         for control, width in ((self.guidance, "230px"), (self.steps, "100px"), (self.seed, "100px")):
             control.layout, control.style.description_width = w.Layout(width=width), "auto"
             control.add_class(f"ssl-rcdm-{control.description.lower()}")
@@ -128,7 +132,6 @@ class RcdmPanel(w.VBox):
     def wait(self) -> dict[str, Subject]:
         """Train and paint to the end, raise what went wrong, and return the trained models by depth."""
         self.player.wait()
-        self.repaint()
         self.painter.wait()
         return self.subjects
 
@@ -173,9 +176,12 @@ class RcdmPanel(w.VBox):
         for record in watch(self.encoder, self.subjects, self.data, recipe=self.recipe, every=self.every):
             if record is not None:
                 self.history.append(record)
-                if record.faithful and self.painter.state != "running":
+                if record.faithful:
                     self.repaint()
             yield record
+            while self.painter.state == "running":  # samples that a person waits for come before the next step
+                self.painter.advance()
+                yield None
 
     def _painting(self) -> Iterator[Canvas | None]:
         painted: Canvas = {}
