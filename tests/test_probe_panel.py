@@ -116,7 +116,7 @@ def test_probes_and_factors_by_depth_are_those_of_the_functions(panel):
     assert heat.columns == ["pixels", *probed.features]
     assert heat.rows == ["class", "texture", "hue", "x", "y", "scale", "angle", "background"]
     linear = next(s for s in probed.scores if (s.depth, s.what) == ("stage1", LINEAR))
-    assert f"{max(0, skill(linear)):.3g}" == heat.tiles[heat.columns.index("stage1")]["text"]
+    assert f"{round(max(0, skill(linear)), 2):.3g}" == heat.tiles[heat.columns.index("stage1")]["text"]
     panel.view.value = "Probes by depth"
     panel.wait()
     assert [trace.name for trace in panel.figure.data[:3]] == [LINEAR, KNN, "pixels: linear probe"]
@@ -139,7 +139,7 @@ def test_two_encoders_share_points_selection_and_cka(model, data):
     assert panel.similarity.rows == list(panel.probed[0].features)
     assert panel.similarity.columns == ["stem", "stage1", "stage2", "representation"]
     expected = linear_cka(embed(model, data.images, depth="stem"), embed(other, data.images, depth="stem"))
-    assert panel.similarity.tiles[0]["text"] == f"{expected:.3g}"
+    assert panel.similarity.tiles[0]["text"] == f"{round(expected, 2):.3g}"
     panel.pick(3)
     assert len(panel.scatter.marks) == 2
     assert panel.grid.shape[0] == 16

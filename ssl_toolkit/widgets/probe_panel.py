@@ -27,6 +27,7 @@ from ssl_toolkit.widgets.scatter import Scatter, colour_by
 PROJECTIONS = ("PCA", "t-SNE")
 IMAGES, PROBES, FACTORS, CKA = VIEWS = ("Images", "Probes by depth", "Factors by depth", "CKA")
 TRAIN, TEST = 1500, 500  # images that probes by depth learn from, and those that they are tested on
+REDRAW = 0.3  # seconds; the browser that draws needs a core, too
 COMPARED = 1000  # images between which CKA compares depths
 NEIGHBOURS, SHOWN = 7, 40
 TEXT = "<div style='line-height:1.4'>{}</div>"
@@ -132,24 +133,23 @@ class ProbePanel(w.VBox):
         self.maps = [HeatMap(f"what can be read from {p.name}") for p in self.probed]
         self.similarity = HeatMap("CKA between depths")
         for p, heat in zip(self.probed, self.maps, strict=True):
-            heat.on_pick(lambda _, column, p=p: self._go(p, column - 1))  # the first column holds the pixels
+            heat.on_pick(partial(self._go_column, p))
         self.similarity.on_pick(self._go_both)
         self.figure: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
         self.beside = w.VBox([self.words], layout=w.Layout(flex="1 1 0", min_width="300px"))
         self.below = w.VBox()  # the other views, in the place of the points
         self.player: Player[Work] = Player(
-            self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, name=name
+            self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, redraw=REDRAW, name=name
         )
         self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
 
         controls = w.HBox(
-            [*(p.depth for p in self.probed), self.projection, self.colour],
+            [*(p.depth for p in self.probed), self.projection, self.colour, self.view],
             layout=w.Layout(align_items="center", grid_gap="8px", flex_flow="row wrap"),
         )
         left = w.Box([self.scatter], layout=w.Layout(flex="0 0 auto"))
         self.body = w.HBox([left, self.beside], layout=w.Layout(grid_gap="16px", flex_flow="row wrap"))
-        tools = w.HBox([self.view, self.player.toolbar], layout=w.Layout(grid_gap="16px", flex_flow="row wrap"))
-        super().__init__([controls, tools, self.body, self.below])
+        super().__init__([controls, self.player.toolbar, self.body, self.below])
         self.add_class("ssl-panel")
         self.add_class("ssl-probe")
         self.colour.observe(lambda _: self._paint(), "value")
@@ -326,11 +326,12 @@ class ProbePanel(w.VBox):
         elif self.view.value == FACTORS:
             for p, heat in zip(self.probed, self.maps, strict=True):
                 tiles, rows, columns = views.factor_tiles(p.scores, list(p.features), list(self.data.factors))
-                heat.show(tiles, rows=rows, columns=columns, names=("", "depth"), chance=0.0)
+                heat.show(tiles, rows=rows, columns=columns, names=("", "depth"), goal=None, chance=0.0)
         elif self.view.value == CKA:
             rows, columns = list(self._seen[0].features), list(self._seen[-1].features)
-            names = (self._seen[0].name, self._seen[-1].name)
-            self.similarity.show(views.cka_tiles(self._cka, rows, columns), rows=rows, columns=columns, names=names)
+            names = (self._seen[0].name, self._seen[-1].name) if len(self._seen) > 1 else ("", "depth")
+            tiles = views.cka_tiles(self._cka, rows, columns)
+            self.similarity.show(tiles, rows=rows, columns=columns, names=names, goal=None)
 
     def _show_images(self, tiles: views.Tiles, words: str, columns: int) -> None:
         self._shown = tiles.index
@@ -347,8 +348,11 @@ class ProbePanel(w.VBox):
         if i < len(self._shown):
             self.pick(int(self._shown[i]))
 
+    def _go_column(self, p: Probed, _: int, column: int) -> None:
+        self._go(p, column - 1)  # the first column holds the pixels
+
     def _go(self, p: Probed, column: int) -> None:
-        """To the depth of a column of a table."""
+        """To a depth, by its place."""
         if 0 <= column < len(p.depth.options):
             self.player.soon(lambda: setattr(p.depth, "value", p.depth.options[column]))
 

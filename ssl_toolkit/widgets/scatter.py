@@ -29,7 +29,7 @@ class Colouring(NamedTuple):
     """A colour for each point, and its legend: words of the values, or the ends of a scale."""
 
     name: str
-    index: UInt8[np.ndarray, " n"]  # into the palette
+    index: UInt8[np.ndarray, " n"]  # type: ignore[assignment]  # into the palette; hides tuple.index
     palette: list[str]
     words: list[str]  # of a scale: none
     ends: tuple[str, str]
