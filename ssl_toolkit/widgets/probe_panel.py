@@ -25,7 +25,13 @@ from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.scatter import Scatter, colour_by
 
 PROJECTIONS = ("PCA", "t-SNE")
-IMAGES, PROBES, FACTORS, CKA = VIEWS = ("Images", "Probes by depth", "Factors by depth", "CKA")
+IMAGES, PROBES, FACTORS, CKA = VIEWS = ("Images", "Probes", "Factors", "CKA")
+TIPS = (
+    "Images in the plane, their neighbours, and what a group shares",
+    "The class, read by a linear probe and by kNN at every depth",
+    "Every factor, read linearly at every depth",
+    "How alike two depths are",
+)
 TRAIN, TEST = 1500, 500  # images that probes by depth learn from, and those that they are tested on
 REDRAW = 0.3  # seconds; the browser that draws needs a core, too
 COMPARED = 1000  # images between which CKA compares depths
@@ -122,7 +128,7 @@ class ProbePanel(w.VBox):
         self.depth = self.probed[0].depth
         self.projection = _dropdown("Projection", PROJECTIONS, projection, "How to bring the features into the plane")
         self.colour = _dropdown("Colour", list(self._colours), colour, "What the colours of the points mean")
-        self.view = w.ToggleButtons(options=VIEWS, value=view, style={"button_width": "auto"})
+        self.view = w.ToggleButtons(options=VIEWS, value=view, tooltips=TIPS, style={"button_width": "auto"})
         self.view.add_class("ssl-probe-view")
         self.scatter = Scatter(data.images, side=300 if two else 430, label="features of images in the plane")
         self.scatter.on_pick(lambda i: self.player.soon(lambda: self.pick(i)))
@@ -138,18 +144,20 @@ class ProbePanel(w.VBox):
         self.figure: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
         self.beside = w.VBox([self.words], layout=w.Layout(flex="1 1 0", min_width="300px"))
         self.below = w.VBox()  # the other views, in the place of the points
-        self.player: Player[Work] = Player(
+        self.player: Player[Any] = Player(
             self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, redraw=REDRAW, name=name
         )
         self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
 
         controls = w.HBox(
-            [*(p.depth for p in self.probed), self.projection, self.colour, self.view],
+            [*(p.depth for p in self.probed), self.projection, self.colour],
             layout=w.Layout(align_items="center", grid_gap="8px", flex_flow="row wrap"),
         )
         left = w.Box([self.scatter], layout=w.Layout(flex="0 0 auto"))
         self.body = w.HBox([left, self.beside], layout=w.Layout(grid_gap="16px", flex_flow="row wrap"))
-        super().__init__([controls, self.player.toolbar, self.body, self.below])
+        self.player.toolbar.layout.flex, self.player.bar.layout.width = "1 1 0", "80px"
+        tools = w.HBox([self.view, self.player.toolbar], layout=w.Layout(grid_gap="12px", align_items="center"))
+        super().__init__([controls, tools, self.body, self.below])
         self.add_class("ssl-panel")
         self.add_class("ssl-probe")
         self.colour.observe(lambda _: self._paint(), "value")
@@ -192,7 +200,7 @@ class ProbePanel(w.VBox):
         self.player.wait()
 
     # the work: whatever the controls ask for and is not known yet -------------------------------------------------
-    def _work(self) -> Iterator[Work]:
+    def _work(self) -> Iterator[Work | None]:
         for p in self.probed:
             if p.features or p.error is not None:
                 continue
@@ -223,7 +231,7 @@ class ProbePanel(w.VBox):
         if self._asked not in (*known, "representation"):
             p.error = ValueError(f"depth is {self._asked!r}: {p.name} has {', '.join(known)}.")
 
-    def _project(self) -> Iterator[Work]:
+    def _project(self) -> Iterator[Work | None]:
         for p in self._seen:
             if ("PCA", p.depth.value) not in p.planes:
                 p.planes["PCA", p.depth.value] = pca(p.z)
@@ -237,6 +245,9 @@ class ProbePanel(w.VBox):
             key = (self.projection.value, p.depth.value)
             if key not in p.planes:
                 for layout in tsne(p.z, perplexity=min(30.0, (len(p.z) - 1) / 3)):
+                    if not layout.iteration:
+                        yield None
+                        continue
                     points[k] = layout.points
                     self._points = torch.stack(points)
                     yield Work(
