@@ -1,27 +1,24 @@
 """ProbePanel: what a representation knows. Its images in the plane, neighbours, groups, probes at every depth."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import ipywidgets as w
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.depths import AnyEncoder, Score, embed_steps, read_depths, small_pixels
+from ssl_toolkit.depths import AnyEncoder
 from ssl_toolkit.group import NAMES, what_they_share
 from ssl_toolkit.plots import runs_figure, show_runs
-from ssl_toolkit.projection import pca, tsne
-from ssl_toolkit.seeds import rng
-from ssl_toolkit.similarity import linear_cka
 from ssl_toolkit.widgets import probe_views as views
 from ssl_toolkit.widgets.canvas import ImageGrid, png, with_png
 from ssl_toolkit.widgets.heat_map import HeatMap
 from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.widgets.probe_work import Probed, Work, compare, embed_all, read_all, spread_out
 from ssl_toolkit.widgets.scatter import Scatter, colour_by
 
 PROJECTIONS = ("PCA", "t-SNE")
@@ -32,41 +29,13 @@ TIPS = (
     "Every factor, read linearly at every depth",
     "How alike two depths are",
 )
-TRAIN, TEST = 1500, 500  # images that probes by depth learn from, and those that they are tested on
 REDRAW = 0.3  # seconds; the browser that draws needs a core, too
-COMPARED = 1000  # images between which CKA compares depths
 NEIGHBOURS, SHOWN = 7, 40
 TEXT = "<div style='line-height:1.4'>{}</div>"
 HINT = (
     "Hover over a point to see its image, click it for its nearest neighbours. <b>Lasso</b> a group to see what it "
     "shares; <code>panel.selection</code> holds its indices."
 )
-
-
-class Work(NamedTuple):
-    """Where the panel's work is."""
-
-    unit: str
-    done: int
-    total: int
-
-
-@dataclass
-class Probed:
-    """One encoder, and what is known of it so far."""
-
-    name: str
-    model: AnyEncoder
-    depth: w.Dropdown
-    features: dict[str, Tensor] = field(default_factory=dict)
-    planes: dict[tuple[str, str], Tensor] = field(default_factory=dict)  # by projection and depth
-    scores: list[Score] = field(default_factory=list)
-    measured: bool = False
-    error: Exception | None = None
-
-    @property
-    def z(self) -> Float[Tensor, "n d"]:
-        return self.features[self.depth.value]
 
 
 class ProbePanel(w.VBox):
@@ -117,8 +86,7 @@ class ProbePanel(w.VBox):
         self._selection = torch.empty(0, dtype=torch.int64)
         self._shown = torch.empty(0, dtype=torch.int64)
         self._cka: dict[tuple[str, str], float] = {}
-        self._points: Float[Tensor, "p n 2"] | None = None
-        self._drawn: Float[Tensor, "p n 2"] | None = None  # of them
+        self._drawn: list[Tensor] = []  # the planes that are shown
 
         two = len(models) == 2
         self.probed = [
@@ -201,19 +169,18 @@ class ProbePanel(w.VBox):
 
     # the work: whatever the controls ask for and is not known yet -------------------------------------------------
     def _work(self) -> Iterator[Work | None]:
-        for p in self.probed:
-            if p.features or p.error is not None:
-                continue
-            try:
-                for embedded in embed_steps(p.model, self.data.images, batch_size=self.batch_size):
-                    yield Work("image", embedded.done, embedded.total)
-                p.features = embedded.features
-                self._offer(p)
-            except (TypeError, ValueError, RuntimeError) as error:  # the panel lives on with the other encoder
-                p.error = type(error)(f"{p.name}: {error}")
+        yield from embed_all(self.probed, self.data.images, self.batch_size)
+        for p in self._seen:
+            self._offer(p)
         if self._seen:
-            yield from self._project()
-            yield from self._measure()
+            self._show_points()  # at once: what comes next may fail, or be over before the next drawing
+            yield Work("image", len(self.data), len(self.data))
+            if self.view.value in (PROBES, FACTORS):
+                yield from read_all(self._seen, self.data, self.seed)
+            elif self.view.value == CKA:
+                yield from compare(self._seen[0], self._seen[-1], self._cka)
+            elif self.projection.value == "t-SNE":
+                yield from spread_out(self._seen)
         for p in self.probed:
             if p.error is not None:
                 raise p.error
@@ -224,61 +191,14 @@ class ProbePanel(w.VBox):
 
     def _offer(self, p: Probed) -> None:
         """The depths that the encoder turned out to have."""
-        self._setting, known = True, list(p.features)
+        if p.depth.options == (known := tuple(p.features)):
+            return
+        self._setting = True
         p.depth.options = known
         p.depth.value = self._asked if self._asked in known else known[-1]
         self._setting = False
         if self._asked not in (*known, "representation"):
             p.error = ValueError(f"depth is {self._asked!r}: {p.name} has {', '.join(known)}.")
-
-    def _project(self) -> Iterator[Work | None]:
-        for p in self._seen:
-            if ("PCA", p.depth.value) not in p.planes:
-                p.planes["PCA", p.depth.value] = pca(p.z)
-        points = [
-            p.planes.get((self.projection.value, p.depth.value), p.planes["PCA", p.depth.value]) for p in self._seen
-        ]
-        self._points = torch.stack(points)
-        self._show_points()  # at once: what comes next may fail, or be over before the next drawing
-        yield Work("image", len(self.data), len(self.data))
-        for k, p in enumerate(self._seen):
-            key = (self.projection.value, p.depth.value)
-            if key not in p.planes:
-                for layout in tsne(p.z, perplexity=min(30.0, (len(p.z) - 1) / 3)):
-                    if not layout.iteration:
-                        yield None
-                        continue
-                    points[k] = layout.points
-                    self._points = torch.stack(points)
-                    yield Work(
-                        "iteration", layout.iteration + k * layout.iterations, layout.iterations * len(self._seen)
-                    )
-                p.planes[key] = layout.points
-
-    def _measure(self) -> Iterator[Work]:
-        """What the open view needs."""
-        if self.view.value in (PROBES, FACTORS):
-            order = torch.randperm(len(self.data), generator=rng(self.seed, 0, "probe panel"))
-            test, train = order.tensor_split([min(TEST, len(order) // 4)])
-            train = train[:TRAIN]
-            pixels = small_pixels(self.data.images)
-            for p in self._seen:
-                if p.measured:
-                    continue
-                p.scores, features = [], {views.PIXELS: pixels, **p.features}
-                a, b = ({depth: z[part] for depth, z in features.items()} for part in (train, test))
-                total = len(features) * (2 + len(self.data.factors))
-                for score in read_depths(a, self.data[train], b, self.data[test], seed=self.seed):
-                    p.scores.append(score)
-                    yield Work("score", len(p.scores), total)
-                p.measured = True
-        elif self.view.value == CKA:
-            a, b = self._seen[0].features, self._seen[-1].features
-            for i, (row, x) in enumerate(a.items()):
-                for j, (column, y) in enumerate(b.items()):
-                    if (row, column) not in self._cka:
-                        self._cka[row, column] = linear_cka(x[:COMPARED], y[:COMPARED])
-                    yield Work("score", i * len(b) + j + 1, len(a) * len(b))
 
     def _again(self) -> None:
         """Begin the work anew: what is known already takes no time."""
@@ -290,20 +210,22 @@ class ProbePanel(w.VBox):
     # what is seen ------------------------------------------------------------------------------------------------
     def _draw(self, record: Work) -> None:
         self.player.unit = record.unit
-        self._show_points()
+        if self._seen:
+            self._show_points()
         if record.unit == "score":
             self._show_scores()
 
     def _show_points(self) -> None:
-        if self._points is not None and self._points is not self._drawn:
-            first, self._drawn = self._drawn is None, self._points
-            self.scatter.show(self._points, [p.name for p in self._seen] if len(self.probed) > 1 else ())
+        planes = [p.plane(self.projection.value) for p in self._seen]
+        if [id(plane) for plane in planes] != [id(plane) for plane in self._drawn]:
+            first, self._drawn = not self._drawn, planes
+            self.scatter.show(torch.stack(planes), [p.name for p in self._seen] if len(self.probed) > 1 else ())
             if first:
                 self._paint()
 
     def _paint(self) -> None:
         values, words = self._colours[self.colour.value]
-        if self._drawn is not None:
+        if self._drawn:
             self.scatter.paint(colour_by(self.colour.value, values, words))
 
     def _arrange(self) -> None:

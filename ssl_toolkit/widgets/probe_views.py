@@ -14,8 +14,8 @@ from ssl_toolkit.group import Share
 from ssl_toolkit.knn import neighbours
 from ssl_toolkit.plots import BLUE, GREEN, VERMILION, Curve
 from ssl_toolkit.widgets.heat_map import Tile
+from ssl_toolkit.widgets.probe_work import PIXELS
 
-PIXELS = "pixels"
 LINES = 8  # of what a group shares
 
 

@@ -344,7 +344,7 @@ function render({ model, el }) {
       const [x, y] = where(event);
       if (!held) {
         at = nearest(p, x, y, NEAR);
-        p.over = true;
+        panes.forEach((q) => (q.over = q === p));
         return later("top");
       }
       held.moved ||= Math.hypot(x - held.x, y - held.y) > STILL;
