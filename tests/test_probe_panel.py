@@ -109,22 +109,22 @@ def test_tsne_is_watched_and_kept(panel):
 
 
 def test_probes_and_factors_by_depth_are_those_of_the_functions(panel):
-    panel.view.value = "Factors by depth"
+    panel.view.value = "Factors"
     panel.wait()
     (probed,) = panel.probed
     heat = panel.maps[0]
     assert heat.columns == ["pixels", *probed.features]
     assert heat.rows == ["class", "texture", "hue", "x", "y", "scale", "angle", "background"]
     linear = next(s for s in probed.scores if (s.depth, s.what) == ("stage1", LINEAR))
-    assert f"{max(0, skill(linear)):.3g}" == heat.tiles[heat.columns.index("stage1")]["text"]
-    panel.view.value = "Probes by depth"
+    assert f"{round(max(0, skill(linear)), 2):.3g}" == heat.tiles[heat.columns.index("stage1")]["text"]
+    panel.view.value = "Probes"
     panel.wait()
     assert [trace.name for trace in panel.figure.data[:3]] == [LINEAR, KNN, "pixels: linear probe"]
     assert list(panel.figure.data[0].x) == list(probed.features)
 
 
 def test_a_place_of_a_table_leads_to_its_depth(panel):
-    panel.view.value = "Factors by depth"
+    panel.view.value = "Factors"
     panel.maps[0]._on_message(None, {"type": "pick", "row": 2, "column": 1}, [])
     assert panel.depth.value == "stem"
     panel.maps[0]._on_message(None, {"type": "pick", "row": -1, "column": -1}, [])
@@ -139,7 +139,7 @@ def test_two_encoders_share_points_selection_and_cka(model, data):
     assert panel.similarity.rows == list(panel.probed[0].features)
     assert panel.similarity.columns == ["stem", "stage1", "stage2", "representation"]
     expected = linear_cka(embed(model, data.images, depth="stem"), embed(other, data.images, depth="stem"))
-    assert panel.similarity.tiles[0]["text"] == f"{expected:.3g}"
+    assert panel.similarity.tiles[0]["text"] == f"{round(expected, 2):.3g}"
     panel.pick(3)
     assert len(panel.scatter.marks) == 2
     assert panel.grid.shape[0] == 16
@@ -186,7 +186,7 @@ def test_one_class_leaves_the_points_and_is_told_where_probes_are_asked_for(mode
     one = Dataset(data.images, torch.zeros(120, dtype=torch.int64), ("thing",))
     panel = ProbePanel(model, one)
     panel.wait()
-    panel.view.value = "Probes by depth"
+    panel.view.value = "Probes"
     with pytest.raises(ValueError, match="one class"):
         panel.wait()
     panel.view.value = "Images"

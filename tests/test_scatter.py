@@ -78,23 +78,23 @@ def test_classes_have_colours_then_shapes_and_many_values_a_scale():
     assert few.palette == [*COLORS, *COLORS[:2]]
     many = colour_by("count", torch.arange(200))
     assert many.words == []
-    assert len(set(many.place.tolist())) == 64
+    assert len(set(many.index.tolist())) == 64
 
 
 def test_a_scale_is_not_spoilt_by_outliers_or_by_what_is_no_number():
     values = torch.cat([torch.linspace(0, 1, 300), torch.tensor([1e6, torch.nan, -torch.inf])])
     scale = colour_by("size", values)
     assert float(scale.ends[1]) < 1.01
-    assert scale.place[300] == 63
-    assert scale.place[301] == 255
-    assert list(scale.place[:300]) == sorted(scale.place[:300])
-    assert colour_by("nothing", torch.full((3,), torch.nan)).place.tolist() == [255] * 3
+    assert scale.index[300] == 63
+    assert scale.index[301] == 255
+    assert list(scale.index[:300]) == sorted(scale.index[:300])
+    assert colour_by("nothing", torch.full((3,), torch.nan)).index.tolist() == [255] * 3
 
 
 def test_a_hue_has_its_own_colour():
     red, green = (colour_by("hue", torch.tensor([h])) for h in (0.0, 1 / 3))
-    assert red.palette[red.place[0]].startswith("#d9")
-    colour = green.palette[green.place[0]]
+    assert red.palette[red.index[0]].startswith("#d9")
+    colour = green.palette[green.index[0]]
     assert int(colour[3:5], 16) > 2 * int(colour[1:3], 16)
 
 

@@ -29,9 +29,9 @@ class Tile(NamedTuple):
 class HeatMap(anywidget.AnyWidget):
     """Numbers in rows and columns on the colour scale cividis, which the colour-blind see as others do.
 
-    A place without a number is hatched. The best finished one, by `goal`, is marked, and the scale below the table
-    says where `chance` is. A click, or Enter after arrow keys, picks a place: the callbacks of `on_pick` get its row
-    and column. Picked again, or with Escape, it is let go: they get (-1, -1).
+    A place without a number is hatched. The best finished one, by `goal` (None: none), is marked, and the scale below
+    the table says where `chance` is. A click, or Enter after arrow keys, picks a place: the callbacks of `on_pick` get
+    its row and column. Picked again, or with Escape, it is let go: they get (-1, -1).
     """
 
     _esm = STATIC / "heat_map.js"
@@ -58,7 +58,7 @@ class HeatMap(anywidget.AnyWidget):
         rows: Sequence[str],
         columns: Sequence[str],
         names: tuple[str, str],
-        goal: Literal["max", "min"] = "max",
+        goal: Literal["max", "min"] | None = "max",
         chance: float | None = None,
     ) -> None:
         """Draw `tiles`, row by row, in one message."""
@@ -72,7 +72,7 @@ class HeatMap(anywidget.AnyWidget):
         with self.hold_sync():
             self.rows, self.columns, self.names = list(rows), list(columns), list(names)
             self.tiles = [_drawn(tile, low, span) for tile in tiles]
-            self.best = {"max": max, "min": min}[goal](done, key=known.__getitem__, default=-1)
+            self.best = {"max": max, "min": min}[goal](done, key=known.__getitem__, default=-1) if goal else -1
             self.scale = {
                 "low": f"{low:.3g}" if known else "",
                 "high": f"{high:.3g}" if known else "",

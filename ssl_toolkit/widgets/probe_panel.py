@@ -1,65 +1,41 @@
 """ProbePanel: what a representation knows. Its images in the plane, neighbours, groups, probes at every depth."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import ipywidgets as w
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 import ssl_toolkit.widgets.probe_views as views
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.depths import AnyEncoder, Score, embed_steps, read_depths, small_pixels
+from ssl_toolkit.depths import AnyEncoder
 from ssl_toolkit.group import NAMES, what_they_share
 from ssl_toolkit.plots import runs_figure, show_runs
-from ssl_toolkit.projection import pca, tsne
-from ssl_toolkit.seeds import rng
-from ssl_toolkit.similarity import linear_cka
 from ssl_toolkit.widgets.canvas import ImageGrid, png, with_png
 from ssl_toolkit.widgets.heat_map import HeatMap
 from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.widgets.probe_work import Probed, Work, compare, embed_all, read_all, spread_out
 from ssl_toolkit.widgets.scatter import Scatter, colour_by
 
 PROJECTIONS = ("PCA", "t-SNE")
-IMAGES, PROBES, FACTORS, CKA = VIEWS = ("Images", "Probes by depth", "Factors by depth", "CKA")
-TRAIN, TEST = 1500, 500  # images that probes by depth learn from, and those that they are tested on
-COMPARED = 1000  # images between which CKA compares depths
+IMAGES, PROBES, FACTORS, CKA = VIEWS = ("Images", "Probes", "Factors", "CKA")
+TIPS = (
+    "Images in the plane, their neighbours, and what a group shares",
+    "The class, read by a linear probe and by kNN at every depth",
+    "Every factor, read linearly at every depth",
+    "How alike two depths are",
+)
+REDRAW = 0.3  # seconds; the browser that draws needs a core, too
 NEIGHBOURS, SHOWN = 7, 40
 TEXT = "<div style='line-height:1.4'>{}</div>"
 HINT = (
     "Hover over a point to see its image, click it for its nearest neighbours. <b>Lasso</b> a group to see what it "
     "shares; <code>panel.selection</code> holds its indices."
 )
-
-
-class Work(NamedTuple):
-    """Where the panel's work is."""
-
-    unit: str
-    done: int
-    total: int
-
-
-@dataclass
-class Probed:
-    """One encoder, and what is known of it so far."""
-
-    name: str
-    model: AnyEncoder
-    depth: w.Dropdown
-    features: dict[str, Tensor] = field(default_factory=dict)
-    planes: dict[tuple[str, str], Tensor] = field(default_factory=dict)  # by projection and depth
-    scores: list[Score] = field(default_factory=list)
-    measured: bool = False
-    error: Exception | None = None
-
-    @property
-    def z(self) -> Float[Tensor, "n d"]:
-        return self.features[self.depth.value]
 
 
 class ProbePanel(w.VBox):
@@ -110,8 +86,7 @@ class ProbePanel(w.VBox):
         self._selection = torch.empty(0, dtype=torch.int64)
         self._shown = torch.empty(0, dtype=torch.int64)
         self._cka: dict[tuple[str, str], float] = {}
-        self._points: Float[Tensor, "p n 2"] | None = None
-        self._drawn: Float[Tensor, "p n 2"] | None = None  # of them
+        self._drawn: list[Tensor] = []  # the planes that are shown
 
         two = len(models) == 2
         self.probed = [
@@ -121,7 +96,7 @@ class ProbePanel(w.VBox):
         self.depth = self.probed[0].depth
         self.projection = _dropdown("Projection", PROJECTIONS, projection, "How to bring the features into the plane")
         self.colour = _dropdown("Colour", list(self._colours), colour, "What the colours of the points mean")
-        self.view = w.ToggleButtons(options=VIEWS, value=view, style={"button_width": "auto"})
+        self.view = w.ToggleButtons(options=VIEWS, value=view, tooltips=TIPS, style={"button_width": "auto"})
         self.view.add_class("ssl-probe-view")
         self.scatter = Scatter(data.images, side=300 if two else 430, label="features of images in the plane")
         self.scatter.on_pick(lambda i: self.player.soon(lambda: self.pick(i)))
@@ -132,13 +107,13 @@ class ProbePanel(w.VBox):
         self.maps = [HeatMap(f"what can be read from {p.name}") for p in self.probed]
         self.similarity = HeatMap("CKA between depths")
         for p, heat in zip(self.probed, self.maps, strict=True):
-            heat.on_pick(partial(self._go_to, p))
+            heat.on_pick(partial(self._go_column, p))
         self.similarity.on_pick(self._go_both)
         self.figure: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
         self.beside = w.VBox([self.words], layout=w.Layout(flex="1 1 0", min_width="300px"))
         self.below = w.VBox()  # the other views, in the place of the points
-        self.player: Player[Work] = Player(
-            self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, name=name
+        self.player: Player[Any] = Player(
+            self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, redraw=REDRAW, name=name
         )
         self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
 
@@ -148,7 +123,8 @@ class ProbePanel(w.VBox):
         )
         left = w.Box([self.scatter], layout=w.Layout(flex="0 0 auto"))
         self.body = w.HBox([left, self.beside], layout=w.Layout(grid_gap="16px", flex_flow="row wrap"))
-        tools = w.HBox([self.view, self.player.toolbar], layout=w.Layout(grid_gap="16px", flex_flow="row wrap"))
+        self.player.toolbar.layout.flex, self.player.bar.layout.width = "1 1 0", "80px"
+        tools = w.HBox([self.view, self.player.toolbar], layout=w.Layout(grid_gap="12px", align_items="center"))
         super().__init__([controls, tools, self.body, self.below])
         self.add_class("ssl-panel")
         self.add_class("ssl-probe")
@@ -192,20 +168,19 @@ class ProbePanel(w.VBox):
         self.player.wait()
 
     # the work: whatever the controls ask for and is not known yet -------------------------------------------------
-    def _work(self) -> Iterator[Work]:
-        for p in self.probed:
-            if p.features or p.error is not None:
-                continue
-            try:
-                for embedded in embed_steps(p.model, self.data.images, batch_size=self.batch_size):
-                    yield Work("image", embedded.done, embedded.total)
-                p.features = embedded.features
-                self._offer(p)
-            except (TypeError, ValueError, RuntimeError) as error:  # the panel lives on with the other encoder
-                p.error = type(error)(f"{p.name}: {error}")
+    def _work(self) -> Iterator[Work | None]:
+        yield from embed_all(self.probed, self.data.images, self.batch_size)
+        for p in self._seen:
+            self._offer(p)
         if self._seen:
-            yield from self._project()
-            yield from self._measure()
+            self._show_points()  # at once: what comes next may fail, or be over before the next drawing
+            yield Work("image", len(self.data), len(self.data))
+            if self.view.value in (PROBES, FACTORS):
+                yield from read_all(self._seen, self.data, self.seed)
+            elif self.view.value == CKA:
+                yield from compare(self._seen[0], self._seen[-1], self._cka)
+            elif self.projection.value == "t-SNE":
+                yield from spread_out(self._seen)
         for p in self.probed:
             if p.error is not None:
                 raise p.error
@@ -216,58 +191,14 @@ class ProbePanel(w.VBox):
 
     def _offer(self, p: Probed) -> None:
         """The depths that the encoder turned out to have."""
-        self._setting, known = True, list(p.features)
+        if p.depth.options == (known := tuple(p.features)):
+            return
+        self._setting = True
         p.depth.options = known
         p.depth.value = self._asked if self._asked in known else known[-1]
         self._setting = False
         if self._asked not in (*known, "representation"):
             p.error = ValueError(f"depth is {self._asked!r}: {p.name} has {', '.join(known)}.")
-
-    def _project(self) -> Iterator[Work]:
-        for p in self._seen:
-            if ("PCA", p.depth.value) not in p.planes:
-                p.planes["PCA", p.depth.value] = pca(p.z)
-        points = [
-            p.planes.get((self.projection.value, p.depth.value), p.planes["PCA", p.depth.value]) for p in self._seen
-        ]
-        self._points = torch.stack(points)
-        self._show_points()  # at once: what comes next may fail, or be over before the next drawing
-        yield Work("image", len(self.data), len(self.data))
-        for k, p in enumerate(self._seen):
-            key = (self.projection.value, p.depth.value)
-            if key not in p.planes:
-                for layout in tsne(p.z, perplexity=min(30.0, (len(p.z) - 1) / 3)):
-                    points[k] = layout.points
-                    self._points = torch.stack(points)
-                    yield Work(
-                        "iteration", layout.iteration + k * layout.iterations, layout.iterations * len(self._seen)
-                    )
-                p.planes[key] = layout.points
-
-    def _measure(self) -> Iterator[Work]:
-        """What the open view needs."""
-        if self.view.value in (PROBES, FACTORS):
-            order = torch.randperm(len(self.data), generator=rng(self.seed, 0, "probe panel"))
-            test, train = order.tensor_split([min(TEST, len(order) // 4)])
-            train = train[:TRAIN]
-            pixels = small_pixels(self.data.images)
-            for p in self._seen:
-                if p.measured:
-                    continue
-                p.scores, features = [], {views.PIXELS: pixels, **p.features}
-                a, b = ({depth: z[part] for depth, z in features.items()} for part in (train, test))
-                total = len(features) * (2 + len(self.data.factors))
-                for score in read_depths(a, self.data[train], b, self.data[test], seed=self.seed):
-                    p.scores.append(score)
-                    yield Work("score", len(p.scores), total)
-                p.measured = True
-        elif self.view.value == CKA:
-            a, b = self._seen[0].features, self._seen[-1].features
-            for i, (row, x) in enumerate(a.items()):
-                for j, (column, y) in enumerate(b.items()):
-                    if (row, column) not in self._cka:
-                        self._cka[row, column] = linear_cka(x[:COMPARED], y[:COMPARED])
-                    yield Work("score", i * len(b) + j + 1, len(a) * len(b))
 
     def _again(self) -> None:
         """Begin the work anew: what is known already takes no time."""
@@ -279,20 +210,22 @@ class ProbePanel(w.VBox):
     # what is seen ------------------------------------------------------------------------------------------------
     def _draw(self, record: Work) -> None:
         self.player.unit = record.unit
-        self._show_points()
+        if self._seen:
+            self._show_points()
         if record.unit == "score":
             self._show_scores()
 
     def _show_points(self) -> None:
-        if self._points is not None and self._points is not self._drawn:
-            first, self._drawn = self._drawn is None, self._points
-            self.scatter.show(self._points, [p.name for p in self._seen] if len(self.probed) > 1 else ())
+        planes = [p.plane(self.projection.value) for p in self._seen]
+        if [id(plane) for plane in planes] != [id(plane) for plane in self._drawn]:
+            first, self._drawn = not self._drawn, planes
+            self.scatter.show(torch.stack(planes), [p.name for p in self._seen] if len(self.probed) > 1 else ())
             if first:
                 self._paint()
 
     def _paint(self) -> None:
         values, words = self._colours[self.colour.value]
-        if self._drawn is not None:
+        if self._drawn:
             self.scatter.paint(colour_by(self.colour.value, values, words))
 
     def _arrange(self) -> None:
@@ -326,11 +259,12 @@ class ProbePanel(w.VBox):
         elif self.view.value == FACTORS:
             for p, heat in zip(self.probed, self.maps, strict=True):
                 tiles, rows, columns = views.factor_tiles(p.scores, list(p.features), list(self.data.factors))
-                heat.show(tiles, rows=rows, columns=columns, names=("", "depth"), chance=0.0)
+                heat.show(tiles, rows=rows, columns=columns, names=("", "depth"), goal=None, chance=0.0)
         elif self.view.value == CKA:
             rows, columns = list(self._seen[0].features), list(self._seen[-1].features)
-            names = (self._seen[0].name, self._seen[-1].name)
-            self.similarity.show(views.cka_tiles(self._cka, rows, columns), rows=rows, columns=columns, names=names)
+            names = (self._seen[0].name, self._seen[-1].name) if len(self._seen) > 1 else ("", "depth")
+            tiles = views.cka_tiles(self._cka, rows, columns)
+            self.similarity.show(tiles, rows=rows, columns=columns, names=names, goal=None)
 
     def _show_images(self, tiles: views.Tiles, words: str, columns: int) -> None:
         self._shown = tiles.index
@@ -347,13 +281,13 @@ class ProbePanel(w.VBox):
         if i < len(self._shown):
             self.pick(int(self._shown[i]))
 
+    def _go_column(self, p: Probed, _: int, column: int) -> None:
+        self._go(p, column - 1)  # the first column holds the pixels
+
     def _go(self, p: Probed, column: int) -> None:
-        """To the depth of a column of a table."""
+        """To a depth, by its place."""
         if 0 <= column < len(p.depth.options):
             self.player.soon(lambda: setattr(p.depth, "value", p.depth.options[column]))
-
-    def _go_to(self, p: Probed, _row: int, column: int) -> None:
-        self._go(p, column - 1)  # the first column holds the pixels
 
     def _go_both(self, row: int, column: int) -> None:
         self._go(self._seen[-1], column)

@@ -14,8 +14,8 @@ from ssl_toolkit.group import Share
 from ssl_toolkit.knn import neighbours
 from ssl_toolkit.plots import BLUE, GREEN, VERMILION, Curve
 from ssl_toolkit.widgets.heat_map import Tile
+from ssl_toolkit.widgets.probe_work import PIXELS
 
-PIXELS = "pixels"
 LINES = 8  # of what a group shares
 
 
@@ -62,7 +62,7 @@ def neighbour_words(data: Dataset, i: int, found: Mapping[str, Near]) -> str:
     lines = [f"Image {i}, {class_of(data, i)} (blue), and its nearest, {_colours()}:"]
     for name, near in found.items():
         same = int((data.labels[near.index] == data.labels[i]).sum())
-        cosines = " ".join(f"{c:.2f}" for c in near.cosine.tolist())
+        cosines = " ".join(f"{c:.3f}" for c in near.cosine.tolist())
         lines.append(f"<b>{escape(name)}</b>: {same} of {len(near.index)} of its class; cosine {cosines}")
     return "<br>".join(lines)
 
@@ -105,7 +105,7 @@ def depth_curves(scores: Mapping[str, Sequence[Score]]) -> tuple[list[Curve], fl
             chance = s.chance if s.what == LINEAR else chance
             level = s if s.depth == PIXELS and s.what == LINEAR else level
     if level is not None and curves:
-        depths = list(dict.fromkeys(depth for curve in curves for depth in curve.x))
+        depths = list(dict.fromkeys(str(depth) for curve in curves for depth in curve.x))
         curves.append(Curve("pixels: linear probe", depths, [level.score] * len(depths)))
     return curves, chance
 
@@ -129,7 +129,7 @@ def factor_tiles(
                 tiles.append(Tile(None, "empty", "not yet read"))
                 continue
             kind = f"accuracy {s.score:.3f}, chance {s.chance:.3f}" if s.chance else f"R² {s.score:.3f}"
-            tiles.append(Tile(max(0.0, skill(s)), "done", f"{_row(what)} at {depth}: {kind}"))
+            tiles.append(Tile(round(max(0.0, skill(s)), 2), "done", f"{_row(what)} at {depth}: {kind}"))
     return tiles, [_row(what) for what in rows], columns
 
 
@@ -140,7 +140,7 @@ def _row(what: str) -> str:
 def cka_tiles(matrix: Mapping[tuple[str, str], float], rows: Sequence[str], columns: Sequence[str]) -> list[Tile]:
     """`HeatMap` tiles of CKA between depths; a place not yet computed is empty."""
     return [
-        Tile(matrix[r, c], "done", f"{r} and {c}: CKA {matrix[r, c]:.3f}")
+        Tile(round(matrix[r, c], 2), "done", f"{r} and {c}: CKA {matrix[r, c]:.3f}")
         if (r, c) in matrix
         else Tile(None, "empty", "not yet compared")
         for r in rows

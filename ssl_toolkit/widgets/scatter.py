@@ -29,7 +29,7 @@ class Colouring(NamedTuple):
     """A colour for each point, and its legend: words of the values, or the ends of a scale."""
 
     name: str
-    place: UInt8[np.ndarray, " n"]  # in the palette
+    index: UInt8[np.ndarray, " n"]  # type: ignore[assignment]  # into the palette; hides tuple.index
     palette: list[str]
     words: list[str]  # of a scale: none
     ends: tuple[str, str]
@@ -149,7 +149,7 @@ class Scatter(anywidget.AnyWidget):
         """Colour the points, and draw the legend."""
         low, high = colouring.ends
         with self.hold_sync():
-            self.colour, self.values = colouring.place.tobytes(), colouring.values.tobytes()
+            self.colour, self.values = colouring.index.tobytes(), colouring.values.tobytes()
             self.palette = colouring.palette
             self.legend = {"name": colouring.name, "words": colouring.words, "low": low, "high": high}
 

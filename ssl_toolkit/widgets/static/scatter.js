@@ -145,7 +145,7 @@ function render({ model, el }) {
   };
   const start = (canvas) => {
     const [side, ratio] = [model.get("side"), window.devicePixelRatio || 1];
-    if (canvas.width !== Math.round(side * ratio)) {
+    if (canvas.width !== Math.round(side * ratio) || canvas.height !== canvas.width) {
       canvas.width = canvas.height = Math.round(side * ratio);
       canvas.style.width = canvas.style.height = `${side}px`;
     }
@@ -256,7 +256,8 @@ function render({ model, el }) {
   const say = () => {
     const i = at >= 0 ? at : model.get("picked");
     const one = i >= 0 && i < data.n ? `image ${i}, ${valueOf(i)}` : "Hover to see an image, click for its neighbours, drag to move or to select.";
-    const text = selected.size ? `${one} · ${selected.size.toLocaleString("en")} of ${data.n.toLocaleString("en")} selected` : one;
+    const group = `${selected.size.toLocaleString("en")} of ${data.n.toLocaleString("en")} selected`;
+    const text = !selected.size ? one : i >= 0 ? `${one} · ${group}` : group;
     if (readout.textContent !== text) readout.textContent = text;
   };
 
@@ -343,7 +344,7 @@ function render({ model, el }) {
       const [x, y] = where(event);
       if (!held) {
         at = nearest(p, x, y, NEAR);
-        p.over = true;
+        panes.forEach((q) => (q.over = q === p));
         return later("top");
       }
       held.moved ||= Math.hypot(x - held.x, y - held.y) > STILL;
