@@ -11,12 +11,13 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlparse
 
+import nbformat
 from playwright.sync_api import Page, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -166,6 +167,14 @@ def open_notebook(page: Page, lab: Lab, name: str, *, base: str | None = None) -
     page.goto(f"{base or lab.base}/lab/tree/{name}?token={lab.token}&reset", wait_until="domcontentloaded")
     page.wait_for_selector(".jp-NotebookPanel .jp-Notebook .jp-Cell", timeout=60_000)
     page.wait_for_function(READY, timeout=60_000)
+
+
+def open_cells(page: Page, lab: Lab, name: str, cells: Sequence[str], *, base: str | None = None) -> None:
+    """A new notebook of these code cells, opened but not run."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source.strip()) for source in cells])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, lab.root / name)
+    open_notebook(page, lab, name, base=base)
 
 
 def run_cell(page: Page, index: int) -> None:

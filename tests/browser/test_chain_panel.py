@@ -3,7 +3,6 @@
 import time
 
 import labdriver
-import nbformat
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -40,10 +39,7 @@ SCRUB = """() => new Promise(done => {
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s.strip()) for s in (PANEL, BUSY)])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.root / "chains.ipynb")
-    labdriver.open_notebook(page, lab, "chains.ipynb")
+    labdriver.open_cells(page, lab, "chains.ipynb", (PANEL, BUSY))
     labdriver.run_cell(page, 0)
     page.wait_for_selector(".ssl-chains .js-plotly-plot .y2title", state="attached", timeout=120_000)
     assert labdriver.errors(page) == []

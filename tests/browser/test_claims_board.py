@@ -3,7 +3,6 @@
 import time
 
 import labdriver
-import nbformat
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -18,10 +17,7 @@ STATE = "(s) => !!document.querySelector('.ssl-claims .ssl-player.ssl-state-' + 
 
 @pytest.fixture(scope="module")
 def board(lab, page):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BOARD.strip())])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.root / "claims.ipynb")
-    labdriver.open_notebook(page, lab, "claims.ipynb")
+    labdriver.open_cells(page, lab, "claims.ipynb", [BOARD])
     labdriver.run_cell(page, 0)
     page.wait_for_selector(".ssl-claims .js-plotly-plot", timeout=90_000)
     assert labdriver.errors(page) == []

@@ -1,7 +1,6 @@
 """The infusion panel as a person meets it: chains that are scrubbed and played, a mask that is painted."""
 
 import labdriver
-import nbformat
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -34,11 +33,7 @@ NOTE = "(t) => document.querySelector('.ssl-infusion-note').innerText.includes(t
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, PANEL)]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.root / "infusion.ipynb")
-    labdriver.open_notebook(page, lab, "infusion.ipynb")
+    labdriver.open_cells(page, lab, "infusion.ipynb", (SETUP, PANEL))
     labdriver.run_cell(page, 0)
     labdriver.run_cell(page, 1)
     page.wait_for_selector(".ssl-infusion .ssl-chain canvas", timeout=120_000)

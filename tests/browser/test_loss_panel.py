@@ -4,7 +4,6 @@ import statistics
 import time
 
 import labdriver
-import nbformat
 import pytest
 
 from ssl_toolkit.widgets import LossPanel
@@ -23,10 +22,7 @@ STATE = "(s) => !!document.querySelector('.ssl-loss .ssl-player.ssl-state-' + s)
 
 @pytest.fixture(scope="module")
 def panel(lab, page):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.root / "plane.ipynb")
-    labdriver.open_notebook(page, lab, "plane.ipynb")
+    labdriver.open_cells(page, lab, "plane.ipynb", CELLS)
     labdriver.run_all(page)
     page.wait_for_selector(".ssl-plane canvas", timeout=60_000)
     labdriver.show(page, ".ssl-loss")

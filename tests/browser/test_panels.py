@@ -4,7 +4,6 @@ import statistics
 import time
 
 import labdriver
-import nbformat
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -43,11 +42,7 @@ SUM = """(s) => { const c = document.querySelector(s + ' canvas');
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, TRAIN, PROBE, VIEWS, GRID, TASKS)]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.root / "panels.ipynb")
-    labdriver.open_notebook(page, lab, "panels.ipynb")
+    labdriver.open_cells(page, lab, "panels.ipynb", (SETUP, TRAIN, PROBE, VIEWS, GRID, TASKS))
     for i in (0, 1, 3, 4):
         labdriver.run_cell(page, i)
         page.wait_for_function(
@@ -181,11 +176,7 @@ def test_every_click_on_a_grid_arrives_and_keys_do_as_well(notebook, note):
 def test_every_click_arrives_over_a_slow_connection(lab, notebook, note):
     page = notebook
     with labdriver.with_latency(lab.base, round_trip=0.15) as slow:
-        cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, GRID)]
-        clicks = nbformat.v4.new_notebook(cells=cells)
-        clicks.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        nbformat.write(clicks, lab.root / "clicks.ipynb")
-        labdriver.open_notebook(page, lab, "clicks.ipynb", base=slow)
+        labdriver.open_cells(page, lab, "clicks.ipynb", (SETUP, GRID), base=slow)
         labdriver.run_all(page)
         page.wait_for_selector(".t-grid canvas", timeout=60_000)
         click_twenty(page)

@@ -3,7 +3,6 @@
 import statistics
 
 import labdriver
-import nbformat
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -72,11 +71,7 @@ CLICK = """([selector, dx, dy]) => new Promise((done) => {
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, SCATTER, PANEL, USE, TWO, BROKEN)]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.root / "probe.ipynb")
-    labdriver.open_notebook(page, lab, "probe.ipynb")
+    labdriver.open_cells(page, lab, "probe.ipynb", (SETUP, SCATTER, PANEL, USE, TWO, BROKEN))
     labdriver.run_cell(page, 0)
     page.wait_for_timeout(300)
     page.wait_for_function(labdriver.READY, timeout=60_000)

@@ -3,7 +3,6 @@
 import time
 
 import labdriver
-import nbformat
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -24,10 +23,7 @@ GIVEN = "() => document.querySelector('.ssl-rcdm-samples .ssl-strip img').src"
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PANEL.strip())])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.root / "rcdm.ipynb")
-    labdriver.open_notebook(page, lab, "rcdm.ipynb")
+    labdriver.open_cells(page, lab, "rcdm.ipynb", [PANEL])
     labdriver.run_cell(page, 0)
     page.wait_for_selector(".ssl-rcdm .js-plotly-plot .y2title, .ssl-rcdm .js-plotly-plot .x2title", timeout=120_000)
     assert labdriver.errors(page) == []

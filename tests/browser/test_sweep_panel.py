@@ -1,7 +1,6 @@
 """The sweep panel as a person meets it: a map that fills, places that are picked by mouse and by keys."""
 
 import labdriver
-import nbformat
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -40,11 +39,7 @@ TITLE = "(t) => (document.querySelector('.ssl-sweep .gtitle') || {}).textContent
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, PANEL, FILE)]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.root / "sweep.ipynb")
-    labdriver.open_notebook(page, lab, "sweep.ipynb")
+    labdriver.open_cells(page, lab, "sweep.ipynb", (SETUP, PANEL, FILE))
     labdriver.run_cell(page, 0)
     labdriver.run_cell(page, 1)
     page.wait_for_selector(".ssl-sweep .ssl-heat td.ssl-tile-empty", timeout=60_000)

@@ -1,7 +1,6 @@
 """The width panel as a person meets it: stored curves at once, a slider through the widths, live runs that join."""
 
 import labdriver
-import nbformat
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -28,11 +27,7 @@ CURVES = "() => document.querySelectorAll('.ssl-width .js-plotly-plot .scatterla
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    cells = [nbformat.v4.new_code_cell(source.strip()) for source in (SETUP, PANEL)]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(notebook, lab.root / "widths.ipynb")
-    labdriver.open_notebook(page, lab, "widths.ipynb")
+    labdriver.open_cells(page, lab, "widths.ipynb", (SETUP, PANEL))
     labdriver.run_cell(page, 0)
     labdriver.run_cell(page, 1)
     page.wait_for_selector(".ssl-width .js-plotly-plot .scatterlayer", timeout=90_000)
