@@ -301,7 +301,8 @@ class ProbePanel(w.VBox):
 
     def _go_both(self, row: int, column: int) -> None:
         self._go(self._seen[-1], column)
-        self._go(self._seen[0], row)
+        if len(self._seen) > 1:
+            self._go(self._seen[0], row)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return with_png(super()._repr_mimebundle_(**options), png(self.scatter.picture()))
