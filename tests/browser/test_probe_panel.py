@@ -148,6 +148,7 @@ def test_keys_go_from_point_to_point(notebook):
     page.locator(".ssl-probe .ssl-scatter canvas").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowUp")
+    page.wait_for_timeout(200)  # it is read out with the next frame
     before = page.locator(".ssl-probe .ssl-scatter output").inner_text()
     page.keyboard.press("Enter")
     page.wait_for_function(WORDS, arg=f"Image {before.split()[1].strip(',')},", timeout=20_000)
