@@ -154,7 +154,7 @@ def test_keys_go_from_point_to_point(notebook):
     page.wait_for_function(WORDS, arg=f"Image {before.split()[1].strip(',')},", timeout=20_000)
     for key in ("+", "+", "v"):
         page.keyboard.press(key)
-    page.wait_for_function(WORDS, arg="images share", timeout=20_000)
+    page.wait_for_function(WORDS, arg=" images", timeout=20_000)
     for key in ("0", "Escape"):
         page.keyboard.press(key)
     assert page.evaluate(labdriver.NAMELESS) == []
