@@ -1,7 +1,7 @@
 """What an augmentation does to the features of each depth: how far they move, and whether they tell what was done.
 
-Two questions that are often mixed up. An invariant depth does not move. From how an equivariant
-one moves, the augmentation's parameter can be read back. A depth may be neither: it moves, but says nothing of how.
+Two questions that are often mixed up. An invariant depth does not move. From how an equivariant one moves, the
+augmentation's parameter can be read back. A depth may be neither: it moves, but says nothing of how.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from functools import partial
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from ssl_toolkit.depths import KNN, LINEAR, Score
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.features import embed
 from ssl_toolkit.knn import neighbours
-from ssl_toolkit.projection import pca
+from ssl_toolkit.projection import pca, tsne
 from ssl_toolkit.similarity import linear_cka
 from ssl_toolkit.widgets import ProbePanel
 from ssl_toolkit.widgets.probe_views import depth_curves, group_words, nearest, skill
@@ -92,7 +93,8 @@ def test_colours_are_classes_and_factors(panel, data):
     assert panel.scatter.legend["words"] == []
 
 
-def test_tsne_is_watched_and_kept(panel):
+def test_tsne_is_watched_and_kept(panel, monkeypatch):
+    monkeypatch.setattr("ssl_toolkit.widgets.probe_work.tsne", partial(tsne, iterations=10))
     before = panel.scatter.points
     panel.projection.value = "t-SNE"
     panel.wait()
@@ -106,6 +108,16 @@ def test_tsne_is_watched_and_kept(panel):
     panel.wait()
     assert last == ("image", 120, 120)
     assert panel.scatter.points == after
+
+
+def test_half_of_a_tsne_is_not_kept(panel):
+    panel.projection.value = "t-SNE"
+    work = panel._work()
+    while (record := next(work)) is None or record.unit != "iteration":
+        pass
+    assert ("t-SNE", "representation") in panel.probed[0].planes
+    work.close()
+    assert ("t-SNE", "representation") not in panel.probed[0].planes
 
 
 def test_probes_and_factors_by_depth_are_those_of_the_functions(panel):
@@ -129,6 +141,8 @@ def test_a_place_of_a_table_leads_to_its_depth(panel):
     assert panel.depth.value == "stem"
     panel.maps[0]._on_message(None, {"type": "pick", "row": -1, "column": -1}, [])
     assert panel.depth.value == "stem"
+    panel.similarity._on_message(None, {"type": "pick", "row": 0, "column": 2}, [])
+    assert panel.depth.value == "stage2"
 
 
 def test_two_encoders_share_points_selection_and_cka(model, data):

@@ -18,6 +18,17 @@ from ssl_toolkit.plots import runs_figure, show_runs
 from ssl_toolkit.widgets.canvas import ImageGrid, png, with_png
 from ssl_toolkit.widgets.heat_map import HeatMap
 from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.widgets.probe_views import (
+    Tiles,
+    cka_tiles,
+    depth_curves,
+    factor_tiles,
+    group_tiles,
+    group_words,
+    nearest,
+    neighbour_tiles,
+    neighbour_words,
+)
 from ssl_toolkit.widgets.probe_work import Probed, Work, compare, embed_all, read_all, spread_out
 from ssl_toolkit.widgets.scatter import Scatter, colour_by
 
@@ -144,13 +155,13 @@ class ProbePanel(w.VBox):
         """Show the nearest neighbours of an image, at the depth of each encoder."""
         if not 0 <= i < len(self.data):
             raise IndexError(f"image {i} is not there: the panel shows {len(self.data)} images, from 0.")
-        found = {p.name: views.nearest(p.z, i, NEIGHBOURS) for p in self.probed if p.features}
+        found = {p.name: nearest(p.z, i, NEIGHBOURS) for p in self.probed if p.features}
         if not found:
             return
         near = torch.cat([torch.tensor([i]), *(f.index for f in found.values())])
         self._selection = torch.tensor(list(dict.fromkeys(near.tolist())))
         self.scatter.mark(i, [found[p.name].index.tolist() if p.name in found else [] for p in self._seen])
-        self._show_images(views.neighbour_tiles(self.data, i, found), views.neighbour_words(self.data, i, found), 8)
+        self._show_images(neighbour_tiles(self.data, i, found), neighbour_words(self.data, i, found), 8)
 
     def select(self, index: Int64[Tensor, " m"]) -> None:
         """Make these images the selection, and show what they share; none: let go of it."""
@@ -159,7 +170,7 @@ class ProbePanel(w.VBox):
         self.scatter.select(index)
         self.scatter.mark(-1)
         if len(index):
-            self._show_images(views.group_tiles(self.data, index, SHOWN), views.group_words(index, shares), 10)
+            self._show_images(group_tiles(self.data, index, SHOWN), group_words(index, shares), 10)
         else:
             self.words.value = TEXT.format(HINT)
 
@@ -253,20 +264,20 @@ class ProbePanel(w.VBox):
 
     def _show_scores(self) -> None:
         if self.view.value == PROBES:
-            curves, chance = views.depth_curves({p.name: p.scores for p in self._seen})
+            curves, chance = depth_curves({p.name: p.scores for p in self._seen})
             level = ("chance", chance) if chance is not None else None
             show_runs(self.figure, curves, title="read of the class, by depth", axes=("", "accuracy"), level=level)
         elif self.view.value == FACTORS:
             for p, heat in zip(self.probed, self.maps, strict=True):
-                tiles, rows, columns = views.factor_tiles(p.scores, list(p.features), list(self.data.factors))
+                tiles, rows, columns = factor_tiles(p.scores, list(p.features), list(self.data.factors))
                 heat.show(tiles, rows=rows, columns=columns, names=("", "depth"), goal=None, chance=0.0)
         elif self.view.value == CKA:
             rows, columns = list(self._seen[0].features), list(self._seen[-1].features)
             names = (self._seen[0].name, self._seen[-1].name) if len(self._seen) > 1 else ("", "depth")
-            tiles = views.cka_tiles(self._cka, rows, columns)
+            tiles = cka_tiles(self._cka, rows, columns)
             self.similarity.show(tiles, rows=rows, columns=columns, names=names, goal=None)
 
-    def _show_images(self, tiles: views.Tiles, words: str, columns: int) -> None:
+    def _show_images(self, tiles: Tiles, words: str, columns: int) -> None:
         self._shown = tiles.index
         if self.grid is None:
             self.grid = ImageGrid(tiles.images, columns=columns, scale=_scale(self.data), label="images")
@@ -291,7 +302,8 @@ class ProbePanel(w.VBox):
 
     def _go_both(self, row: int, column: int) -> None:
         self._go(self._seen[-1], column)
-        self._go(self._seen[0], row)
+        if len(self._seen) > 1:
+            self._go(self._seen[0], row)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return with_png(super()._repr_mimebundle_(**options), png(self.scatter.picture()))

@@ -143,12 +143,13 @@ def test_keys_go_from_point_to_point(notebook):
     page.locator(".ssl-probe .ssl-scatter canvas").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowUp")
+    page.wait_for_timeout(200)  # it is read out with the next frame
     before = page.locator(".ssl-probe .ssl-scatter output").inner_text()
     page.keyboard.press("Enter")
     page.wait_for_function(WORDS, arg=f"Image {before.split()[1].strip(',')},", timeout=20_000)
     for key in ("+", "+", "v"):
         page.keyboard.press(key)
-    page.wait_for_function(WORDS, arg="images share", timeout=20_000)
+    page.wait_for_function(WORDS, arg=" images", timeout=20_000)
     for key in ("0", "Escape"):
         page.keyboard.press(key)
     assert page.evaluate(labdriver.NAMELESS) == []
