@@ -46,6 +46,12 @@ def test_side_by_side_each_takes_the_steps_it_takes_alone(run):
         assert torch.equal(mine, alone)
 
 
+def test_wherever_it_is_stopped_all_stand_at_the_same_step():
+    subjects = prepared()
+    for _ in watch(ENCODER, subjects, DATA, recipe=replace(TINY, steps=3), every=2, queries=2):
+        assert len({subject.state.step for subject in subjects.values()}) == 1
+
+
 def test_faithfulness_is_measured_at_every_so_many_steps_and_at_the_end(run):
     _, records = run
     assert [r.step for r in records if r.faithful] == [2, 4, 5]

@@ -80,10 +80,8 @@ def watch(
         for depth, subject in subjects.items()
     }  # fmt: skip
     while (step := min(subject.state.step for subject in subjects.values())) < recipe.steps:
-        loss, faithful = {}, {}
-        for depth, run in runs.items():
-            loss[depth] = next(run).loss
-            yield None
+        # without a yield in between, so that all stand at the same step wherever a panel is paused
+        loss, faithful = {depth: next(run).loss for depth, run in runs.items()}, {}
         if (step := step + 1) % every == 0 or step == recipe.steps:
             for depth, subject in subjects.items():
                 for measured in measure(encoder, subject, depth=depth, queries=queries):
