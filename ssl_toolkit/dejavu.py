@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.features import embed
-from ssl_toolkit.knn import knn_predict
+from ssl_toolkit.knn import knn_accuracy
 
 
 class DejaVu(NamedTuple):
@@ -44,13 +44,13 @@ def dejavu(
 
     `crops` are of images that only `target` was trained on; `reference` was trained alike on as many others; neither
     has seen the `public` ones. `ops.resized_crop` makes crops: take boxes that do not touch the object. Raises
-    ValueError as `knn_predict` does, and for crops without one label each.
+    ValueError as `knn_accuracy` does, and for crops without one label each.
     """
     if len(crops) != len(labels):
         raise ValueError(f"there are {len(crops)} crops and {len(labels)} labels: each crop needs one.")
 
     def accuracy(model: Encoder) -> float:
         bank, queries = embed(model, public, depth=depth), embed(model, crops, depth=depth)
-        return (knn_predict(bank, public_labels, queries, k=k)[:, 0] == labels).double().mean().item()
+        return knn_accuracy(bank, public_labels, queries, labels, k=k)
 
     return DejaVu(accuracy(target), accuracy(reference), labels.bincount().max().item() / len(labels))

@@ -455,3 +455,14 @@ def test_bad_input_gets_one_clear_sentence(message):
 def test_a_chain_longer_than_memory_is_no_trouble():
     links = chain(past(small()), images, steps=10**9)
     assert [next(links).t for _ in range(3)] == [1, 2, 3]
+
+
+def test_bernoulli_states_take_exact_copies_only():
+    x = (torch.rand(4, 1, 6, 6, generator=rng(0)) > 0.5).float()
+    prior, operator = fit_prior(x, bernoulli=True), mlp((1, 6, 6), steps=3, hidden=(16,), bernoulli=True)
+    with pytest.raises(ValueError, match=r"Bernoulli, 0 or 1: take Mixture\(\)"):
+        first(prior, x, rate=0.5, infusion=Mixture(1e-4))
+    with pytest.raises(ValueError, match="Bernoulli"):
+        list(chain(operator, x, steps=3, target=x, rate=0.5, infusion=Gaussian()))
+    states = [link.z for link in chain(operator, x, steps=3, target=x, rate=0.5)]
+    assert all(set(z.unique().tolist()) <= {0.0, 1.0} for z in states)

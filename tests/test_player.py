@@ -192,3 +192,19 @@ def test_progress_tells_step_and_total():
     player.step()
     assert "step 2 of 5" in player.status.value
     assert player.bar.value == 2
+
+
+def test_what_is_waited_for_after_a_reset_is_the_new_source():
+    length = {"n": 40}
+
+    async def notebook():
+        player = Player(lambda: iter(range(length["n"])))
+        player.speed.value = 30.0  # a second
+        player.play()
+        await asyncio.sleep(0.1)
+        length["n"] = 5
+        player.reset()
+        player.play()
+        return player.wait(), list(player.records)
+
+    assert asyncio.run(notebook()) == (4, [0, 1, 2, 3, 4])

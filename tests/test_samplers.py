@@ -305,6 +305,7 @@ def test_flow_euler_is_that_of_diffusers():
         ({"schedule": linear_schedule(), "timesteps": [5, 9]}, "noise must fall"),
         ({"schedule": linear_schedule(), "timesteps": []}, "noise must fall"),
         ({"schedule": linear_schedule(), "sigmas": [1.0]}, "takes timesteps"),
+        ({"schedule": flow_schedule(), "sigmas": [80.0]}, "takes timesteps"),
         ({"schedule": flow_schedule(), "timesteps": [0.5, 0.5]}, "noise must fall"),
     ],
 )

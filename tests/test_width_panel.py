@@ -139,6 +139,7 @@ def test_a_new_panel_goes_on_with_the_file(tmp_path):
 def test_in_a_loop_it_plays_beside_other_work(tmp_path):
     async def notebook():
         panel, turns = panel_of(tmp_path), 0
+        panel.player.speed.value = 30.0  # a second: at full speed it might be done at once
         panel.play()
         while panel.player.state == "running":
             await asyncio.sleep(0)

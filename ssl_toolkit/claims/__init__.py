@@ -34,10 +34,15 @@ def run(
 def stored(claim_id: str) -> tuple[Verdict, list[Cell]]:
     """The verdict that comes with the toolkit, and the cells that it was judged from.
 
-    It is judged anew from those cells by the rule as it stands. Raises FileNotFoundError where none is stored.
+    It is judged anew from those cells by the rule as it stands. Raises FileNotFoundError where none is stored, or not
+    all that it is judged from.
     """
     path = results() / f"{claim_id}.standard.jsonl"
-    cells = read(path)
+    cells, settings = read(path), CLAIMS[claim_id].settings("standard")
+    if len(cells) < len(settings):
+        raise FileNotFoundError(
+            f"{str(path)!r} holds {len(cells)} measurements of {len(settings)}: go on with the run."
+        )
     return judged(CLAIMS[claim_id], cells, "standard"), cells
 
 

@@ -138,7 +138,7 @@ def _judge_supervised(cells: Sequence[Cell]) -> Finding:
 
 EN3 = Claim(
     "EN-3", PAPER,
-    "Supervised, a narrow representation is better for the task it was trained on, a wide one for others.",
+    "Supervised, a wider representation gains more on tasks that the labels do not tell of than on their own.",
     "Over log2 D, the mean score on the factors that the labels do not tell rises with a 95 % interval above 0, and "
     "the accuracy on the class falls, or rises less with an interval: confirmed. The factors' does not rise in the "
     "mean, or no more than the class's: not confirmed.",

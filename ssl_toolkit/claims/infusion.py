@@ -10,11 +10,10 @@ from collections.abc import Generator, Iterator, Sequence
 from functools import lru_cache, partial
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.claims.setup import POINTS, SEEDS, Parts, crossed
+from ssl_toolkit.claims.setup import SEEDS, Parts, crossed, trained_on
 from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, minus, of
 from ssl_toolkit.data import as_float, load_data
 from ssl_toolkit.infusion import (
@@ -40,7 +39,7 @@ from ssl_toolkit.infusion import (
 from ssl_toolkit.probes import Probe, linear_probe, pixels
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.sweep import Cell, Setting
-from ssl_toolkit.train import start, train
+from ssl_toolkit.train import start
 
 PAPER = "Learning to Generate Samples from Noise through Infusion Training (arXiv 1703.06975)"
 SIDE, TRAIN, VALIDATION, TEST, SAMPLES = 14, 8000, 500, 500, 1000
@@ -85,18 +84,13 @@ def trained(setting: Setting) -> Generator[Values | None, None, tuple[Operator, 
     state = start(operator, lr=setting["lr"], weight_decay=0.0, total=setting["steps"], device="cpu")
     goal = {"denoising": denoising, "variational": variational}[setting["objective"]]
     objective = goal(prior, rate=increasing(setting["omega"], setting["alpha"]), infusion=infusion_of(setting))
-    every = max(1, setting["steps"] // POINTS)
-    for step in train(
-        state, data, objective, until=setting["steps"], batch_size=setting["batch_size"], seed=setting["seed"]
-    ):
-        yield {"step": step.step, "loss": round(step.loss, 4)} if step.step % every == 0 else None
+    yield from trained_on(setting, state, data, objective)
     return operator, prior
 
 
 def class_score(samples: Float[Tensor, "n 1 h w"], probe: Probe) -> float:
     """exp E[KL(p(y|x) || p(y))]: high where each image is surely of one class, and all classes are there."""
-    z = (samples.flatten(1) - probe.mean) / probe.std
-    log_p = F.linear(z, probe.weight, probe.bias).log_softmax(dim=1)
+    log_p = probe.logits(samples.flatten(1)).log_softmax(dim=1)
     marginal = log_p.exp().mean(dim=0).log()
     return (log_p.exp() * (log_p - marginal)).sum(dim=1).mean().exp().item()
 

@@ -87,8 +87,8 @@ def before_training(setting: Setting) -> nn.Module:
 
 
 def crossed(seeds: int, base: Setting, **axes: Sequence) -> list[Setting]:
-    """The product of the axes with the seeds, seeds last, so that an early stop leaves whole comparisons."""
-    return [base | setting for setting in grid(**axes, seed=range(seeds))]
+    """The product of the axes with the seeds, one seed after the other: an early stop leaves whole comparisons."""
+    return [base | setting for setting in grid(seed=range(seeds), **axes)]
 
 
 BASE = {"method": "simclr", "data": "fashion-mnist", "limit": 8000, "width": 256, "batch_size": 64, "lr": 2e-3}

@@ -49,9 +49,11 @@ def _levels(x: Tensor, schedule: Schedule | None, timesteps: Times | None, sigma
         raise ValueError("give schedule= and timesteps=, or sigmas=.")
     schedule = schedule or edm_schedule()
     times = torch.as_tensor(timesteps if sigmas is None else sigmas).flatten().cpu()
+    if sigmas is not None and (schedule.alpha_bar is not None or bool((schedule.alpha(times.double()) != 1).any())):
+        raise ValueError("sigmas are the levels of EDM's schedule: leave schedule= out; this one takes timesteps.")
     if schedule.alpha_bar is not None:
         T = len(schedule.alpha_bar)
-        if sigmas is not None or (len(times) and not 0 <= times.min() <= times.max() < T):
+        if len(times) and not 0 <= times.min() <= times.max() < T:
             raise ValueError(f"the times are {times.tolist()}: this schedule takes timesteps, which are 0 ... {T - 1}.")
         exact = schedule.alpha_bar[times.long()]
         alpha, sigma = exact.sqrt(), (1 - exact).sqrt()

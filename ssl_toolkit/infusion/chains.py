@@ -194,6 +194,7 @@ def walk(
     """`chain` unchecked, the operator in its own mode. `mean` and `std` have gradients; no state passes them on."""
     for t in range(1, steps + 1):
         mean, std = operator(z, t)
+        _check_copies(std, infusion, target)
         z = _draw(mean.detach(), None if std is None else std.detach(), rng(seed, t, "noise"))
         infused = None
         if target is not None:
@@ -213,9 +214,18 @@ def first(
     mean, std = prior.over(len(target))
     if mean.shape != target.shape:
         raise ValueError(f"target has shape {tuple(target.shape)}, the prior's states {tuple(mean.shape)}.")
+    _check_copies(std, infusion, target)
     z = _draw(mean, std, rng(seed, 0, "noise"))
     z, infused = infusion.infuse(z, mean, target, rate_at(rate, 0), seed, 0)
     return Link(0, z, mean, std, infused)
+
+
+def _check_copies(std: Tensor | None, infusion: Infusion, target: Tensor | None) -> None:
+    if std is None and target is not None and (not isinstance(infusion, Mixture) or infusion.var):
+        raise ValueError(
+            f"infusion is {infusion} and the states are Bernoulli, 0 or 1: take Mixture(), whose copies are exact, and "
+            "targets that are not dequantised."
+        )
 
 
 def infused(

@@ -150,14 +150,15 @@ def recalibrate(
 @contextmanager
 def _averaging(operator: nn.Module, norms: list) -> Iterator[None]:
     """BatchNorm takes the plain mean over all batches since the last reset."""
-    momenta, training = [norm.momentum for norm in norms], operator.training
+    momenta, modes = [norm.momentum for norm in norms], {module: module.training for module in operator.modules()}
     operator.train()
     try:
         for norm in norms:
             norm.momentum = None
         yield
     finally:
-        operator.train(training)
+        for module, training in modes.items():
+            module.training = training
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 

@@ -19,7 +19,7 @@ from ssl_toolkit.widgets.player import Player
 
 COLOURS = {"confirmed": GREEN, "not confirmed": VERMILION, "inconclusive": ORANGE, "": GREY}
 COLUMNS = ("claim", "what the paper says", "verdict", "effect, 95 % interval", "seeds", "time")
-ALL = "all papers"
+ALL, STORED, HERE = "all papers", "as stored", "made here"
 Record = Cell | Verdict | None
 
 
@@ -28,7 +28,7 @@ class ClaimsBoard(w.VBox):
 
     A test runs at the budget of the menu, "smoke" to begin with, and with `folder` it is kept there and goes on from
     what is there. `board.choose("DJ-2")`, `board.play()`, `board.pause()` do what the controls do; `board.wait()` runs
-    the chosen claim's test to its end and returns its `Verdict`; `board.tested` holds all of them by claim.
+    the test to its end and returns its `Verdict`; `board.tested` holds all of them by claim.
     """
 
     def __init__(self, *, folder: str | os.PathLike[str] | None = None, name: str = "claims"):
@@ -100,7 +100,8 @@ class ClaimsBoard(w.VBox):
         self.player.pause()
 
     def wait(self) -> Verdict:
-        """Run the test to its end, raise what went wrong, and return its verdict."""
+        """Run the test to its end, raise what went wrong, and return its verdict: the chosen claim's, or that of the
+        test which is under way."""
         self.player.wait()
         return self.tested[self._under_test.id]
 
@@ -113,6 +114,7 @@ class ClaimsBoard(w.VBox):
     def _records(self) -> Iterator[Record]:
         claim, budget = self.chosen, self.budget.value
         cells: list[Cell] = []
+        self.tested.pop(claim.id, None)  # it was of other measurements
         self._under_test, self._live[claim.id] = claim, (claim.settings(budget), cells)
         for record in run(claim.id, budget=budget, folder=self.folder):
             if isinstance(record, Cell):
@@ -140,21 +142,22 @@ class ClaimsBoard(w.VBox):
 
     def _draw(self, record: Record) -> None:
         if record is not None and self.chosen is self._under_test:
-            self._offer(here=True)
+            first = len(self._live[self.chosen.id][1]) == 1
+            self._offer(here=first or self.shows.value == HERE)
 
     def _offer(self, here: bool = False) -> None:
         """Let the menus offer what there is of the chosen claim, and show it."""
         claim_id = self.chosen.id
-        tests = {"as stored": claim_id in self._stored, "made here": claim_id in self._live}
+        tests = {STORED: claim_id in self._stored, HERE: claim_id in self._live}
         options = [name for name, there in tests.items() if there] or ["none yet"]
-        chosen = "made here" if here and "made here" in options else options[0]
+        chosen = HERE if here and HERE in options else options[0]
         with self.hold_trait_notifications():
             self.shows.options = options
             self.shows.value = chosen
         self._show_numbers()
 
     def _cells(self) -> list[Cell]:
-        if self.shows.value == "made here":
+        if self.shows.value == HERE:
             return self._live[self.chosen.id][1]
         return self._stored[self.chosen.id][1] if self.chosen.id in self._stored else []
 
@@ -171,7 +174,7 @@ class ClaimsBoard(w.VBox):
         show_measured(
             self.figure, groups, title=f"{claim_id}: {name}" if groups else "nothing measured yet: press Play"
         )
-        here = self.shows.value == "made here"
+        here = self.shows.value == HERE
         verdict = self.tested.get(claim_id) if here else self._stored[claim_id][0] if claim_id in self._stored else None
         if verdict is not None:
             said = f"{'Here' if here else 'Stored'}, {verdict.budget} budget: {_verdict(verdict)}"

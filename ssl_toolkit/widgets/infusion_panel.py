@@ -15,6 +15,7 @@ from ssl_toolkit.plots import Curve, runs_figure, show_runs
 from ssl_toolkit.widgets.canvas import png, with_png
 from ssl_toolkit.widgets.chain_canvas import ChainCanvas
 from ssl_toolkit.widgets.mask_canvas import MaskCanvas
+from ssl_toolkit.widgets.player import running_loop, soon
 
 
 class Preset(NamedTuple):
@@ -70,8 +71,9 @@ class InfusionPanel(w.VBox):
         self.means = w.Checkbox(True, description="Means", indent=False, layout=w.Layout(width="90px"))
         self.means.tooltip = "Show the mean of each step's distribution in place of what was drawn from it"
         self.marked = w.Checkbox(True, description="Mark infused pixels", indent=False, layout=w.Layout(width="170px"))
+        self._loop = loop = running_loop()  # the operator may be in training there: never between two lines of its step
         self.canvas = ChainCanvas(scale=max(1, round(72 / images.shape[-1])), label="chain")
-        self.canvas.on_pick(lambda _row, index: self.pick(index))
+        self.canvas.on_pick(lambda _row, index: soon(loop, lambda: self.pick(index)))
         self.figure = go.FigureWidget(runs_figure(height=250))
         self.figure._config = {**self.figure._config, "displaylogo": False, "responsive": True}
         self.painter = MaskCanvas(self.images[0])
@@ -80,7 +82,7 @@ class InfusionPanel(w.VBox):
         halves = {"Lower half": slice(half, h), "Upper half": slice(0, half), "Clear": slice(0, 0)}
         self.buttons = {name: w.Button(description=name, layout=w.Layout(width="auto")) for name in halves}
         for name, rows in halves.items():
-            self.buttons[name].on_click(lambda _, rows=rows: self._hide(rows))
+            self.buttons[name].on_click(lambda _, rows=rows: soon(loop, lambda: self._hide(rows)))
         self.note = w.HTML()
         self.note.add_class("ssl-infusion-note")
 
@@ -97,13 +99,13 @@ class InfusionPanel(w.VBox):
         self.add_class("ssl-panel")
         self.add_class("ssl-infusion")
         for control in (self.first, self.growth):
-            control.observe(self._on_rate, "value")
-        self.steps.observe(lambda _: self._draw_chains(), "value")
+            control.observe(self._on_slider, "value")
+        self.steps.observe(lambda _: soon(loop, self._draw_chains), "value")
         for control in (self.seed, self.means):
-            control.observe(lambda _: self.draw(), "value")
+            control.observe(lambda _: soon(loop, self.draw), "value")
         self.preset.observe(self._on_preset, "value")
         self.marked.observe(lambda change: setattr(self.canvas, "marked", change["new"]), "value")
-        self.painter.observe(lambda _: self._complete(), "painted")
+        self.painter.observe(lambda _: soon(loop, self._complete), "painted")
         self._name_preset()
         self._draw_chains()
         self._hide(halves["Lower half"])
@@ -178,10 +180,13 @@ class InfusionPanel(w.VBox):
         hidden[rows] = True
         self.mask = hidden
 
-    def _on_rate(self, _: Any) -> None:
+    def _on_slider(self, _: Any) -> None:
         if not self._busy:
-            self._name_preset()
-            self._draw_chains()
+            soon(self._loop, self._on_rate)
+
+    def _on_rate(self) -> None:
+        self._name_preset()
+        self._draw_chains()
 
     def _on_preset(self, change: dict[str, Any]) -> None:
         if (preset := PRESETS.get(change["new"])) is None or self._busy:
@@ -189,7 +194,7 @@ class InfusionPanel(w.VBox):
         self._busy = True  # one drawing for both sliders
         self.first.value, self.growth.value = preset.first, preset.growth
         self._busy = False
-        self._on_rate(None)
+        soon(self._loop, self._on_rate)
 
     def _name_preset(self) -> None:
         """What the dropdown says is what the sliders say."""

@@ -33,6 +33,22 @@ _players: WeakValueDictionary[str, "Player[Any]"] = (
 )  # by name: a cell that is run again stops the player it made before
 
 
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop of the kernel; None in a script."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def soon(loop: asyncio.AbstractEventLoop | None, action: Callable[[], None]) -> None:
+    """Do it on the loop's own thread: a widget's callback may arrive on another one. Where none runs, do it now."""
+    if loop is None or loop.is_closed():
+        action()
+    else:
+        loop.call_soon_threadsafe(action)
+
+
 class Player(w.VBox, Generic[T]):
     """Steps `source()` and shows its last record by `draw`, at most once in `redraw` seconds.
 
@@ -64,13 +80,11 @@ class Player(w.VBox, Generic[T]):
         self._iterator: Iterator[T] | None = None
         self._task: asyncio.Task[None] | None = None
         self._once = False  # pause after the next record
+        self._stale = False  # reset, and the source not closed yet: by the loop, or by whoever asks for a record before
         self._shown = -1  # place of the record on the slider
         self._drawn_at = self._begun_at = 0.0
         self._begun_from: int | None = None
-        try:
-            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            self._loop = None
+        self._loop = running_loop()
 
         self.play_button = _button("Play", "play", "Run until the end, or pause", "ssl-play")
         self.step_button = _button("Step", "step-forward", "Make one step", "ssl-step")
@@ -122,6 +136,7 @@ class Player(w.VBox, Generic[T]):
 
     def reset(self) -> None:
         """Close the source and be ready to begin again."""
+        self._stale = True
         self._enter("idle")
         self.soon(self._drop)
 
@@ -135,6 +150,7 @@ class Player(w.VBox, Generic[T]):
         """Stop for good: no task is left, and the widget goes."""
         if self.state == "running":
             self._enter("paused")
+        self._stale = True
         self._drop()
         super().close()
 
@@ -175,6 +191,8 @@ class Player(w.VBox, Generic[T]):
 
     def advance(self) -> bool:
         """One record here and now, as the task makes them: whether there was another."""
+        if self._stale:
+            self._forget()
         try:
             if self._iterator is None:
                 self._iterator = iter(self.source())
@@ -213,7 +231,13 @@ class Player(w.VBox, Generic[T]):
         self._enter("failed")
 
     def _drop(self) -> None:
-        self._cancel()
+        if self._stale:
+            self._cancel()
+            self._forget()
+
+    def _forget(self) -> None:
+        """Close the source, so that the next record is the first of a new one."""
+        self._stale = False
         iterator, self._iterator = self._iterator, None
         if (close := getattr(iterator, "close", None)) is not None:
             close()
@@ -227,11 +251,8 @@ class Player(w.VBox, Generic[T]):
             self._task = None
 
     def soon(self, action: Callable[[], None]) -> None:
-        """Do it on the loop's own thread: a widget's callback may arrive on another one."""
-        if self._loop is None or self._loop.is_closed():
-            action()
-        else:
-            self._loop.call_soon_threadsafe(action)
+        """Do it on the loop's own thread, as `soon`."""
+        soon(self._loop, action)
 
     # what is seen ------------------------------------------------------------------------------------------------
     def _enter(self, state: State) -> None:

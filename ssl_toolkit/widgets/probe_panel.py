@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-import ssl_toolkit.widgets.probe_views as views
 from ssl_toolkit.data import Dataset
 from ssl_toolkit.depths import AnyEncoder
 from ssl_toolkit.group import NAMES, what_they_share
@@ -214,6 +213,8 @@ class ProbePanel(w.VBox):
     def _again(self) -> None:
         """Begin the work anew: what is known already takes no time."""
         if not self._setting:
+            for p in self.probed:
+                p.error = None if p.features else p.error  # of a depth that was asked for; another may be there
             self.player.reset()
             self.player.soon(self._arrange)
             self.player.play()
