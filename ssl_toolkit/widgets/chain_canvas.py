@@ -1,7 +1,6 @@
 """Chains of images that live in the browser: they travel once, and are played, scrubbed and stepped there."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -11,9 +10,7 @@ import traitlets
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvas import MARK, png, tile, with_png
-
-STATIC = Path(__file__).parent / "static"
+from ssl_toolkit.widgets.canvas import MARK, STATIC, png, tile, with_png
 
 
 class ChainCanvas(anywidget.AnyWidget):

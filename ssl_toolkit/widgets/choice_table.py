@@ -1,7 +1,6 @@
 """A table whose rows can be chosen by click or by keys; it lives in the browser."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
@@ -10,9 +9,8 @@ import numpy as np
 import traitlets
 from jaxtyping import UInt8
 
-from ssl_toolkit.widgets.canvas import png, with_png
+from ssl_toolkit.widgets.canvas import STATIC, png, with_png
 
-STATIC = Path(__file__).parent / "static"
 LETTERS = 56  # of a line in the picture of a table
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import anywidget
@@ -11,9 +10,8 @@ import traitlets
 from jaxtyping import UInt8
 from plotly.colors import sample_colorscale, unlabel_rgb
 
-from ssl_toolkit.widgets.canvas import png, with_png
+from ssl_toolkit.widgets.canvas import STATIC, png, with_png
 
-STATIC = Path(__file__).parent / "static"
 STOPS = 9  # of the colour scale below the table
 DARK, LIGHT = "#000000", "#ffffff"  # of numbers on colour
 
