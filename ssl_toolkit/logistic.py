@@ -21,7 +21,7 @@ class Fit(NamedTuple):
 
 
 def principal_axes(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d r"], Float[Tensor, " r"]]:
-    """The principal axes of centred features and the variance along each, r = min(n, d)."""
+    """The principal axes of centred features and the variance along each, the largest first; r = min(n, d)."""
     n, d = x.shape
     if n < d:
         _, s, axes = torch.linalg.svd(x, full_matrices=False)
@@ -31,7 +31,7 @@ def principal_axes(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d r"], Float
         variance, axes = torch.linalg.eigh(covariance)
     except torch.linalg.LinAlgError:  # LAPACK's float32 solver gives up on some with many equal eigenvalues
         variance, axes = (part.to(x) for part in torch.linalg.eigh(covariance.double()))
-    return axes, variance.clamp_min(0)
+    return axes.flip(1), variance.flip(0).clamp_min(0)
 
 
 def logistic(

@@ -33,8 +33,7 @@ def pca(z: Float[Tensor, "n d"]) -> Float[Tensor, "n 2"]:
     if z.shape[1] == 1:
         return torch.cat([z - z.mean(), torch.zeros_like(z)], dim=1)
     x = z - z.mean(dim=0)
-    axes, variance = principal_axes(x)
-    first = axes[:, variance.argsort(descending=True)[:2]]
+    first = principal_axes(x)[0][:, :2]
     largest = first.gather(0, first.abs().argmax(dim=0, keepdim=True))  # an axis has no sign of its own
     return x @ (first * largest.sign())
 

@@ -115,8 +115,7 @@ def narrowed(
     if not 1 <= width <= (most := min(train_z.shape)):
         raise ValueError(f"width is {width}: {len(train_z)} features of {train_z.shape[1]} have 1 ... {most}.")
     mean = train_z.mean(dim=0)
-    axes, variance = principal_axes(train_z - mean)
-    first = axes[:, variance.argsort(descending=True)[:width]]
+    first = principal_axes(train_z - mean)[0][:, :width]
     return (train_z - mean) @ first, (test_z - mean) @ first
 
 

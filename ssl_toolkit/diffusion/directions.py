@@ -28,8 +28,7 @@ def principal_directions(h: Float[Tensor, "n d"], k: int) -> Float[Tensor, "k d"
     if not 1 <= k <= min(h.shape):
         raise ValueError(f"k is {k}: {h.shape[0]} representations of {h.shape[1]} dimensions have {min(h.shape)} axes.")
     axes, variance = principal_axes(h - h.mean(dim=0))
-    variance, order = variance.topk(k)
-    axes = axes.T[order]
+    variance, axes = variance[:k], axes.T[:k]
     sign = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True)).sign()
     return sign * variance.sqrt()[:, None] * axes
 

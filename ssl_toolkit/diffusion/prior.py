@@ -52,8 +52,6 @@ def fit_prior(h: Float[Tensor, "n d"], *, components: int = 10, rank: int = 32, 
         raise ValueError("h holds NaN or infinite values: the encoder has diverged.")
     mean = h.mean(dim=0)
     axes, variance = principal_axes(h - mean)
-    variance, order = variance.sort(descending=True)
-    axes = axes[:, order]
     scale = variance[0].sqrt().clamp_min(1e-12)  # the mixture adds 1e-6 to its variances: of the largest, not of 1
     u = ((h - mean) @ axes[:, :rank] / scale).double().numpy()
     mixture = GaussianMixture(components, random_state=seed).fit(u)
