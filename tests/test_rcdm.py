@@ -66,11 +66,26 @@ def test_the_presets_have_the_sizes_that_they_promise():
         return sum(p.numel() for p in net.parameters()) / 1e6
 
     assert 0.6 < millions(UNet(1, condition=128)) < 0.85
+    assert 0.5 < millions(Recipe().network(1, 128)) < 0.7
     assert UNet(3)(torch.rand(2, 3, 32, 32), torch.rand(2)).shape == (2, 3, 32, 32)
-    recipe = paper()
     with torch.device("meta"):
-        big = UNet(3, condition=2048, width=recipe.width, multipliers=recipe.multipliers, attention=recipe.attention)
+        big = paper().network(3, 2048)
     assert 200 < millions(big) < 600
+
+
+def test_squares_of_pixels_are_folded_before_the_network_and_unfolded_after_it():
+    settings = {"condition": 6, "width": 8, "multipliers": (1, 2), "outputs": 2}
+    folded, plain = UNet(1, patch=2, **settings), UNet(4, **settings | {"outputs": 8})
+    assert [p.shape for p in folded.parameters()] == [p.shape for p in plain.parameters()]
+    with torch.no_grad():
+        for i, (a, b) in enumerate(zip(folded.parameters(), plain.parameters(), strict=True)):
+            b.copy_(a.copy_(0.2 * torch.randn(a.shape, generator=rng(i))))
+    x, t, h = inputs()
+    squares = torch.stack([x[:, 0, i::2, j::2] for i in (0, 1) for j in (0, 1)], dim=1)
+    expected = torch.empty(5, 2, 8, 8)
+    for k, part in enumerate(plain(squares, t, h).unbind(dim=1)):
+        expected[:, k // 4, k // 2 % 2 :: 2, k % 2 :: 2] = part
+    assert torch.allclose(folded(x, t, h), expected, atol=1e-6)
 
 
 def test_a_seed_gives_the_same_network_and_leaves_the_global_generator_alone():
@@ -90,7 +105,7 @@ def toy():
     return Dataset((images[:, None] * 255).byte(), torch.zeros(512, dtype=torch.int64), ("x",)), 7 * draw + 3
 
 
-TOY = Recipe(steps=50, batch_size=32, width=8, multipliers=(1,), blocks=1, lr=1e-2, warmup=5, ema=0.95)
+TOY = Recipe(steps=50, batch_size=32, patch=1, width=8, multipliers=(1,), blocks=1, lr=1e-2, warmup=5, ema=0.95)
 
 
 def test_a_trained_model_paints_what_h_says(toy):
@@ -188,6 +203,8 @@ def test_dropping_every_condition_is_the_unconditional_model(toy):
 
 BAD = [
     (lambda net, h: net(torch.rand(2, 1, 9, 8), torch.rand(2), h[:2]), "9 x 8: .* multiples of 2"),
+    (lambda net, h: UNet(1, patch=2)(torch.rand(2, 1, 28, 28), torch.rand(2)), "28 x 28: .* multiples of 8"),
+    (lambda net, h: UNet(1, patch=0), "patch is 0: .* at least 1"),
     (lambda net, h: net(torch.rand(2, 1, 8, 8), torch.rand(2)), "conditioned on h of 2"),
     (lambda net, h: net(torch.rand(2, 1, 8, 8), torch.rand(2), torch.rand(2, 7)), "h has 7 dimensions .* made for 2"),
     (lambda net, h: RCDM(net, torch.rand(9, 7), (1, 8, 8)), "h has 7 dimensions and the network is conditioned on 2"),

@@ -61,7 +61,7 @@ class RCDM(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: UNet, h: Float[Tensor, "n d"], shape: tuple[int, int, int]):
+    def __init__(self, network: UNet, h: Float[Tensor, "n d"], shape: tuple[int, ...]):
         super().__init__()
         if network.condition != h.shape[1]:
             raise ValueError(f"h has {h.shape[1]} dimensions and the network is conditioned on {network.condition}.")
@@ -170,28 +170,33 @@ class Recipe:
     ema: float = 0.999
     drop: float = 0.1  # share of images seen without h
     conditioning: Conditioning = "film"
-    width: int = 16
-    multipliers: tuple[int, ...] = (1, 2, 4)
-    blocks: int = 2
+    patch: int = 2  # on a side: with fewer positions there are more steps in the same time, and these teach more
+    width: int = 32
+    multipliers: tuple[int, ...] = (1, 2)
+    blocks: int = 1
     attention: tuple[int, ...] = ()  # levels that have it
     seed: int = 0
 
-    def start(self, data: Dataset, h: Float[Tensor, "n d"]) -> TrainState:
-        """An untrained RCDM for these images and conditions, with the moving average that is sampled from."""
-        c, height, width = data.images.shape[1:]
-        network = UNet(
-            c,
-            condition=h.shape[1],
+    def network(self, channels: int, condition: int) -> UNet:
+        """For images of so many channels, and h of so many dimensions."""
+        return UNet(
+            channels,
+            condition=condition,
             null=self.drop > 0,
             conditioning=self.conditioning,
+            patch=self.patch,
             width=self.width,
             multipliers=self.multipliers,
             blocks=self.blocks,
             attention=self.attention,
             seed=self.seed,
         )
+
+    def start(self, data: Dataset, h: Float[Tensor, "n d"]) -> TrainState:
+        """An untrained RCDM for these images and conditions, with the moving average that is sampled from."""
+        network = self.network(data.shape[0], h.shape[1])
         return start(
-            RCDM(network, h, (c, height, width)),
+            RCDM(network, h, data.shape),
             lr=self.lr,
             weight_decay=self.weight_decay,
             warmup=self.warmup,
@@ -208,6 +213,6 @@ class Recipe:
 def paper() -> Recipe:
     """The size of the paper's network for ImageNet at 128 pixels, by its released code; it needs accelerators."""
     return Recipe(
-        steps=600_000, batch_size=256, lr=1e-4, ema=0.9999, drop=0.0, width=256,
-        multipliers=(1, 1, 2, 3, 4), attention=(2, 3, 4),
+        steps=600_000, batch_size=256, lr=1e-4, ema=0.9999, drop=0.0, patch=1, width=256,
+        multipliers=(1, 1, 2, 3, 4), blocks=2, attention=(2, 3, 4),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """A U-Net (Ronneberger et al., 2015) for 16 to 128 pixels that is told the time and, on request, a representation h.
 
-    UNet(1, condition=1024)                                                    0.8 M parameters, for 28 or 32 pixels
+    UNet(1, condition=1024)                                                    0.9 M parameters, for 28 or 32 pixels
+    UNet(1, condition=1024, patch=2, width=32, multipliers=(1, 2), blocks=1)          0.8 M, 2.5 times as fast
     UNet(3, condition=2048, width=256, multipliers=(1, 1, 2, 3, 4), attention=(2, 3, 4))      as RCDM's, for 128
 
 Three ways to tell it h, by what scales and shifts the normalised features of a block:
@@ -90,6 +91,8 @@ class Level(nn.Module):
 class UNet(nn.Module):
     """network(x, t, h) -> an output like x, by levels of width * multiplier channels, each half the size of the last.
 
+    With `patch` above 1 the levels see each square of patch x patch pixels as one position of patch^2 times the
+    channels, and what comes out is unfolded again: a step costs less, and no pixel is lost.
     `condition` is the width d of h (None: a network of x and t alone); `attention` numbers the levels that have it;
     `time_scale` is what t is multiplied by, 1000 for t in [0, 1] and 1 for steps. `outputs` is the number of channels
     that come out (None: as many as go in; twice as many for a learned variance). In the rows where `null` is true a
@@ -104,6 +107,7 @@ class UNet(nn.Module):
         condition: int | None = None,
         null: bool = True,
         conditioning: Conditioning = "film",
+        patch: int = 1,
         width: int = 16,
         multipliers: Sequence[int] = (1, 2, 4),
         blocks: int = 2,
@@ -119,7 +123,10 @@ class UNet(nn.Module):
             raise ValueError("conditioning is 'cbn', which scales by h: give its width as condition=.")
         if unknown := [level for level in attention if not 0 <= level < len(multipliers)]:
             raise ValueError(f"attention holds {unknown[0]}: the levels are 0 ... {len(multipliers) - 1}.")
+        if patch < 1:
+            raise ValueError(f"patch is {patch}: the side of a square of pixels is at least 1.")
         self.condition, self.conditioning, self.time_scale, self.width = condition, conditioning, time_scale, width
+        self.patch = patch
         widths, told = [width * m for m in multipliers], 8 * width
 
         def level(i: int, pairs: Sequence[tuple[int, int]]) -> Level:
@@ -129,14 +136,14 @@ class UNet(nn.Module):
             self.time = nn.Sequential(nn.Linear(_WAVES * width, told), nn.SiLU(), nn.Linear(told, told))
             self.h = None if condition is None else nn.Linear(condition, told)
             self.null = None if condition is None or not null else nn.Parameter(torch.zeros(condition))
-            self.stem = nn.Conv2d(channels, widths[0], 3, padding=1)
+            self.stem = nn.Conv2d(channels * patch**2, widths[0], 3, padding=1)
             self.down = nn.ModuleList(level(i, [(w, w)] * blocks) for i, w in enumerate(widths))
             self.shrink = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in pairwise(widths))
             self.middle = level(len(widths) - 1, [(widths[-1], widths[-1])])
             self.up = nn.ModuleList(level(i, [(2 * w, w)] * blocks) for i, w in enumerate(widths))
             self.grow = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in pairwise(widths))
             self.norm = _norm(widths[0])
-            self.out = nn.Conv2d(widths[0], channels if outputs is None else outputs, 3, padding=1)
+            self.out = nn.Conv2d(widths[0], (channels if outputs is None else outputs) * patch**2, 3, padding=1)
             _zero(self.out)
 
     def forward(
@@ -146,13 +153,13 @@ class UNet(nn.Module):
         h: Float[Tensor, "b d"] | None = None,
         null: Bool[Tensor, " b"] | None = None,
     ) -> Float[Tensor, "b c2 h w"]:
-        if x.shape[-1] % (step := 2 ** len(self.shrink)) or x.shape[-2] % step:
+        if x.shape[-1] % (step := self.patch * 2 ** len(self.shrink)) or x.shape[-2] % step:
             raise ValueError(f"x is {x.shape[-2]} x {x.shape[-1]}: for these levels sides must be multiples of {step}.")
         time = F.silu(self.time(_waves(self.time_scale * t.float(), _WAVES * self.width)))
         told = time
         if self.h is not None:
             told = F.silu(self.h(self._condition(h, null)) + (0 if self.conditioning == "cbn" else time))
-        x = self.stem(x)
+        x = self.stem(F.pixel_unshuffle(x, self.patch))
         skips: list[Tensor] = []
         for i, level in enumerate(self.down):
             x = self.shrink[i - 1](x) if i else x
@@ -162,7 +169,7 @@ class UNet(nn.Module):
         for i, level in reversed(list(enumerate(self.up))):
             x = level(x, told, time, skips)[-1]
             x = F.interpolate(self.grow[i - 1](x), scale_factor=2.0, mode="nearest") if i else x
-        return self.out(F.silu(self.norm(x)))
+        return F.pixel_shuffle(self.out(F.silu(self.norm(x))), self.patch)
 
     def _condition(self, h: Tensor | None, null: Tensor | None) -> Float[Tensor, "b d"]:
         if h is None:
