@@ -121,10 +121,25 @@ def test_a_bad_file_is_told_and_changes_nothing(tmp_path):
     panel = TrainPanel(DATA, SMALL, every=50)
     panel.wait()
     (tmp_path / "bad.safetensors").write_bytes(b"no")
-    panel._report(lambda: panel.load(tmp_path / "bad.safetensors"))
+    panel.path.value = str(tmp_path / "bad.safetensors")
+    panel.load_button.click()
     assert "CheckpointError" in panel.message.value
     assert panel.state.step == 3
     assert panel.player.state == "done"
+
+
+def test_what_was_loaded_is_let_go_by_controls_that_it_does_not_fit_and_hides_no_baseline(tmp_path):
+    panel = TrainPanel(DATA, SMALL, every=50)
+    panel.wait()
+    untrained = panel.baselines.untrained
+    panel.save(path := tmp_path / "run.safetensors")
+    panel.load(path)
+    assert panel.wait().step == 3
+    assert panel.baselines.untrained == untrained
+    panel.load(path)
+    panel.width.value = 64
+    assert panel.wait().step == 3
+    assert panel.steps[0].step == 1  # a new run
 
 
 def test_a_look_is_made_in_short_portions_and_counts_neighbours():

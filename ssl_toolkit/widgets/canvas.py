@@ -30,6 +30,7 @@ def tile(images: UInt8[Tensor, "n c h w"], columns: int, scale: int = 1, gap: in
 
 
 def png(sheet: UInt8[np.ndarray, "H W _"]) -> bytes:
+    """A sheet of pixels, grey or RGB, as a PNG."""
     from PIL import Image
 
     buffer = io.BytesIO()

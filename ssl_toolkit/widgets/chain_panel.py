@@ -6,7 +6,6 @@ from html import escape
 from typing import Any
 
 import ipywidgets as w
-import plotly.graph_objects as go
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -29,6 +28,7 @@ from ssl_toolkit.generative import nearest
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.widgets.canvas import png, with_png
 from ssl_toolkit.widgets.chain_canvas import ChainCanvas
+from ssl_toolkit.widgets.controls import dress, dropdown, line, live, paragraph
 from ssl_toolkit.widgets.player import Player
 
 SAMPLERS: dict[str, Callable[..., Iterator[Denoised]]] = {
@@ -78,43 +78,40 @@ class ChainPanel(w.VBox):
 
         names, same = list(self.denoise), "which starts at the same noise"
         self.denoiser = {
-            "A": _dropdown("A", names, names[0], "The denoiser of chain A"),
-            "B": _dropdown("B", names, names[-1], f"The denoiser of chain B, {same}"),
+            "A": dropdown("A", names, names[0], "The denoiser of chain A", "ssl-chains-denoiser-a"),
+            "B": dropdown("B", names, names[-1], f"The denoiser of chain B, {same}", "ssl-chains-denoiser-b"),
         }
         self.sampler = {
-            "A": _dropdown("A", list(SAMPLERS), samplers[0], "The sampler of chain A"),
-            "B": _dropdown("B", [*SAMPLERS, NONE], samplers[1], f"The sampler of chain B, {same}"),
+            "A": dropdown("A", list(SAMPLERS), samplers[0], "The sampler of chain A", "ssl-chains-sampler-a"),
+            "B": dropdown(
+                "B", [*SAMPLERS, NONE], samplers[1], f"The sampler of chain B, {same}", "ssl-chains-sampler-b"
+            ),
         }
         self.eta = {key: w.FloatSlider(0.0, min=0.0, max=1.0, step=0.1, description="eta") for key in "AB"}
-        self.steps = w.BoundedIntText(steps, min=1, max=1000, description="Steps", tooltip="Steps of both chains")
-        self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed", tooltip="Of the noise both start at")
-        self.clip = w.Checkbox(clip, description="Clip the guess", indent=False, layout=w.Layout(width="auto"))
-        self.clip.tooltip = "Keep each guess x0 within the range that images have"
+        self.steps = w.BoundedIntText(steps, min=1, max=1000, description="Steps")
+        self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed")
+        self.clip = w.Checkbox(clip, description="Clip the guess", indent=False)
         for key, slider in self.eta.items():
-            slider.tooltip = "Of DDIM: 0 adds no noise on the way, 1 as much as DDPM"
-            slider.layout, slider.style.description_width = w.Layout(width="190px"), "24px"
+            tip = "Of DDIM: 0 adds no noise on the way, 1 as much as DDPM"
+            dress(slider, tip, f"ssl-chains-eta-{key.lower()}", width="190px", label="24px")
             slider.continuous_update = False
-            slider.add_class(f"ssl-chains-eta-{key.lower()}")
-        for control in (self.steps, self.seed):
-            control.layout, control.style.description_width = w.Layout(width="120px"), "40px"
-            control.add_class(f"ssl-chains-{control.description.lower()}")
+        dress(self.steps, "Steps of both chains", "ssl-chains-steps", width="120px", label="40px")
+        dress(self.seed, "Of the noise both start at", "ssl-chains-seed", width="120px", label="40px")
+        dress(self.clip, "Keep each guess x0 within the range that images have", "ssl-chains-clip")
 
         self.player: Player[Frame] = Player(
             self._records, self._draw, progress=lambda frame: (frame.i, self.steps.value), history=0, name=name
         )
         self.player.back.layout.display = "none"  # the canvas is played and scrubbed by itself
         self.canvas = ChainCanvas(columns=n, scale=max(1, round(52 / shape[2])), label="chains")
-        self.figure = go.FigureWidget(chain_figure())
-        self.figure._config = {**self.figure._config, "displaylogo": False, "displayModeBar": False, "responsive": True}
+        self.figure = live(chain_figure(), toolbar=False)
         self.summary = w.HTML()
 
         several = len(names) > 1
         if several:  # one letter is enough before the two
             self.sampler["A"].description = self.sampler["B"].description = "by"
         of_chain = {key: [*([self.denoiser[key]] if several else []), self.sampler[key], self.eta[key]] for key in "AB"}
-        row = w.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 12px")
-        top = w.HBox([*of_chain["A"], self.steps, self.seed, self.clip], layout=row)
-        below = w.HBox(of_chain["B"], layout=row)
+        top, below = line(*of_chain["A"], self.steps, self.seed, self.clip), line(*of_chain["B"])
         self.canvas.layout = w.Layout(flex="0 0 auto", max_width="66%")
         right = w.VBox([self.figure, self.summary], layout=w.Layout(flex="1 1 0", min_width="0"))
         body = w.HBox([self.canvas, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
@@ -205,16 +202,16 @@ class ChainPanel(w.VBox):
         lines = []
         for key, x in frame.x0.items():
             by = f"{self.denoiser[key].value} by " if len(self.denoise) > 1 else ""
-            line = f"<b>{key}</b> {escape(by + self.sampler[key].value)}: {frame.calls[key]} network calls"
+            told = f"<b>{key}</b> {escape(by + self.sampler[key].value)}: {frame.calls[key]} network calls"
             if self._bank is not None:
                 found = self._bank[nearest(shown(x), self._bank).index]
                 off = levels(x, found / 127.5 - 1)
-                line += f", {off:.0f} of 255 grey levels from the nearest image"
-            lines.append(line)
+                told += f", {off:.0f} of 255 grey levels from the nearest image"
+            lines.append(told)
         if len(frame.x0) == 2:
             apart = levels(frame.x0["A"], frame.x0["B"])
             lines.append(f"A and B are {apart:.0f} grey levels apart.")
-        return _text("<br>".join(lines))
+        return paragraph("<br>".join(lines))
 
     def _follow(self) -> None:
         """The cursor goes where the canvas is."""
@@ -254,13 +251,3 @@ def shown(x: Float[Tensor, "n c h w"], spread: float = 1.0) -> UInt8[Tensor, "n 
 def levels(x: Float[Tensor, "n *x"], y: Float[Tensor, "n *x"]) -> float:
     """How far images in [-1, 1] are from others, in grey levels: the median of their root mean squares over pixels."""
     return 127.5 * (x - y).square().flatten(1).mean(dim=1).sqrt().median().item()
-
-
-def _dropdown(label: str, options: list[str], value: str, tooltip: str) -> w.Dropdown:
-    control = w.Dropdown(options=options, value=value, description=label, tooltip=tooltip)
-    control.layout, control.style.description_width = w.Layout(width="auto", min_width="130px"), "auto"
-    return control
-
-
-def _text(html: str) -> str:
-    return f"<div style='line-height:1.4'>{html}</div>"

@@ -7,7 +7,6 @@ from html import escape
 from typing import Any
 
 import ipywidgets as w
-import plotly.graph_objects as go
 
 from ssl_toolkit.claims import CLAIMS, Verdict, run, stored
 from ssl_toolkit.claims.study import BUDGETS, Claim, grouped
@@ -15,6 +14,7 @@ from ssl_toolkit.plots import GREEN, GREY, ORANGE, VERMILION, measured_figure, s
 from ssl_toolkit.sweep import Cell, Setting
 from ssl_toolkit.widgets.canvas import png, with_png
 from ssl_toolkit.widgets.choice_table import ChoiceTable
+from ssl_toolkit.widgets.controls import dropdown, line, live, paragraph
 from ssl_toolkit.widgets.player import Player
 
 COLOURS = {"confirmed": GREEN, "not confirmed": VERMILION, "inconclusive": ORANGE, "": GREY}
@@ -45,29 +45,24 @@ class ClaimsBoard(w.VBox):
         self._under_test = self.chosen
 
         papers = list(dict.fromkeys(claim.paper for claim in CLAIMS.values()))
-        self.paper = w.Dropdown(options=[ALL, *papers], description="Paper", tooltip="Whose claims are listed")
-        self.paper.layout, self.paper.style.description_width = w.Layout(width="auto", max_width="560px"), "auto"
+        self.paper = dropdown("Paper", [ALL, *papers], ALL, "Whose claims are listed", "ssl-claims-paper")
+        self.paper.layout.max_width = "560px"
         self.summary = w.HTML()
         self.table = ChoiceTable(COLUMNS, label="claims")
         self.table.on_pick(lambda i: self.choose(self._listed()[i].id))
         self.words = w.HTML()
-        self.budget = w.Dropdown(options=BUDGETS, description="Budget", tooltip="How much time a test takes")
-        self.shows = w.Dropdown(description="Test", tooltip="Show what is stored, or the test made here")
-        self.number = w.Dropdown(description="Number", tooltip="The number of the measurements that is drawn")
-        for control in (self.budget, self.shows, self.number):
-            control.layout, control.style.description_width = w.Layout(width="auto", min_width="150px"), "auto"
-            control.add_class(f"ssl-claims-{control.description.lower()}")
+        self.budget = dropdown("Budget", BUDGETS, BUDGETS[0], "How much time a test takes", "ssl-claims-budget")
+        self.shows = dropdown("Test", [], None, "Show what is stored, or the test made here", "ssl-claims-test")
+        tip = "The number of the measurements that is drawn"
+        self.number = dropdown("Number", [], None, tip, "ssl-claims-number")
         self.player: Player[Record] = Player(
             self._records, self._draw, progress=self._progress, unit="measurement", redraw=0.5, name=name
         )
         self.player.play_button.tooltip = "Put the chosen claim to the test, here and now"
-        self.figure = go.FigureWidget(measured_figure())
-        self.figure._config = {**self.figure._config, "displaylogo": False, "responsive": True}
+        self.figure = live(measured_figure())
         self.outcome = w.HTML()
 
-        row = w.Layout(align_items="center", grid_gap="12px", flex_flow="row wrap")
-        top = w.HBox([self.paper, self.summary], layout=row)
-        test = w.HBox([self.budget, self.shows, self.number], layout=row)
+        top, test = line(self.paper, self.summary), line(self.budget, self.shows, self.number)
         super().__init__([top, self.table, self.words, self.player, test, self.outcome, self.figure])
         self.add_class("ssl-panel")
         self.add_class("ssl-claims")
@@ -87,7 +82,7 @@ class ClaimsBoard(w.VBox):
         self._ready()
         self._list()
         claim = self.chosen
-        self.words.value = _text(
+        self.words.value = paragraph(
             f"<b>{escape(claim.id)}</b> {escape(claim.statement)}<br><span style='color:{GREY}'>{escape(claim.paper)}"
             f"</span><br><b>Rule, written before anything was measured:</b> {escape(claim.rule)}"
         )
@@ -138,7 +133,9 @@ class ClaimsBoard(w.VBox):
         colours = [COLOURS[verdict.result if verdict else ""] for verdict in verdicts]
         self.table.show(rows, colours=colours, selected=claims.index(self.chosen) if self.chosen in claims else -1)
         counts = Counter(row[2] for row in rows)
-        self.summary.value = _text(f"<b>{len(rows)} claims</b>: " + ", ".join(f"{n} {w}" for w, n in counts.items()))
+        self.summary.value = paragraph(
+            f"<b>{len(rows)} claims</b>: " + ", ".join(f"{n} {w}" for w, n in counts.items())
+        )
 
     def _draw(self, record: Record) -> None:
         if record is not None and self.chosen is self._under_test:
@@ -203,7 +200,3 @@ def _verdict(verdict: Verdict) -> str:
         f"<b style='color:{COLOURS[verdict.result]}'>{verdict.result}</b>, {verdict.effect:.3g} "
         f"[{low:.3g}, {high:.3g}] {escape(verdict.what)}; {verdict.seeds} seeds."
     )
-
-
-def _text(html: str) -> str:
-    return f"<div style='line-height:1.4'>{html}</div>"

@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import ipywidgets as w
-import plotly.graph_objects as go
 import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
@@ -14,11 +13,14 @@ from ssl_toolkit.infusion.objectives import steps_of_bound
 from ssl_toolkit.plots import Curve, runs_figure, show_runs
 from ssl_toolkit.widgets.canvas import png, with_png
 from ssl_toolkit.widgets.chain_canvas import ChainCanvas
+from ssl_toolkit.widgets.controls import button, line, live
 from ssl_toolkit.widgets.mask_canvas import MaskCanvas
 from ssl_toolkit.widgets.player import running_loop, soon
 
 
 class Preset(NamedTuple):
+    """A rate of infusion, first + growth t, and a sentence on what it does."""
+
     first: float
     growth: float
     why: str
@@ -74,24 +76,25 @@ class InfusionPanel(w.VBox):
         self._loop = loop = running_loop()  # the operator may be in training there: never between two lines of its step
         self.canvas = ChainCanvas(scale=max(1, round(72 / images.shape[-1])), label="chain")
         self.canvas.on_pick(lambda _row, index: soon(loop, lambda: self.pick(index)))
-        self.figure = go.FigureWidget(runs_figure(height=250))
-        self.figure._config = {**self.figure._config, "displaylogo": False, "responsive": True}
+        self.figure = live(runs_figure(height=250))
         self.painter = MaskCanvas(self.images[0])
         self.tries = ChainCanvas(columns=4, scale=self.canvas.scale, label=COMPLETIONS)
         h, half = images.shape[-2], images.shape[-2] // 2
         halves = {"Lower half": slice(half, h), "Upper half": slice(0, half), "Clear": slice(0, 0)}
-        self.buttons = {name: w.Button(description=name, layout=w.Layout(width="auto")) for name in halves}
+        self.buttons = {
+            name: button(name, "", "What is hidden of the image", f"ssl-infusion-{name.split()[0].lower()}")
+            for name in halves
+        }
         for name, rows in halves.items():
             self.buttons[name].on_click(lambda _, rows=rows: soon(loop, lambda: self._hide(rows)))
         self.note = w.HTML()
         self.note.add_class("ssl-infusion-note")
 
-        line = w.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 12px")
-        left = w.VBox([self.painter, w.HBox([*self.buttons.values()], layout=line)], layout=w.Layout(flex="0 0 auto"))
+        left = w.VBox([self.painter, line(*self.buttons.values())], layout=w.Layout(flex="0 0 auto"))
         right = w.VBox([self.note, self.tries], layout=w.Layout(flex="1 1 0", min_width="0"))
         super().__init__([
-            w.HBox([self.preset, self.why], layout=line),
-            w.HBox([self.first, self.growth, self.steps, self.seed, self.means, self.marked], layout=line),
+            line(self.preset, self.why),
+            line(self.first, self.growth, self.steps, self.seed, self.means, self.marked),
             self.canvas,
             self.figure,
             w.HBox([left, right], layout=w.Layout(grid_gap="24px", margin="8px 0 0 0")),

@@ -12,6 +12,7 @@ from ssl_toolkit import fast
 from ssl_toolkit.plane import Loss, Moment, descend, drag, look, scatter, spread, weighted
 from ssl_toolkit.plots import BLUE
 from ssl_toolkit.widgets.canvas import png, with_png
+from ssl_toolkit.widgets.controls import dress, paragraph
 from ssl_toolkit.widgets.loss_presets import LOSSES, PRESETS, Preset
 from ssl_toolkit.widgets.plane_canvas import PlaneCanvas
 from ssl_toolkit.widgets.player import Player
@@ -182,15 +183,16 @@ class LossPanel(w.VBox):
         trail = torch.stack(before) if before else z.new_empty(0, *z.shape)
         self.canvas.show(z, -self._scale * gradients[self.arrows.value], trail, directions)
         s = spread(now.za, now.zb, directions=directions)
-        self.gauge.value = (
-            f"<div class='ssl-gauges' style='line-height:1.4'>The {'directions' if directions else 'points'}: "
-            f"<b>{s.word}</b><br>standard deviation {s.long:.2f} × {s.short:.2f} · pairs {s.pairs:.2f} apart</div>"
+        self.gauge.value = paragraph(
+            f"The {'directions' if directions else 'points'}: "
+            f"<b>{s.word}</b><br>standard deviation {s.long:.2f} × {s.short:.2f} · pairs {s.pairs:.2f} apart",
+            "ssl-gauges",
         )
         ways = {name: [m.terms[name] for m in run] for name in now.terms} | {WHOLE: [m.loss for m in run]}
         self.numbers.value = _table([(name, way, gradients[name]) for name, way in ways.items()])
 
     def _set(self, preset: Preset) -> None:
-        self.why.value = f"<div style='line-height:1.4'>{preset.why}</div>"
+        self.why.value = paragraph(preset.why)
         self._setting = True  # one drawing for all the controls
         self.choice.value = preset.loss
         self._offer_terms()
@@ -217,11 +219,8 @@ class LossPanel(w.VBox):
         self._flags.layout.display = "flex" if self.choice.value == "BYOL" else "none"
 
     def _dress(self, control: w.Widget, tip: str) -> None:
-        control.tooltip = tip
-        if not isinstance(control, w.Checkbox):
-            control.style.description_width = "80px"
-        control.layout = w.Layout(width="auto" if isinstance(control, w.Checkbox) else "300px")
-        control.add_class(f"ssl-loss-{control.description.lower().replace(' ', '-')}")
+        width = "auto" if isinstance(control, w.Checkbox) else "300px"
+        dress(control, tip, f"ssl-loss-{control.description.lower().replace(' ', '-')}", width=width, label="80px")
 
     def _on_preset(self, change: dict[str, Any]) -> None:
         if not self._setting:

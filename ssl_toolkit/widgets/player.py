@@ -17,6 +17,8 @@ from weakref import WeakValueDictionary
 import ipywidgets as w
 import traitlets
 
+from ssl_toolkit.widgets.controls import button
+
 T = TypeVar("T")
 State = Literal["idle", "running", "paused", "done", "failed"]
 
@@ -86,9 +88,9 @@ class Player(w.VBox, Generic[T]):
         self._begun_from: int | None = None
         self._loop = running_loop()
 
-        self.play_button = _button("Play", "play", "Run until the end, or pause", "ssl-play")
-        self.step_button = _button("Step", "step-forward", "Make one step", "ssl-step")
-        self.reset_button = _button("Reset", "undo", "Stop and start again from the beginning", "ssl-reset")
+        self.play_button = button("Play", "play", "Run until the end, or pause", "ssl-play")
+        self.step_button = button("Step", "step-forward", "Make one step", "ssl-step")
+        self.reset_button = button("Reset", "undo", "Stop and start again from the beginning", "ssl-reset")
         self.play_button.on_click(lambda _: self.pause() if self.state == "running" else self.play())
         self.step_button.on_click(lambda _: self.step())
         self.reset_button.on_click(lambda _: self.reset())
@@ -304,12 +306,6 @@ class Player(w.VBox, Generic[T]):
         self.status.value = (
             f'<span role="status" aria-live="polite" class="ssl-status" style="line-height:1.4">{text}</span>'
         )
-
-
-def _button(text: str, icon: str, tooltip: str, name: str) -> w.Button:
-    button = w.Button(description=text, icon=icon, tooltip=tooltip, layout=w.Layout(width="auto", flex="0 0 auto"))
-    button.add_class(name)
-    return button
 
 
 def _duration(seconds: float) -> str:

@@ -1,6 +1,6 @@
 """ProbePanel: what a representation knows. Its images in the plane, neighbours, groups, probes at every depth."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from html import escape
 from typing import Any
@@ -15,6 +15,7 @@ from ssl_toolkit.depths import AnyEncoder
 from ssl_toolkit.group import NAMES, what_they_share
 from ssl_toolkit.plots import runs_figure, show_runs
 from ssl_toolkit.widgets.canvas import ImageGrid, png, with_png
+from ssl_toolkit.widgets.controls import dropdown, line, live, paragraph
 from ssl_toolkit.widgets.heat_map import HeatMap
 from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.probe_views import (
@@ -41,7 +42,6 @@ TIPS = (
 )
 REDRAW = 0.3  # seconds; the browser that draws needs a core, too
 NEIGHBOURS, SHOWN = 7, 40
-TEXT = "<div style='line-height:1.4'>{}</div>"
 HINT = (
     "Hover over a point to see its image, click it for its nearest neighbours. <b>Lasso</b> a group to see what it "
     "shares; <code>panel.selection</code> holds its indices."
@@ -100,18 +100,18 @@ class ProbePanel(w.VBox):
 
         two = len(models) == 2
         self.probed = [
-            Probed(name, model, _dropdown(f"Depth of {name}" if two else "Depth", [depth], depth, "Where to look"))
+            Probed(name, model, _menu(f"Depth of {name}" if two else "Depth", [depth], depth, "Where to look"))
             for name, model in models.items()
         ]
         self.depth = self.probed[0].depth
-        self.projection = _dropdown("Projection", PROJECTIONS, projection, "How to bring the features into the plane")
-        self.colour = _dropdown("Colour", list(self._colours), colour, "What the colours of the points mean")
+        self.projection = _menu("Projection", PROJECTIONS, projection, "How to bring the features into the plane")
+        self.colour = _menu("Colour", list(self._colours), colour, "What the colours of the points mean")
         self.view = w.ToggleButtons(options=VIEWS, value=view, tooltips=TIPS, style={"button_width": "auto"})
         self.view.add_class("ssl-probe-view")
         self.scatter = Scatter(data.images, side=300 if two else 430, label="features of images in the plane")
         self.scatter.on_pick(lambda i: self.player.soon(lambda: self.pick(i)))
         self.scatter.on_select(lambda index: self.player.soon(lambda: self.select(torch.tensor(index).long())))
-        self.words = w.HTML(TEXT.format(HINT))
+        self.words = w.HTML(paragraph(HINT))
         self.words.add_class("ssl-probe-words")
         self.grid: ImageGrid | None = None
         self.maps = [HeatMap(f"what can be read from {p.name}") for p in self.probed]
@@ -127,10 +127,7 @@ class ProbePanel(w.VBox):
         )
         self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
 
-        controls = w.HBox(
-            [*(p.depth for p in self.probed), self.projection, self.colour],
-            layout=w.Layout(align_items="center", grid_gap="8px", flex_flow="row wrap"),
-        )
+        controls = line(*(p.depth for p in self.probed), self.projection, self.colour)
         left = w.Box([self.scatter], layout=w.Layout(flex="0 0 auto"))
         self.body = w.HBox([left, self.beside], layout=w.Layout(grid_gap="16px", flex_flow="row wrap"))
         self.player.toolbar.layout.flex, self.player.bar.layout.width = "1 1 0", "80px"
@@ -171,7 +168,7 @@ class ProbePanel(w.VBox):
         if len(index):
             self._show_images(group_tiles(self.data, index, SHOWN), group_words(index, shares), 10)
         else:
-            self.words.value = TEXT.format(HINT)
+            self.words.value = paragraph(HINT)
 
     def wait(self) -> None:
         """Do all the work that the controls ask for, at once, and raise what went wrong."""
@@ -243,14 +240,12 @@ class ProbePanel(w.VBox):
     def _arrange(self) -> None:
         """Put what the open view needs beside the points."""
         if self.view.value == PROBES and self.figure is None:
-            import plotly.graph_objects as go
-
-            self.figure = go.FigureWidget(runs_figure(height=400))
+            self.figure = live(runs_figure(height=400))
         shown = {
             IMAGES: [],
             PROBES: [self.figure],
-            FACTORS: [w.HTML(TEXT.format(_SKILL)), *self._titled(self.maps)],
-            CKA: [w.HTML(TEXT.format(_ALIKE)), self.similarity],
+            FACTORS: [w.HTML(paragraph(_SKILL)), *self._titled(self.maps)],
+            CKA: [w.HTML(paragraph(_ALIKE)), self.similarity],
         }
         self.below.children = shown[self.view.value]
         self.body.layout.display = "" if self.view.value == IMAGES else "none"  # where it was is not forgotten
@@ -278,14 +273,14 @@ class ProbePanel(w.VBox):
             tiles = cka_tiles(self._cka, rows, columns)
             self.similarity.show(tiles, rows=rows, columns=columns, names=names, goal=None)
 
-    def _show_images(self, tiles: Tiles, words: str, columns: int) -> None:
+    def _show_images(self, tiles: Tiles, told: str, columns: int) -> None:
         self._shown = tiles.index
         if self.grid is None:
             self.grid = ImageGrid(tiles.images, columns=columns, scale=_scale(self.data), label="images")
             self.grid.on_pick(lambda i: self.player.soon(partial(self._pick_shown, i)))
         self.grid.columns, self.grid.selected = columns, -1
         self.grid.show(tiles.images, frames=tiles.frames, captions=tiles.captions)
-        self.words.value = TEXT.format(words)
+        self.words.value = paragraph(told)
         self.beside.children = [self.words, self.grid]
         self.view.value = IMAGES
 
@@ -318,8 +313,5 @@ def _scale(data: Dataset) -> int:
     return max(1, round(44 / data.images.shape[-1]))
 
 
-def _dropdown(label: str, options: Any, value: Any, tooltip: str) -> w.Dropdown:
-    control = w.Dropdown(options=options, value=value, description=label, tooltip=tooltip)
-    control.layout, control.style.description_width = w.Layout(width="auto", min_width="150px"), "auto"
-    control.add_class(f"ssl-probe-{label.split()[0].lower()}")
-    return control
+def _menu(label: str, options: Iterable[Any], value: Any, tooltip: str) -> w.Dropdown:
+    return dropdown(label, options, value, tooltip, f"ssl-probe-{label.split()[0].lower()}")

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import ipywidgets as w
-import plotly.graph_objects as go
 
 from ssl_toolkit.plots import RUNS, Curve, runs_figure, show_runs
 from ssl_toolkit.sweep import Cell, Point, Record, Run, Setting, group, read, sweep
 from ssl_toolkit.widgets.canvas import png, with_png
+from ssl_toolkit.widgets.controls import dropdown, line, live, paragraph
 from ssl_toolkit.widgets.heat_map import HeatMap, Tile
 from ssl_toolkit.widgets.player import Player
 
@@ -67,11 +67,11 @@ class SweepPanel(w.VBox):
         varying = [name for name, values in self._values.items() if len(values) > 1] or list(self.settings[0])[:1]
         axes = [ONE_ROW, *(name for name in varying if name != "seed")]
         first, second = (axes[1], axes[2]) if len(axes) > 2 else (ONE_ROW, axes[1] if len(axes) > 1 else varying[0])
-        self.rows = _dropdown("Rows", [ONE_ROW, *varying], first, "The setting that changes from row to row")
-        self.columns = _dropdown("Columns", varying, second, "The setting that changes from column to column")
-        self.value = _dropdown("Number", [value] if value else [], value, "The number of a result that is shown")
+        self.rows = _menu("Rows", [ONE_ROW, *varying], first, "The setting that changes from row to row")
+        self.columns = _menu("Columns", varying, second, "The setting that changes from column to column")
+        self.value = _menu("Number", [value] if value else [], value, "The number of a result that is shown")
         self.where = {
-            name: _dropdown(
+            name: _menu(
                 name,
                 [(MEAN, MEAN), *((_word(v), v) for v in self._values[name])],
                 MEAN,
@@ -79,7 +79,7 @@ class SweepPanel(w.VBox):
             )
             for name in varying
         }
-        self.curve = _dropdown("Curve", [], None, "The number of the records that is drawn")
+        self.curve = _menu("Curve", [], None, "The number of the records that is drawn")
         self.player: Player[Moment | None] = Player(
             self._records, self._draw, progress=lambda moment: moment and (moment.done, len(self.settings)),
             unit="cell", redraw=REDRAW, name=f"{'sweep' if run else 'view'} of {self.path}",
@@ -88,13 +88,11 @@ class SweepPanel(w.VBox):
         self.map = HeatMap("results of the sweep")
         self.map.on_pick(self.pick)
         self.summary = w.HTML()
-        self.figure = go.FigureWidget(runs_figure())
-        self.figure._config = {**self.figure._config, "displaylogo": False, "responsive": True}
+        self.figure = live(runs_figure())
         self.numbers = w.HTML()
         self.numbers.add_class("ssl-sweep-numbers")
 
-        wrap = w.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 12px")
-        controls = w.HBox([self.rows, self.columns, self.value, *self.where.values(), self.curve], layout=wrap)
+        controls = line(self.rows, self.columns, self.value, *self.where.values(), self.curve)
         self.map.layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
         right = w.VBox([self.figure, self.numbers], layout=w.Layout(flex="1 1 0", min_width="0"))
         body = w.HBox([self.map, right], layout=w.Layout(grid_gap="24px", margin="4px 0 0 0"))
@@ -181,7 +179,7 @@ class SweepPanel(w.VBox):
             chance=self.chance,
         )
         best = self.map.best
-        self.summary.value = _text(
+        self.summary.value = paragraph(
             f"Best: {escape(tiles[best].caption)}" if best >= 0 else "Press Play to fill the map."
         )
         at = next((i for i, tile in enumerate(tiles) if tile.state == "running"), best)
@@ -227,17 +225,17 @@ class SweepPanel(w.VBox):
         table = [[*names, *results, "seconds"]]
         for run in runs:
             if run.error:
-                words = [run.error, *[""] * (len(results) - 1)]
+                found = [run.error, *[""] * (len(results) - 1)]
             else:
-                words = [_word(run.result.get(name, "")) for name in results]
+                found = [_word(run.result.get(name, "")) for name in results]
             table.append(
                 [
                     *(_word(run.setting[name]) for name in names),
-                    *words,
+                    *found,
                     "" if run.error == RUNNING else f"{run.seconds:.1f}",
                 ]
             )
-        self.numbers.value = _text(_table(table) if runs else "Pick a place of the map to see its runs.")
+        self.numbers.value = paragraph(_table(table) if runs else "Pick a place of the map to see its runs.")
 
     def _offer(self, control: w.Dropdown, records: Sequence[Record]) -> None:
         """Let the control offer every number that the records hold."""
@@ -275,11 +273,8 @@ class SweepPanel(w.VBox):
         return with_png(super()._repr_mimebundle_(**options), png(self.map.picture()))
 
 
-def _dropdown(label: str, options: Sequence[Any], value: Any, tooltip: str) -> w.Dropdown:
-    control = w.Dropdown(options=options, value=value, description=label, tooltip=tooltip)
-    control.layout, control.style.description_width = w.Layout(width="auto", min_width="130px"), "auto"
-    control.add_class(f"ssl-sweep-{label.lower()}")
-    return control
+def _menu(label: str, options: Sequence[Any], value: Any, tooltip: str) -> w.Dropdown:
+    return dropdown(label, options, value, tooltip, f"ssl-sweep-{label.lower()}")
 
 
 def _word(value: Any) -> str:
@@ -291,16 +286,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _text(html: str) -> str:
-    return f"<div style='line-height:1.4'>{html}</div>"
-
-
 def _table(lines: list[list[str]]) -> str:
     head, *body = (
         "".join(
             f"<{tag} style='text-align:left;vertical-align:top;padding:0 14px 0 0'>{escape(word)}</{tag}>"
-            for word in line
+            for word in cells
         )
-        for line, tag in zip(lines, ["th", *["td"] * (len(lines) - 1)], strict=True)
+        for cells, tag in zip(lines, ["th", *["td"] * (len(lines) - 1)], strict=True)
     )
-    return f"<table><tr>{head}</tr>{''.join(f'<tr>{line}</tr>' for line in body)}</table>"
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in body)}</table>"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
-import plotly.graph_objects as go
 import torch
 from jaxtyping import Int64
 from torch import Tensor
@@ -23,16 +22,16 @@ from ssl_toolkit.recipes import CONTRASTIVE, TITLES, Recipe, tuned
 from ssl_toolkit.train import Step, TrainState, load, save
 from ssl_toolkit.watch import Baselines, Look, baselines, watch
 from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
+from ssl_toolkit.widgets.controls import button, dress, line, live, paragraph, report
 from ssl_toolkit.widgets.player import Player
 
-TEXT = "line-height:1.4"
 BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
 REDRAW = 0.5  # seconds; the browser needs the core that draws, and there may be but two
 
-LEGEND = (
-    f"<div style='{TEXT}'>Four images that were never trained on (<b style='color:{BLUE}'>blue</b>), each with its "
+LEGEND = paragraph(
+    f"Four images that were never trained on (<b style='color:{BLUE}'>blue</b>), each with its "
     f"{{what}}: <b style='color:{GREEN}'>green</b> of the same class, <b style='color:{VERMILION}'>orange</b> of "
-    "another.</div>"
+    "another."
 )
 
 # some work and some fail on purpose; each says why
@@ -109,7 +108,7 @@ class TrainPanel(w.VBox):
         self.looks: list[Look] = []
         self.readings: list[Reading] = []
         self.baselines: Baselines | None = None
-        self._loaded: Path | None = None
+        self._loaded: TrainState | None = None  # what the next run goes on from
         self._lock = threading.Lock()  # the controls' handlers may run on another thread than the task
 
         names = ["fashion-mnist", "shapes", "digits"]
@@ -134,29 +133,22 @@ class TrainPanel(w.VBox):
         ]  # fmt: skip
         self._live = [self.rate, self.temperature, self.crop, self.jitter]
         for control, tip in zip([*self._fixed, *self._live], _TIPS, strict=True):
-            control.tooltip = tip
-            control.layout = w.Layout(width="270px")
-            if control is not self.probing:
-                control.style.description_width = "76px"
-            control.add_class(f"ssl-train-{control.description.lower().strip('.').replace(' ', '-')}")
+            named = f"ssl-train-{control.description.lower().strip('.').replace(' ', '-')}"
+            dress(control, tip, named, width="270px", label="76px")
 
         self.player: Player[Record] = Player(
             self._records, self._draw, progress=self._progress, redraw=REDRAW, name=name
         )
-        self.figure = go.FigureWidget(training_figure([], []))
-        self.figure._config = {**self.figure._config, "displaylogo": False, "responsive": True}
+        self.figure = live(training_figure([], []))
         self.gauges = w.HTML()
         self.grid = ImageGrid(self.data.images[:1], columns=K + 1, scale=2, label="queries and their neighbours")
         self.path = w.Text("run.safetensors", description="File", layout=w.Layout(width="250px"))
         self.path.style.description_width = "30px"
-        save_button = w.Button(description="Save", icon="save", tooltip="Write the state to this file")
-        load_button = w.Button(description="Load", icon="folder-open", tooltip="Go on from the state in this file")
-        save_button.on_click(lambda _: self._report(self.save))
-        load_button.on_click(lambda _: self._report(self.load))
-        for button in (save_button, load_button):
-            button.layout = w.Layout(width="auto")
-            button.add_class(f"ssl-train-{button.description.lower()}")
         self.message = w.HTML()
+        self.save_button = button("Save", "save", "Write the state to this file", "ssl-train-save")
+        self.load_button = button("Load", "folder-open", "Go on from the state in this file", "ssl-train-load")
+        self.save_button.on_click(lambda _: report(self.player.soon, self.message, self.save))
+        self.load_button.on_click(lambda _: report(self.player.soon, self.message, self.load))
 
         heading = '<b style="font-size:12px">{}</b>'
         controls = w.VBox(
@@ -165,7 +157,7 @@ class TrainPanel(w.VBox):
             layout=w.Layout(flex="0 0 auto", width="300px"),
         )  # fmt: skip
         self.legend = w.HTML()
-        files = w.HBox([self.path, save_button, load_button], layout=w.Layout(align_items="center", grid_gap="6px"))
+        files = line(self.path, self.save_button, self.load_button)
         right = w.VBox([self.legend, self.grid, files, self.message], layout=w.Layout(flex="1 1 0", min_width="0"))
         self.preset.layout.width = "330px"
         top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center", grid_gap="10px"))
@@ -179,7 +171,7 @@ class TrainPanel(w.VBox):
         self.method.observe(self._on_method, "value")
         for control in (*self._fixed[1:], *self._live):
             control.observe(self._on_control, "value")
-        self.source.observe(lambda _: self._report(self._show_source), "value")
+        self.source.observe(lambda _: report(self.player.soon, self.message, self._show_source), "value")
         self.player.observe(self._on_state, "state")
         self._show_pixels()
 
@@ -219,13 +211,11 @@ class TrainPanel(w.VBox):
         return f"saved step {self.state.step:,} to {path.name}"
 
     def load(self, path: str | Path | None = None) -> str:
-        """Go on from a file, saved by a run with the same method and width."""
+        """Go on from a file, saved by a run with the same method and width; with another one the next run is new."""
         path = Path(path or self.path.value)
-        load(
-            path, self.recipe.start(self._chosen_data())
-        )  # into a state of its own first: a bad file changes nothing here
+        state = load(path, self.recipe.start(self._chosen_data()))  # a bad file changes nothing here
         self.player.reset()
-        self._loaded = path
+        self._loaded = state
         return f"loaded {path.name}: press Resume to go on"
 
     # the run -----------------------------------------------------------------------------------------------------
@@ -236,6 +226,7 @@ class TrainPanel(w.VBox):
 
     def _show_source(self) -> str:
         self._chosen_data()
+        self._loaded = None
         self.player.reset()
         self._show_pixels()
         return ""
@@ -249,13 +240,11 @@ class TrainPanel(w.VBox):
     def _records(self) -> Iterator[Record]:
         recipe, data = self.recipe, self._chosen_data()
         training, self._bank, self._queries = self._divided()
-        self.state = recipe.start(data)
-        if self._loaded is not None:
-            load(self._loaded, self.state)
-            self._loaded = None
+        fresh = recipe.start(data)
+        self.state, self._loaded = self._loaded or fresh, None
         self.steps, self.looks, self.readings = [], [], []
         self._objective = recipe.objective(data)
-        for base in baselines(self.state.model, self._bank, self._queries):
+        for base in baselines(fresh.model, self._bank, self._queries):
             self.baselines = base
             yield None
 
@@ -307,7 +296,7 @@ class TrainPanel(w.VBox):
         self._show_neighbours(now.neighbours, "nearest neighbours")
 
     def _say(self, text: str) -> None:
-        self.gauges.value = f"<div class='ssl-gauges' style='{TEXT}'>{text}</div>"
+        self.gauges.value = paragraph(text, "ssl-gauges")
 
     def _show_pixels(self) -> None:
         """Before a run: what a representation has to beat."""
@@ -326,7 +315,7 @@ class TrainPanel(w.VBox):
         self.legend.value = LEGEND.format(what=what)
 
     def _show(self, recipe: Recipe) -> None:
-        self._recipe = recipe
+        self._recipe, self._loaded = recipe, None  # which is of another recipe
         self.method.value, self.seed.value, self.jitter.value = recipe.method, recipe.seed, recipe.jitter
         for slider, value in ((self.width, recipe.width), (self.batch, recipe.batch_size)):
             slider.options = sorted({*slider.options, value})
@@ -343,7 +332,9 @@ class TrainPanel(w.VBox):
         if change["new"] != self._recipe.method:
             self._show(replace(tuned(change["new"]), steps=self.count.value, seed=self.seed.value))
 
-    def _on_control(self, _change: dict[str, Any]) -> None:
+    def _on_control(self, change: dict[str, Any]) -> None:
+        if change["owner"] is self.width:
+            self._loaded = None  # it does not fit
         self.temperature.disabled = self.method.value not in CONTRASTIVE
         if self.player.state not in ("running", "paused") or self.state is None:
             return
@@ -356,18 +347,6 @@ class TrainPanel(w.VBox):
             control.disabled = change["new"] in ("running", "paused") or (control is self.source and self._own)
         if change["new"] == "idle":
             self._show_pixels()
-
-    def _report(self, action: Any) -> None:
-        """Do it between two steps and say how it went."""
-
-        def run() -> None:
-            try:
-                text = action()
-            except Exception as error:
-                text = f"{type(error).__name__}: {error}"
-            self.message.value = f'<span role="status" class="ssl-message">{text}</span>'
-
-        self.player.soon(run)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return with_png(super()._repr_mimebundle_(**options), png(tile(self.grid.images, K + 1, 2)))

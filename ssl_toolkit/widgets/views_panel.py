@@ -10,6 +10,7 @@ from ssl_toolkit.data import Dataset, as_float
 from ssl_toolkit.plots import BLUE
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
+from ssl_toolkit.widgets.controls import button, dress, paragraph
 
 # name of the argument of simclr_views: (label, maximum, what it does)
 STRENGTHS = {
@@ -67,15 +68,12 @@ class ViewsPanel(w.VBox):
         self.preset = w.Dropdown(options=list(PRESETS), description="Preset", layout=w.Layout(width="260px"))
         self.why = w.HTML(PRESETS[self.preset.value][1])
         self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed", layout=w.Layout(width="170px"))
-        self.again = w.Button(description="Draw again", icon="random", tooltip="Other random numbers, same strengths")
-        self.again.layout.width = "auto"
+        self.again = button("Draw again", "random", "Other random numbers, same strengths", "ssl-views-again")
         self.again.on_click(lambda _: self.draw_again())
         self.strengths: dict[str, w.FloatSlider] = {}
         for name, (label, top, tip) in STRENGTHS.items():
             slider = w.FloatSlider(0.0, min=0.02 if name == "crop" else 0.0, max=top, step=0.02, description=label)
-            slider.tooltip, slider.layout.width, slider.style.description_width = tip, "290px", "76px"
-            slider.add_class(f"ssl-views-{name}")
-            self.strengths[name] = slider
+            self.strengths[name] = dress(slider, tip, f"ssl-views-{name}", width="290px", label="76px")
         grey = data.images.shape[1] == 1
         for name in ("saturation", "hue", "gray"):
             self.strengths[name].disabled = grey
@@ -146,11 +144,11 @@ class ViewsPanel(w.VBox):
             if name != "noise.e":  # as many numbers as pixels
                 cells.append(f"<span>{name}</span><b style='font-weight:500'>{_written(values[index])}</b>")
         code = self.code().replace("<", "&lt;")
-        self.numbers.value = (
-            f"<div style='line-height:1.4'><b>Drawn for view {index + 1}</b> (click another)"
+        self.numbers.value = paragraph(
+            f"<b>Drawn for view {index + 1}</b> (click another)"
             "<div style='display:grid;grid-template-columns:repeat(2,max-content auto);gap:2px 12px;margin:4px 0 10px'>"
             f"{''.join(cells)}</div><b>The same without the panel</b>"
-            f"<br><code style='font-size:11px'>{code}</code></div>"
+            f"<br><code style='font-size:11px'>{code}</code>"
         )
 
     _setting = False

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ipywidgets as w
-import plotly.graph_objects as go
 
 from ssl_toolkit.plots import METHOD_COLOURS, METHOD_TITLES, SKY, WIDTH_VALUES, means_of, show_widths, width_figure
 from ssl_toolkit.sweep import Cell, Point, Run, Setting, group, read, sweep
 from ssl_toolkit.widgets.canvas import png, with_png
+from ssl_toolkit.widgets.controls import live
 from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.width_picture import Line, curves_picture
 
@@ -74,8 +74,7 @@ class WidthPanel(w.VBox):
             redraw=REDRAW, name=f"widths of {self.path}",
         )  # fmt: skip
         self.player.reset_button.tooltip = "Stop; what is finished stays in the file, and Play goes on from there"
-        self.figure = go.FigureWidget(width_figure(self.methods, self.widths))
-        self.figure._config = {**self.figure._config, "displaylogo": False, "responsive": True}
+        self.figure = live(width_figure(self.methods, self.widths))
         self.table, self.words = w.HTML(), w.HTML()
         row = w.HBox([self.width, self.controls, self.words], layout=w.Layout(align_items="center", grid_gap="16px"))
         plots = w.HBox([w.VBox([self.figure], layout=w.Layout(flex="1 1 0", min_width="0"))])
