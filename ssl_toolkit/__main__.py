@@ -1,5 +1,5 @@
 """The command line: `ssl-toolkit lab` opens the notebooks, `train` trains without one,
-`claims` tests the papers' claims, `bench` measures."""
+`claims` tests the papers' claims, `zoo` lists and makes the shipped models, `bench` measures."""
 
 import argparse
 import hashlib
@@ -145,6 +145,34 @@ def claims(args: argparse.Namespace) -> int:
     return 0
 
 
+def zoo(args: argparse.Namespace) -> int:
+    from ssl_toolkit.zoo import card, names
+
+    print("| name | what | kB | measures |\n|---|---|---|---|")
+    for name in names():
+        made = card(name)
+        measures = ", ".join(f"{what} {value:.3g}" for what, value in list(made.measures.items())[:4])
+        print(f"| `{name}` | {made.what} | {made.size / 1000:.0f} | {measures} |")
+    return 0
+
+
+def zoo_build(args: argparse.Namespace) -> int:
+    from ssl_toolkit.train import Step
+    from ssl_toolkit.zoo import PLANS, Shipped, build, write
+
+    if args.name not in PLANS:
+        print(f"name is {args.name!r}: there are recipes for {', '.join(sorted(PLANS))}.", file=sys.stderr)
+        return 2
+    args.folder.mkdir(parents=True, exist_ok=True)
+    for record in build(args.name, folder=args.folder, steps=args.steps, limit=args.limit):
+        if isinstance(record, Step) and record.step % 100 == 0:
+            print(f"step {record.step}  loss {record.loss:.4f}", flush=True)
+        elif isinstance(record, Shipped):
+            write(record, args.folder)
+            print("\n".join(f"{what} {value:.4g}" for what, value in record.card.measures.items()))
+    return 0
+
+
 def machine() -> dict[str, str | int | None]:
     """What the figures were measured on."""
     import platform
@@ -183,6 +211,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--budget", default="standard", choices=["smoke", "standard", "full"])
     p.add_argument("--folder", type=Path, help="keep measurements and verdicts here, and go on from what is there")
     p.set_defaults(call=claims)
+    p = commands.add_parser("zoo", help="list the shipped models, or train one of them again")
+    p.set_defaults(call=zoo)
+    p = p.add_subparsers().add_parser("build", help="train a model by its recipe, and write it with its card")
+    p.add_argument("name", help="such as shapes-simclr; a wrong one is answered with all")
+    p.add_argument("--folder", type=Path, required=True, help="write it here; an RCDM's encoder may be here, too")
+    for name in ("steps", "limit"):
+        p.add_argument(f"--{name}", type=int, help="instead of the recipe's, for a trial: fewer steps, or images")
+    p.set_defaults(call=zoo_build)
     p = commands.add_parser("bench", help="measure speed and quality beside the peers (needs the extra `bench`)")
     p.add_argument("names", nargs="*", help="files of tests/benchmarks to run, such as views; by default all of them")
     p.add_argument("--out", type=Path, help="write all figures to this JSON file")

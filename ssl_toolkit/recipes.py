@@ -17,7 +17,7 @@ from ssl_toolkit.augment import Augment, simclr_views
 from ssl_toolkit.clusters import self_distillation, swapped_prediction
 from ssl_toolkit.contrast import momentum_contrast, nearest_neighbour
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.encoders import small_conv
+from ssl_toolkit.encoders import Encoder, small_conv
 from ssl_toolkit.joint import joint_embedding, multi_view, siamese, supervised, teacher_student
 from ssl_toolkit.memory import Queue
 from ssl_toolkit.optimisers import LARS, scaled_lr
@@ -72,8 +72,8 @@ class Recipe:
     jitter: float = 0.8  # strength of brightness, contrast and saturation; hue has a quarter of it
     seed: int = 0
 
-    def start(self, data: Dataset | Stream) -> TrainState:
-        """An untrained encoder for these images and its optimiser, at step 0."""
+    def model(self, data: Dataset | Stream) -> Encoder:
+        """An untrained encoder for images of this shape and, where it is supervised, these classes."""
         projector = self.projector
         if self.method == "supervised":
             projector = (*projector[:-1], len(data.classes))
@@ -85,11 +85,15 @@ class Recipe:
             model.prototypes = Prototypes(projector[-1], self.prototypes, seed=self.seed)
         if self.method == "dino":
             model.center = Center(self.prototypes)
+        return model
+
+    def start(self, data: Dataset | Stream) -> TrainState:
+        """An untrained encoder for these images and its optimiser, at step 0."""
         ema = self.momentum if self.method in TAUGHT else None
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer is {self.optimizer!r}: it must be one of {', '.join(OPTIMIZERS)}.")
         return start(
-            model, lr=self.lr, weight_decay=self.weight_decay, warmup=self.warmup, total=self.steps, ema=ema,
+            self.model(data), lr=self.lr, weight_decay=self.weight_decay, warmup=self.warmup, total=self.steps, ema=ema,
             optimizer=OPTIMIZERS[self.optimizer],
         )  # fmt: skip
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ssl_toolkit import Recipe, load_data
+from ssl_toolkit import Recipe, load_data, zoo
 from ssl_toolkit.__main__ import START, copy_notebooks, main, notebooks
 from ssl_toolkit.train import load
 
@@ -70,13 +70,15 @@ def test_saving_every_so_often_needs_a_number_and_a_file(arguments, capsys):
     assert "must be at least 1 and needs --save" in capsys.readouterr().err
 
 
-def test_a_wheel_carries_the_notebooks_and_the_scripts_of_the_widgets(tmp_path):
+def test_a_wheel_carries_the_notebooks_the_scripts_of_the_widgets_and_the_models(tmp_path):
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "-w", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, timeout=240)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert f"ssl_toolkit/_notebooks/{START}" in names
     assert "ssl_toolkit/widgets/static/image_grid.js" in names
+    assert all(f"ssl_toolkit/zoo/{model}.safetensors" in names for model in zoo.names())
+    assert all(f"ssl_toolkit/zoo/{model}.json" in names for model in zoo.names())
     assert not [name for name in names if name.startswith(("tests/", "notebooks/"))]
 
 
@@ -97,4 +99,4 @@ def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     words = capsys.readouterr().out
-    assert all(name in words for name in ("lab", "train", "bench"))
+    assert all(name in words for name in ("lab", "train", "zoo", "bench"))

@@ -1,0 +1,20 @@
+"""Models that are there at once: small encoders, and RCDMs that paint what they know, each with a card.
+
+    encoder = zoo.load("shapes-simclr")
+    painter = zoo.load("shapes-simclr-rcdm-embedding")
+    h = conditions(encoder, images, depth="embedding")        # what the painter was trained on: zoo.card(...).depth
+    *_, last = sample(painter, h.repeat_interleave(8, dim=0))
+
+`zoo.names()` lists them. Each was trained by `zoo.build` on a CPU, from the recipe and the seed of its card, and can be
+made again: `ssl-toolkit zoo build NAME --folder FOLDER`. Weights are stored in float16, and the measures on the card
+are those of the stored model.
+"""
+
+from ssl_toolkit.zoo.making import build as build
+from ssl_toolkit.zoo.plans import PLANS as PLANS
+from ssl_toolkit.zoo.store import Card as Card
+from ssl_toolkit.zoo.store import Shipped as Shipped
+from ssl_toolkit.zoo.store import card as card
+from ssl_toolkit.zoo.store import load as load
+from ssl_toolkit.zoo.store import names as names
+from ssl_toolkit.zoo.store import write as write

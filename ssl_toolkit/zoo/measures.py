@@ -1,0 +1,127 @@
+"""What is measured of a model before it is stored, on test images that it was not trained on."""
+
+from collections.abc import Generator, Mapping
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from ssl_toolkit import infusion
+from ssl_toolkit.data import Dataset, as_float
+from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
+from ssl_toolkit.diffusion.watching import as_images
+from ssl_toolkit.encoders import Encoder
+from ssl_toolkit.factors import read_factors
+from ssl_toolkit.generative import faithfulness, kid, recognition, retention
+from ssl_toolkit.infusion import Gaussian, Operator, chain, dequantise, lower_bound, prior_of
+from ssl_toolkit.probes import embed, knn_accuracy, linear_probe, pixels, untrained
+from ssl_toolkit.reader import FACTORS, kept
+from ssl_toolkit.seeds import rng
+from ssl_toolkit.zoo.plans import Plan
+
+LABELLED = 10_000  # training images whose labels a probe gets
+ASKED, EACH = 1000, 4  # test images that are painted once; of ASKED / EACH of them there are EACH samples more
+Values = dict[str, float]
+
+
+def measured(
+    model: Encoder | RCDM | Operator, made: Plan, models: Mapping[str, nn.Module], data: Dataset, test: Dataset
+) -> Generator[None, None, Values]:
+    """The measures of the model, by name, returned; None after each step of a sampler.
+
+    Of an encoder the accuracy of a linear probe and of kNN, beside those of the untrained net and of pixels, and R2 of
+    every known factor; of a reader R2; of an RCDM those of `_samples`, of an operator those of
+    `_chains`.
+    """
+    some = data[:LABELLED]
+    if isinstance(model, RCDM):
+        return (yield from _samples(model, made, models, some, test))
+    if isinstance(model, Operator):
+        return _chains(model, made, models, test)
+    if made.kind == "reader":
+        z, z_test = (embed(model, part.images, depth="embedding") for part in (some, test))
+        return {f"R2 of {name}": r2 for name, r2 in _r2(z, z_test, some, test).items()}
+    accuracy: Values = {}
+    knn: Values = {}
+    r2: Values = {}
+    for prefix, f in {"": model, "untrained ": untrained(model), "pixels ": None}.items():
+        z, z_test = (pixels(part.images) if f is None else embed(f, part.images) for part in (some, test))
+        accuracy[f"{prefix}accuracy"] = linear_probe(z, some.labels, z_test, test.labels).accuracy
+        knn[f"{prefix}kNN"] = knn_accuracy(z, some.labels, z_test, test.labels)
+        r2 |= {f"{prefix}R2 of {name}": score for name, score in _r2(z, z_test, some, test).items()}
+    return accuracy | knn | r2
+
+
+def _r2(z: Float[Tensor, "n d"], z_test: Float[Tensor, "m d"], data: Dataset, test: Dataset) -> Values:
+    known = {name: data.factors[name] for name in FACTORS if name in data.factors}
+    return {name: reading.score for name, reading in read_factors(z, known, z_test, test.factors).items()}
+
+
+def _samples(
+    model: RCDM, made: Plan, models: Mapping[str, nn.Module], data: Dataset, test: Dataset
+) -> Generator[None, None, Values]:
+    """Whose h samples have, among `ASKED` test images; how far they are from these; what they keep of what h knows.
+
+    KID is by features of the supervised encoder, in units of their standard deviation over all dimensions. What is kept
+    of the class is by that encoder's word, of the factors by the reader's; "read" is what a linear probe reads from h.
+    """
+    encoder, judge, reader = (models.get(name) for name in (made.encoder, made.judge, made.reader))
+    assert isinstance(encoder, Encoder)
+    assert isinstance(judge, Encoder)
+    h, h_test = (conditions(encoder, part.images, depth=made.depth) for part in (data, test))
+    n = min(ASKED, len(test) // 2)
+    asked, real = h_test[:n], embed(judge, test.images[n : 2 * n])  # KID compares with images whose h was not given
+    painted = yield from _painted(model, asked)
+    found = faithfulness(conditions(encoder, painted, depth=made.depth), asked)
+    values = {
+        "MRR": found.mrr,
+        "mean rank": found.mean_rank,
+        "chance": found.chance,
+        "KID": _kid(real, embed(judge, painted)),
+    }
+    samples = yield from _painted(model, asked[: len(asked) // EACH].repeat_interleave(EACH, dim=0))
+    by_judge = [embed(judge, x, depth="embedding").argmax(dim=1) for x in (samples, test.images)]
+    values["class read"] = linear_probe(h, data.labels, h_test, test.labels).accuracy
+    values["class kept"] = retention(by_judge[0].view(-1, EACH), by_judge[1])
+    if isinstance(reader, Encoder):
+        shares = kept(reader, samples.unflatten(0, (-1, EACH)), test.images)
+        for name, score in _r2(h, h_test, data, test).items():
+            values |= {f"{name} read": score, f"{name} kept": shares[name]}
+    return values
+
+
+def _chains(model: Operator, made: Plan, models: Mapping[str, nn.Module], test: Dataset) -> Values:
+    """What the supervised encoder recognises in as many means of the last step as it is asked for, and in real images;
+    KID by its features; a lower bound on the log likelihood of real images, in nats: any infusion gives one, and the
+    Gaussian one the higher.
+    """
+    judge, recipe, prior = models[made.judge], made.recipe, prior_of(model)
+    assert isinstance(recipe, infusion.Recipe)
+    real = as_float(test.images[:ASKED])
+    *_, last = chain(model, prior.sample(ASKED), steps=model.steps)
+    seen, of_real = (recognition(embed(judge, x, depth="embedding")) for x in (last.mean, real))
+    x = dequantise(real, rng(0, 0, "zoo"))
+    return {
+        "class score": seen.score,
+        "test images' class score": of_real.score,
+        "KID": _kid(embed(judge, real), embed(judge, last.mean)),
+        "bound": lower_bound(model, x, prior=prior, rate=recipe.rate, infusion=Gaussian()).mean().item(),
+        "entropy": seen.entropy,
+        "balance": seen.balance,
+    }
+
+
+def _kid(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"]) -> float:
+    scale = real.var(dim=0).mean().sqrt()  # one for all dimensions: one that is dead on real images must not explode
+    return kid(real / scale, fake / scale).mean
+
+
+def _painted(model: RCDM, h: Float[Tensor, "n d"]) -> Generator[None, None, UInt8[Tensor, "n c h w"]]:
+    images = []
+    for i, part in enumerate(h.split(100)):
+        noise = torch.randn(len(part), *model.shape, generator=rng(0, i, "zoo"))
+        for step in sample(model, part, noise=noise):
+            last = step
+            yield None
+        images.append(as_images(last.x))
+    return torch.cat(images)

@@ -1,0 +1,72 @@
+"""What is in the zoo: for each name the data and the recipe that it was trained by."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from ssl_toolkit import infusion, reader
+from ssl_toolkit.diffusion import rcdm
+from ssl_toolkit.recipes import TITLES, Method, Recipe, tuned
+
+DATA = ("shapes", "fashion-mnist")
+METHODS: tuple[Method, ...] = ("simclr", "supervised", "vicreg", "byol")
+PAINTED: tuple[tuple[Method, str], ...] = (
+    ("simclr", "representation"),
+    ("simclr", "embedding"),
+    ("supervised", "representation"),
+)
+KINDS = {"encoder": Recipe, "reader": reader.Recipe, "rcdm": rcdm.Recipe, "infusion": infusion.Recipe}
+
+
+class Plan(NamedTuple):
+    """One model: `encoder` and `depth` say whose features an RCDM paints from."""
+
+    what: str
+    data: str
+    recipe: Recipe | reader.Recipe | rcdm.Recipe | infusion.Recipe
+    encoder: str = ""
+    depth: str = ""
+
+    @property
+    def kind(self) -> str:
+        return next(kind for kind, made in KINDS.items() if isinstance(self.recipe, made))
+
+    @property
+    def judge(self) -> str:
+        """The encoder by whose features samples are measured."""
+        return f"{self.data}-supervised"
+
+    @property
+    def reader(self) -> str:
+        """What reads the factors off samples, where there is one."""
+        return f"{self.data}-reader"
+
+    def needs(self) -> list[str]:
+        """The models that must be there before: an RCDM's encoder, and those by which samples are measured."""
+        if self.kind not in ("rcdm", "infusion"):
+            return []
+        return [name for name in PLANS if name in (self.encoder, self.judge, self.reader)]
+
+
+def _encoder(data: str, method: Method) -> Plan:
+    recipe = replace(tuned(method), steps=1000, batch_size=128, width=256)
+    return Plan(f"{TITLES[method]} encoder of {data}", data, recipe)
+
+
+def _painter(data: str, method: Method, depth: str) -> Plan:
+    recipe = rcdm.Recipe(steps=4000)
+    return Plan(f"paints {data} from {TITLES[method]}'s {depth}", data, recipe, f"{data}-{method}", depth)
+
+
+PLANS: dict[str, Plan] = {
+    **{f"{data}-{method}": _encoder(data, method) for data in DATA for method in METHODS},
+    "shapes-reader": Plan("reads hue, background, x, y and scale off shapes", "shapes", reader.Recipe()),
+    **{f"{data}-{method}-rcdm-{depth}": _painter(data, method, depth) for data in DATA for method, depth in PAINTED},
+    "fashion-mnist-infusion": Plan("a chain that turns noise into garments", "fashion-mnist", infusion.Recipe()),
+}
+
+
+def plan(name: str) -> Plan:
+    """The plan of this name. Raises ValueError, with all names, for one that has none."""
+    if name not in PLANS:
+        raise ValueError(f"name is {name!r}: there are recipes for {', '.join(sorted(PLANS))}.")
+    return PLANS[name]

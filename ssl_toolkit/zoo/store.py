@@ -1,0 +1,140 @@
+"""Models as files: weights in `<name>.safetensors`, and beside them a card, `<name>.json`, with their digest."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ssl_toolkit.data import Dataset
+from ssl_toolkit.diffusion import rcdm
+from ssl_toolkit.diffusion.rcdm import RCDM
+from ssl_toolkit.encoders import Encoder
+from ssl_toolkit.infusion import Operator
+from ssl_toolkit.zoo.plans import KINDS
+
+HERE = Path(__file__).parent
+Folder = str | os.PathLike[str]
+Model = TypeVar("Model", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a model is, how it was made, and what was measured of it as it is stored."""
+
+    name: str
+    kind: str  # "encoder", "reader", "rcdm" or "infusion"
+    what: str
+    data: str
+    images: int  # that it was trained on
+    shape: tuple[int, ...]  # of one: (c, h, w)
+    classes: tuple[str, ...]
+    recipe: dict[str, int | float | str | tuple | None]  # all its numbers, the seed among them
+    encoder: str  # whose features an RCDM paints from, and at which depth
+    depth: str
+    needs: dict[str, str]  # the models that it was trained on and measured by, each with its sha256
+    seconds: float  # of processor time, to train
+    measures: dict[str, float]
+    parameters: int
+    size: int  # of the file, in bytes
+    sha256: str
+    date: str
+    torch: str
+    device: str  # where it was trained, and by how many threads
+
+
+class Shipped(NamedTuple):
+    """What `build` ends with: the card and the bytes of the file."""
+
+    card: Card
+    content: bytes
+
+
+def names(folder: Folder = HERE) -> tuple[str, ...]:
+    """The models that are there, in order."""
+    return tuple(sorted(path.stem for path in Path(folder).glob("*.json")))
+
+
+def card(name: str, folder: Folder = HERE) -> Card:
+    """The card of a model. Raises ValueError, with all names, for one that is not there or is none."""
+    if name not in (known := names(folder)):
+        raise ValueError(f"name is {name!r}: the zoo has {', '.join(known) or 'nothing in ' + repr(str(folder))}.")
+    path = Path(folder) / f"{name}.json"
+    try:
+        return Card(**_tuples(json.loads(path.read_text(encoding="utf-8"))))
+    except (ValueError, TypeError, AttributeError):
+        expected = ", ".join(field.name for field in fields(Card))
+        raise ValueError(f"{str(path)!r} is no card: it must be a JSON object with {expected}.") from None
+
+
+def load(name: str, folder: Folder = HERE) -> Encoder | RCDM | Operator:
+    """The model of this name, on the CPU and in evaluation mode: an `Encoder`, an `RCDM` to `sample` from, or an
+    `Operator` to run as a `chain` from its prior, `prior_of(operator)`.
+
+    Raises ValueError, before anything is made, for an unknown name and for a file that is not the one of the card.
+    """
+    about = card(name, folder)
+    content = (Path(folder) / f"{name}.safetensors").read_bytes()
+    if (digest := hashlib.sha256(content).hexdigest()) != about.sha256:
+        raise ValueError(
+            f"{name}.safetensors has the sha256 {digest[:12]}..., its card says {about.sha256[:12]}...: "
+            "the file is damaged or another one; install it anew."
+        )
+    tensors = unpack(content)
+    return fill(_untrained(about, tensors), tensors)
+
+
+def pack(model: nn.Module) -> bytes:
+    """The weights in float16, and what the model keeps beside them (statistics, counts) as it is, by safetensors."""
+    from safetensors.torch import save
+
+    weights = {name for name, _ in model.named_parameters()}
+    state = {name: t.half() if name in weights else t for name, t in model.state_dict().items()}
+    return save({name: t.cpu().contiguous() for name, t in state.items()})
+
+
+def unpack(content: bytes) -> dict[str, Tensor]:
+    """The tensors that `pack` wrote, by name."""
+    from safetensors.torch import load as read
+
+    return read(content)
+
+
+def fill(model: Model, tensors: Mapping[str, Tensor]) -> Model:
+    """The same model on the CPU, in evaluation mode, with the numbers that were packed."""
+    model.load_state_dict(tensors)
+    return model.cpu().eval().requires_grad_(False)
+
+
+def write(shipped: Shipped, folder: Folder) -> None:
+    """Write the file and then its card, each whole or not at all; a card that is there has its file."""
+    path = Path(folder) / shipped.card.name
+    text = json.dumps(asdict(shipped.card), indent=1) + "\n"
+    for suffix, content in ((".safetensors", shipped.content), (".json", text.encode())):
+        partial = path.with_name(f".{path.name}{suffix}.{os.getpid()}.partial")
+        try:
+            partial.write_bytes(content)
+            os.replace(partial, f"{path}{suffix}")
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _untrained(about: Card, tensors: Mapping[str, Tensor]) -> Encoder | RCDM | Operator:
+    """The architecture of the card's recipe, which asks the data for their shape and classes only."""
+    recipe = KINDS[about.kind](**about.recipe)
+    if isinstance(recipe, rcdm.Recipe):
+        condition = len(tensors["mean"])
+        return RCDM(recipe.network(about.shape[0], condition), torch.zeros(2, condition), about.shape)
+    return recipe.model(Dataset(torch.empty(0, *about.shape).byte(), torch.empty(0).long(), about.classes))
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has lists where a recipe has tuples."""
+    if isinstance(value, dict):
+        return {key: _tuples(v) for key, v in value.items()}
+    return tuple(value) if isinstance(value, list) else value
