@@ -6,8 +6,10 @@ import plotly.graph_objects as go
 from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
-from ssl_toolkit.plots import BARE, BLUE, GREY, GRID, ORANGE, VERMILION, Curve
+from ssl_toolkit.diffusion.watching import Progress
+from ssl_toolkit.plots import BARE, BLUE, GREY, GRID, ORANGE, VERMILION
 
+_POINTS = 400  # of a curve
 _LEGEND = {"yanchor": "top", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
 
 
@@ -48,35 +50,54 @@ def show_cursor(figure: BaseFigure, step: int) -> None:
     figure.layout.shapes = [place | {"line": {"color": VERMILION, "width": 2}}]
 
 
-def learning_figure() -> go.Figure:
-    """Two plots in a row, to be filled by `show_learning`: the loss, and the mean reciprocal rank beside chance."""
-    figure = make_subplots(1, 2, subplot_titles=("loss", "mean reciprocal rank of the image in its samples"))
+def learning_figure(factors: Sequence[str] = ()) -> go.Figure:
+    """Plots in a row, to be filled by `show_learning`: the loss, and the mean reciprocal rank beside chance.
+
+    With `factors` there is a third, bars of what samples keep of each.
+    """
+    titles = ("loss", "reciprocal rank of the image", "kept in the samples")
+    figure = make_subplots(1, columns := 3 if factors else 2, subplot_titles=titles[:columns])
     for column, mode in ((1, "lines"), (2, "lines+markers")):
         for colour, dash in ((BLUE, "solid"), (ORANGE, "dash")):
-            line = {"color": colour, "width": 2, "dash": dash}
-            figure.add_scatter(row=1, col=column, x=[], y=[], mode=mode, line=line, showlegend=column == 1)
-    figure.add_scatter(
-        row=1, col=2, x=[], y=[], mode="lines", line={"color": GREY, "width": 1.5, "dash": "dot"}, name="chance"
-    )
+            figure.add_scatter(
+                row=1, col=column, x=[], y=[], mode=mode, line={"color": colour, "width": 2, "dash": dash}
+            )
+    for colour in (BLUE, ORANGE) if factors else ():
+        figure.add_bar(row=1, col=3, y=list(factors), x=[None] * len(factors), orientation="h", marker_color=colour)
+    line = {"color": GREY, "width": 1.5, "dash": "dot"}
+    figure.add_scatter(row=1, col=2, x=[], y=[], mode="lines", line=line, name="chance")
     legend = _LEGEND | {"x": 0, "y": -0.26, "orientation": "h"}
     figure.update_layout(BARE, height=230, margin={"l": 46, "r": 8, "t": 26, "b": 60}, legend=legend)
     figure.update_annotations(font_size=13)
-    figure.update_xaxes(GRID, title={"text": "step", "standoff": 4})
+    figure.update_xaxes(GRID)
     figure.update_yaxes(GRID)
+    for column in (1, 2):
+        figure.update_xaxes(row=1, col=column, title={"text": "step", "standoff": 4})
     figure.update_yaxes(row=1, col=2, range=[0, 1])
+    if factors:
+        figure.update_xaxes(row=1, col=3, range=[0, 1])
+        figure.update_yaxes(row=1, col=3, autorange="reversed", showgrid=False)
     return figure
 
 
-def show_learning(figure: BaseFigure, loss: Mapping[str, Curve], ranks: Mapping[str, Curve], chance: float) -> None:
-    """Fill the figure with the curves of up to two models, by name."""
-    none = Curve("", [], [])
-    curves = [*loss.values(), none, none][:2] + [*ranks.values(), none, none][:2]
-    far = max([1.0, *(float(x) for curve in curves for x in curve.x[-1:])])
+def show_learning(figure: BaseFigure, records: Sequence[Progress], depths: Sequence[str]) -> None:
+    """Fill the figure with what these records say of one or two depths."""
+    *curves, chance = figure.data
     with figure.batch_update():
-        for trace, curve in zip(figure.data, [*curves, Curve("chance", [0, far], [chance, chance])], strict=True):
-            trace.x, trace.y, trace.name = list(curve.x), list(curve.y), curve.name
-        for trace, curve in zip(figure.data[:2], curves[:2], strict=True):
-            trace.showlegend = bool(curve.name)
+        seen = [record for record in records if record.faithful]
+        levels = [next(iter(record.faithful.values())).chance for record in seen[-1:]]
+        chance.x, chance.y = [0, max(1, records[-1].step)] if seen else [], 2 * levels
+        for i, depth in enumerate((*depths, "")[:2]):
+            learned = [record for record in records if depth in record.loss]
+            learned = learned[:: max(1, len(learned) // _POINTS)]
+            looks = [record for record in records if depth in record.faithful]
+            loss, ranks, *bars = curves[i::2]
+            loss.x, loss.y = [r.step for r in learned], [r.loss[depth] for r in learned]
+            ranks.x, ranks.y = [r.step for r in looks], [r.faithful[depth].mrr for r in looks]
+            for bar in bars:
+                bar.x = [looks[-1].kept[depth].get(factor) if looks else None for factor in bar.y]
+            for trace in (loss, ranks, *bars):
+                trace.name, trace.showlegend = depth, bool(depth) and trace is loss
 
 
 def retention_figure(known: Mapping[str, Mapping[str, tuple[float, float]]]) -> go.Figure:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -241,11 +241,22 @@ def _torchvision(dataset: str, *, places: list[Path], **options: Any) -> Any:
         ) from error
 
 
+_IDX = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # as torchvision writes them
+
+
+def at_hand(name: Literal["mnist", "fashion-mnist"]) -> bool:
+    """Whether both splits are on this machine, so that `load_data` need not fetch them."""
+    return all(_find_idx(_places(name), split) for split in ("train", "test"))
+
+
+def _places(name: str) -> list[Path]:
+    return [cache() / name, cache() / _IDX[name] / "raw", _SYSTEM / name]
+
+
 def _idx(name: str, split: str, limit: int | None) -> Dataset:
-    dataset = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[name]
-    places = [cache() / name, cache() / dataset / "raw", _SYSTEM / name]
+    places = _places(name)
     if not (files := _find_idx(places, split)):
-        _torchvision(dataset, places=places)
+        _torchvision(_IDX[name], places=places)
         files = _find_idx(places, split)
     images, labels = (_read_idx(file, limit) for file in files)
     if images.ndim != 3 or labels.shape != images.shape[:1] or labels.max() >= len(_CLASSES[name]):

@@ -1,5 +1,6 @@
 """Image files of any kind, and folders of them, as uint8 tensors: in a fixed order, and none lost in silence."""
 
+import io
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"),
@@ -124,16 +126,52 @@ def read_images(paths: Sequence[Path], *, size: int, limit: int | None = None) -
     return Decoded(images[: len(kept)], torch.tensor(kept))
 
 
-def decode(path: str | os.PathLike[str], size: int) -> UInt8[np.ndarray, "3 s s"]:
+LARGEST = 25_000_000  # pixels of one image that is given in memory
+
+
+def from_bytes(content: bytes, shape: tuple[int, ...]) -> UInt8[Tensor, "c h w"]:
+    """An image file's content, as an upload gives it: its middle, of the data's `shape`, (1 or 3, h, w).
+
+    Raises DataError for what is no image or is cut off, and for one of more than 25 megapixels.
+    """
+    from PIL import Image
+
+    c, height, width = shape
+    try:
+        with _open(io.BytesIO(content)) as file:
+            pixels = file.width * file.height
+        image = decode(io.BytesIO(content), size := max(height, width)) if pixels <= LARGEST else None
+    except Image.DecompressionBombError:
+        image = None
+    except Exception as error:  # broken bytes make a decoder raise anything
+        raise DataError(f"the file is no image that can be read: give one of {', '.join(_FORMATS)}.") from error
+    if image is None:
+        raise DataError(
+            f"the image has more than {LARGEST / 1e6:.0f} megapixels, of which {height} x {width} pixels will be left: "
+            "make it smaller first."
+        )
+    if c == 1:
+        image = np.asarray(Image.fromarray(image.transpose(1, 2, 0)).convert("L"))[None].copy()
+    top, left = (size - height) // 2, (size - width) // 2
+    return torch.from_numpy(image)[:, top : top + height, left : left + width]
+
+
+def _open(file: str | os.PathLike[str] | io.BytesIO) -> "ImageFile":
+    from PIL import Image
+
+    Image.init()
+    return Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN])
+
+
+def decode(path: str | os.PathLike[str] | io.BytesIO, size: int) -> UInt8[np.ndarray, "3 s s"]:
     """One file as RGB, upright, its shorter side resized to `size` and the middle of its longer side kept.
 
     Grey becomes three equal channels and 16 bits become 8; transparency is laid on white; EXIF's orientation is
     applied; the first frame stands for an animation.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    Image.init()
-    with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as file:
+    with _open(path) as file:
         file.draft(None, (size, size))  # a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, if that is enough
         ImageOps.exif_transpose(file, in_place=True)
         return fit(file, size)

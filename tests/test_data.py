@@ -18,6 +18,7 @@ from PIL import Image
 
 from ssl_toolkit import data as data_module
 from ssl_toolkit.data import DataError, Dataset, as_float, batch, load_data
+from ssl_toolkit.folders import decode, from_bytes
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.shapes import SHAPES, shapes
 
@@ -557,3 +558,19 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path):
     put(tmp_path / "data" / "a" / "2.png")
     data = load_data(tmp_path / "data")
     assert (len(data), data.classes) == (2, ("a", "linked"))
+
+
+def test_an_image_in_memory_is_fitted_as_one_from_a_file(tmp_path):
+    pixels = torch.randint(0, 256, (40, 60, 3), generator=rng(0), dtype=torch.uint8).numpy()
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    content = (tmp_path / "x.png").read_bytes()
+    assert torch.equal(from_bytes(content, (3, 16, 16)), torch.from_numpy(decode(tmp_path / "x.png", 16)))
+    low, whole = from_bytes(content, (3, 8, 16)), from_bytes(content, (3, 16, 16))
+    assert torch.equal(low, whole[:, 4:12])
+    grey = from_bytes(content, (1, 16, 16))
+    expected = (whole.float() * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=0)
+    assert grey.shape == (1, 16, 16)
+    assert (grey[0] - expected).abs().max() <= 1
+    for wrong in (content[: len(content) // 2], b"", b"text"):
+        with pytest.raises(DataError, match="no image that can be read"):
+            from_bytes(wrong, (3, 16, 16))

@@ -7,30 +7,31 @@ import torch
 
 from ssl_toolkit.data import load_data
 from ssl_toolkit.diffusion.rcdm import Recipe, conditions, sample
-from ssl_toolkit.diffusion.watching import as_images, measure, paint, prepare, watch
+from ssl_toolkit.diffusion.watching import DEPTHS, as_images, measure, paint, prepare, watch
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.generative import faithfulness
 from ssl_toolkit.train import train
 
 DATA, TEST = load_data("shapes", limit=60, size=16), load_data("shapes", split="test", limit=20, size=16)
 ENCODER = small_conv(3, width=16, projector=(8, 4))
+BOTH = {depth: (ENCODER, depth) for depth in DEPTHS}
 TINY = Recipe(steps=5, batch_size=8, width=8, multipliers=(1, 2), blocks=1)
 
 
 def prepared(**settings):
-    *_, subjects = prepare(ENCODER, DATA, TEST, recipe=TINY, **settings)
+    *_, subjects = prepare(BOTH, DATA, TEST, recipe=TINY, **settings)
     return subjects
 
 
 @pytest.fixture(scope="module")
 def run():
     subjects = prepared()
-    records = [r for r in watch(ENCODER, subjects, DATA, recipe=TINY, every=2, queries=6) if r is not None]
+    records = [r for r in watch(subjects, DATA, recipe=TINY, every=2, queries=6) if r is not None]
     return subjects, records
 
 
 def test_each_depth_is_a_subject_that_knows_the_features_of_all_images():
-    subjects = prepared(depths=("embedding", "representation"))
+    subjects = prepared()
     assert {depth: s.h.shape for depth, s in subjects.items()} == {"embedding": (60, 4), "representation": (60, 16)}
     for depth, subject in subjects.items():
         assert torch.equal(subject.test, conditions(ENCODER, TEST.images, depth=depth))
@@ -48,7 +49,7 @@ def test_side_by_side_each_takes_the_steps_it_takes_alone(run):
 
 def test_wherever_it_is_stopped_all_stand_at_the_same_step():
     subjects = prepared()
-    for _ in watch(ENCODER, subjects, DATA, recipe=replace(TINY, steps=3), every=2, queries=2):
+    for _ in watch(subjects, DATA, recipe=replace(TINY, steps=3), every=2, queries=2):
         assert len({subject.state.step for subject in subjects.values()}) == 1
 
 
@@ -65,21 +66,64 @@ def test_the_measure_is_that_of_the_functions(run):
     *_, last = sample(subject.model, subject.test[:6], steps=10)
     z = conditions(ENCODER, as_images(last.x), depth="embedding")
     assert records[-1].faithful["embedding"] == faithfulness(z, subject.test, torch.arange(6))
-    *_, measured = measure(ENCODER, subject, depth="embedding", queries=6)
-    assert measured == records[-1].faithful["embedding"]
+    *_, measured = measure(subject, queries=6)
+    assert measured == (records[-1].faithful["embedding"], {})
+
+
+def test_what_is_kept_is_seen_on_two_samples_of_each_image(run):
+    subject = run[0]["embedding"]
+    *_, last = sample(subject.model, subject.test[:6].repeat_interleave(2, dim=0), steps=10)
+    seen = []
+    *_, (faithful, kept) = measure(subject, queries=6, kept=lambda x: seen.append(x) or {"hue": 0.5})
+    assert kept == {"hue": 0.5}
+    assert torch.equal(seen[0].flatten(0, 1), as_images(last.x))
+    z = conditions(ENCODER, as_images(last.x), depth="embedding")
+    assert faithful == faithfulness(z, subject.test, torch.tensor([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]))
+
+
+def test_a_trained_model_is_measured_at_once_and_left_as_it_is(run):
+    shipped = run[0]["embedding"].model
+    weights = [p.clone() for p in shipped.parameters()]
+    subjects = prepared(models={"embedding": shipped})
+    assert subjects["embedding"].state is None
+    records = [r for r in watch(subjects, DATA, recipe=replace(TINY, steps=2), every=9, queries=6) if r is not None]
+    assert [(r.step, set(r.loss), set(r.faithful)) for r in records] == [
+        (0, set(), {"embedding"}), (1, {"representation"}, set()), (2, {"representation"}, {"representation"}),
+    ]  # fmt: skip
+    assert records[0].faithful == {"embedding": run[1][-1].faithful["embedding"]}
+    assert all(torch.equal(a, b) for a, b in zip(weights, shipped.parameters(), strict=True))
+
+
+def test_who_is_behind_catches_up_first():
+    subjects = prepared()
+    list(watch({"embedding": subjects["embedding"]}, DATA, recipe=replace(TINY, steps=3), every=9, queries=2))
+    records = [r for r in watch(subjects, DATA, recipe=TINY, every=9, queries=2) if r is not None]
+    both = {"embedding", "representation"}
+    assert [(r.step, set(r.loss)) for r in records] == [
+        *((i, {"representation"}) for i in (1, 2, 3)), (4, both), (5, both),
+    ]  # fmt: skip
+
+
+def test_two_encoders_are_embedded_each_at_its_own_depths():
+    other = small_conv(3, width=8, projector=(8, 4), seed=1)
+    depths = {"a": (ENCODER, "representation"), "b": (other, "projector1"), "c": (other, "embedding")}
+    *_, subjects = prepare(depths, DATA, TEST, recipe=TINY)
+    for name, (encoder, depth) in depths.items():
+        assert torch.equal(subjects[name].test, conditions(encoder, TEST.images, depth=depth))
+        assert torch.equal(subjects[name].h, conditions(encoder, DATA.images, depth=depth))
 
 
 def test_a_run_goes_on_from_where_it_is():
     again = prepared()
-    list(watch(ENCODER, again, DATA, recipe=replace(TINY, steps=3), every=9, queries=2))
+    list(watch(again, DATA, recipe=replace(TINY, steps=3), every=9, queries=2))
     assert again["embedding"].state.step == 3
-    records = [r for r in watch(ENCODER, again, DATA, recipe=TINY, every=9, queries=2) if r is not None]
+    records = [r for r in watch(again, DATA, recipe=TINY, every=9, queries=2) if r is not None]
     assert [r.step for r in records] == [4, 5]
 
 
 def test_a_painting_is_k_samples_what_varies_and_how_far_they_are(run):
     subject = run[0]["representation"]
-    *between, painted = paint(ENCODER, subject, subject.test[3], depth="representation", k=4, steps=3, seed=1)
+    *between, painted = paint(subject, subject.test[3], k=4, steps=3, seed=1)
     assert between == [None] * 3
     assert painted.images.shape == (4, 3, 16, 16)
     *_, last = sample(subject.model, subject.test[3:4].expand(4, -1), steps=3, seed=1)
@@ -93,4 +137,4 @@ def test_a_painting_is_k_samples_what_varies_and_how_far_they_are(run):
 def test_one_sample_is_too_few():
     subject = prepared()["embedding"]
     with pytest.raises(ValueError, match="k is 1"):
-        list(paint(ENCODER, subject, subject.test[0], depth="embedding", k=1))
+        list(paint(subject, subject.test[0], k=1))

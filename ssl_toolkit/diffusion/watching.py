@@ -1,14 +1,14 @@
 """RCDMs of several depths while they learn: their steps side by side, and how faithful their samples are.
 
-    *_, subjects = prepare(encoder, data, test, recipe=recipe)
-    for record in watch(encoder, subjects, data, recipe=recipe):
+    *_, subjects = prepare({depth: (encoder, depth) for depth in DEPTHS}, data, test, recipe=recipe)
+    for record in watch(subjects, data, recipe=recipe):
         if record is not None and record.faithful: print(record.step, record.faithful["representation"].mrr)
 
-Each depth has a model of its own, and all see the same images with the same noise. None is yielded between portions of
-longer work, so that a panel stays awake.
+Each depth, of one encoder or of several, has a model of its own, and all see the same images with the same noise. None
+is yielded between portions of longer work, so that a panel stays awake.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -19,91 +19,143 @@ from ssl_toolkit.data import Dataset
 from ssl_toolkit.diffusion.rcdm import RCDM, Recipe, conditions, sample
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.features import embed_depths
+from ssl_toolkit.gauges import typical_distance
 from ssl_toolkit.generative import Faithfulness, faithfulness, pixel_variation
 from ssl_toolkit.train import TrainState, train
 
 DEPTHS = ("representation", "embedding")
 PORTION = 256  # images embedded between two yields
+Kept = Callable[[UInt8[Tensor, "m k c h w"]], dict[str, float]]  # what k samples of each condition have in common
 
 
 class Subject(NamedTuple):
-    """A depth under study: its model in training, and h of the images it learns from and of those it never sees."""
+    """A depth under study: its model, and h of images it never sees; in training it has a state, and h to learn."""
 
-    state: TrainState
-    h: Float[Tensor, "n d"]
+    encoder: Encoder
+    depth: str
+    model: RCDM  # what samples come from: the moving average, where it is in training
     test: Float[Tensor, "m d"]
+    h: Float[Tensor, "n d"]
+    state: TrainState | None = None
 
-    @property
-    def model(self) -> RCDM:
-        """What samples come from: the moving average."""
-        model = self.state.ema
-        assert isinstance(model, RCDM)
-        return model
+    def going_on(self, state: TrainState) -> "Subject":
+        """With its model in this state of training."""
+        return self._replace(model=_average(state), state=state)
+
+
+def _average(state: TrainState) -> RCDM:
+    assert isinstance(state.ema, RCDM)
+    return state.ema
 
 
 class Progress(NamedTuple):
-    """Where the models stand after `step` updates each; `faithful` where that was measured."""
+    """Where the models stand after `step` updates each; `faithful` and `kept` where that was measured."""
 
     step: int
     loss: dict[str, float]
     faithful: dict[str, Faithfulness]
+    kept: dict[str, dict[str, float]]
 
 
 def prepare(
-    encoder: Encoder, data: Dataset, test: Dataset, *, depths: Sequence[str] = DEPTHS, recipe: Recipe
+    depths: Mapping[str, tuple[Encoder, str]],
+    data: Dataset,
+    test: Dataset,
+    *,
+    recipe: Recipe,
+    models: Mapping[str, RCDM] | None = None,
 ) -> Iterator[dict[str, Subject] | None]:
-    """Embed all images once, a portion at a time: None in between, then the untrained subjects by depth."""
-    parts = []
-    for images in (*data.images.split(PORTION), *test.images.split(PORTION)):
-        parts.append(embed_depths(encoder, images, depths=depths))
-        yield None
-    known = {depth: torch.cat([part[depth] for part in parts]) for depth in parts[0]}
-    split = len(data)
-    yield {depth: Subject(recipe.start(data, h[:split]), h[:split], h[split:]) for depth, h in known.items()}
+    """Embed all images once, a portion at a time: None in between, then the subjects by the names of `depths`.
+
+    Those whose names `models` has are trained already; the others are at step 0.
+    """
+    models, subjects = models or {}, {}
+    known: dict[str, list[list[Tensor]]] = {name: [[], []] for name in depths}
+    for encoder in dict.fromkeys(encoder for encoder, _ in depths.values()):  # one pass for all of its depths
+        mine = {name: depth for name, (of, depth) in depths.items() if of is encoder}
+        learning = {name: depth for name, depth in mine.items() if name not in models}
+        for i, (part, wanted) in enumerate(((test, mine), (data, learning))):
+            for images in part.images.split(PORTION) if wanted else ():
+                features = embed_depths(encoder, images, depths=tuple(wanted.values()))
+                for name, depth in wanted.items():
+                    known[name][i].append(features[depth])
+                yield None
+    for name, (encoder, depth) in depths.items():
+        h_test, h = (torch.cat(parts) if parts else torch.empty(0) for parts in known[name])
+        if name in models:
+            subjects[name] = Subject(encoder, depth, models[name], h_test, h_test[:0])
+        else:
+            state = recipe.start(data, h)
+            subjects[name] = Subject(encoder, depth, _average(state), h_test, h, state)
+    yield subjects
 
 
 def watch(
-    encoder: Encoder,
     subjects: Mapping[str, Subject],
     data: Dataset,
     *,
     recipe: Recipe,
     every: int = 50,
     queries: int = 64,
+    kept: Kept | None = None,
 ) -> Iterator[Progress | None]:
-    """Train all subjects, one step of each in turn, to the recipe's end; measure after each multiple of `every`."""
+    """Train all subjects, one step of each in turn, to the recipe's end; measure after each multiple of `every`.
+
+    Those that are behind catch up first. What is trained already is measured once, before the first step.
+    """
+    done = {name: subject for name, subject in subjects.items() if subject.state is None}
+    states = {name: subject.state for name, subject in subjects.items() if subject.state is not None}
     runs = {
-        depth: train(
-            subject.state, data, recipe.objective(subject.h),
+        name: train(
+            state, data, recipe.objective(subjects[name].h),
             until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed,
         )
-        for depth, subject in subjects.items()
+        for name, state in states.items()
     }  # fmt: skip
-    while (step := min(subject.state.step for subject in subjects.values())) < recipe.steps:
+    if done:
+        yield from _progress(0, {}, done, queries, kept)
+    while (step := min([state.step for state in states.values()], default=recipe.steps)) < recipe.steps:
         # without a yield in between, so that all stand at the same step wherever a panel is paused
-        loss, faithful = {depth: next(run).loss for depth, run in runs.items()}, {}
-        if (step := step + 1) % every == 0 or step == recipe.steps:
-            for depth, subject in subjects.items():
-                for measured in measure(encoder, subject, depth=depth, queries=queries):
-                    yield None
-                    if measured is not None:
-                        faithful[depth] = measured
-        yield Progress(step, loss, faithful)
+        behind = {name: subjects[name] for name, state in states.items() if state.step == step}
+        loss, step = {name: next(runs[name]).loss for name in behind}, step + 1
+        if step % every and step < recipe.steps:
+            yield Progress(step, loss, {}, {})
+        else:
+            yield from _progress(step, loss, behind, queries, kept)
+
+
+def _progress(
+    step: int, loss: dict[str, float], subjects: Mapping[str, Subject], queries: int, kept: Kept | None
+) -> Iterator[Progress | None]:
+    measured = {}
+    for name, subject in subjects.items():
+        for result in measure(subject, queries=queries, kept=kept):
+            yield None
+            if result is not None:
+                measured[name] = result
+    yield Progress(step, loss, {name: m[0] for name, m in measured.items()}, {n: m[1] for n, m in measured.items()})
 
 
 def measure(
-    encoder: Encoder, subject: Subject, *, depth: str, queries: int = 64, steps: int = 10, seed: int = 0
-) -> Iterator[Faithfulness | None]:
-    """One sample for each of the first test images: which of them all has the h that is closest to the sample's?"""
-    h = subject.test[:queries]
+    subject: Subject, *, queries: int = 64, steps: int = 10, seed: int = 0, kept: Kept | None = None
+) -> Iterator[tuple[Faithfulness, dict[str, float]] | None]:
+    """Samples for the first test images, seen by the encoder: which of all has the h that is closest to a sample's?
+
+    There is one of each, or two with `kept`, what the two have in common; its dict is empty without.
+    """
+    each = 1 if kept is None else 2
+    h = subject.test[:queries].repeat_interleave(each, dim=0)
     x = None
     for step in sample(subject.model, h, steps=steps, seed=seed):
         x = step.x
         yield None
     assert x is not None
-    # seen by the encoder as an image would be
-    z = conditions(encoder, as_images(x), depth=depth)
-    yield faithfulness(z, subject.test, torch.arange(len(h)))
+    images = as_images(x)  # seen by the encoder as an image would be
+    z = conditions(subject.encoder, images, depth=subject.depth)
+    yield (
+        faithfulness(z, subject.test, torch.arange(len(h)) // each),
+        {} if kept is None else kept(images.unflatten(0, (-1, each))),
+    )
 
 
 class Painted(NamedTuple):
@@ -120,15 +172,7 @@ def as_images(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
 
 
 def paint(
-    encoder: Encoder,
-    subject: Subject,
-    h: Float[Tensor, " d"],
-    *,
-    depth: str,
-    k: int = 6,
-    steps: int = 20,
-    guidance: float = 1.0,
-    seed: int = 0,
+    subject: Subject, h: Float[Tensor, " d"], *, k: int = 6, steps: int = 20, guidance: float = 1.0, seed: int = 0
 ) -> Iterator[Painted | None]:
     """k samples of one h from the noise of `seed`, which is the same at every depth; None between steps.
 
@@ -142,6 +186,5 @@ def paint(
         yield None
     assert x is not None
     images = as_images(x)
-    z = conditions(encoder, images, depth=depth)
-    typical = (2 * subject.test.var(dim=0).sum()).sqrt()  # of two images drawn at random
-    yield Painted(images, pixel_variation(x.cpu()), (z - h).norm(dim=1) / typical)
+    z = conditions(subject.encoder, images, depth=subject.depth)
+    yield Painted(images, pixel_variation(x.cpu()), (z - h).norm(dim=1) / typical_distance(subject.test))

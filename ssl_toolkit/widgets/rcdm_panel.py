@@ -1,7 +1,7 @@
 """RcdmPanel: train a diffusion model on what an encoder says of images, and see what it knows and what it does not."""
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,57 +14,74 @@ from torch import Tensor
 
 from ssl_toolkit.chain_plots import learning_figure, show_learning
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.diffusion.rcdm import Recipe
-from ssl_toolkit.diffusion.watching import DEPTHS, Painted, Progress, Subject, paint, prepare, watch
+from ssl_toolkit.diffusion.rcdm import RCDM, Recipe, conditions
+from ssl_toolkit.diffusion.watching import DEPTHS, Kept, Painted, Progress, Subject, paint, prepare, watch
 from ssl_toolkit.encoders import Encoder
-from ssl_toolkit.plots import BLUE, ORANGE, Curve
-from ssl_toolkit.train import load, save
+from ssl_toolkit.features import embed_depths
+from ssl_toolkit.folders import from_bytes
+from ssl_toolkit.reader import FACTORS, kept
+from ssl_toolkit.train import TrainState, load, save
 from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
-from ssl_toolkit.widgets.image_strip import strip
 from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.widgets.rcdm_rows import pictures, rows
 
 REDRAW = 0.5  # seconds; the browser needs a core that training needs as well
 PICKS, COLUMNS = 24, 8  # test images to choose from
-BRIGHT = 4.0  # a pixel that varies by a quarter of its range is white in the map of variation
-POINTS = 400  # of a curve
+NONE = "nothing"  # to compare with
 Canvas = dict[str, Painted]
 
 
 class RcdmPanel(w.VBox):
-    """What an encoder's representation says of an image, and what its embedding does, painted side by side.
+    """What one depth of an encoder says of an image and what another does, painted side by side.
 
     One `RCDM` for each of one or two `depths` learns to paint images of `data` from their features alone. Pick an image
-    of `test`, which no model ever saw: what stays the same across its samples is known at that depth, what varies is
-    not. Under each sample is the distance of its features to the image's, as a share of that between two images drawn
-    at random. `panel.play()`, `panel.pick(3)`, `panel.guidance.value = 2`, `panel.save(path)` do what the controls do;
-    `panel.subjects` are the models in training, `panel.painted` the samples, and `panel.wait()` runs to the end.
+    of `test`, which no model ever saw, or upload one: what stays the same across its samples is known at that depth,
+    what varies is not. Under each sample is the distance of its features to the image's, as a share of that between two
+    images drawn at random. Of several encoders, by name, a depth is "simclr embedding"; those that `models` has, as the
+    shipped ones, are trained already and paint at once. Each `every` steps the samples are measured, and painted anew
+    twice as often; with a `reader`, bars say what they keep of each factor.
+
+        RcdmPanel(zoo.load("shapes-simclr"), data, test, depths=("embedding",), reader=zoo.load("shapes-reader"),
+                  models={"embedding": zoo.load("shapes-simclr-rcdm-embedding")})
+
+    `panel.play()`, `panel.pick(3)`, `panel.upload(file.read_bytes())`, `panel.choose("stage1")`, `panel.save(path)`,
+    `panel.guidance.value = 2` do what the controls do; `panel.subjects` are the models by depth, `panel.painted` the
+    samples, `panel.history` the records, and `panel.wait()` runs to the end.
     """
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: Encoder | Mapping[str, Encoder],
         data: Dataset,
         test: Dataset,
         *,
-        depths: tuple[str, ...] = DEPTHS,
+        depths: tuple[str, ...] | None = None,
+        models: Mapping[str, RCDM] | None = None,
+        reader: Encoder | None = None,
         recipe: Recipe | None = None,
-        every: int = 50,
+        every: int = 100,
         k: int = 6,
         guidance: float = 1.0,
         steps: int = 20,
         seed: int = 0,
         name: str = "rcdm",
     ):
-        if not 1 <= len(set(depths)) == len(depths) <= 2:
-            raise ValueError(f"depths is {depths}: give one depth of the encoder, or two to compare.")
-        self.encoder, self.data, self.test, self.depths = encoder, data, test, depths
+        self.data, self.test, self.models, self.reader = data, test, dict(models or {}), reader
+        self.choices = _choices(encoder, test)
+        usual = [depth for depth in DEPTHS if depth in self.choices] or [c for c in self.choices if DEPTHS[0] in c]
+        self.depths = self._valid(tuple(usual[:2]) if depths is None else depths)
         self.recipe, self.every, self.k = recipe or Recipe(), every, k
         self.subjects: dict[str, Subject] = {}
         self.history: list[Progress] = []
         self.painted: Canvas = {}
-        self.picked = 0
-        self._loaded: Path | None = None
+        self.picked, self.given = 0, test.images[0].cpu()
+        self._loaded: dict[str, TrainState] = {}
 
+        self.menus = [
+            w.Dropdown(options=list(self.choices), description="Paint from"),
+            w.Dropdown(options=[NONE, *self.choices], description="compared with"),
+        ]
+        self._show_choice()
         self.guidance = w.FloatSlider(guidance, min=0.0, max=4.0, step=0.5, description="Guidance")
         self.guidance.continuous_update = False
         self.guidance.tooltip = "1 paints what the features say, more exaggerates it, 0 ignores them"
@@ -75,37 +92,48 @@ class RcdmPanel(w.VBox):
             control.layout, control.style.description_width = w.Layout(width=width), "auto"
             control.add_class(f"ssl-rcdm-{control.description.lower()}")
             control.observe(lambda _: self.repaint(), "value")
+        for place, menu in enumerate(self.menus):
+            menu.layout, menu.style.description_width = w.Layout(width="260px"), "auto"
+            menu.add_class(f"ssl-rcdm-{('first', 'second')[place]}")
+            menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
         self.player: Player[Progress | None] = Player(
             self._records, self._draw, progress=lambda p: p and (p.step, self.recipe.steps), redraw=REDRAW, name=name
         )
+        self.player.reset_button.on_click(lambda _: self.player.soon(self._forget))
         self.painter: Player[Canvas | None] = Player(self._painting, self._show, history=0, name=f"{name}, samples")
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 40 // test.images.shape[-1]))
         self.grid.label, self.grid.selected = "images that were never trained on", 0
         self.grid.on_pick(self.pick)
-        self.figure = go.FigureWidget(learning_figure())
+        self.file = w.FileUpload(accept="image/*", description="Your own image", layout=w.Layout(width="auto"))
+        self.file.tooltip = "The middle of it, in the size of the data"
+        self.file.add_class("ssl-rcdm-upload")
+        self.file.observe(lambda change: self._uploaded(change["new"]), "value")
+        self.figure = go.FigureWidget(learning_figure(() if reader is None else FACTORS))
         self.figure._config = {**self.figure._config, "displaylogo": False, "displayModeBar": False, "responsive": True}
         self.rows = w.HTML()
         self.rows.add_class("ssl-rcdm-samples")
-        self.path = w.Text("rcdm.safetensors", description="File", layout=w.Layout(width="250px"))
+        self.path = w.Text("rcdm.safetensors", description="File", layout=w.Layout(width="160px"))
         self.path.style.description_width = "30px"
         self.message = w.HTML()
 
-        row = w.Layout(flex_flow="row wrap", align_items="center", grid_gap="4px 12px")
-        buttons = [
-            self._button("Save", "save", "Write the models to files, one for each depth", self.save),
-            self._button("Load", "folder-open", "Go on from the models in these files", self.load),
-        ]
-        left = w.VBox([w.HTML("Pick an image that was never trained on:"), self.grid], layout=w.Layout(flex="0 0 auto"))
-        sampling = w.HBox([self.guidance, self.steps, self.seed], layout=row)
+        line = w.Layout(flex_flow="row wrap", align_items="center", grid_gap="4px 12px")
+        saving = self._button("Save", "save", "Write the models to files, one for each depth", self.save)
+        loading = self._button("Load", "folder-open", "Go on from the models in these files", self.load)
+        files = w.HBox([self.path, saving, loading], layout=w.Layout(align_items="center", grid_gap="4px"))
+        pick = w.HTML("Pick an image that was never trained on:")
+        left = w.VBox(
+            [pick, self.grid, self.file, files, self.message], layout=w.Layout(flex="0 0 auto", width="310px")
+        )
         self.painter.status.add_class("ssl-rcdm-painter")
         state = w.HBox([w.HTML("samples:"), self.painter.status], layout=w.Layout(grid_gap="6px"))
+        sampling = w.HBox([*self.menus, self.guidance, self.steps, self.seed], layout=line)
         right = w.VBox([sampling, self.rows, state], layout=w.Layout(flex="1 1 0", min_width="0"))
         body = w.HBox([left, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
-        files = w.HBox([self.path, *buttons, self.message], layout=row)
-        super().__init__([self.player, body, self.figure, files])
+        super().__init__([self.player, body, self.figure])
         self.add_class("ssl-panel")
         self.add_class("ssl-rcdm")
         self._show({})
+        self.repaint()
 
     # what a person may call --------------------------------------------------------------------------------------
     def play(self) -> None:
@@ -114,17 +142,39 @@ class RcdmPanel(w.VBox):
     def pause(self) -> None:
         self.player.pause()
 
+    def reset(self) -> None:
+        """Forget all that was learned."""
+        self.player.reset()
+        self._forget()
+
     def pick(self, index: int) -> None:
         """Paint from the features of this test image."""
         if not 0 <= index < len(self.test):
             raise ValueError(f"index is {index}: the test images are 0 ... {len(self.test) - 1}.")
-        self.picked, self.grid.selected = index, index if index < PICKS else -1
+        self._give(self.test.images[index].cpu(), index)
+
+    def upload(self, content: bytes) -> str:
+        """Paint from the features of an image file's content, fitted to the data. Raises DataError for a bad one."""
+        self._give(from_bytes(content, self.data.shape), -1)
+        return "painted from your image"
+
+    def choose(self, *depths: str) -> None:
+        """Compare these depths, one or two; what others have learned is kept, and training goes on if it runs."""
+        if (depths := self._valid(depths)) == self.depths:
+            return
+        self.depths = depths
+        self._show_choice()
+        show_learning(self.figure, self.history, depths)
+        running = self.player.state == "running"
+        self.player.reset()
+        if running:
+            self.player.play()
         self.repaint()
 
     def repaint(self) -> None:
         """Samples of the models as they are now."""
         self.painter.reset()
-        if self.subjects:
+        if any(depth in known for depth in self.depths for known in (self.subjects, self.models, self._loaded)):
             self.painter.play()
         else:
             self.painter.soon(lambda: self._show({}))
@@ -137,46 +187,73 @@ class RcdmPanel(w.VBox):
 
     def save(self, path: str | Path | None = None) -> str:
         """Write the model of each depth to `path` with the depth before its ending; a run goes on from it exactly."""
-        if not self.subjects:
+        states = {d: subject.state for d, subject in self.subjects.items() if d in self.depths}
+        written = []
+        for depth, file in self._files(path).items():
+            if (state := states.get(depth)) is not None:
+                save(state, file)
+                written.append(file.name)
+        if not written:
             raise ValueError("there is nothing to save yet: press Play or Step first.")
-        names = self._files(path)
-        for depth, file in names.items():
-            save(self.subjects[depth].state, file)
-        return f"saved {', '.join(file.name for file in names.values())}"
+        return f"saved {', '.join(written)}"
 
     def load(self, path: str | Path | None = None) -> str:
         """Go on from what `save` wrote for this encoder and these depths; a wrong file changes nothing."""
-        files, subjects = self._files(path), self._prepared()
-        for depth, file in files.items():
-            load(file, subjects[depth].state)
-        if len({subject.state.step for subject in subjects.values()}) > 1:
-            raise ValueError(f"the models of {', '.join(f.name for f in files.values())} are not of the same step.")
+        states, files = {}, self._files(path)
+        for name, file in files.items():
+            encoder, depth = self.choices[name]
+            # the file knows how h is standardised; the width is all that two images have to tell
+            states[name] = self.recipe.start(self.data, conditions(encoder, self.test.images[:2], depth=depth))
+            load(file, states[name])
         self.player.reset()
-        self.subjects, self.history, self._loaded = subjects, [], Path(path or self.path.value)
+        self.history = []
+        for name, state in states.items():
+            self.models.pop(name, None)
+            subject = self.subjects.pop(name, None)
+            if subject is None or subject.state is None:
+                self._loaded[name] = state
+            else:
+                self.subjects[name] = subject.going_on(state)
         self.repaint()
         return f"loaded {', '.join(file.name for file in files.values())}: press Play to go on"
 
+    def _forget(self) -> None:
+        self.subjects, self.history, self._loaded = {}, [], {}
+        show_learning(self.figure, [], self.depths)
+        self.repaint()
+
     # the run -----------------------------------------------------------------------------------------------------
+    def _valid(self, depths: tuple[str, ...]) -> tuple[str, ...]:
+        if not 1 <= len(set(depths)) == len(depths) <= 2:
+            raise ValueError(f"depths is {depths}: give one depth of the encoder, or two to compare.")
+        if unknown := [depth for depth in (*depths, *self.models) if depth not in self.choices]:
+            raise ValueError(f"depth is {unknown[0]!r}: there are {', '.join(self.choices)}.")
+        return depths
+
     def _files(self, path: str | Path | None) -> dict[str, Path]:
         path = Path(path or self.path.value)
-        return {depth: path.with_name(f"{path.stem}.{depth}{path.suffix}") for depth in self.depths}
+        return {d: path.with_name(f"{path.stem}.{d.replace(' ', '-')}{path.suffix}") for d in self.depths}
 
-    def _prepared(self) -> dict[str, Subject]:
-        *_, subjects = prepare(self.encoder, self.data, self.test, depths=self.depths, recipe=self.recipe)
-        assert subjects is not None
-        return subjects
+    def _prepare(self, depths: list[str]) -> Iterator[None]:
+        """Subjects for those that have none yet."""
+        missing = {depth: self.choices[depth] for depth in depths if depth not in self.subjects}
+        if not missing:
+            return
+        for made in prepare(missing, self.data, self.test, recipe=self.recipe, models=self.models):
+            yield None
+            for depth, subject in (made or {}).items():
+                if depth not in self.subjects:  # nobody else has made it meanwhile
+                    state = self._loaded.pop(depth, None)
+                    self.subjects[depth] = subject if state is None else subject.going_on(state)
 
     def _records(self) -> Iterator[Progress | None]:
-        if self._loaded is None:
-            for subjects in prepare(self.encoder, self.data, self.test, depths=self.depths, recipe=self.recipe):
-                yield None
-                if subjects is not None:
-                    self.subjects = subjects
-        self._loaded, self.history = None, []
-        for record in watch(self.encoder, self.subjects, self.data, recipe=self.recipe, every=self.every):
+        yield from self._prepare(list(self.depths))
+        chosen = {depth: self.subjects[depth] for depth in self.depths}
+        read: Kept | None = None if self.reader is None else partial(kept, self.reader, images=self.test.images)
+        for record in watch(chosen, self.data, recipe=self.recipe, every=self.every, kept=read):
             if record is not None:
                 self.history.append(record)
-                if record.faithful:
+                if record.faithful or record.step % max(1, self.every // 2) == 0:
                     self.repaint()
             yield record
             while self.painter.state == "running":  # samples that a person waits for come before the next step
@@ -184,12 +261,15 @@ class RcdmPanel(w.VBox):
                 yield None
 
     def _painting(self) -> Iterator[Canvas | None]:
+        yield from self._prepare([depth for depth in self.depths if depth in self.models or depth in self._loaded])
         painted: Canvas = {}
-        for depth, subject in self.subjects.items():
+        for depth in self.depths:
+            if (subject := self.subjects.get(depth)) is None:
+                continue
+            h = conditions(subject.encoder, self.given[None], depth=subject.depth)[0]
             for result in paint(
-                self.encoder, subject, subject.test[self.picked], depth=depth, k=self.k, steps=self.steps.value,
-                guidance=self.guidance.value, seed=self.seed.value,
-            ):  # fmt: skip
+                subject, h, k=self.k, steps=self.steps.value, guidance=self.guidance.value, seed=self.seed.value
+            ):
                 yield None
                 if result is not None:
                     painted[depth] = result
@@ -198,58 +278,59 @@ class RcdmPanel(w.VBox):
     # what is seen ------------------------------------------------------------------------------------------------
     def _draw(self, record: Progress | None) -> None:
         """The curves up to this record."""
-        if record is None:
-            return
-        made = self.history[: bisect_right(self.history, record.step, key=lambda progress: progress.step)]
-        thin = made[:: max(1, len(made) // POINTS)]
-        looks = [progress for progress in made if progress.faithful]
-        loss = {d: Curve(d, [p.step for p in thin], [p.loss[d] for p in thin]) for d in self.depths}
-        ranks = {d: Curve(d, [p.step for p in looks], [p.faithful[d].mrr for p in looks]) for d in self.depths}
-        chance = looks[-1].faithful[self.depths[0]].chance if looks else 0.0
-        show_learning(self.figure, loss, ranks, chance)
+        if record is not None:
+            show_learning(self.figure, [p for p in self.history if p.step <= record.step], self.depths)
 
     def _show(self, painted: Canvas | None) -> None:
-        """A row for each depth: the image, the samples made of what is known of it, and how much each pixel varies."""
-        if painted is None:
-            return
-        self.painted = painted
-        image = self.test.images[self.picked]
-        if not painted:
-            hint = "Press Play: models learn to paint from the encoder's features alone."
-            self.rows.value = strip(image[None], ["given"], title=hint)
-            return
-        rows = []
-        for (depth, result), colour in zip(painted.items(), (BLUE, ORANGE), strict=False):
-            captions = ["given", *(f"{d:.2f}" for d in result.distance.tolist()), f"± {result.variation.mean():.3f}"]
-            wide = self.subjects[depth].h.shape[1]
-            title = f"<b style='color:{colour}'>{escape(depth)}</b>, {wide} numbers, after "
-            title += f"{self.subjects[depth].state.step:,} steps"
-            rows.append(strip(self._row(result), captions, title=title, size=56))
-        self.rows.value = "".join(rows) + (
-            "<div style='line-height:1.4'>Under each sample: how far its features are from those of the image; two "
-            "images at random are 1 apart. Last: what varies from sample to sample.</div>"
-        )
+        if painted is not None:
+            self.painted = painted
+            self.rows.value = rows(self.given, self.depths, painted, self.subjects)
 
-    def _row(self, result: Painted) -> UInt8[Tensor, "n c h w"]:
-        image = self.test.images[self.picked].cpu()
-        varies = (255 * BRIGHT * result.variation).clamp(0, 255).byte().expand_as(image)
-        return torch.cat([image[None], result.images, varies[None]])
+    def _give(self, image: UInt8[Tensor, "c h w"], index: int) -> None:
+        self.given, self.picked, self.grid.selected = image, index, index if index < PICKS else -1
+        self.repaint()
+
+    def _show_choice(self) -> None:
+        for menu, depth in zip(self.menus, [*self.depths, NONE], strict=False):
+            menu.value = depth
+
+    def _chosen(self, place: int, depth: str) -> None:
+        """What a menu says; the same depth twice is one."""
+
+        def choose() -> None:
+            depths = [*self.depths[:place], depth, *self.depths[place + 1 :]]
+            self.choose(*(name for name in dict.fromkeys(depths) if name != NONE))
+
+        self.player.soon(choose)
+
+    def _uploaded(self, files: tuple[Any, ...]) -> None:
+        if files:
+            content, self.file.value = bytes(files[0].content), ()
+            self.player.soon(lambda: self._attempt(lambda: self.upload(content)))
 
     def _button(self, text: str, icon: str, tooltip: str, action: Callable[[], str]) -> w.Button:
         button = w.Button(description=text, icon=icon, tooltip=tooltip, layout=w.Layout(width="auto"))
         button.add_class(f"ssl-rcdm-{text.lower()}")
-
-        def run() -> None:  # between two steps
-            try:
-                said = action()
-            except Exception as error:
-                said = f"{type(error).__name__}: {error}"
-            self.message.value = f'<span role="status" class="ssl-message">{escape(said)}</span>'
-
-        button.on_click(lambda _: self.player.soon(run))
+        button.on_click(lambda _: self.player.soon(lambda: self._attempt(action)))  # between two steps
         return button
 
+    def _attempt(self, action: Callable[[], str]) -> None:
+        try:
+            said = action()
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+        self.message.value = f'<span role="status" class="ssl-message">{escape(said)}</span>'
+
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        rows = [self._row(result) for result in self.painted.values()] or [self.grid.images]
+        rows = [pictures(self.given, result) for result in self.painted.values()] or [self.grid.images]
         columns = self.k + 2 if self.painted else COLUMNS
         return with_png(super()._repr_mimebundle_(**options), png(tile(torch.cat(rows), columns, 2)))
+
+
+def _choices(encoder: Encoder | Mapping[str, Encoder], test: Dataset) -> dict[str, tuple[Encoder, str]]:
+    """Every depth of every encoder, by the name it has in the menus."""
+    if isinstance(encoder, Encoder):
+        return {depth: (encoder, depth) for depth in embed_depths(encoder, test.images[:1])}
+    return {
+        f"{name} {depth}": (one, depth) for name, one in encoder.items() for depth in embed_depths(one, test.images[:1])
+    }

@@ -4,17 +4,25 @@ import time
 
 import labdriver
 import pytest
+from PIL import Image
 
 pytestmark = pytest.mark.browser
 
 PANEL = """
-from ssl_toolkit import load_data
+from ssl_toolkit import load_data, reader
 from ssl_toolkit.diffusion.rcdm import Recipe
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.widgets import RcdmPanel
 data, test = load_data("shapes", limit=300), load_data("shapes", split="test", limit=100)
-panel = RcdmPanel(small_conv(3), data, test, recipe=Recipe(steps=400, batch_size=16), every=20)
+eye = reader.Recipe().start(data).model
+panel = RcdmPanel(small_conv(3), data, test, reader=eye, recipe=Recipe(steps=400, batch_size=16), every=20)
 panel
+"""
+SHIPPED = """
+models = {depth: subject.model for depth, subject in panel.subjects.items()}
+trained = RcdmPanel({"ours": small_conv(3)}, data, test, depths=("ours representation",),
+                    models={"ours representation": models["representation"]}, name="trained")
+trained
 """
 STATE = "(s) => !!document.querySelector('.ssl-rcdm .ssl-player.ssl-state-' + s)"
 SAMPLES = ".ssl-rcdm-samples .ssl-strip img"
@@ -23,7 +31,7 @@ GIVEN = "() => document.querySelector('.ssl-rcdm-samples .ssl-strip img').src"
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    labdriver.open_cells(page, lab, "rcdm.ipynb", [PANEL])
+    labdriver.open_cells(page, lab, "rcdm.ipynb", [PANEL, SHIPPED])
     labdriver.run_cell(page, 0)
     page.wait_for_selector(".ssl-rcdm .js-plotly-plot .y2title, .ssl-rcdm .js-plotly-plot .x2title", timeout=120_000)
     assert labdriver.errors(page) == []
@@ -50,6 +58,7 @@ def test_samples_appear_while_it_trains_and_another_image_is_picked(notebook, sh
     page.wait_for_function(f"(old) => ({GIVEN})() !== old", arg=given, timeout=60_000)
     note(rcdm_panel_pick_while_training_ms=round(1000 * (time.perf_counter() - began)))
     assert page.evaluate(STATE, "running")
+    page.wait_for_selector(".ssl-rcdm .js-plotly-plot .bars .point path", timeout=120_000)
     picture(page, shots / "rcdm_running.png")
     assert labdriver.errors(page) == []
 
@@ -70,6 +79,44 @@ def test_paused_a_control_paints_anew_and_the_dark_theme_is_legible(notebook, sh
     assert page.evaluate(labdriver.NAMELESS) == []
 
 
+def message(page, text):
+    page.wait_for_selector(f".ssl-rcdm .ssl-message:has-text('{text}')", timeout=60_000)
+
+
+def upload(page, path):
+    with page.expect_file_chooser() as chooser:
+        page.click(".ssl-rcdm-upload")
+    chooser.value.set_files(path)
+
+
+def test_an_image_of_ones_own_is_painted_and_a_wrong_file_is_said(notebook, tmp_path, shots):
+    page = notebook
+    given = page.evaluate(GIVEN)
+    Image.linear_gradient("L").resize((300, 200)).save(tmp_path / "mine.png")
+    upload(page, tmp_path / "mine.png")
+    page.wait_for_function(f"(old) => ({GIVEN})() !== old", arg=given, timeout=60_000)
+    mine = page.evaluate(GIVEN)
+    (tmp_path / "text.png").write_bytes(b"no image")
+    upload(page, tmp_path / "text.png")
+    message(page, "no image that can be read")
+    Image.new("1", (8000, 5000)).save(tmp_path / "large.png")
+    upload(page, tmp_path / "large.png")
+    message(page, "more than 25 megapixels")
+    picture(page, shots / "rcdm_upload.png")
+    assert page.evaluate(GIVEN) == mine
+    assert labdriver.errors(page) == []
+
+
+def test_a_menu_compares_with_another_depth(notebook, shots):
+    page = notebook
+    page.locator(".ssl-rcdm-second select").select_option("stage1")
+    page.wait_for_selector(".ssl-rcdm-samples :text('press Play')", timeout=60_000)
+    picture(page, shots / "rcdm_menu.png")
+    page.locator(".ssl-rcdm-second select").select_option("embedding")
+    page.wait_for_function(f"() => document.querySelectorAll('{SAMPLES}').length === 16", timeout=60_000)
+    assert labdriver.errors(page) == []
+
+
 def test_models_are_saved_and_a_missing_file_is_said(notebook, lab):
     page = notebook
     page.click(".ssl-rcdm-save")
@@ -78,4 +125,13 @@ def test_models_are_saved_and_a_missing_file_is_said(notebook, lab):
     (lab.root / "rcdm.embedding.safetensors").unlink()
     page.click(".ssl-rcdm-load")
     page.wait_for_selector(".ssl-message:has-text('there is no such file')", timeout=60_000)
+    assert labdriver.errors(page) == []
+
+
+def test_trained_models_paint_without_a_click(notebook, shots):
+    page = notebook
+    labdriver.run_cell(page, 1)
+    page.wait_for_selector(".ssl-strip :text('numbers, trained')", timeout=120_000)
+    page.wait_for_timeout(600)
+    page.locator(".ssl-rcdm").nth(1).screenshot(path=shots / "rcdm_trained.png")
     assert labdriver.errors(page) == []
