@@ -100,6 +100,11 @@ def feature_std(z: Float[Tensor, "n d"]) -> float:
     return F.normalize(_checked(z, least=2), dim=1).std(dim=0).mean().item()
 
 
+def typical_distance(z: Float[Tensor, "n d"]) -> float:
+    """Root mean square distance of two rows drawn at random, sqrt(2 sum var): what other distances compare with."""
+    return (2 * _checked(z, least=2).var(dim=0).sum()).sqrt().item()
+
+
 def alignment(za: Float[Tensor, "n d"], zb: Float[Tensor, "n d"]) -> float:
     """Mean squared distance of the normalised embeddings of two views (Wang and Isola, 2020): 0 is perfect."""
     za, zb = _checked(za, least=1), _checked(zb, least=1)

@@ -1,0 +1,308 @@
+"""EditPanel: change a representation, and see in samples painted from it what the change means."""
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ssl_toolkit.data import Dataset
+from ssl_toolkit.diffusion.directions import principal_directions, sparse_directions
+from ssl_toolkit.diffusion.rcdm import RCDM, conditions
+from ssl_toolkit.diffusion.rows import Asked, Rows, along, between, hidden, paint_rows, without_common
+from ssl_toolkit.diffusion.watching import PORTION
+from ssl_toolkit.encoders import Encoder
+from ssl_toolkit.gauges import typical_distance
+from ssl_toolkit.plots import BLUE, ORANGE
+from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
+from ssl_toolkit.widgets.chain_canvas import ChainCanvas
+from ssl_toolkit.widgets.image_strip import strip
+from ssl_toolkit.widgets.player import Player
+
+MODES = {
+    "Interpolate": "From A to B: every step of the way is painted from the same noise. Drag the slider below.",
+    "Directions": "Each slider adds a direction of the space of representations to A's; several add up.",
+    "Common dimensions": "What most of A's neighbours have in common is set to 0, or to what B has in its place.",
+    "Masked": "A is hidden in part before the encoder sees it: what do the samples say was there?",
+}
+PICKS, COLUMNS = 24, 4  # test images to choose from
+REDRAW = 0.3  # seconds; the browser needs a core that the painting needs as well
+SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)  # of the patches that are hidden
+NEIGHBOURS = 20  # as in the paper
+WHERE = "Under each sample: how far its features are from those it was painted from; two images at random are 1 apart."
+
+
+class EditPanel(w.VBox):
+    """Samples of an `RCDM` for edited representations of an image A, always from the same noise in every row.
+
+    `model` was trained on what `encoder` says at `depth`; `test` gives the images to pick and the representations that
+    neighbours, directions and distances are taken among. In "Interpolate" the samples at all `stops` between A and B
+    travel to the browser, so that its slider answers at once. `panel.pick(3)` and `panel.pick(5, other=True)` choose A
+    and B; `panel.mode.value = "Directions"`, `panel.move(0, 2.0)`, `panel.more_than.value = 12` and the other controls
+    do what a person does; `panel.play()` paints, `panel.wait()` returns the `Rows`, and `panel.asked` names them.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        model: RCDM,
+        test: Dataset,
+        *,
+        depth: str = "representation",
+        mode: str = "Interpolate",
+        k: int = 4,
+        stops: int = 9,
+        directions: int = 6,
+        guidance: float = 1.0,
+        steps: int = 20,
+        seed: int = 0,
+        name: str = "edit",
+    ):
+        if mode not in MODES:
+            raise ValueError(f"mode is {mode!r}: it must be one of {', '.join(MODES)}.")
+        if len(test) <= NEIGHBOURS:
+            raise ValueError(f"test has {len(test)} images: give more than {NEIGHBOURS}, for neighbours.")
+        if tuple(test.images.shape[1:]) != tuple(model.shape):
+            raise ValueError(
+                f"test has images of {tuple(test.images.shape[1:])} and the model paints {tuple(model.shape)}: "
+                "give images of the kind that it was trained on."
+            )
+        self.encoder, self.model, self.test, self.depth = encoder, model, test, depth
+        self.k, self.stops = k, stops
+        self.h: Tensor | None = None  # of the test images
+        self.axes: dict[str, tuple[Tensor, list[str]]] = {}  # by kind: directions, and what is said of each
+        self.a, self.b = 0, 1
+        self._given, self._told = test.images[:1], ""
+        self.asked: Asked | None = None
+        self.rows: Rows | None = None
+
+        self.mode = w.ToggleButtons(options=list(MODES), value=mode, style={"button_width": "auto"})
+        self.picking = w.ToggleButtons(options=["A", "B"], tooltips=["the image that is edited", "the other image"])
+        self.picking.style.button_width = "36px"
+        self.guidance = _slider(guidance, 0.0, 4.0, 0.5, "Guidance", "1 paints what h says, more exaggerates it")
+        self.guidance.disabled = model.network.null is None
+        self.steps = w.BoundedIntText(steps, min=1, max=200, description="Steps", tooltip="Steps of the sampler")
+        self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed", tooltip="Of the noise of all rows")
+        for control in (self.steps, self.seed):
+            control.layout, control.style.description_width = w.Layout(width="100px"), "auto"
+        self.path = w.Dropdown(options=["straight", "along the sphere"], description="Path")
+        self.kind = w.Dropdown(options=["principal", "sparse"], description="Kind")
+        self.kind.tooltip = "Principal: along which images vary the most. Sparse: of which each image has a few"
+        self.amounts = [_slider(0.0, -4.0, 4.0, 0.5, str(i + 1), "How much of it is added") for i in range(directions)]
+        self.zero = w.Button(description="Zero", icon="undo", tooltip="Every direction to 0")
+        self.zero.layout.width = "auto"
+        self.zero.on_click(lambda _: self.zero_all())
+        self.more_than = w.IntSlider(14, min=0, max=NEIGHBOURS - 1, description="More than")
+        self.more_than.continuous_update, self.more_than.style.description_width = False, "auto"
+        self.more_than.tooltip = f"A dimension is common if more than so many of the {NEIGHBOURS} neighbours have it"
+        self.relative = w.Dropdown(options=[("above its median", True), ("not 0", False)], description="Has it")
+        self.relative.tooltip = "When an image counts as having a dimension"
+        self.patch = w.Dropdown(options=[2, 4, 8], value=4, description="Patch", tooltip="Pixels a side")
+        for dropdown in (self.path, self.kind, self.relative, self.patch):
+            dropdown.layout, dropdown.style.description_width = w.Layout(width="auto"), "auto"
+        self._settings: dict[str, list[w.Widget]] = {
+            "Interpolate": [self.path],
+            "Directions": [w.HBox([self.kind, self.zero], layout=_row()), w.HBox(self.amounts, layout=_row())],
+            "Common dimensions": [self.more_than, w.HTML(f"of {NEIGHBOURS} neighbours"), self.relative],
+            "Masked": [self.patch],
+        }
+        self._quiet = False  # while several sliders move at once
+        sampling = [self.guidance, self.steps, self.seed]
+        for control in (*sampling, self.path, self.kind, *self.amounts, self.more_than, self.relative, self.patch):
+            control.observe(lambda _: self._on_control(), "value")
+            control.add_class(f"ssl-edit-{control.description.split()[0].lower()}")
+        self.mode.add_class("ssl-edit-mode")
+        self.mode.observe(lambda _: self._on_mode(), "value")
+
+        self.player: Player[Rows | None] = Player(
+            self._records, self._draw, progress=lambda r: r and (r.step, self.steps.value),
+            redraw=REDRAW, history=0, name=name,
+        )  # fmt: skip
+        self.player.back.layout.display = self.player.speed.layout.display = "none"
+        self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 44 // test.images.shape[-1]))
+        self.grid.label = "images that can be edited"
+        self.grid.on_pick(lambda index: self.pick(index, other=self.picking.value == "B"))
+        self.canvas = ChainCanvas(columns=k, scale=max(1, round(96 / test.images.shape[-1])), label="samples")
+        self.canvas.value = stops // 2
+        self.note, self.html, self.controls = w.HTML(), w.HTML(), w.HBox(layout=_row())
+        self.html.add_class("ssl-edit-rows")
+
+        picks = w.HBox([w.HTML("A click picks"), self.picking], layout=w.Layout(grid_gap="6px", align_items="center"))
+        which = f"<b style='color:{BLUE}'>A</b>: edited, <b style='color:{ORANGE}'>B</b>: the other"
+        left = w.VBox([picks, self.grid, w.HTML(which)], layout=w.Layout(flex="0 0 auto"))
+        top = [self.mode, self.note, self.controls, w.HBox(sampling, layout=_row()), self.player]
+        right = w.VBox([*top, self.canvas, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
+        super().__init__([w.HBox([left, right], layout=w.Layout(grid_gap="20px"))])
+        self.add_class("ssl-panel")
+        self.add_class("ssl-edit")
+        self.player.observe(lambda _: self.player.soon(self._show_given), "state")
+        self._arrange()
+        self.pick(0)
+
+    # what a person may call --------------------------------------------------------------------------------------
+    def play(self) -> None:
+        self.player.play()
+
+    def pick(self, index: int, *, other: bool = False) -> None:
+        """Take this test image as A, or as B where `other` says so."""
+        if not 0 <= index < len(self.test):
+            raise ValueError(f"index is {index}: the test images are 0 ... {len(self.test) - 1}.")
+        self.a, self.b = (self.a, index) if other else (index, self.b)
+        marks = {self.b: ORANGE, self.a: BLUE}
+        self.grid.selected, self.grid.frames = -1, [marks.get(i, "") for i in range(len(self.grid.images))]
+        self._on_control()
+
+    def move(self, direction: int, amount: float) -> None:
+        """Add so many standard deviations of this direction, or so much of this atom."""
+        self.amounts[direction].value = amount
+
+    def zero_all(self) -> None:
+        """Every direction back to 0."""
+        self._quiet = True
+        for slider in self.amounts:
+            slider.value = 0.0
+        self._quiet = False
+        self._on_control()
+
+    def wait(self) -> Rows:
+        """Paint to the end, raise what went wrong, and return the samples."""
+        self.player.wait()
+        assert self.rows is not None
+        return self.rows
+
+    # the run -----------------------------------------------------------------------------------------------------
+    def _records(self) -> Iterator[Rows | None]:
+        self.asked = None
+        if self.h is None:
+            parts = []
+            for images in self.test.images.split(PORTION):
+                parts.append(conditions(self.encoder, images, depth=self.depth))
+                yield None
+            self.h = torch.cat(parts)
+        if self.mode.value == "Directions" and self.kind.value not in self.axes:
+            yield from self._find_axes(self.h)
+        self.asked = self._ask(self.h)
+        unit = typical_distance(self.h)
+        for rows in paint_rows(
+            self.encoder, self.model, self.asked.h, depth=self.depth, k=self.k,
+            steps=self.steps.value, guidance=self.guidance.value, seed=self.seed.value,
+        ):  # fmt: skip
+            self.rows = rows if rows.distance is None else rows._replace(distance=rows.distance / unit)
+            yield self.rows
+
+    def _find_axes(self, h: Float[Tensor, "n d"]) -> Iterator[None]:
+        k = len(self.amounts)
+        if self.kind.value == "principal":
+            axes = principal_directions(h, k)
+            shares = axes.square().sum(dim=1) / h.var(dim=0).sum()
+            self.axes["principal"] = axes, [f"{share:.0%} of the variance" for share in shares.tolist()]
+            return
+        for atoms in sparse_directions(h, k, batch_size=min(256, len(h))):
+            found = atoms.directions, [f"in {used:.0%} of the images" for used in atoms.used.tolist()]
+            yield None
+        self.axes["sparse"] = found
+
+    def _ask(self, h: Float[Tensor, "n d"]) -> Asked:
+        """The rows of this mode; what stands before them and is told below them is kept for `_draw`."""
+        a, b, mode = h[self.a], h[self.b], self.mode.value
+        image = self.test.images[self.a].cpu()
+        self._given, self._told = image[None], ""
+        if mode == "Interpolate":
+            return between(a, b, self.stops, spherical=self.path.value != "straight")
+        if mode == "Directions":
+            axes, said = self.axes[self.kind.value]
+            self._told = "; ".join(f"{i}: {text}" for i, text in enumerate(said, start=1))
+            return along(a, axes, [slider.value for slider in self.amounts])
+        if mode == "Common dimensions":
+            more_than, relative = self.more_than.value, self.relative.value
+            found = without_common(a, b, h, k=NEIGHBOURS, more_than=more_than, relative=relative)
+            near = self.test.images[found.neighbours].cpu()
+            self._told = f"{int(found.dims.sum())} of {h.shape[1]} dimensions are common."
+            self._told += strip(near, [""] * NEIGHBOURS, title=f"The {NEIGHBOURS} nearest, A among them:", size=26)
+            self._given = torch.stack([image, image, self.test.images[self.b].cpu()])
+            return found.asked
+        self._given = hidden(image, SHARES, patch=self.patch.value, seed=self.seed.value)
+        names = [f"{share:.0%} hidden" for share in SHARES]
+        return Asked(names, conditions(self.encoder, self._given, depth=self.depth))
+
+    # what is seen ------------------------------------------------------------------------------------------------
+    def _draw(self, rows: Rows | None) -> None:
+        if rows is None or self.asked is None:
+            return
+        path = self.mode.value == "Interpolate"
+        (self._draw_path if path else self._draw_rows)(self.asked, rows)
+        self.canvas.layout.display = "" if path else "none"
+
+    def _draw_path(self, asked: Asked, rows: Rows) -> None:
+        """The k samples of each stop as frames, and those of the first noise side by side."""
+        captions = [f"λ = {name} of the way from A to B" for name in asked.names]
+        words = [""] * len(asked.names)
+        if rows.distance is not None:
+            each = [", ".join(f"{d:.2f}" for d in row) for row in rows.distance.tolist()]
+            captions = [f"{caption}; distances {some}" for caption, some in zip(captions, each, strict=True)]
+            words = [f"{d:.2f}" for d in rows.distance[:, 0].tolist()]
+        self.canvas.show({"samples": rows.images}, captions=captions)
+        ends = self.test.images[[self.a, self.b]].cpu()
+        images = torch.cat([ends[:1], rows.images[:, 0], ends[1:]])
+        title = f"The first sample at λ = {', '.join(asked.names)}:"
+        self.html.value = strip(images, ["A", *words, "B"], title=title, size=44) + _words(WHERE)
+
+    def _draw_rows(self, asked: Asked, rows: Rows) -> None:
+        assert self.h is not None
+        away = (asked.h - self.h[self.a]).norm(dim=1) / typical_distance(self.h)
+        told = []
+        for i, name in enumerate(asked.names):
+            under = [""] * self.k if rows.distance is None else [f"{d:.2f}" for d in rows.distance[i].tolist()]
+            title = f"<b>{escape(name)}</b>" + (f", h moved by {away[i]:.2f}" if i else "")
+            images = torch.cat([self._given[i % len(self._given)][None], rows.images[i]])
+            told.append(strip(images, ["given", *under], title=title))
+        self.html.value = "".join(told) + _words(f"{WHERE}<br>{self._told}")
+
+    def _show_given(self) -> None:
+        """Before a run: the images that were picked."""
+        if self.player.state == "idle":
+            self.asked = self.rows = None
+            images = self.test.images[[self.a, self.b]].cpu()
+            self.canvas.layout.display = "none"
+            self.html.value = strip(images, ["A", "B"], title="Press Play to paint from what the encoder says of them.")
+
+    def _arrange(self) -> None:
+        self.note.value = _words(MODES[self.mode.value])
+        self.controls.children = self._settings[self.mode.value]
+
+    def _on_mode(self) -> None:
+        self._arrange()
+        self._on_control()
+
+    def _on_control(self) -> None:
+        if self._quiet:
+            return
+        began = self.player.state != "idle"
+        self.player.reset()
+        if began:
+            self.player.play()
+        else:
+            self.player.soon(self._show_given)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        images = self.grid.images if self.rows is None else self.rows.images.flatten(0, 1)
+        columns = COLUMNS if self.rows is None else self.k
+        return with_png(super()._repr_mimebundle_(**options), png(tile(images, columns, 2)))
+
+
+def _slider(value: float, low: float, high: float, step: float, label: str, tooltip: str) -> w.FloatSlider:
+    slider = w.FloatSlider(value, min=low, max=high, step=step, description=label, tooltip=tooltip)
+    slider.continuous_update = False
+    slider.layout, slider.style.description_width = w.Layout(width="205px"), "auto"
+    return slider
+
+
+def _row() -> w.Layout:
+    return w.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 12px")
+
+
+def _words(html: str) -> str:
+    return f"<div style='line-height:1.4'>{html}</div>"
