@@ -40,6 +40,14 @@ class Faithfulness(NamedTuple):
     chance: float  # the mean reciprocal rank of a blind guess, H_n / n
 
 
+class Recognition(NamedTuple):
+    """What a classifier makes of samples; entropies in nats."""
+
+    score: float  # 1 ... number of classes: high where each sample is surely of one, and all are there
+    entropy: float  # of the classes of one sample, in the mean: 0 where it is sure
+    balance: float  # the entropy of all samples' classes over that of equal shares
+
+
 class Nearest(NamedTuple):
     """The closest image of a bank to each sample, and how far away it is."""
 
@@ -171,6 +179,19 @@ def _code(values: Tensor, turn: float | None, classes: int | None) -> Float[Tens
         return values.double()[..., None]
     angle = values.double() * (2 * torch.pi / turn)
     return torch.stack([angle.cos(), angle.sin()], dim=-1)
+
+
+def recognition(logits: Float[Tensor, "n c"]) -> Recognition:
+    """The Inception score's formula (Salimans et al., 2016) with any classifier, and its two parts:
+
+        exp E[KL(p(y|x) || p(y))] = exp(H(p(y)) - E[H(p(y|x))]),   p(y) = E[p(y|x)]
+
+    Noise may fool a classifier that has never seen any: look at a distance of sets, too.
+    """
+    log_p = logits.double().log_softmax(dim=1)
+    marginal, entropy = torch.special.entr(log_p.exp().mean(dim=0)).sum(), torch.special.entr(log_p.exp()).sum(1).mean()
+    score = (marginal - entropy).exp().item()
+    return Recognition(score, entropy.item(), (marginal / torch.tensor(logits.shape[1]).log()).item())
 
 
 def nearest(samples: Shaped[Tensor, "n *x"], bank: Shaped[Tensor, "m *x"]) -> Nearest:

@@ -19,6 +19,7 @@ from ssl_toolkit.generative import (
     pixel_variation,
     prdc,
     ranks,
+    recognition,
     retention,
 )
 from ssl_toolkit.seeds import rng
@@ -198,3 +199,15 @@ def test_the_nearest_image_is_found_and_a_copy_is_no_distance_away():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_recognition_is_that_of_its_formula_and_knows_its_ends():
+    sure = 50 * torch.eye(4)
+    every, one = recognition(sure), recognition(sure[:1].expand(9, -1))
+    assert (every.score, every.entropy, every.balance) == pytest.approx((4, 0, 1), abs=1e-6)
+    assert (one.score, one.entropy, one.balance) == pytest.approx((1, 0, 0), abs=1e-6)
+    none = recognition(torch.zeros(9, 4))
+    assert (none.score, none.entropy, none.balance) == pytest.approx((1, math.log(4), 1), abs=1e-6)
+    p = torch.rand(7, 4, generator=rng(0)).double().softmax(dim=1)
+    kl = [sum(a * (a / m).log() for a, m in zip(row, p.mean(dim=0), strict=True)) for row in p]
+    assert recognition(p.log()).score == pytest.approx((sum(kl) / 7).exp().item())

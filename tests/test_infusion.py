@@ -15,6 +15,7 @@ from ssl_toolkit.infusion import (
     Gaussian,
     Mixture,
     Prior,
+    Recipe,
     bound_by_step,
     chain,
     choose_sigma,
@@ -34,6 +35,7 @@ from ssl_toolkit.infusion import (
     monitor,
     parzen,
     past,
+    prior_of,
     recalibrate,
     variational,
     vary,
@@ -201,7 +203,28 @@ def test_presets_say_where_code_and_paper_differ():
     paper, released = PRESETS["paper"], PRESETS["released"]
     assert [round(released.rate(t), 2) for t in range(10)] == [0.02, 0.02, *[0.02 * t for t in range(2, 10)]]
     assert [round(paper.rate(t), 2) for t in (0, 1, 14)] == [0, 0.01, 0.14]
-    assert paper.operator((1, 4, 4)).steps == paper.steps != released.steps
+    assert (paper.T, paper.hidden, released.T, released.hidden) == (15, (1200, 1200), 10, (1200,))
+
+
+@pytest.mark.parametrize("net", ["mlp", "conv"])
+def test_a_recipe_starts_an_operator_that_keeps_its_prior_and_trains_it(net):
+    data = Dataset((torch.rand(40, 1, 28, 28, generator=rng(0)) * 255).byte(), torch.zeros(40).long(), ("a",))
+    recipe = Recipe(T=3, net=net, hidden=(8,), width=4, steps=2, batch_size=8)
+    state = recipe.start(data)
+    for kept, fitted in zip(prior_of(state.model), fit_prior(data.images), strict=True):
+        assert torch.equal(kept, fitted)
+    *_, step = train(state, data, recipe.objective(data), until=2, batch_size=8)
+    assert step.step == 2
+    other = recipe.start(data[:5])
+    other.model.load_state_dict(state.model.state_dict())
+    assert torch.equal(prior_of(other.model).mean, prior_of(state.model).mean)
+
+
+def test_a_recipe_names_the_nets_that_there_are():
+    recipe = Recipe()
+    object.__setattr__(recipe, "net", "unet")  # as without the types' check
+    with pytest.raises(ValueError, match="net is 'unet': it must be 'mlp' or 'conv'"):
+        recipe.model(Dataset(torch.zeros(2, 1, 28, 28).byte(), torch.zeros(2).long(), ("a",)))
 
 
 # Objectives.
@@ -435,6 +458,7 @@ WRONG = {
     r"z has shape \(16, 1, 4, 4\)": lambda: list(chain(mlp((1, 5, 5), hidden=(4,)), images, steps=1)),
     r"x lies in .*\[0, 1\]": lambda: lower_bound(small(), images + 1, prior=prior),
     "k is 0": lambda: importance_estimate(small(), images, prior=prior, k=0),
+    "keeps no prior": lambda: prior_of(small()),
     "sigma is 0": lambda: parzen(images, images, 0.0),
     r"hidden has shape \(3, 4\)": lambda: next(complete(small(), images[0], every[:3], prior=prior, steps=T)),
     "hidden is false": lambda: next(complete(small(), images[0], ~every, prior=prior, steps=T)),

@@ -7,8 +7,8 @@
     *_, last = chain(operator, prior.sample(64), steps=15)                          # last.mean: 64 new images
 
 `operators` says where a chain goes next, `chains` runs it and infuses it with a target, `objectives` trains it,
-`likelihood` tells how likely images are, `uses` completes and varies them, `presets` has the settings of
-paper and code.
+`likelihood` tells how likely images are, `uses` completes and varies them, `recipe` has whole runs, those of paper and
+code among them.
 """
 
 from ssl_toolkit.infusion.chains import Gaussian as Gaussian
@@ -37,10 +37,9 @@ from ssl_toolkit.infusion.objectives import variational as variational
 from ssl_toolkit.infusion.operators import Operator as Operator
 from ssl_toolkit.infusion.operators import conv as conv
 from ssl_toolkit.infusion.operators import mlp as mlp
-from ssl_toolkit.infusion.presets import PAPER as PAPER
-from ssl_toolkit.infusion.presets import PRESETS as PRESETS
-from ssl_toolkit.infusion.presets import RELEASED as RELEASED
-from ssl_toolkit.infusion.presets import Preset as Preset
+from ssl_toolkit.infusion.recipe import PRESETS as PRESETS
+from ssl_toolkit.infusion.recipe import Recipe as Recipe
+from ssl_toolkit.infusion.recipe import prior_of as prior_of
 from ssl_toolkit.infusion.uses import complete as complete
 from ssl_toolkit.infusion.uses import past as past
 from ssl_toolkit.infusion.uses import vary as vary

@@ -23,7 +23,7 @@ from ssl_toolkit.features import evaluating
 from ssl_toolkit.infusion.operators import Moments
 from ssl_toolkit.seeds import rng
 
-Operator = Callable[[Tensor, int], Moments]  # z_{t-1}, t -> mean, std
+Transition = Callable[[Tensor, int], Moments]  # z_{t-1}, t -> mean, std
 Alpha = float | Float[Tensor, "..."]  # one for all pixels, or what broadcasts to z
 Rate = Alpha | Callable[[int], Alpha]
 
@@ -148,7 +148,7 @@ EXACT = Mixture()
 
 
 def chain(
-    operator: Operator,
+    operator: Transition,
     z: Float[Tensor, "b *x"],
     *,
     steps: int,
@@ -182,7 +182,7 @@ def chain(
 
 
 def walk(
-    operator: Operator,
+    operator: Transition,
     z: Float[Tensor, "b *x"],
     *,
     steps: int,
@@ -229,7 +229,7 @@ def _check_copies(std: Tensor | None, infusion: Infusion, target: Tensor | None)
 
 
 def infused(
-    operator: Operator,
+    operator: Transition,
     prior: Prior,
     target: Float[Tensor, "b *x"],
     *,
@@ -255,6 +255,7 @@ def rate_at(rate: Rate | None, t: int) -> Alpha:
 
 
 def check_target(z: Tensor, target: Tensor) -> None:
+    """Raises ValueError for a target that is not of the chain's shape, or an image out of range."""
     if target.shape != z.shape:
         raise ValueError(
             f"target has shape {tuple(target.shape)} and z {tuple(z.shape)}: a chain has a target of its own."
@@ -264,6 +265,7 @@ def check_target(z: Tensor, target: Tensor) -> None:
 
 
 def in_range(name: str, x: Tensor) -> None:
+    """Raises ValueError for an x that leaves [0, 1] or holds NaN."""
     if not (float(x.min()) >= 0 and float(x.max()) <= 1):  # NaN too
         raise ValueError(f"{name} lies in [{float(x.min()):.3g}, {float(x.max()):.3g}]: images are floats in [0, 1].")
 
@@ -277,7 +279,7 @@ def log_density(
     return -((x - mean) / std).square() / 2 - std.log() - math.log(2 * math.pi) / 2
 
 
-def evaluated(operator: Operator) -> AbstractContextManager:
+def evaluated(operator: Transition) -> AbstractContextManager:
     """Without gradients, and a network in evaluation mode."""
     return evaluating(operator) if isinstance(operator, nn.Module) else torch.no_grad()
 

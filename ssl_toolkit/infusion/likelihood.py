@@ -14,9 +14,9 @@ from torch import Tensor
 from ssl_toolkit.infusion.chains import (
     Infusion,
     Link,
-    Operator,
     Prior,
     Rate,
+    Transition,
     evaluated,
     fork,
     in_range,
@@ -31,7 +31,7 @@ SIGMAS = tuple(10 ** (-1 + i / 9) for i in range(10))  # widths of Parzen's wind
 
 
 def bound_by_step(
-    operator: Operator,
+    operator: Transition,
     x: Float[Tensor, "b *x"],
     *,
     prior: Prior,
@@ -52,7 +52,7 @@ def bound_by_step(
 
 
 def lower_bound(
-    operator: Operator,
+    operator: Transition,
     x: Float[Tensor, "b *x"],
     *,
     prior: Prior,
@@ -72,7 +72,7 @@ def lower_bound(
 
 
 def importance_estimates(
-    operator: Operator,
+    operator: Transition,
     x: Float[Tensor, "b *x"],
     *,
     k: int,
@@ -104,7 +104,7 @@ def importance_estimates(
 
 
 def importance_estimate(
-    operator: Operator,
+    operator: Transition,
     x: Float[Tensor, "b *x"],
     *,
     k: int,
@@ -128,7 +128,7 @@ def _log_weight(links: Iterator[Link], x: Tensor, rate: Rate | None, infusion: I
     return weight + log_density(x, previous.mean, previous.std).flatten(1).sum(dim=1)
 
 
-def _steps(operator: Operator, steps: int | None) -> int:
+def _steps(operator: Transition, steps: int | None) -> int:
     own = getattr(operator, "steps", None)
     if steps is None and own is None:
         raise ValueError("steps is None: this operator does not say how many it was trained for; give it.")
@@ -153,11 +153,7 @@ def parzen(
     """
     if not sigma > 0:
         raise ValueError(f"sigma is {sigma}: it must be positive; choose_sigma takes the best on validation images.")
-    s, d = samples.flatten(1), test[0].numel()
-    constant = math.log(len(s)) + d * math.log(sigma * math.sqrt(2 * math.pi))
-    distances = (torch.cdist(x, s) for x in test.flatten(1).split(batch_size))
-    log_p = [torch.logsumexp(-(far / sigma).square() / 2, dim=1) for far in distances]
-    return torch.cat(log_p) - constant
+    return _windows(samples, test, (sigma,), batch_size)[0]
 
 
 def choose_sigma(
@@ -166,4 +162,18 @@ def choose_sigma(
     sigmas: Sequence[float] = SIGMAS,
 ) -> float:
     """The width of the window with the best mean on validation images."""
-    return max(sigmas, key=lambda sigma: parzen(samples, validation, sigma).mean().item())
+    means = _windows(samples, validation, sigmas, 256).mean(dim=1)
+    return sigmas[int(means.argmax())]
+
+
+def _windows(
+    samples: Float[Tensor, "n *x"], test: Float[Tensor, "m *x"], sigmas: Sequence[float], batch_size: int
+) -> Float[Tensor, "k m"]:
+    """log p(x) under windows of these widths; the distances are taken once."""
+    s, d, log_p = samples.flatten(1), test[0].numel(), []
+    constants = [math.log(len(s)) + d * math.log(sigma * math.sqrt(2 * math.pi)) for sigma in sigmas]
+    for x in test.flatten(1).split(batch_size):
+        far = torch.cdist(x, s)
+        exponents = (torch.logsumexp(-(far / sigma).square() / 2, dim=1) for sigma in sigmas)
+        log_p.append(torch.stack([e - c for e, c in zip(exponents, constants, strict=True)]))
+    return torch.cat(log_p, dim=1)

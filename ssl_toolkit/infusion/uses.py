@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ssl_toolkit.infusion.chains import Link, Mixture, Moments, Prior, chain, first, in_range
+from ssl_toolkit.infusion.chains import Link, Mixture, Moments, Prior, Transition, chain, first, in_range
 from ssl_toolkit.infusion.operators import Operator
 
 
 def complete(
-    operator: Operator,
+    operator: Transition,
     image: Float[Tensor, "c h w"],
     hidden: Bool[Tensor, "..."],
     *,
@@ -37,7 +37,7 @@ def complete(
 
 
 def vary(
-    operator: Operator,
+    operator: Transition,
     image: Float[Tensor, "c h w"],
     *,
     prior: Prior,

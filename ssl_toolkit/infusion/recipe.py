@@ -1,0 +1,80 @@
+"""A recipe: all the numbers of one run of infusion training, with a preset that was tuned on a CPU core.
+
+    recipe = Recipe(T=10)
+    state, objective = recipe.start(data), recipe.objective(data)
+    for step in train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed): ...
+    operator, prior = state.model, prior_of(state.model)
+
+`PRESETS` has the paper's settings and those of the released code, which differ.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from ssl_toolkit.data import Dataset
+from ssl_toolkit.infusion.chains import Mixture, Prior, fit_prior
+from ssl_toolkit.infusion.objectives import denoising
+from ssl_toolkit.infusion.operators import Operator, conv, mlp
+from ssl_toolkit.train import Objective, TrainState, start
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run. `dataclasses.replace(recipe, omega=0.05)` gives another."""
+
+    T: int = 15  # steps of the chain
+    net: Literal["mlp", "conv"] = "mlp"
+    hidden: tuple[int, ...] = (400, 400)  # of the MLP
+    width: int = 16  # of the convolutional operator
+    omega: float = 0.025  # the rate of infusion: alpha_t = max(least, omega t), at most 1
+    least: float = 0.0
+    copies: float = 1e-4  # variance of the infused pixels
+    steps: int = 1100  # updates: less than two minutes of processor time
+    batch_size: int = 64
+    lr: float = 2e-3
+    seed: int = 0
+
+    def rate(self, t: int) -> float:
+        return min(1.0, max(self.least, self.omega * t))
+
+    @property
+    def infusion(self) -> Mixture:
+        return Mixture(self.copies)
+
+    def model(self, data: Dataset) -> Operator:
+        """An untrained operator for these images, which keeps the prior fitted to them."""
+        if self.net not in ("mlp", "conv"):
+            raise ValueError(f"net is {self.net!r}: it must be 'mlp' or 'conv'.")
+        if self.net == "conv":
+            operator = conv(data.shape, steps=self.T, width=self.width, seed=self.seed)
+        else:
+            operator = mlp(data.shape, steps=self.T, hidden=self.hidden, seed=self.seed)
+        prior = fit_prior(data.images)
+        operator.register_buffer("prior_mean", prior.mean)
+        operator.register_buffer("prior_std", prior.std)
+        return operator
+
+    def start(self, data: Dataset) -> TrainState:
+        """That, and its optimiser, at step 0."""
+        return start(self.model(data), lr=self.lr, weight_decay=0.0, total=self.steps)
+
+    def objective(self, data: Dataset) -> Objective:
+        """The paper's, denoising."""
+        return denoising(fit_prior(data.images), rate=self.rate, infusion=self.infusion)
+
+
+def prior_of(operator: nn.Module) -> Prior:
+    """p_0 of an operator that a `Recipe` started. Raises ValueError for another, which keeps none."""
+    kept = dict(operator.named_buffers(recurse=False))
+    if "prior_mean" not in kept:
+        raise ValueError("the operator keeps no prior: only one that a Recipe started does; take fit_prior(images).")
+    return Prior(kept["prior_mean"], kept["prior_std"])
+
+
+# as far as we know the paper's, and the code of bordesf/Infusion, which infuses z_0 and z_1 alike
+PRESETS = {
+    "paper": Recipe(15, hidden=(1200, 1200), omega=0.01, batch_size=512, lr=1e-3, steps=146_000),
+    "released": Recipe(10, hidden=(1200,), omega=0.02, least=0.02, batch_size=512, lr=1e-3, steps=146_000),
+}
