@@ -10,19 +10,19 @@ import pytest
 import torch
 from scipy import stats
 
-from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run, setup
+from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, results, run, setup, table1
 from ssl_toolkit.claims.democratizing import VIEWS
 from ssl_toolkit.claims.expand_or_narrow import NETS
-from ssl_toolkit.claims.infusion import class_score
-from ssl_toolkit.claims.rcdm import TURNS, _code, _decode
 from ssl_toolkit.claims.setup import before_training, trained
-from ssl_toolkit.claims.study import Claim, Finding, examine, interval, minus, of
+from ssl_toolkit.claims.shown import READ, _enlargeable, _progress, _slope, _zoomed, code, decode
+from ssl_toolkit.claims.study import Claim, Finding, examine, interval, minus, of, rank_correlation
 from ssl_toolkit.claims.widths import basis, begin
+from ssl_toolkit.data import Dataset, as_float
 from ssl_toolkit.encoders import small_conv
+from ssl_toolkit.factors import TURNS
 from ssl_toolkit.generative import retention
-from ssl_toolkit.probes import Probe
-from ssl_toolkit.shapes import shapes
-from ssl_toolkit.sweep import Cell
+from ssl_toolkit.shapes import RANGES, render, shapes
+from ssl_toolkit.sweep import Cell, read
 
 DATA_CLAIMS = list(CLAIMS.values())
 MEASURES = list({claim.measure: claim for claim in reversed(DATA_CLAIMS)}.values())  # one claim for each
@@ -64,6 +64,33 @@ def test_a_run_that_was_stopped_goes_on_and_measures_nothing_twice(tmp_path):
     stored = json.loads((tmp_path / "T-1.standard.json").read_text())
     assert stored["effect"] == verdict.effect
     assert stored["rule"] == "The score is above 0."
+
+
+def test_claims_of_the_same_cells_measure_them_once(tmp_path):
+    measured: list = []
+    first = toy(measured)
+    second = first._replace(id="T-2", rule="The score is above 1.", cells_of="T-1")
+    *_, verdict = examine(first, folder=tmp_path)
+    *cells, other = examine(second, folder=tmp_path)
+    assert measured == [0, 1, 2, 3]
+    assert (other.claim, other.effect, other.seconds) == ("T-2", verdict.effect, verdict.seconds)
+    assert len(cells) == 4
+    assert json.loads((tmp_path / "T-2.standard.json").read_text())["rule"] == "The score is above 1."
+    assert not (tmp_path / "T-2.standard.jsonl").exists()
+
+
+@pytest.mark.parametrize("claim", [c for c in CLAIMS.values() if c.cells_of], ids=lambda c: c.id)
+def test_claims_judged_from_the_cells_of_another_have_its_settings_and_measure(claim):
+    other = CLAIMS[claim.cells_of]
+    assert not other.cells_of
+    assert claim.measure is other.measure
+    assert all(claim.settings(budget) == other.settings(budget) for budget in BUDGETS)
+
+
+def test_a_rank_correlation_is_spearmans_and_0_of_constants():
+    assert rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]) == pytest.approx(1)
+    assert rank_correlation([3, 1, 2], [1.0, 2.0, 1.5]) == pytest.approx(-1)
+    assert rank_correlation([1, 2, 3], [5, 5, 5]) == rank_correlation([5, 5, 5], [1, 2, 3]) == 0
 
 
 def test_the_interval_is_students():
@@ -321,7 +348,7 @@ def test_the_rules_of_quality_and_of_width(gain, result):
         return {"kid": 0.3 + (0.0 if s["told"] == "h" else gain + noise(s))}
 
     def width(s):
-        return {f"kept {name}": 0.3 + (gain + noise(s) if s["width"] == 512 else 0.0) for name in TURNS}
+        return {f"kept {name}": 0.3 + (gain + noise(s) if s["width"] == 512 else 0.0) for name in READ}
 
     assert invented(CLAIMS["RC-2"], quality).result == result
     assert invented(CLAIMS["RC-10"], width).result == result
@@ -338,7 +365,7 @@ def test_the_rule_of_copies(ratio, result):
 def test_the_rule_of_the_projector(lost, result):
     def score(s):
         kept = 0.5 + noise(s) - (0.0 if s["depth"] == "representation" else lost + 2 * noise(s))
-        return {f"kept {name}": kept if name in ("hue", "x", "scale") else 0.9 for name in TURNS}
+        return {f"kept {name}": kept if name in ("hue", "x", "scale") else 0.9 for name in READ}
 
     assert invented(CLAIMS["RC-3"], score).result == result
 
@@ -346,7 +373,7 @@ def test_the_rule_of_the_projector(lost, result):
 @pytest.mark.parametrize("order, result", [(1, "confirmed"), (-1, "not confirmed"), (0, "not confirmed")])
 def test_the_rule_of_agreement(order, result):
     def score(s):
-        read = {name: 0.1 * i + 0.05 * (s["depth"] == "embedding") for i, name in enumerate(TURNS)}
+        read = {name: 0.1 * i + 0.05 * (s["depth"] == "embedding") for i, name in enumerate(READ)}
         kept = {name: order * value if order else i % 4 for i, (name, value) in enumerate(read.items())}
         return {f"read {name}": v for name, v in read.items()} | {f"kept {name}": v for name, v in kept.items()}
 
@@ -378,15 +405,109 @@ def test_the_rule_of_robustness(flipped, moved, result):
     assert abs(finding.effect) == pytest.approx(10, abs=0.6)
 
 
-def test_what_a_perfect_reader_says_of_the_factors_is_decoded_to_all_of_their_variance():
+@pytest.mark.parametrize("lost, result", [(0.2, "confirmed"), (-0.1, "not confirmed"), (0.001, "inconclusive")])
+def test_the_rule_of_augmented_images(lost, result):
+    def score(s):
+        follows = 0.5 + noise(s) - (lost + 2 * noise(s) if s["depth"] == "embedding" else 0.0)
+        return {"hue follows": follows + 0.1, "scale follows": follows - 0.1}
+
+    finding = invented(CLAIMS["RC-5"], score)
+    assert finding.result == result
+    assert finding.effect == pytest.approx(lost + 2e-3)
+
+
+@pytest.mark.parametrize(
+    "own, removed, rise, others, result",
+    [
+        (0.6, 0.2, 0.2, 0.1, "confirmed"),
+        (0.2, 0.05, 0.2, 0.1, "inconclusive"),
+        (0.6, 0.4, 0.2, 0.1, "not confirmed"),
+        (0.6, 0.2, 0.0, 0.1, "not confirmed"),
+        (0.6, 0.2, 0.2, 0.9, "not confirmed"),
+    ],
+)
+def test_the_rule_of_common_dimensions(own, removed, rise, others, result):
+    def score(s):
+        if s["depth"] == "embedding":
+            return dict.fromkeys(
+                ("own shape", "own shape, removed", "target's shape", "target's shape, transplanted", "shape changed",
+                 "others changed"), 0.9,
+            )  # fmt: skip
+        return {
+            "own shape": own, "own shape, removed": removed + noise(s), "target's shape": 0.1,
+            "target's shape, transplanted": 0.1 + rise + noise(s) - 1e-3, "shape changed": 0.7,
+            "others changed": others,
+        }  # fmt: skip
+
+    finding = invented(CLAIMS["RC-7"], score)
+    assert finding.result == result
+    assert finding.effect == pytest.approx(1 - (removed + 1e-3) / own)
+
+
+@pytest.mark.parametrize(
+    "rho, jump, wobble, result",
+    [
+        (0.95, 0.2, 1, "confirmed"),
+        (0.95, 0.6, 1, "not confirmed"),
+        (0.7, 0.2, 1, "not confirmed"),
+        (0.89, 0.2, 10, "inconclusive"),
+    ],
+)
+def test_the_rule_of_interpolation(rho, jump, wobble, result):
+    def score(s):
+        return {
+            "progress by weight": rho + wobble * (noise(s) - 1e-3) if s["depth"] == "representation" else 0.0,
+            "largest jump": jump if s["depth"] == "representation" else 0.9,
+            "covered": 0.5,
+        }
+
+    assert invented(CLAIMS["RC-8"], score).result == result
+
+
+def test_what_a_perfect_reader_says_of_the_factors_is_decoded_to_them():
     factors = shapes(50).factors
-    read = _decode(_code(factors))
-    for name, turn in TURNS.items():
-        assert retention(read[name].view(-1, 1).expand(-1, 4), read[name], turn=turn) == pytest.approx(1)
-        if turn is None:
-            assert torch.corrcoef(torch.stack([read[name], factors[name]]))[0, 1] == pytest.approx(1, abs=1e-5)
-        else:
-            assert ((read[name] - factors[name] + 0.5) % 1 - 0.5).abs().max() < 1e-5
+    assert code(factors).abs().max() <= 1
+    for name, said in decode(code(factors)).items():
+        assert retention(said.view(-1, 1).expand(-1, 4), said, turn=TURNS.get(name)) == pytest.approx(1)
+        off = (said - factors[name] + 0.5) % 1 - 0.5 if name in TURNS else said - factors[name]
+        assert off.abs().max() < 1e-5
+
+
+def test_an_enlarged_image_is_that_of_its_enlarged_factors():
+    images, factors = shapes(300)
+    zoom = 1.25
+    chosen = _enlargeable(Dataset(images, factors["shape"], tuple("abcdefgh"), factors), zoom)
+    assert 20 < len(chosen) < 150
+    grown = dict(chosen.factors)
+    grown["scale"] = zoom * grown["scale"]
+    for name in ("x", "y"):
+        grown[name] = 0.5 + zoom * (grown[name] - 0.5)
+    for name in ("scale", "x", "y"):
+        assert RANGES[name][0] - 1e-6 <= grown[name].min()
+        assert grown[name].max() <= RANGES[name][1] + 1e-6
+    off = _zoomed(as_float(chosen.images), zoom) - as_float(render(grown))
+    assert off.abs().mean() < 0.015
+
+
+def test_slopes_are_those_of_least_squares_through_the_origin():
+    a = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
+    assert _slope(a, 0.3 * a) == pytest.approx(0.3)
+    assert _slope(a, torch.tensor([[2.0, -1.0], [0.0, 0.0]])) == pytest.approx(0)
+
+
+def test_progress_is_the_share_of_the_way_between_two_codes():
+    begin, end = torch.rand(2, 3, 7, generator=torch.Generator().manual_seed(0))
+    weights = torch.linspace(0, 1, 5)
+
+    def walk(at):
+        values = _progress(begin[:, None] + at[:, None] * (end - begin)[:, None], begin, end, weights)
+        return tuple(values[name] for name in ("progress by weight", "largest jump", "covered"))
+
+    assert walk(weights) == pytest.approx((1, 0.25, 1), abs=1e-5)
+    assert walk(0.4 * weights + 0.3) == pytest.approx((1, 0.25, 0.4), abs=1e-5)  # what all samples share is no progress
+    assert walk(-weights)[0] == pytest.approx(-1)
+    assert walk((weights > 0.5).float())[1:] == pytest.approx((1, 1), abs=1e-5)
+    assert walk(torch.zeros(5)) == (0, 0, 0)
 
 
 def read_infusion(s, **changed) -> dict[str, float]:
@@ -480,15 +601,27 @@ def test_the_rule_of_completions(chain, spread, result):
     assert invented(CLAIMS["IN-8"], score).result == result
 
 
-def test_the_class_score_is_that_of_its_formula_and_knows_its_ends():
-    probe = Probe(0.0, 0.0, 0.0, 0.0, 50 * torch.eye(4), torch.zeros(4), torch.zeros(4), torch.ones(4))
-    sure = torch.eye(4).view(4, 1, 2, 2)
-    assert class_score(sure, probe) == pytest.approx(4.0)
-    assert class_score(sure[:1].expand(9, -1, -1, -1), probe) == pytest.approx(1.0)
-    x = torch.rand(7, 1, 2, 2, generator=torch.Generator().manual_seed(0)) / 20
-    p = (50 * x.flatten(1)).softmax(dim=1)
-    kl = [sum(a * (a / m).log() for a, m in zip(row, p.mean(dim=0), strict=True)) for row in p]
-    assert class_score(x, probe) == pytest.approx((sum(kl) / 7).exp().item(), rel=1e-5)
+@pytest.mark.parametrize(
+    "few, many, result",
+    [(0.1, 0.4, "confirmed"), (0.1, 0.1, "inconclusive"), (0.3, 0.4, "not confirmed"), (0.2005, 0.4, "inconclusive")],
+)
+def test_the_rule_of_the_head_to_head(few, many, result):
+    def score(s):
+        kid = {10: few, 30: many}.get(s["T"], 0.5) if s["method"] == "infusion" else 0.2 + (s["method"] == "cold")
+        return {"kid": kid + noise(s) * (s["method"] == "infusion") * (-1) ** s["seed"], "score": 4.0}
+
+    finding = invented(CLAIMS["IN-9"], score)
+    assert finding.result == result
+    assert finding.effect == pytest.approx(0.2 - few, abs=2e-3)
+
+
+@pytest.mark.parametrize("data, nats, result", [("mnist", 320.0, "confirmed"), ("mnist", 250.0, "not confirmed"),
+                                                ("fashion-mnist", 320.0, "inconclusive")])  # fmt: skip
+def test_the_rule_of_the_papers_table(data, nats, result):
+    cells = [Cell({"data": data, "seed": s}, {"parzen": nats + s, "error": 2.0, "sigma": 0.1}, 1.0) for s in range(3)]
+    finding = CLAIMS["infusion-table1"].judge(cells)
+    assert finding.result == result
+    assert f"nats per image of {data}, +- 2.0" in finding.what
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -499,6 +632,14 @@ def test_settings_are_plain_and_each_comes_with_three_seeds_at_least(claim, budg
     assert len({json.dumps(s, sort_keys=True) for s in settings}) == len(settings)
     without = [json.dumps({k: v for k, v in s.items() if k != "seed"}) for s in settings]
     assert all(without.count(w) >= 3 for w in without)
+
+
+@pytest.mark.parametrize("claim", DATA_CLAIMS, ids=lambda c: c.id)
+def test_what_is_stored_was_measured_by_the_settings_as_they_stand(claim, monkeypatch):
+    monkeypatch.setattr(table1, "at_hand", lambda name: False)  # it was measured where MNIST is not
+    path, settings = results() / claim.cells("standard"), claim.settings("standard")
+    if path.exists():
+        assert len(read(path, settings)) == len(settings)
 
 
 @pytest.fixture
@@ -515,7 +656,7 @@ def few_images(monkeypatch):
 def test_a_setting_is_measured_for_real(claim, few_images):
     settings, values = claim.settings("smoke"), {}
     for setting in {s.get("width"): s for s in reversed(settings)}.values():  # controls differ by it
-        small = {"steps": 2, "limit": 2000}
+        small = {"steps": 2, "painting": 2, "limit": 2000}
         less = {name: min(setting[name], most) for name, most in small.items() if name in setting}
         *portions, more = claim.measure(setting | less)
         assert all(portion is None or set(portion) == {"step", "loss"} for portion in portions)

@@ -37,13 +37,14 @@ def stored(claim_id: str) -> tuple[Verdict, list[Cell]]:
     It is judged anew from those cells by the rule as it stands. Raises FileNotFoundError where none is stored, or not
     all that it is judged from.
     """
-    path = results() / f"{claim_id}.standard.jsonl"
-    cells, settings = read(path), CLAIMS[claim_id].settings("standard")
+    claim = CLAIMS[claim_id]
+    path = results() / claim.cells("standard")
+    cells, settings = read(path), claim.settings("standard")
     if len(cells) < len(settings):
         raise FileNotFoundError(
             f"{str(path)!r} holds {len(cells)} measurements of {len(settings)}: go on with the run."
         )
-    return judged(CLAIMS[claim_id], cells, "standard"), cells
+    return judged(claim, cells, "standard"), cells
 
 
 def results() -> Path:

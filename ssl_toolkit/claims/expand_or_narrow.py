@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from ssl_toolkit.claims.setup import SEEDS, crossed, parts, points, trained_on
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, minus, of
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, minus, of, rank_correlation
 from ssl_toolkit.claims.widths import (
     CLASSIFIER,
     DEFAULT,
@@ -23,7 +23,6 @@ from ssl_toolkit.claims.widths import (
     encoder_of,
     means_by_width,
     measured,
-    rank_correlation,
     slope,
     slopes,
 )
@@ -88,7 +87,7 @@ def _judge_wide(cells: Sequence[Cell]) -> Finding:
     narrow, _ = points(interval(minus(of(trained, "test, narrowed", width=widest), default)))
     bare, _ = points(interval(minus(*(of(cells, "test", method="untrained", width=w) for w in (widest, DEFAULT)))))
     fixed, _ = points(interval(minus(*(of(trained, "fixed decay", width=w) for w in (widest, DEFAULT)))))
-    rho = rank_correlation(means)
+    rho = rank_correlation(list(means), list(means.values()))
     result: Result = "inconclusive"
     if gain <= 0 or rho <= 0:
         result = "not confirmed"

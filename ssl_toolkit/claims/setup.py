@@ -31,9 +31,10 @@ class Parts(NamedTuple):
 
 
 @lru_cache(maxsize=2)
-def parts(name: str, limit: int) -> Parts:
-    data = load_data(name, limit=limit + VALIDATION)
-    return Parts(data[:limit], data[limit:], load_data(name, split="test", limit=TEST))
+def parts(name: str, limit: int, size: int | None = None) -> Parts:
+    """What is trained on, what rates are chosen on, and the test set; resized to `size` pixels where given."""
+    data = load_data(name, size=size, limit=limit + VALIDATION)
+    return Parts(data[:limit], data[limit:], load_data(name, split="test", size=size, limit=TEST))
 
 
 POINTS = 20  # of the loss's curve that a run yields
@@ -97,6 +98,7 @@ SEEDS: dict[Budget, int] = {"smoke": 3, "standard": 3, "full": 5}
 
 
 def baselines(budget: Budget) -> list[Setting]:
+    """The settings of raw pixels and of the untrained net, which every claim is held against."""
     return crossed(SEEDS[budget], BASE | {"steps": 0}, method=("pixels", "untrained"))
 
 
@@ -109,6 +111,7 @@ def at_best(cells: Sequence[Cell], name: str, **setting: object) -> list[float]:
 
 
 def points(difference: tuple[float, tuple[float, float]]) -> tuple[float, tuple[float, float]]:
+    """A difference and its interval in percentage points."""
     mean, (low, high) = difference
     return 100 * mean, (100 * low, 100 * high)
 

@@ -60,7 +60,8 @@ class Claim(NamedTuple):
     """What a paper says, and how it is put to the test.
 
     `measure` yields None or a point of a curve between two portions of its work, then the values; `judge` applies
-    `rule`, which was written down before anything was measured.
+    `rule`, which was written down before anything was measured. `cells_of` names another claim with the same settings
+    and measure, from whose cells this one is judged: what they share is measured and stored once.
     """
 
     id: str
@@ -70,6 +71,11 @@ class Claim(NamedTuple):
     settings: Callable[[Budget], list[Setting]]
     measure: Callable[[Setting], Iterator[Values | None]]
     judge: Callable[[Sequence[Cell]], Finding]
+    cells_of: str = ""
+
+    def cells(self, budget: Budget) -> str:
+        """The name of the file of its measurements."""
+        return f"{self.cells_of or self.id}.{budget}.jsonl"
 
 
 def examine(
@@ -77,14 +83,14 @@ def examine(
 ) -> Iterator[Cell | Verdict | None]:
     """Measure every setting, then judge: None while one is at work, each measured `Cell`, the `Verdict` at the end.
 
-    With a `folder`, the cells are kept in "<folder>/<id>.<budget>.jsonl" as a sweep's, so that a run that was stopped
-    goes on and several processes may share the work; the verdict is written beside it as "<id>.<budget>.json". Raises
-    ValueError for an unknown budget, RuntimeError for a setting that cannot be measured.
+    With a `folder`, the cells are kept there in the file `claim.cells(budget)` as a sweep's, so that a run that was
+    stopped goes on and several processes may share the work; the verdict is written beside it as "<id>.<budget>.json".
+    Raises ValueError for an unknown budget, RuntimeError for a setting that cannot be measured.
     """
     if budget not in BUDGETS:
         raise ValueError(f"budget is {budget!r}: it must be one of {', '.join(BUDGETS)}.")
     with nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
-        path = Path(place) / f"{claim.id}.{budget}.jsonl"
+        path = Path(place) / claim.cells(budget)
         cells: list[Cell] = []
         for record in sweep(claim.measure, claim.settings(budget), path=path):
             if not isinstance(record, Cell):
@@ -96,7 +102,7 @@ def examine(
             yield record
         verdict = judged(claim, cells, budget)
         if folder is not None:
-            _write(path.with_suffix(".json"), claim, verdict)
+            _write(path.with_name(f"{claim.id}.{budget}.json"), claim, verdict)
         yield verdict
 
 
@@ -147,6 +153,13 @@ def interval(differences: Sequence[float], *, level: float = 0.95) -> tuple[floa
     mean = statistics.fmean(differences)
     half = float(t.ppf(0.5 + level / 2, n - 1)) * statistics.stdev(differences) / math.sqrt(n)
     return mean, (mean - half, mean + half)
+
+
+def rank_correlation(a: Sequence[float | int], b: Sequence[float | int]) -> float:
+    """Spearman's; 0 where all of either are equal."""
+    from scipy.stats import spearmanr
+
+    return 0.0 if min(len(set(a)), len(set(b))) < 2 else float(spearmanr(a, b).statistic)
 
 
 def grouped(cells: Sequence[Cell], value: str, *, among: Sequence[Setting] | None = None) -> dict[str, list[float]]:

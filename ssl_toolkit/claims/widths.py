@@ -44,6 +44,7 @@ CLASSIFIER = [8]  # one output for each shape
 
 
 def basis(budget: Budget) -> Setting:
+    """What all settings of a claim on widths have in common."""
     return {
         "method": "simclr", "data": "shapes", "limit": IMAGES[budget], "steps": STEPS[budget], "batch_size": 64,
         "lr": 2e-3, "projector": [256, 128], "widest": WIDTHS[budget][-1],
@@ -64,6 +65,7 @@ def begin(setting: Setting) -> tuple[TrainState, Objective]:
 
 
 def encoder_of(state: TrainState) -> Encoder:
+    """The encoder of a run: its model, which is one."""
     assert isinstance(state.model, Encoder)
     return state.model
 
@@ -148,18 +150,11 @@ def by_seed(cells: Sequence[Cell], score: Callable[[list[Cell]], float]) -> list
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
+    """The slope of the least-squares line through (x, y)."""
     return statistics.linear_regression(*zip(*points, strict=True)).slope
 
 
-def rank_correlation(means: dict[int, float]) -> float:
-    """Spearman's correlation of the values with the widths, 0 where all are equal."""
-    from scipy.stats import spearmanr
-
-    if len(set(means.values())) == 1:
-        return 0.0
-    return float(spearmanr(list(means), list(means.values())).statistic)
-
-
 def means_by_width(cells: Sequence[Cell], value: str) -> dict[int, float]:
+    """The mean over seeds of a value, by width."""
     widths = sorted({cell.setting["width"] for cell in cells})
     return {w: statistics.fmean(c.result[value] for c in cells if c.setting["width"] == w) for w in widths}
