@@ -1,6 +1,5 @@
-"""What goes wrong outside, counted: killed processes, damaged files, full disks, no memory, random use of controls."""
+"""What goes wrong outside, counted: killed processes, damaged files, full disks, no memory."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -11,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import ipywidgets as w
 import psutil
 import pytest
 import torch
@@ -24,10 +22,8 @@ from ssl_toolkit.data import Dataset, load_data
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.joint import joint_embedding
 from ssl_toolkit.losses import nt_xent
-from ssl_toolkit.recipes import Recipe
 from ssl_toolkit.seeds import rng, seeded
 from ssl_toolkit.train import CheckpointError, NonFiniteError, TrainState, load, save, start, train
-from ssl_toolkit.widgets import LossPanel, TrainPanel, ViewsPanel
 
 DATA = Dataset(
     images=torch.randint(0, 256, (160, 1, 28, 28), generator=rng(0), dtype=torch.uint8),
@@ -35,7 +31,7 @@ DATA = Dataset(
     classes=("a", "b", "c", "d"),
 )
 OBJECTIVE = joint_embedding(nt_xent, simclr_views(28))
-KILLS, MUTATIONS, PICTURES, EVENTS = 50, 1000, 300, 1000
+KILLS, MUTATIONS, PICTURES = 50, 1000, 300
 
 
 def fresh() -> TrainState:
@@ -198,59 +194,3 @@ def test_a_step_without_room_says_what_to_lower_and_leaves_the_state():
     with pytest.raises(MemoryError, match=r"step 1 needs more memory .* lower batch_size \(16\)"):
         next(train(state, DATA, greedy, until=1, batch_size=16))
     assert same(state, fresh())
-
-
-def controls(widget: w.Widget) -> list[w.Widget]:
-    """Every control below this widget, each once."""
-    found, stack = [], [widget]
-    while stack:
-        one = stack.pop()
-        stack += getattr(one, "children", ())
-        if isinstance(one, w.Button | w.Dropdown | w.SelectionSlider | w.Checkbox | w.FloatSlider | w.IntSlider):
-            found.append(one)
-    return found
-
-
-def move(control: w.Widget, chance: random.Random) -> None:
-    """What a person could do to this control now."""
-    if getattr(control, "disabled", False):
-        return
-    if isinstance(control, w.Button):
-        control.click()
-    elif isinstance(control, w.Dropdown | w.SelectionSlider):
-        if control.options:
-            control.index = chance.randrange(len(control.options))
-    elif isinstance(control, w.Checkbox):
-        control.value = not control.value
-    elif isinstance(control, w.IntSlider):
-        control.value = chance.randint(control.min, control.max)
-    else:
-        control.value = chance.uniform(control.min, control.max)
-
-
-def test_a_thousand_random_events_over_all_panels_break_none_and_leak_no_task(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # Save is among the controls
-    problems: list[object] = []
-
-    async def use(make, seed: int) -> int:
-        panel, chance = make(), random.Random(seed)
-        for event in range(EVENTS // 3):
-            move(chance.choice(controls(panel)), chance)
-            if event % 3 == 0:
-                await asyncio.sleep(0.002)
-        if (player := getattr(panel, "player", None)) is not None:
-            player.reset()
-            await asyncio.sleep(0.05)
-            assert player.state == "idle"
-            player.close()
-        await asyncio.sleep(0.05)
-        return len([t for t in asyncio.all_tasks() if t is not asyncio.current_task()])
-
-    async def main() -> list[int]:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
-        small = Recipe(steps=4, batch_size=16, width=16, projector=(8, 4))
-        makers = (lambda: TrainPanel(DATA, small, every=2), LossPanel, lambda: ViewsPanel(DATA))
-        return [await use(make, seed) for seed, make in enumerate(makers)]
-
-    assert asyncio.run(main()) == [0, 0, 0]
-    assert problems == []

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
-from notebooks import NOTEBOOKS, execute  # noqa: E402
+from notebooks import NOTEBOOKS, execute, measured, row  # noqa: E402
 
 
 def is_stripped(notebook) -> bool:
@@ -59,6 +59,14 @@ def test_a_notebook_that_takes_too_much_memory_is_stopped(tmp_path):
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "large.ipynb")
     with pytest.raises(MemoryError, match=r"large\.ipynb held"):
         execute(tmp_path / "large.ipynb")
+
+
+def test_the_table_of_notebooks_has_a_line_for_one_that_fails_too(tmp_path):
+    for name, source in (("good", "1 + 1"), ("bad", "raise OSError('no | room')")):
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)]), tmp_path / f"{name}.ipynb")
+    good, bad = (row(name, measured(tmp_path / f"{name}.ipynb")) for name in ("good", "bad"))
+    assert re.fullmatch(r"\| `good` \| [\d.]+ \| [\d.]+ \| \d+ \|", good)
+    assert bad == "| `bad` | failed | OSError: no / room |  |"
 
 
 def test_the_example_of_the_readme_runs(capsys):

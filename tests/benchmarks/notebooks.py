@@ -1,9 +1,11 @@
 """Every notebook from a fresh kernel under Binder's limits, one core and 2 GB: how long it takes, and what it holds.
 
-`SSL_TOOLKIT_FAST=1` runs them in fast mode, as the tests do.
+`python -m tests.benchmarks.notebooks` prints a table in Markdown, line by line; `... 00 05` of these two only. With
+`SSL_TOOLKIT_FAST=1` they run in fast mode, as in the tests.
 """
 
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -71,13 +73,36 @@ def execute(path: Path, *, cell: int = CELL) -> Run:
         return Run(notebook, time.perf_counter() - began, computed, peak[0])
 
 
-def run() -> dict[str, object]:
+def measured(path: Path) -> dict[str, object]:
+    """What a notebook took, or why it did not end."""
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    try:
+        result = execute(path)
+    except CellExecutionError as error:
+        return {"failed": f"{error.ename}: {error.evalue}".splitlines()[0]}
+    except (CellTimeoutError, DeadKernelError, MemoryError) as error:
+        return {"failed": str(error).splitlines()[0]}
     return {
-        path.stem: {
-            "seconds": round(result.seconds, 1),
-            "of the core": round(result.computed, 1),
-            "GB": round(result.gigabytes, 2),
-        }
-        for path in NOTEBOOKS
-        for result in [execute(path)]
+        "seconds": round(result.seconds, 1),
+        "of the core": round(result.computed, 1),
+        "MB": round(1000 * result.gigabytes),
     }
+
+
+def row(name: str, figures: dict[str, object]) -> str:
+    """A line of the table in Markdown."""
+    cells = figures.values() if "failed" not in figures else ("failed", str(figures["failed"]).replace("|", "/"), "")
+    return f"| `{name}` | {' | '.join(str(cell) for cell in cells)} |"
+
+
+def run() -> dict[str, dict[str, object]]:
+    return {path.stem: measured(path) for path in NOTEBOOKS}
+
+
+if __name__ == "__main__":
+    fast = os.environ.get("SSL_TOOLKIT_FAST", "") not in ("", "0")
+    print(f"| notebook, {'fast' if fast else 'full'} | seconds | of the core | MB |\n|---|---|---|---|", flush=True)
+    for path in NOTEBOOKS:
+        if not sys.argv[1:] or path.stem.startswith(tuple(sys.argv[1:])):
+            print(row(path.stem, measured(path)), flush=True)

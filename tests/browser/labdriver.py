@@ -30,6 +30,12 @@ DONE = """() => { const w = window.jupyterapp.shell.currentWidget;
   const code = w.content.widgets.filter(c => c.model.type === 'code' && c.model.sharedModel.getSource().trim());
   return code.every(c => c.model.executionCount !== null) && w.sessionContext.session.kernel.status === 'idle'; }"""
 
+
+def in_state(panel: str) -> str:
+    """Whether the player in this panel is in the state that the function is given."""
+    return f"(s) => !!document.querySelector('{panel} .ssl-player.ssl-state-' + s)"
+
+
 # controls that are seen and can be used, but that keys do not reach or that a screen reader has no name for
 NAMELESS = """() => [...document.querySelectorAll('.ssl-panel')].flatMap(p =>
   [...p.querySelectorAll('button, input, select, [role=slider], canvas:not([role=img])')]
@@ -70,7 +76,8 @@ def jupyterlab(root: Path, tmp: Path) -> Iterator[Lab]:
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root"),
         *("--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"),
-        *("--LabApp.expose_app_in_browser=True", "--LabApp.news_url="),
+        *(f"--{app}.expose_app_in_browser=True" for app in ("LabApp", "JupyterNotebookApp")),
+        "--LabApp.news_url=",
     ]
     base = f"http://127.0.0.1:{port}"
 
@@ -175,6 +182,18 @@ def open_cells(page: Page, lab: Lab, name: str, cells: Sequence[str], *, base: s
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, lab.root / name)
     open_notebook(page, lab, name, base=base)
+
+
+def open_panel(page: Page, lab: Lab, name: str, cells: Sequence[str], *seen: str, run: int | None = None) -> Page:
+    """A new notebook with its first `run` cells run (None: all), once all that is to be seen of a panel is there."""
+    open_cells(page, lab, name, cells)
+    for i in range(len(cells) if run is None else run):
+        run_cell(page, i)
+    for selector in seen:
+        page.wait_for_selector(selector, state="attached", timeout=120_000)
+    assert errors(page) == []
+    show(page, seen[0].split()[0])
+    return page
 
 
 def run_cell(page: Page, index: int) -> None:

@@ -17,7 +17,7 @@ panel = ChainPanel(exact, (1, 16, 16), schedule=flow, bank=data.images)
 panel
 """
 BUSY = "import time; time.sleep(12)"
-STATE = "(s) => !!document.querySelector('.ssl-chains .ssl-player.ssl-state-' + s)"
+STATE = labdriver.in_state(".ssl-chains")
 CAPTION = "(t) => document.querySelector('.ssl-chains .ssl-chain output').textContent.startsWith(t)"
 AT_WORK = "() => document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[1].textContent.includes('*')"
 CURSOR = """() => { const p = document.querySelector('.ssl-chains .js-plotly-plot');
@@ -39,12 +39,7 @@ SCRUB = """() => new Promise(done => {
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    labdriver.open_cells(page, lab, "chains.ipynb", (PANEL, BUSY))
-    labdriver.run_cell(page, 0)
-    page.wait_for_selector(".ssl-chains .js-plotly-plot .y2title", state="attached", timeout=120_000)
-    assert labdriver.errors(page) == []
-    labdriver.show(page, ".ssl-chains")
-    return page
+    return labdriver.open_panel(page, lab, "chains.ipynb", (PANEL, BUSY), ".ssl-chains .js-plotly-plot .y2title", run=1)
 
 
 def picture(page, path):

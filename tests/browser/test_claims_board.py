@@ -12,17 +12,12 @@ from ssl_toolkit.widgets import ClaimsBoard
 board = ClaimsBoard()
 board
 """
-STATE = "(s) => !!document.querySelector('.ssl-claims .ssl-player.ssl-state-' + s)"
+STATE = labdriver.in_state(".ssl-claims")
 
 
 @pytest.fixture(scope="module")
 def board(lab, page):
-    labdriver.open_cells(page, lab, "claims.ipynb", [BOARD])
-    labdriver.run_cell(page, 0)
-    page.wait_for_selector(".ssl-claims .js-plotly-plot", timeout=90_000)
-    assert labdriver.errors(page) == []
-    labdriver.show(page, ".ssl-claims")
-    return page
+    return labdriver.open_panel(page, lab, "claims.ipynb", [BOARD], ".ssl-claims .js-plotly-plot")
 
 
 def test_a_click_on_a_claim_shows_its_rule_and_numbers(board, shots, note):

@@ -33,14 +33,8 @@ NOTE = "(t) => document.querySelector('.ssl-infusion-note').innerText.includes(t
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    labdriver.open_cells(page, lab, "infusion.ipynb", (SETUP, PANEL))
-    labdriver.run_cell(page, 0)
-    labdriver.run_cell(page, 1)
-    page.wait_for_selector(".ssl-infusion .ssl-chain canvas", timeout=120_000)
-    page.wait_for_selector(".ssl-infusion .js-plotly-plot .gtitle", timeout=60_000)
-    page.wait_for_selector(".ssl-infusion .ssl-mask canvas", timeout=60_000)
-    assert labdriver.errors(page) == []
-    return page
+    seen = (f".ssl-infusion {part}" for part in (".ssl-chain canvas", ".js-plotly-plot .gtitle", ".ssl-mask canvas"))
+    return labdriver.open_panel(page, lab, "infusion.ipynb", (SETUP, PANEL), *seen)
 
 
 def test_chains_are_scrubbed_and_played_without_the_kernel(notebook, shots):

@@ -17,7 +17,7 @@ PICTURE = """() => { const c = document.querySelector('.ssl-plane canvas'); let 
   return t; }"""
 NUMBERS = "() => document.querySelector('.ssl-loss-terms').innerText"
 SAYS = "(words) => document.querySelector('.ssl-loss .ssl-gauges').innerText.includes(words)"
-STATE = "(s) => !!document.querySelector('.ssl-loss .ssl-player.ssl-state-' + s)"
+STATE = labdriver.in_state(".ssl-loss")
 
 
 @pytest.fixture(scope="module")

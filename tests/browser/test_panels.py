@@ -34,10 +34,7 @@ TASKS = """
 import asyncio
 print("players at work:", sum("Player._run" in repr(task) for task in asyncio.all_tasks()))
 """
-STATE = "(s) => !!document.querySelector('.ssl-train .ssl-player.ssl-state-' + s)"
-SUM = """(s) => { const c = document.querySelector(s + ' canvas');
-  const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; let t = 0;
-  for (let i = 0; i < d.length; i += 4) t = (t * 31 + d[i] + 7 * d[i + 1] + 13 * d[i + 2]) % 1e9; return t; }"""
+STATE = labdriver.in_state(".ssl-train")
 
 
 @pytest.fixture(scope="module")

@@ -32,20 +32,15 @@ panel = SweepPanel(run, settings, path="lr.jsonl", chance=1 / len(data.classes))
 panel
 """
 FILE = 'SweepPanel(path="lr.jsonl", value="RankMe")'
-STATE = "(s) => !!document.querySelector('.ssl-sweep .ssl-player.ssl-state-' + s)"
+STATE = labdriver.in_state(".ssl-sweep")
 COUNT = "(s) => document.querySelectorAll('.ssl-sweep .ssl-heat td.ssl-tile-' + s).length"
 TITLE = "(t) => (document.querySelector('.ssl-sweep .gtitle') || {}).textContent === t"
 
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    labdriver.open_cells(page, lab, "sweep.ipynb", (SETUP, PANEL, FILE))
-    labdriver.run_cell(page, 0)
-    labdriver.run_cell(page, 1)
-    page.wait_for_selector(".ssl-sweep .ssl-heat td.ssl-tile-empty", timeout=60_000)
-    page.wait_for_selector(".ssl-sweep .js-plotly-plot", timeout=60_000)
-    assert labdriver.errors(page) == []
-    return page
+    seen = (".ssl-sweep .ssl-heat td.ssl-tile-empty", ".ssl-sweep .js-plotly-plot")
+    return labdriver.open_panel(page, lab, "sweep.ipynb", (SETUP, PANEL, FILE), *seen, run=2)
 
 
 def test_the_map_fills_live_and_its_places_are_picked(notebook, shots):

@@ -19,7 +19,7 @@ PANEL = """
 panel = WidthPanel(measured, settings, path="widths.jsonl", stored=runs)
 panel
 """
-STATE = "(s) => !!document.querySelector('.ssl-width .ssl-player.ssl-state-' + s)"
+STATE = labdriver.in_state(".ssl-width")
 HEAD = "(t) => (document.querySelector('.ssl-width .ssl-width-table td') || {}).innerText === t"
 LIVE = "() => [...document.querySelectorAll('.ssl-width .legendtext')].some(e => e.textContent.includes('live'))"
 CURVES = "() => document.querySelectorAll('.ssl-width .js-plotly-plot .scatterlayer .trace .points path').length"
@@ -27,13 +27,8 @@ CURVES = "() => document.querySelectorAll('.ssl-width .js-plotly-plot .scatterla
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    labdriver.open_cells(page, lab, "widths.ipynb", (SETUP, PANEL))
-    labdriver.run_cell(page, 0)
-    labdriver.run_cell(page, 1)
-    page.wait_for_selector(".ssl-width .js-plotly-plot .scatterlayer", timeout=90_000)
-    page.wait_for_selector(".ssl-width .ssl-width-table", timeout=60_000)
-    assert labdriver.errors(page) == []
-    return page
+    seen = (".ssl-width .js-plotly-plot .scatterlayer", ".ssl-width .ssl-width-table")
+    return labdriver.open_panel(page, lab, "widths.ipynb", (SETUP, PANEL), *seen)
 
 
 def test_stored_curves_are_there_and_the_slider_goes_through_the_widths(notebook, shots):
