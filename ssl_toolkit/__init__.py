@@ -27,6 +27,7 @@ _HOME = {
     "Recipe": "recipes",
 }
 _MODULES = (
+    "attack_plots",
     "attacks",
     "augment",
     "cached",
@@ -43,6 +44,7 @@ _MODULES = (
     "factors",
     "features",
     "folders",
+    "fooling",
     "gauges",
     "generative",
     "group",
@@ -63,6 +65,7 @@ _MODULES = (
     "processes",
     "projection",
     "prototypes",
+    "reader",
     "recipes",
     "resolution",
     "sampling",
@@ -75,6 +78,7 @@ _MODULES = (
     "watch",
     "width",
     "widgets",
+    "zoo",
 )
 
 __all__ = [*_HOME, "fast"]

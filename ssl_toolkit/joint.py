@@ -143,6 +143,7 @@ def full_precision(z: Tensor) -> torch.autocast:
 
 
 def predictor_of(model: nn.Module) -> nn.Module:
+    """The encoder's predictor; ValueError where it was made without one."""
     predictor = getattr(model, "predictor", None)
     if predictor is None:
         raise ValueError("the encoder has no predictor: make it with predictor=(256, 128).")
@@ -150,5 +151,6 @@ def predictor_of(model: nn.Module) -> nn.Module:
 
 
 def at_least_two(views: int) -> None:
+    """Raises ValueError for fewer views than can agree."""
     if views < 2:
         raise ValueError(f"views is {views}: an image needs at least 2, to have something to agree on.")

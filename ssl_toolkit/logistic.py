@@ -13,6 +13,8 @@ from torch import Tensor
 
 
 class Fit(NamedTuple):
+    """A linear classifier on r features: the most likely class is the greatest of weight x + bias."""
+
     weight: Float[Tensor, "c r"]
     bias: Float[Tensor, " c"]
 

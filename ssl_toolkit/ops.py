@@ -22,7 +22,7 @@ _SMALL = 48 * 48  # pixels: below, a dense product crops sooner than a loop over
 
 
 def brightness(x: Images, f: PerSample) -> Images:
-    """clamp(f x)."""
+    """Each image times its own factor, clamp(f x)."""
     return (x * _each(x, "f", f, 0.0)).clamp_(0, 1)
 
 
@@ -262,6 +262,7 @@ def pair(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def check_images(x: Tensor) -> None:
+    """Raises TypeError or ValueError for what is not (b, c, h, w) in floats with one or three channels."""
     if not x.is_floating_point():
         raise TypeError(f"x is {x.dtype}: images are float in [0, 1]; uint8 ones are converted by x / 255.")
     if x.ndim != 4:

@@ -19,13 +19,13 @@ LAYERS = [
         "checkpoint features",
         "train",
         "joint probes resolution online diffusion attacks dejavu infusion",
-        "contrast clusters",
+        "contrast clusters fooling",
         "factors recipes watch",
-        "width depths group",
+        "width depths group reader",
         "invariance",
-        "claims",
+        "claims zoo",
         "plots",
-        "chain_plots",
+        "chain_plots attack_plots",
         "widgets",
     )
 ]

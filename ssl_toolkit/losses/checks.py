@@ -8,6 +8,7 @@ Names = tuple[str, str]
 
 
 def same_shape(za: Tensor, zb: Tensor, *, names: Names = ("za", "zb")) -> None:
+    """Raises ValueError for embeddings of different shapes."""
     if za.shape != zb.shape:
         raise ValueError(
             f"{names[0]} and {names[1]} have shapes {tuple(za.shape)} and {tuple(zb.shape)}: "
@@ -33,6 +34,7 @@ def finite(**embeddings: Tensor) -> None:
 
 
 def several_images(b: int) -> None:
+    """Raises ValueError for a batch of fewer than two images."""
     if b < 2:
         raise ValueError(f"the batch holds {b} image(s): this loss compares images and needs at least 2.")
 
@@ -55,10 +57,12 @@ def batch_of_views(z: Tensor) -> tuple[int, int]:
 
 
 def positive(name: str, value: float, usual: str) -> None:
+    """Raises ValueError for a value that is not positive, and says what is usual."""
     if not value > 0:
         raise ValueError(f"{name} is {value}: it must be positive; {usual}.")
 
 
 def share(name: str, value: float) -> None:
+    """Raises ValueError for a value outside [0, 1]."""
     if not 0 <= value <= 1:
         raise ValueError(f"{name} is {value}: it shares out the loss between two terms and must lie in [0, 1].")
