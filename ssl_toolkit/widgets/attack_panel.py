@@ -5,7 +5,6 @@ from html import escape
 from typing import Any, NamedTuple
 
 import ipywidgets as w
-import plotly.graph_objects as go
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -21,6 +20,7 @@ from ssl_toolkit.fooling import Point, Seen, Target, fool, fool_strengths
 from ssl_toolkit.gauges import typical_distance
 from ssl_toolkit.probes import Probe
 from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
+from ssl_toolkit.widgets.controls import line, live, paragraph
 from ssl_toolkit.widgets.image_strip import strip
 from ssl_toolkit.widgets.player import Player
 
@@ -106,11 +106,9 @@ class AttackPanel(w.VBox):
         self.grid.on_pick(self.pick)
         self.html = w.HTML()
         self.html.add_class("ssl-attack-rows")
-        self.figure = go.FigureWidget(attack_figure())
-        self.figure._config = {**self.figure._config, "displaylogo": False, "displayModeBar": False, "responsive": True}
+        self.figure = live(attack_figure(), toolbar=False)
 
-        row = w.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 14px")
-        controls = w.HBox([self.strength, self.method, self.steps, self.target, self.seed], layout=row)
+        controls = line(self.strength, self.method, self.steps, self.target, self.seed)
         left = w.VBox([w.HTML("Pick an image:"), self.grid], layout=w.Layout(flex="0 0 auto"))
         right = w.VBox([controls, self.player, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
         super().__init__([w.HBox([left, right], layout=w.Layout(grid_gap="20px")), self.figure])
@@ -191,8 +189,8 @@ class AttackPanel(w.VBox):
         below = "Each encoder is attacked through its own gradients. In the difference, grey is no change. "
         below += "Under each sample: how far its features are from those it was painted from. " if self.painters else ""
         below += "Distances are in units of that between two images at random."
-        top = f"<div style='line-height:1.4;margin-bottom:4px'>It is: <b>{truth}</b>. Chance is {chance:.0%}.</div>"
-        self.html.value = f"{top}{''.join(rows)}<div style='line-height:1.4'>{below}</div>"
+        top = paragraph(f"It is: <b>{truth}</b>. Chance is {chance:.0%}.")
+        self.html.value = top + "".join(rows) + paragraph(below)
         show_attacks(self.figure, self.curves, chance=chance, strength=self.strength.value)
 
     def _row(self, name: str, look: Look, colour: str) -> str:

@@ -19,6 +19,7 @@ from ssl_toolkit.gauges import typical_distance
 from ssl_toolkit.plots import BLUE, ORANGE
 from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
 from ssl_toolkit.widgets.chain_canvas import ChainCanvas
+from ssl_toolkit.widgets.controls import line, paragraph
 from ssl_toolkit.widgets.image_strip import strip
 from ssl_toolkit.widgets.player import Player
 
@@ -105,7 +106,7 @@ class EditPanel(w.VBox):
             dropdown.layout, dropdown.style.description_width = w.Layout(width="auto"), "auto"
         self._settings: dict[str, list[w.Widget]] = {
             "Interpolate": [self.path],
-            "Directions": [w.HBox([self.kind, self.zero], layout=_row()), w.HBox(self.amounts, layout=_row())],
+            "Directions": [line(self.kind, self.zero), line(*self.amounts)],
             "Common dimensions": [self.more_than, w.HTML(f"of {NEIGHBOURS} neighbours"), self.relative],
             "Masked": [self.patch],
         }
@@ -127,13 +128,13 @@ class EditPanel(w.VBox):
         self.grid.on_pick(lambda index: self.pick(index, other=self.picking.value == "B"))
         self.canvas = ChainCanvas(columns=k, scale=max(1, round(96 / test.images.shape[-1])), label="samples")
         self.canvas.value = stops // 2
-        self.note, self.html, self.controls = w.HTML(), w.HTML(), w.HBox(layout=_row())
+        self.note, self.html, self.controls = w.HTML(), w.HTML(), line()
         self.html.add_class("ssl-edit-rows")
 
         picks = w.HBox([w.HTML("A click picks"), self.picking], layout=w.Layout(grid_gap="6px", align_items="center"))
         which = f"<b style='color:{BLUE}'>A</b>: edited, <b style='color:{ORANGE}'>B</b>: the other"
         left = w.VBox([picks, self.grid, w.HTML(which)], layout=w.Layout(flex="0 0 auto"))
-        top = [self.mode, self.note, self.controls, w.HBox(sampling, layout=_row()), self.player]
+        top = [self.mode, self.note, self.controls, line(*sampling), self.player]
         right = w.VBox([*top, self.canvas, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
         super().__init__([w.HBox([left, right], layout=w.Layout(grid_gap="20px"))])
         self.add_class("ssl-panel")
@@ -248,7 +249,7 @@ class EditPanel(w.VBox):
         ends = self.test.images[[self.a, self.b]].cpu()
         images = torch.cat([ends[:1], rows.images[:, 0], ends[1:]])
         title = f"The first sample at λ = {', '.join(asked.names)}:"
-        self.html.value = strip(images, ["A", *words, "B"], title=title, size=44) + _words(WHERE)
+        self.html.value = strip(images, ["A", *words, "B"], title=title, size=44) + paragraph(WHERE)
 
     def _draw_rows(self, asked: Asked, rows: Rows) -> None:
         assert self.h is not None
@@ -259,7 +260,7 @@ class EditPanel(w.VBox):
             title = f"<b>{escape(name)}</b>" + (f", h moved by {away[i]:.2f}" if i else "")
             images = torch.cat([self._given[i % len(self._given)][None], rows.images[i]])
             told.append(strip(images, ["given", *under], title=title))
-        self.html.value = "".join(told) + _words(f"{WHERE}<br>{self._told}")
+        self.html.value = "".join(told) + paragraph(f"{WHERE}<br>{self._told}")
 
     def _show_given(self) -> None:
         """Before a run: the images that were picked."""
@@ -270,7 +271,7 @@ class EditPanel(w.VBox):
             self.html.value = strip(images, ["A", "B"], title="Press Play to paint from what the encoder says of them.")
 
     def _arrange(self) -> None:
-        self.note.value = _words(MODES[self.mode.value])
+        self.note.value = paragraph(MODES[self.mode.value])
         self.controls.children = self._settings[self.mode.value]
 
     def _on_mode(self) -> None:
@@ -298,11 +299,3 @@ def _slider(value: float, low: float, high: float, step: float, label: str, tool
     slider.continuous_update = False
     slider.layout, slider.style.description_width = w.Layout(width="205px"), "auto"
     return slider
-
-
-def _row() -> w.Layout:
-    return w.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 12px")
-
-
-def _words(html: str) -> str:
-    return f"<div style='line-height:1.4'>{html}</div>"

@@ -1,13 +1,11 @@
 """RcdmPanel: train a diffusion model on what an encoder says of images, and see what it knows and what it does not."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as w
-import plotly.graph_objects as go
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -22,6 +20,7 @@ from ssl_toolkit.folders import from_bytes
 from ssl_toolkit.reader import FACTORS, kept
 from ssl_toolkit.train import TrainState, load, save
 from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
+from ssl_toolkit.widgets.controls import button, dress, line, live, report
 from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.rcdm_rows import pictures, rows
 
@@ -89,12 +88,11 @@ class RcdmPanel(w.VBox):
         self.steps = w.BoundedIntText(steps, min=1, max=200, description="Steps", tooltip="Steps of the sampler")
         self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed", tooltip="Of the noise of the samples")
         for control, width in ((self.guidance, "230px"), (self.steps, "100px"), (self.seed, "100px")):
-            control.layout, control.style.description_width = w.Layout(width=width), "auto"
-            control.add_class(f"ssl-rcdm-{control.description.lower()}")
+            dress(control, control.tooltip, f"ssl-rcdm-{control.description.lower()}", width=width)
             control.observe(lambda _: self.repaint(), "value")
         for place, menu in enumerate(self.menus):
-            menu.layout, menu.style.description_width = w.Layout(width="260px"), "auto"
-            menu.add_class(f"ssl-rcdm-{('first', 'second')[place]}")
+            tip, which = (("What samples are painted from", "first"), ("What is painted beside them", "second"))[place]
+            dress(menu, tip, f"ssl-rcdm-{which}", width="260px")
             menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
         self.player: Player[Progress | None] = Player(
             self._records, self._draw, progress=lambda p: p and (p.step, self.recipe.steps), redraw=REDRAW, name=name
@@ -108,25 +106,25 @@ class RcdmPanel(w.VBox):
         self.file.tooltip = "The middle of it, in the size of the data"
         self.file.add_class("ssl-rcdm-upload")
         self.file.observe(lambda change: self._uploaded(change["new"]), "value")
-        self.figure = go.FigureWidget(learning_figure(() if reader is None else FACTORS))
-        self.figure._config = {**self.figure._config, "displaylogo": False, "displayModeBar": False, "responsive": True}
+        self.figure = live(learning_figure(() if reader is None else FACTORS), toolbar=False)
         self.rows = w.HTML()
         self.rows.add_class("ssl-rcdm-samples")
-        self.path = w.Text("rcdm.safetensors", description="File", layout=w.Layout(width="160px"))
+        self.path = w.Text("rcdm.safetensors", description="File", layout=w.Layout(width="150px"))
         self.path.style.description_width = "30px"
         self.message = w.HTML()
 
-        line = w.Layout(flex_flow="row wrap", align_items="center", grid_gap="4px 12px")
-        saving = self._button("Save", "save", "Write the models to files, one for each depth", self.save)
-        loading = self._button("Load", "folder-open", "Go on from the models in these files", self.load)
-        files = w.HBox([self.path, saving, loading], layout=w.Layout(align_items="center", grid_gap="4px"))
+        saving = button("Save", "save", "Write the models to files, one for each depth", "ssl-rcdm-save")
+        loading = button("Load", "folder-open", "Go on from the models in these files", "ssl-rcdm-load")
+        saving.on_click(lambda _: report(self.player.soon, self.message, self.save))
+        loading.on_click(lambda _: report(self.player.soon, self.message, self.load))
+        files = w.HBox([self.path, saving, loading], layout=w.Layout(align_items="center", grid_gap="2px"))
         pick = w.HTML("Pick an image that was never trained on:")
         left = w.VBox(
             [pick, self.grid, self.file, files, self.message], layout=w.Layout(flex="0 0 auto", width="310px")
         )
         self.painter.status.add_class("ssl-rcdm-painter")
         state = w.HBox([w.HTML("samples:"), self.painter.status], layout=w.Layout(grid_gap="6px"))
-        sampling = w.HBox([*self.menus, self.guidance, self.steps, self.seed], layout=line)
+        sampling = line(*self.menus, self.guidance, self.steps, self.seed)
         right = w.VBox([sampling, self.rows, state], layout=w.Layout(flex="1 1 0", min_width="0"))
         body = w.HBox([left, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
         super().__init__([self.player, body, self.figure])
@@ -306,20 +304,7 @@ class RcdmPanel(w.VBox):
     def _uploaded(self, files: tuple[Any, ...]) -> None:
         if files:
             content, self.file.value = bytes(files[0].content), ()
-            self.player.soon(lambda: self._attempt(lambda: self.upload(content)))
-
-    def _button(self, text: str, icon: str, tooltip: str, action: Callable[[], str]) -> w.Button:
-        button = w.Button(description=text, icon=icon, tooltip=tooltip, layout=w.Layout(width="auto"))
-        button.add_class(f"ssl-rcdm-{text.lower()}")
-        button.on_click(lambda _: self.player.soon(lambda: self._attempt(action)))  # between two steps
-        return button
-
-    def _attempt(self, action: Callable[[], str]) -> None:
-        try:
-            said = action()
-        except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-        self.message.value = f'<span role="status" class="ssl-message">{escape(said)}</span>'
+            report(self.player.soon, self.message, lambda: self.upload(content))
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         rows = [pictures(self.given, result) for result in self.painted.values()] or [self.grid.images]

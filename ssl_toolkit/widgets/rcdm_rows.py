@@ -9,12 +9,13 @@ from torch import Tensor
 
 from ssl_toolkit.diffusion.watching import Painted, Subject
 from ssl_toolkit.plots import BLUE, ORANGE
+from ssl_toolkit.widgets.controls import paragraph
 from ssl_toolkit.widgets.image_strip import strip
 
 BRIGHT = 4.0  # a pixel that varies by a quarter of its range is white in the map of variation
-LEGEND = (
-    "<div style='line-height:1.4'>Under each sample: how far its features are from those of the image; two images at "
-    "random are 1 apart. Last: what varies from sample to sample.</div>"
+LEGEND = paragraph(
+    "Under each sample: how far its features are from those of the image; two images at "
+    "random are 1 apart. Last: what varies from sample to sample."
 )
 
 
