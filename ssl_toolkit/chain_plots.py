@@ -25,7 +25,8 @@ def chain_figure() -> go.Figure:
     figure.update_xaxes(GRID)
     figure.update_xaxes(row=2, col=1, title={"text": "step", "standoff": 4})
     small = {"size": 11}
-    figure.update_yaxes(GRID, row=1, col=1, type="log", title={"text": "signal / noise", "font": small}, nticks=6)
+    figure.update_yaxes(GRID, row=1, col=1, type="log", exponentformat="power", nticks=6)
+    figure.update_yaxes(row=1, col=1, title={"text": "signal / noise", "font": small})
     figure.update_yaxes(GRID, row=2, col=1, title={"text": "guess: levels to go", "font": small}, rangemode="tozero")
     return figure
 

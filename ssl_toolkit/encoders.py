@@ -7,6 +7,7 @@ after training. Bordes et al. (2023, "Expand or Narrow") change one number of f:
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any, Literal
 
 import torch
@@ -261,7 +262,7 @@ class _Hooked(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> dict[str, Any]:
-        if self.size is not None and x.shape[-1] != self.size:
+        if self.size is not None and x.shape[-2:] != (self.size, self.size):
             x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", antialias=True)
         seen: dict[str, Any] = {}
         hooks = [
@@ -296,9 +297,11 @@ def wrap(
     """Any network as an `Encoder`, unchanged: torchvision's, timm's, your own.
 
     Images in [0, 1] are resized to `size` (None: as they are) and normalised by `mean` and `std`, by default those of
-    torchvision's and most of timm's ImageNet networks. The representation is what enters `head`, the classifier
-    ("auto" looks for a submodule named fc, classifier, head or heads; None takes the network's output). `depths` names
-    submodules whose outputs are features too, as in `dict(module.named_modules())`. The module is shared, not copied.
+    torchvision's and most of timm's ImageNet networks; a network of one channel gets their averages, and one of three
+    sees a grey image as three equal channels. The representation is what enters `head`, the classifier ("auto" looks
+    for a submodule named fc, classifier, head or heads; None takes the network's output). `depths` names submodules
+    whose outputs are features too, as in `dict(module.named_modules())`. The module is shared, not copied. Raises
+    ValueError for a submodule that is not there, and for a mean or std that has neither 1 nor `channels` numbers.
 
     >>> from torchvision.models import resnet18
     >>> encoder = wrap(resnet18(weights="DEFAULT"), depths=["layer2", "layer3"], size=224)    # doctest: +SKIP
@@ -309,6 +312,11 @@ def wrap(
     if unknown := [name for name in (*depths, *([head] if head else [])) if name not in names]:
         near = ", ".join(list(names)[1:20])
         raise ValueError(f"{unknown[0]!r} is no submodule of {type(module).__name__}: it has {near} ...")
+    if channels == 1:
+        mean, std = (fmean(mean),), (fmean(std),)
+    for what, numbers in {"mean": mean, "std": std}.items():
+        if len(numbers) not in (1, channels):
+            raise ValueError(f"{what} has {len(numbers)} numbers: it must have 1 or {channels}, one for each channel.")
     backbone = _Hooked(module, depths, head, mean, std, size)
     was_training = module.training
     module.eval()  # a probe of one image must not move BatchNorm's averages

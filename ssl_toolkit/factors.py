@@ -145,7 +145,7 @@ class _Axes(NamedTuple):
         bias = t.mean(dim=0)
         projected = self.axes.T @ (self.x.T @ (t - bias).double() / len(t))
         weight = self.axes @ (projected / (self.variance + weight_decay)[:, None])
-        return _Line(self.mean, self.std, weight.float(), bias)
+        return _Line(self.mean, self.std, weight.to(self.std), bias.to(self.std))
 
 
 def _r2(t: Tensor, prediction: Tensor) -> float:

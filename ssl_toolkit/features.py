@@ -1,6 +1,7 @@
 """Features of images at any depth of a network, read off without touching it: its mode and its averages stay."""
 
 import copy
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -26,6 +27,12 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+def beside(model: Callable, x: Tensor) -> Tensor:
+    """x on the device of the model's weights; as it is, for a function or a model without any."""
+    weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    return x if weight is None else x.to(weight.device)
+
+
 def embed(
     model: nn.Module | Callable[[Tensor], Tensor],
     images: Shaped[Tensor, "n c h w"],
@@ -43,9 +50,8 @@ def embed(
         return embed_depths(model, images, depths=(depth,), batch_size=batch_size)[depth]
     if depth != "representation":
         raise ValueError(f"depth is {depth!r}: only an Encoder has named depths; wrap the module (encoders.wrap).")
-    device = next(model.parameters(), torch.empty(0)).device if isinstance(model, nn.Module) else images.device
     with evaluating(model) if isinstance(model, nn.Module) else torch.no_grad():
-        return torch.cat([_vectors(model(as_float(x.to(device)))) for x in images.split(batch_size)])
+        return torch.cat([_vectors(model(as_float(beside(model, x)))) for x in images.split(batch_size)])
 
 
 def _vectors(z: object) -> Float[Tensor, "b d"]:
@@ -69,10 +75,9 @@ def embed_depths(
 
     The model's train or eval mode is restored. Raises ValueError for a depth that the model does not have.
     """
-    device = next(model.parameters()).device
     parts: list[Depths] = []
     for x in images.split(batch_size):
-        features = features_at(model, as_float(x.to(device)), depths)
+        features = features_at(model, as_float(beside(model, x)), depths)
         parts.append({depth: z.cpu() for depth, z in features.items()})
     return {depth: torch.cat([part[depth] for part in parts]) for depth in parts[0]}
 
@@ -91,7 +96,8 @@ def features_at(model: nn.Module, x: Float[Tensor, "b c h w"], depths: Sequence[
 def differentiable(
     model: Encoder, *, depth: str = "representation"
 ) -> Callable[[Float[Tensor, "b c h w"]], Float[Tensor, "b d"]]:
-    """f: the features at one depth as a function of images in [0, 1] through which gradients pass to the pixels.
+    """f: the features at one depth as a function of images in [0, 1] through which gradients pass to the pixels, and
+    which comes back to where the images are.
 
     Each call is in evaluation mode and restores the model's; take the gradient by `torch.autograd.grad`, which leaves
     that of the weights alone. f raises ValueError for a depth that the model does not have.
@@ -99,7 +105,7 @@ def differentiable(
 
     def f(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
         with evaluating(model), torch.enable_grad():
-            return _at(model.features(x), (depth,))[depth]
+            return _at(model.features(beside(model, x)), (depth,))[depth].to(x.device)
 
     return f
 
@@ -116,10 +122,18 @@ def pixels(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
 
 
 def untrained(model: nn.Module, seed: int = 0) -> nn.Module:
-    """A copy of the model with fresh weights: what the architecture alone knows."""
-    fresh = copy.deepcopy(model)
+    """A copy of the model with fresh weights: what the architecture alone knows.
+
+    Each module draws its own anew, as PyTorch's do; a warning names the parameters of modules that have no way to.
+    """
+    fresh, kept = copy.deepcopy(model), []
     with seeded(seed, "init"):
-        for module in fresh.modules():
-            if callable(reset := getattr(module, "reset_parameters", None)):
+        for name, module in fresh.named_modules():
+            reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+            if callable(reset):
                 reset()
+            else:
+                kept += [f"{name}.{own}".lstrip(".") for own, _ in module.named_parameters(recurse=False)]
+    if kept:
+        warnings.warn(f"not untrained throughout: {', '.join(kept)} cannot be drawn anew and stay.", stacklevel=2)
     return fresh

@@ -128,6 +128,8 @@ def ranks(
 ) -> Int64[Tensor, " n"]:
     """1 + #{j: |q_i - h_j| < |q_i - h_truth(i)|}: where the right candidate comes among those nearest to each query.
 
+    Others that are just as near count by half: features that are all alike recognise nothing.
+
     Bordes et al. (2022) embed a sample of RCDM and ask which image's representation is closest to it: the one that it
     was conditioned on? `truth` is the index of that candidate (None: the query's own row).
     """
@@ -135,8 +137,11 @@ def ranks(
     truth = torch.arange(len(queries), device=queries.device) if truth is None else truth
     if int(truth.max()) >= len(candidates):
         raise ValueError(f"truth holds {int(truth.max())}: there are {len(candidates)} candidates, counted from 0.")
-    parts = zip(_distances(queries, candidates), truth.split(_PORTION), strict=True)
-    return torch.cat([1 + (d < d.gather(1, t[:, None])).sum(dim=1) for d, t in parts])
+    parts = []
+    for d, t in zip(_distances(queries, candidates), truth.split(_PORTION), strict=True):
+        own = d.gather(1, t[:, None])
+        parts.append(1 + (d < own).sum(dim=1) + ((d == own).sum(dim=1) - 1) // 2)
+    return torch.cat(parts)
 
 
 def faithfulness(

@@ -28,7 +28,7 @@ class Share(NamedTuple):
         return f"{self.name} {self.value}: {self.group:.0%} of the group, {self.everywhere:.0%} of all"
 
 
-RANGED = 30  # images of a group from which ranges are told: of 30 at random, 3 % seem to share one
+RANGED = 30  # images of a group from which ranges are told: of 30 at random, 7 % seem to share one
 
 
 def what_they_share(data: Dataset, index: Int64[Tensor, " m"], *, least: float = 4.0) -> list[Share]:

@@ -61,8 +61,8 @@ def knn_predict(
         raise ValueError(f"temperature is {temperature}: it must be positive; 0.07 to 0.2 are usual.")
     similarity, nearest = neighbours(bank, queries, k=k)
     votes = similarity.new_zeros(len(queries), int(bank_labels.max()) + 1)
-    # the largest similarity is 1, so subtracting it changes no ranking and cannot overflow
-    votes.scatter_add_(1, bank_labels[nearest], ((similarity - 1) / temperature).exp())
+    # relative to the nearest's vote, which changes no ranking: some vote is 1, and none overflows
+    votes.scatter_add_(1, bank_labels[nearest], ((similarity - similarity[:, :1]) / temperature).exp())
     return votes.argsort(dim=1, descending=True, stable=True)
 
 

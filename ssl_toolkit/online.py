@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ssl_toolkit.data import Dataset, as_float, batch
 from ssl_toolkit.encoders import Depths
-from ssl_toolkit.features import features_at
+from ssl_toolkit.features import beside, features_at
 from ssl_toolkit.seeds import seeded
 from ssl_toolkit.train import Objective, Step, TrainState, train
 
@@ -112,9 +112,8 @@ def read(
     """Classify the test images a portion at a time: None in between, then the `Reading`."""
     correct = torch.zeros(len(probes.depths))
     for images, labels in zip(test.images.split(portion), test.labels.split(portion), strict=True):
-        device = next(model.parameters()).device
-        features = features_at(model, as_float(images.to(device)), probes.depths)
-        correct += probes.correct(features, labels.to(device)).cpu()
+        features = features_at(model, as_float(beside(model, images)), probes.depths)
+        correct += probes.correct(features, beside(model, labels)).cpu()
         yield None
     accuracy = dict(zip(probes.depths, (correct / len(test)).tolist(), strict=True))
     yield Reading(step, accuracy, test.labels.bincount().max().item() / len(test))

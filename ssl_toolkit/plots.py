@@ -124,7 +124,7 @@ def training_figure(
     figure.update_xaxes(title={"text": "step", "standoff": 4}, row=1, col=2)
     figure.update_xaxes(title={"text": "dimension", "standoff": 4}, type="log", row=1, col=3)
     figure.update_yaxes(tickformat=".0%", row=1, col=2)
-    figure.update_yaxes(type="log", row=1, col=3)
+    figure.update_yaxes(type="log", exponentformat="power", row=1, col=3)
     return figure
 
 

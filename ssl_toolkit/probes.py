@@ -80,6 +80,8 @@ def linear_probe(
         raise ValueError(
             f"weight_decays is {tuple(weight_decays)}: it must hold positive numbers; 1e-5 to 1e-2 are usual."
         )
+    if train_z.dtype != torch.float64:
+        train_z, test_z = train_z.float(), test_z.float()
     mean, std = _mean_and_std(train_z)
     z = (train_z - mean) / std
     axes, variance = principal_axes(z)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_toolkit.checkpoint import CheckpointError as CheckpointError
 from ssl_toolkit.checkpoint import load as load
@@ -177,6 +178,7 @@ def _update(
     What it allocates is free again when it returns, so that the next step finds memory that the cache still has.
     """
     buffers = [b.clone() for b in _buffers(state)]  # BatchNorm's averages and queues move before the loss is known
+    seen = _batches_seen(state.ema)
     try:
         with cast, synchronised():
             terms = objective(state, batch, generator)
@@ -196,7 +198,7 @@ def _update(
         raise
     state.optimizer.step()
     if state.ema is not None:
-        _follow(state)
+        _follow(state, ran=_batches_seen(state.ema) > seen)
     state.step += 1
     return dict(zip(terms, values, strict=False))
 
@@ -217,11 +219,25 @@ def _buffers(state: TrainState) -> list[Tensor]:
 
 
 @torch.no_grad()
-def _follow(state: TrainState) -> None:
-    """ema <- m ema + (1 - m) model."""
+def _follow(state: TrainState, ran: bool) -> None:
+    """ema <- m ema + (1 - m) model; BatchNorm's averages are the model's, where no objective runs the teacher."""
     assert state.ema is not None
     weight = 1 - state.following(state)
     torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), weight)
+    if not ran:
+        for mine, average in zip(_norms(state.model), _norms(state.ema), strict=True):
+            average.running_mean.copy_(mine.running_mean)
+            average.running_var.copy_(mine.running_var)
+
+
+def _norms(model: nn.Module | None) -> list[_BatchNorm]:
+    """The layers that keep averages of batches."""
+    modules = () if model is None else model.modules()
+    return [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
+
+
+def _batches_seen(model: nn.Module | None) -> int:
+    return sum(int(norm.num_batches_tracked) for norm in _norms(model))
 
 
 def rising(state: TrainState) -> float:

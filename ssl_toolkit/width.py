@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ssl_toolkit.data import Dataset
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.factors import Reading, read_factors
-from ssl_toolkit.features import embed, features_at
+from ssl_toolkit.features import beside, embed, features_at
 from ssl_toolkit.knn import neighbours
 from ssl_toolkit.logistic import principal_axes
 from ssl_toolkit.losses import Terms
@@ -32,7 +32,7 @@ from ssl_toolkit.seeds import rng
 def gradient(
     encoder: Encoder, x: Float[Tensor, "n c h w"], loss: Callable[[Float[Tensor, "n k"]], Terms]
 ) -> Float[Tensor, "n d"]:
-    """dL/dh of each image's representation, in float64; `loss` takes the embeddings of all of `x`.
+    """dL/dh of each image's representation, in float64, on the CPU; `loss` takes the embeddings of all of `x`.
 
     With a linear projector z = W h, dL/dh = W^T dL/dz lies in the row space of W, whose dimension is at most
     min(D, K). With more layers W is the first of them. The encoder stays as it is: its projector is copied, and
@@ -40,12 +40,12 @@ def gradient(
 
     >>> gradient(encoder, images, lambda z: nt_xent(*z.chunk(2)))           # doctest: +SKIP
     """
-    h = features_at(encoder, x, ("representation",))["representation"].double().requires_grad_()
+    h = features_at(encoder, beside(encoder, x), ("representation",))["representation"].double().requires_grad_()
     projector = copy.deepcopy(encoder.projector).double().train()
     with torch.enable_grad():
         total = torch.stack(list(loss(projector(h)).values())).sum()
         (g,) = torch.autograd.grad(total, h)
-    return g
+    return g.cpu()
 
 
 def gradient_rank(encoder: Encoder, x: Float[Tensor, "n c h w"], loss: Callable[[Float[Tensor, "n k"]], Terms]) -> int:

@@ -161,17 +161,18 @@ def test_the_rule_of_a_patch(one, own, result):
 
 
 @pytest.mark.parametrize(
-    "gain, best, result",
+    "gain, lost, result",
     [
-        (0.1, 20.0, "confirmed"),
-        (0.1, 60.0, "not confirmed"),
-        (-0.1, 20.0, "not confirmed"),
-        (0.0008, 20.0, "inconclusive"),
+        (0.1, 0.1, "confirmed"),
+        (0.1, 0.0008, "inconclusive"),
+        (-0.1, 0.1, "not confirmed"),
+        (0.0008, 0.1, "inconclusive"),
     ],
 )
-def test_the_rule_of_probes(gain, best, result):
+def test_the_rule_of_probes(gain, lost, result):
     def score(s):
-        return {"representation": 0.6 + gain + noise(s), "embedding": 0.6, "mlp": 0.8, "best epoch": best}
+        mlp = {"mlp": 0.8, "mlp at the last epoch": 0.8 - lost - noise(s), "best epoch": 20.0}
+        return {"representation": 0.6 + gain + noise(s), "embedding": 0.6} | mlp
 
     assert invented(CLAIMS["DJ-6"], score).result == result
 
@@ -587,7 +588,8 @@ def test_the_rule_of_objectives(bound, drawn, result):
                                                   (120.0, 3.0, "not confirmed")])  # fmt: skip
 def test_the_rule_of_gaussian_infusion(bound, drawn, result):
     def score(s):
-        return read_infusion(s, bound=bound, score=drawn) if s["infusion"] == "gaussian" else read_infusion(s)
+        bounds = {"bound by mixture": 50.0, "bound by gaussian": bound if s["infusion"] == "gaussian" else 100.0}
+        return read_infusion(s, score=drawn if s["infusion"] == "gaussian" else 4.0, **bounds)
 
     assert invented(CLAIMS["IN-7"], score).result == result
 

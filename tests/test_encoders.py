@@ -153,6 +153,17 @@ def test_any_module_can_be_wrapped_and_resized():
     assert isinstance(encoder, Encoder)
     assert encoder.features(images(2, 1, 28))["representation"].shape == (2, 5)
     assert encoder.width == 5
+    sizes = []
+    own.register_forward_pre_hook(lambda _module, args: sizes.append(tuple(args[0].shape[1:])))
+    encoder.features(torch.rand(2, 1, 28, 16))
+    assert sizes == [(1, 16, 16)]
+
+
+def test_a_grey_network_has_one_mean_and_a_grey_image_three_equal_channels():
+    grey = wrap(nn.Sequential(nn.Conv2d(1, 5, 3)), head=None, channels=1)
+    assert grey.features(images(2, 1, 28))["representation"].shape == (2, 5)
+    encoder, x = wrap(nn.Sequential(nn.Conv2d(3, 5, 3)), head=None), images(2, 1, 28)
+    assert torch.equal(encoder(x), encoder(x.expand(-1, 3, -1, -1)))
 
 
 @pytest.mark.parametrize(
@@ -163,6 +174,7 @@ def test_any_module_can_be_wrapped_and_resized():
         (lambda: resnet("resnet19"), "resnet19.*resnet18"),
         (lambda: set_last_block_width(small_conv(), 0), "width is 0"),
         (lambda: wrap(nn.Sequential(nn.Conv2d(3, 4, 3)), depths=["layer9"]), "'layer9' is no submodule"),
+        (lambda: wrap(nn.Conv2d(3, 4, 3), mean=(0.5, 0.5)), "mean has 2 numbers: it must have 1 or 3"),
     ],
 )
 def test_bad_input_is_named(call, words):

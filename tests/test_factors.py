@@ -43,6 +43,14 @@ def test_ridge_is_scikit_learns():
     assert ridge_r2(z[:200], t[:200], z[200:], t[200:], weight_decays=(decay,)) == pytest.approx(peer, abs=1e-4)
 
 
+def test_features_of_any_precision_are_read():
+    z, t = torch.randn(200, 6, generator=rng(0)), torch.randn(200, 1, generator=rng(1))
+    t = z[:, :1] + 0.1 * t
+    double, half = (ridge_r2(z.to(d), t, z.to(d), t) for d in (torch.float64, torch.float16))
+    assert double == pytest.approx(half, abs=1e-2)
+    assert double > 0.9
+
+
 def test_bad_input_is_named():
     z = gaussian(20, 3)
     with pytest.raises(ValueError, match="constant"):

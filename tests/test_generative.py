@@ -132,6 +132,12 @@ def test_ranks_count_who_is_closer():
     assert ranks(torch.tensor([[9.0]]), candidates, torch.tensor([3])).tolist() == [1]
 
 
+def test_features_that_are_all_alike_recognise_nothing():
+    rank, mrr, chance = faithfulness(torch.ones(50, 8), torch.ones(999, 8))
+    assert rank == 500  # in the middle of all
+    assert mrr < chance
+
+
 def test_a_faithful_sample_ranks_first_and_a_blind_one_at_chance():
     z = gaussian(1500, 4).float()
     assert faithfulness(z, z)[:2] == (1, 1)

@@ -104,6 +104,13 @@ def test_neighbours_are_the_largest_similarities_of_all(seed, n, share):
     assert all(len(set(row)) == k for row in index.tolist())
 
 
+def test_a_cold_vote_is_still_that_of_the_nearest():
+    bank, queries = torch.randn(100, 64, generator=rng(0)), torch.randn(20, 64, generator=rng(1))
+    labels = 1 + torch.arange(100) % 3
+    _, nearest = neighbours(bank, queries, k=5)
+    assert torch.equal(knn_predict(bank, labels, queries, k=5, temperature=1e-3)[:, 0], labels[nearest[:, 0]])
+
+
 def test_an_image_is_its_own_nearest_neighbour(digits):
     similarity, index = neighbours(digits[0], digits[0][:5], k=3)
     assert index[:, 0].tolist() == [0, 1, 2, 3, 4]
@@ -233,6 +240,20 @@ def test_few_labels_are_balanced_and_drawn_by_the_seed(digits):
     assert digits[1][index].bincount().tolist() == [5] * 10
     assert torch.equal(index, few_labels(digits[1], 5))
     assert not torch.equal(index, few_labels(digits[1], 5, seed=1))
+
+
+def test_what_cannot_be_drawn_anew_in_an_untrained_copy_is_named():
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token, self.attention = nn.Parameter(torch.ones(1, 1, 4)), nn.MultiheadAttention(4, 2)
+
+    model = Tokens()
+    with torch.no_grad():
+        model.attention.in_proj_weight.fill_(7.0)
+    with pytest.warns(UserWarning, match="token cannot be drawn anew"):
+        fresh = untrained(model)
+    assert not torch.equal(fresh.attention.in_proj_weight, model.attention.in_proj_weight)
 
 
 def test_an_untrained_copy_shares_nothing_with_its_model():

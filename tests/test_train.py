@@ -55,6 +55,28 @@ def same(a, b) -> bool:
     return all(torch.equal(p, q) for p, q in zip(tensors(a), tensors(b), strict=True))
 
 
+def averages(model) -> list[torch.Tensor]:
+    return [b for name, b in model.named_buffers() if name.endswith(("running_mean", "running_var"))]
+
+
+def test_an_average_that_no_objective_runs_has_the_batch_norm_of_the_model():
+    state = fresh(ema=0.9)
+    run(state, until=2)
+    run(state, until=4)
+    assert all(torch.equal(a, b) for a, b in zip(averages(state.model), averages(state.ema), strict=True))
+    start_again = start(state.model, ema=0.9)  # from a network that has seen batches
+    run(start_again, until=2)
+    assert all(torch.equal(a, b) for a, b in zip(averages(state.model), averages(start_again.ema), strict=True))
+
+
+def test_a_teacher_that_runs_keeps_averages_of_its_own():
+    state = fresh("byol")
+    run(state, "byol", until=4)
+    assert not any(
+        torch.equal(a, b) for a, b in zip(averages(state.model.backbone), averages(state.ema.backbone), strict=True)
+    )
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_a_step_that_is_broken_off_leaves_the_state_of_the_step_before(error):
     def broken(state, batch, generator):

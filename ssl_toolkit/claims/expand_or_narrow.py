@@ -128,9 +128,11 @@ def _judge_supervised(cells: Sequence[Cell]) -> Finding:
     elif away[1][0] > 0 and (home[1][1] <= 0 or apart[1][0] > 0):
         result = "confirmed"
     effect, ci = points(apart)
+    wide = [cell for cell in cells if cell.setting["width"] >= DEFAULT]
+    beyond, (low, high) = points(interval(minus(slopes(wide, "transfer"), slopes(wide, "test"))))
     what = (
         f"points more for each doubling of D on the factors than on the class ({100 * away[0]:+.2f} and "
-        f"{100 * home[0]:+.2f})"
+        f"{100 * home[0]:+.2f}; from D = {DEFAULT} up {beyond:+.1f} [{low:.1f}, {high:.1f}])"
     )
     return Finding(result, effect, ci, what)
 

@@ -30,6 +30,7 @@ from ssl_toolkit.claims.table1 import TABLE1
 from ssl_toolkit.data import as_float
 from ssl_toolkit.infusion import (
     Mixture,
+    Operator,
     Prior,
     chain,
     choose_sigma,
@@ -52,18 +53,32 @@ def _longer(budget: Budget) -> list[Setting]:
 
 def _infusion(setting: Setting) -> Iterator[Values | None]:
     operator, prior = yield from trained(setting)
+    yield _values(setting, operator, prior)
+
+
+def _values(setting: Setting, operator: Operator, prior: Prior) -> Values:
     *_, last = chain(operator, prior.sample(SAMPLES, seed=setting["seed"]), steps=operator.steps, seed=setting["seed"])
     samples, parts = last.mean.clamp(0, 1), images()
     test, held_out = as_float(parts.test.images), as_float(parts.validation.images)
-    rate, x = increasing(setting["omega"], setting["alpha"]), dequantise(test, rng(setting["seed"], 0, "dequantise"))
-    bound = lower_bound(operator, x, prior=prior, rate=rate, infusion=infusion_of(setting), seed=setting["seed"])
-    yield {
-        "bound": bound.mean().item(),
+    x = _dequantised(setting)
+    return {
+        "bound": _bound(setting, operator, prior),
+        # the floor of the prior's variance is 1e-5, the operator's 1e-4: to the prior's advantage
         "prior": log_density(x, *prior.over(len(x))).flatten(1).sum(dim=1).mean().item(),
         "parzen": parzen(samples, test, choose_sigma(samples, held_out)).mean().item(),
         "score": class_score(samples, classifier()),
         "diversity": diversity(samples) / diversity(test),
     }
+
+
+def _bound(setting: Setting, operator: Operator, prior: Prior) -> float:
+    rate, infusion = increasing(setting["omega"], setting["alpha"]), infusion_of(setting)
+    x = _dequantised(setting)
+    return lower_bound(operator, x, prior=prior, rate=rate, infusion=infusion, seed=setting["seed"]).mean().item()
+
+
+def _dequantised(setting: Setting) -> Tensor:
+    return dequantise(as_float(images().test.images), rng(setting["seed"], 0, "dequantise"))
 
 
 # IN-0: the bound is one.
@@ -281,27 +296,40 @@ IN6 = Claim(
 
 # IN-7: Gaussian infusion.
 
+_INFUSIONS = ("mixture", "gaussian")
+
+
+def _by_either(setting: Setting) -> Iterator[Values | None]:
+    """The bound by both infusions: what one operator gains by the other q is no merit of what it has learnt."""
+    operator, prior = yield from trained(setting)
+    bounds = {f"bound by {kind}": _bound(setting | {"infusion": kind}, operator, prior) for kind in _INFUSIONS}
+    yield _values(setting, operator, prior) | bounds
+
 
 def _judge_infusions(cells: Sequence[Cell]) -> Finding:
     gains = {
         name: interval(minus(*(of(cells, name, infusion=kind) for kind in ("gaussian", "mixture"))))
-        for name in ("bound", "score")
+        for name in ("bound by gaussian", "score")
     }
     result: Result = "inconclusive"
     if any(high < 0 for _, (_, high) in gains.values()):
         result = "not confirmed"
     elif all(mean >= 0 for mean, _ in gains.values()):
         result = "confirmed"
-    what = f"nats of the bound by Gaussian infusion over the mixture (class score {gains['score'][0]:+.2f})"
-    return Finding(result, *gains["bound"], what)
+    tighter = minus(*(of(cells, f"bound by {kind}", infusion="mixture") for kind in ("gaussian", "mixture")))
+    what = (
+        f"nats of the bound, taken by Gaussian infusion, of the operator trained by it over that by the mixture (class "
+        f"score {gains['score'][0]:+.2f}); the latter's own is {statistics.fmean(tighter):.0f} lower by the mixture"
+    )
+    return Finding(result, *gains["bound by gaussian"], what)
 
 
 IN7 = Claim(
     "IN-7", PAPER,
     "Gaussian infusion, whose bound has a closed form (cGCA), is at least as good as the paper's mixture.",
-    "At the same rates bound and class score are at least equal in the mean: confirmed. One of them is lower with a 95 "
-    "% interval: not confirmed.",
-    partial(settings, infusion=("mixture", "gaussian")), _infusion, _judge_infusions,
+    "At the same rates class score and bound, taken by Gaussian infusion of both operators, are at least equal in the "
+    "mean: confirmed. One of them is lower with a 95 % interval: not confirmed.",
+    partial(settings, infusion=_INFUSIONS), _by_either, _judge_infusions,
 )  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def representation_conditioned(h: Float[Tensor, "n d"], *, drop: float = 0.1) ->
         mean |network(x_t, t, h) - (e - x)|^2     x_t = (1 - t) x + t e     t = sigmoid(N(0, 1))  (Esser et al., 2024)
 
     A share `drop` of the images is seen without h, which makes the learned null of classifier-free guidance; a share of
-    1 trains the unconditional model. The averages of BatchNorm, in the "cbn" network, are the model's in `ema` too.
+    1 trains the unconditional model.
     """
     if not 0 <= drop <= 1:
         raise ValueError(f"drop is {drop}: a share lies in [0, 1]; 0.1 is usual.")
@@ -103,9 +103,6 @@ def representation_conditioned(h: Float[Tensor, "n d"], *, drop: float = 0.1) ->
         x, e, t, null = _draw(batch.images, generator, drop)
         given = h[batch.index.to(h.device)].to(x.device)
         u = state.model(schedule.add_noise(x, t, e), t, given, null)
-        if state.ema is not None:
-            for mine, average in zip(state.model.buffers(), state.ema.buffers(), strict=True):
-                average.copy_(mine)
         return {"velocity": F.mse_loss(u.float(), e - x)}
 
     return objective

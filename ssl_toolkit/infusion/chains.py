@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.features import evaluating
+from ssl_toolkit.features import beside, evaluating
 from ssl_toolkit.infusion.operators import Moments
 from ssl_toolkit.seeds import rng
 
@@ -171,8 +171,10 @@ def chain(
         raise ValueError(f"steps is {steps}: a chain has at least 1.")
     if target is None and rate is not None:
         raise ValueError("rate is given without a target: there is nothing to infuse; give both, or neither.")
+    z = beside(operator, z)
     if target is not None:
         check_target(z, target)
+        target = target.to(z.device)
 
     def step(z: Tensor, t: int) -> Moments:
         with evaluated(operator):
@@ -239,7 +241,7 @@ def infused(
     seed: int,
 ) -> Iterator[Link]:
     """z_0 ... z_T of the infused chain, as `walk`: what objectives and bounds are made of."""
-    link = first(prior, target, rate=rate, infusion=infusion, seed=seed)
+    link = first(prior.to(target.device), target, rate=rate, infusion=infusion, seed=seed)
     yield link
     yield from walk(operator, link.z, steps=steps, target=target, rate=rate, infusion=infusion, seed=seed)
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Batch
-from ssl_toolkit.features import evaluating
+from ssl_toolkit.features import beside, evaluating
 from ssl_toolkit.infusion.chains import (
     Infusion,
     Link,
@@ -63,6 +63,10 @@ def variational(
 
     reconstruction  - log p_T(x | z_{T-1})
     divergence      sum_t KL(q_t(z_t | z_{t-1}, x) || p_t(z_t | z_{t-1})),   t = 0 ... T-1
+
+    The value is the bound's, the gradient not: states are drawn by the operator and detached, as in the released code.
+    With `Mixture`, whose divergence is estimated at the state, what is left of its gradient is in expectation that of
+    -alpha_t log p_t(x | z_{t-1}): denoising by other weights. With `Gaussian` each divergence is exact given its state.
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
@@ -91,6 +95,7 @@ def monitor(
     seed: int = 0,
 ) -> Monitor:
     """What training does to both objectives: call it on training and on validation images, with one seed."""
+    x = beside(operator, x)
     with evaluating(operator):
         links = list(infused(operator, prior, x, steps=operator.steps, rate=rate, infusion=infusion, seed=seed))
         bound = steps_of_bound(links, x, rate=rate, infusion=infusion).sum(dim=0)
@@ -140,8 +145,9 @@ def recalibrate(
     for i, x in enumerate(batches):
         with _averaging(operator, norms), torch.no_grad():
             links = infused(
-                operator, prior, x, steps=operator.steps, rate=rate, infusion=infusion, seed=fork(rng(seed, i))
-            )
+                operator, prior, beside(operator, x),
+                steps=operator.steps, rate=rate, infusion=infusion, seed=fork(rng(seed, i)),
+            )  # fmt: skip
             for _ in links:
                 pass
         yield i + 1
@@ -173,7 +179,7 @@ def _chains(
     if not isinstance(model, Operator):
         raise TypeError(f"the model is a {type(model).__name__}: infusion trains an Operator, as mlp and conv make it.")
     seed = fork(generator) + place()[0]  # each process has chains of its own
-    return infused(model, prior.to(x.device), x, steps=model.steps, rate=rate, infusion=infusion, seed=seed)
+    return infused(model, prior, x, steps=model.steps, rate=rate, infusion=infusion, seed=seed)
 
 
 def _weighted(links: Iterable[Link], x: Float[Tensor, "b *x"]) -> Float[Tensor, " b"]:

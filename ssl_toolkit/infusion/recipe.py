@@ -73,7 +73,8 @@ def prior_of(operator: nn.Module) -> Prior:
     return Prior(kept["prior_mean"], kept["prior_std"])
 
 
-# as far as we know the paper's, and the code of bordesf/Infusion, which infuses z_0 and z_1 alike
+# as far as we know the paper's, and the code of bordesf/Infusion, which infuses z_0 and z_1 alike; but for the learning
+# rate, which falls to 0 here
 PRESETS = {
     "paper": Recipe(15, hidden=(1200, 1200), omega=0.01, batch_size=512, lr=1e-3, steps=146_000),
     "released": Recipe(10, hidden=(1200,), omega=0.02, least=0.02, batch_size=512, lr=1e-3, steps=146_000),

@@ -26,9 +26,11 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 READY = """() => { const w = window.jupyterapp && window.jupyterapp.shell.currentWidget;
   const s = w && w.sessionContext, k = s && s.session && s.session.kernel;
   return !!(s && s.isReady && k && k.connectionStatus === 'connected' && k.status === 'idle'); }"""
-DONE = """() => { const w = window.jupyterapp.shell.currentWidget;
+FAILED = '[data-mime-type="application/vnd.jupyter.error"]'
+DONE = f"""() => {{ if (document.querySelector('{FAILED}')) return true;
+  const w = window.jupyterapp.shell.currentWidget;
   const code = w.content.widgets.filter(c => c.model.type === 'code' && c.model.sharedModel.getSource().trim());
-  return code.every(c => c.model.executionCount !== null) && w.sessionContext.session.kernel.status === 'idle'; }"""
+  return code.every(c => c.model.executionCount !== null) && w.sessionContext.session.kernel.status === 'idle'; }}"""
 
 
 def in_state(panel: str) -> str:
@@ -211,8 +213,7 @@ def run_all(page: Page, timeout: float = 120_000) -> None:
 
 
 def errors(page: Page) -> list[str]:
-    kinds = ("stderr", "error")
-    outputs = ", ".join(f'[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in kinds)
+    outputs = FAILED + ', [data-mime-type="application/vnd.jupyter.stderr"]'
     return page.evaluate("(s) => [...document.querySelectorAll(s)].map(e => e.innerText)", outputs)
 
 
