@@ -5,6 +5,7 @@ The names below are resolved when they are first used, so `import ssl_toolkit` c
 
 import os
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,60 +27,6 @@ _HOME = {
     "load_data": "data",
     "Recipe": "recipes",
 }
-_MODULES = (
-    "attack_plots",
-    "attacks",
-    "augment",
-    "cached",
-    "chain_plots",
-    "checkpoint",
-    "claims",
-    "clusters",
-    "contrast",
-    "data",
-    "dejavu",
-    "depths",
-    "diffusion",
-    "encoders",
-    "factors",
-    "features",
-    "folders",
-    "fooling",
-    "gauges",
-    "generative",
-    "group",
-    "invariance",
-    "infusion",
-    "joint",
-    "knn",
-    "locks",
-    "logistic",
-    "losses",
-    "memory",
-    "online",
-    "ops",
-    "optimisers",
-    "plane",
-    "plots",
-    "probes",
-    "processes",
-    "projection",
-    "prototypes",
-    "reader",
-    "recipes",
-    "resolution",
-    "sampling",
-    "seeds",
-    "shapes",
-    "similarity",
-    "stream",
-    "sweep",
-    "train",
-    "watch",
-    "width",
-    "widgets",
-    "zoo",
-)
 
 __all__ = [*_HOME, "fast"]
 
@@ -92,10 +39,14 @@ def fast() -> bool:
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(f"ssl_toolkit.{_HOME[name]}"), name)
-    if name in _MODULES:
+    if name in _modules():
         return import_module(f"ssl_toolkit.{name}")
     raise AttributeError(f"module 'ssl_toolkit' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, *_MODULES})
+    return sorted({*globals(), *_HOME, *_modules()})
+
+
+def _modules() -> set[str]:
+    return {module.name for module in iter_modules(__path__) if not module.name.startswith("_")}

@@ -23,7 +23,14 @@ def copy_notebooks(target: Path) -> list[str]:
     """Copy or update the notebooks in `target`; a file that the user changed stays, and is named in the result."""
     target.mkdir(parents=True, exist_ok=True)
     manifest = target / ".ssl_toolkit.json"
-    written: dict[str, str] = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    try:
+        written: dict[str, str] = dict(json.loads(manifest.read_text()))
+    except (
+        FileNotFoundError,
+        ValueError,
+        TypeError,
+    ):  # where all that differs is the user's
+        written = {}
     kept = []
     for source in sorted(notebooks().rglob("*")):
         if not source.is_file() or source.suffix not in (".ipynb", ".png"):
@@ -68,6 +75,9 @@ def train(args: argparse.Namespace) -> int:
     if args.method not in METHODS:
         print(f"--method is {args.method!r}: it must be one of {', '.join(METHODS)}.", file=sys.stderr)
         return 2
+    if args.save is not None and (args.save.is_dir() or not args.save.parent.is_dir()):
+        print(f"--save is {args.save}: it must be a file in a folder that exists.", file=sys.stderr)
+        return 2
     if args.save_every is not None and (args.save is None or args.save_every < 1):
         print(f"--save-every is {args.save_every}: it must be at least 1 and needs --save.", file=sys.stderr)
         return 2
@@ -80,6 +90,11 @@ def train(args: argparse.Namespace) -> int:
     state, objective = recipe.start(data), recipe.objective(data)
     if args.resume:
         load(args.resume, state)
+        state.total = recipe.steps  # the rate falls to 0 where this run ends
+        state.lr = state.lr if args.lr is None else args.lr
+        if state.step >= recipe.steps:
+            print(f"--steps is {recipe.steps} and {args.resume} is at step {state.step}: give more.", file=sys.stderr)
+            return 2
     rank, processes = place()
     if rank == 0 and processes > 1:
         print(f"{processes} processes train one encoder", flush=True)
@@ -121,7 +136,7 @@ def bench(args: argparse.Namespace) -> int:
 
 def claims(args: argparse.Namespace) -> int:
     from ssl_toolkit.claims import CLAIMS, Verdict, run, stored
-    from ssl_toolkit.sweep import Cell
+    from ssl_toolkit.sweep import Cell, SweepError
 
     if unknown := [name for name in args.ids if name not in CLAIMS]:
         print(f"no claim is called {unknown[0]!r}: there are {', '.join(CLAIMS)}.", file=sys.stderr)
@@ -130,7 +145,7 @@ def claims(args: argparse.Namespace) -> int:
         for claim in CLAIMS.values():
             try:
                 verdict = str(stored(claim.id)[0])
-            except FileNotFoundError:
+            except (FileNotFoundError, SweepError):
                 verdict = f"{claim.id} has no stored result"
             print(f"{claim.statement}\n    {verdict}")
         return 0
@@ -228,7 +243,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    return args.call(args)
+    try:
+        return args.call(args)
+    except (ValueError, OSError, ArithmeticError, MemoryError) as error:  # what the library raises for what was given
+        print(f"ssl-toolkit: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
 from ssl_toolkit.fooling import Point
-from ssl_toolkit.plots import BARE, BLUE, GREEN, GREY, GRID, ORANGE, PURPLE, VERMILION
+from ssl_toolkit.plots import BARE, BLUE, GREEN, GREY, GRID, LEGEND, ORANGE, PURPLE, VERMILION
 
 LOOKS = ((BLUE, "solid"), (ORANGE, "dash"), (GREEN, "dashdot"), (PURPLE, "longdash"))  # of encoders, in order
 
@@ -25,7 +25,7 @@ def attack_figure() -> go.Figure:
         # beside the end of the plot where no curve is
         place = {"x": 2 - column, "xref": "x domain", "xanchor": "right" if column == 1 else "left", "y": 0}
         figure.add_annotation(place, yanchor="bottom", showarrow=False, text="", row=1, col=column)
-    legend = {"x": 0, "y": -0.26, "yanchor": "top", "orientation": "h", "bgcolor": "rgba(0,0,0,0)"}
+    legend = LEGEND | {"x": 0, "y": -0.26}
     figure.update_layout(BARE, height=250, margin={"l": 46, "r": 8, "t": 26, "b": 62}, legend=legend)
     figure.update_annotations(font_size=12)
     figure.update_xaxes(GRID, title={"text": "strength: grey levels of 255", "standoff": 4}, rangemode="tozero")

@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ssl_toolkit import ops
-from ssl_toolkit.data import as_float
+from ssl_toolkit.data import as_float, in_unit_range
 from ssl_toolkit.ops import Images, stored_crop
 from ssl_toolkit.ops import brightness as brightness
 from ssl_toolkit.ops import contrast as contrast
@@ -63,6 +63,7 @@ class Augment(NamedTuple):
             raise TypeError(
                 f"x is {x.dtype} of shape {tuple(x.shape)}: images are (b, c, h, w), float in [0, 1] or uint8."
             )
+        in_unit_range(x)
         params: Params = {}
         r, n = part
         mine = slice(r * len(x), (r + 1) * len(x))

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssl_toolkit.data import Dataset
+from ssl_toolkit.files import replacing
 from ssl_toolkit.folders import DataError
 from ssl_toolkit.stream import Stream
 
@@ -41,36 +42,29 @@ def write_cache(stream: Stream, path: str | os.PathLike[str]) -> Iterator[Writte
     process may write. Raises FileNotFoundError for a folder that does not exist, DataError when no image can be read.
     """
     path, n = Path(path), len(stream)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path is {str(path)!r}: its folder does not exist; make it first.")
     if _is_whole(path, stream):
         yield Written(n, n)
         return
     for left in path.parent.glob(f".{path.name}.*.partial"):  # by a process that was killed
         with suppress(OSError):
             left.unlink()
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     about = {"cache": FORMAT, "name": stream.name, "classes": stream.classes, "fingerprint": stream.fingerprint()}
-    try:
-        with partial.open("wb") as file:
-            labels: list[np.ndarray] = []
-            room = 0
-            for i, part in enumerate(stream.in_order(PORTION)):
-                if i:
-                    yield Written(i * PORTION, n)
-                else:  # in front of the images there must be room for the header and for n labels
-                    shape = part.images.shape[1:]
-                    room = len(_header(about, n, shape)) // _PAGE * _PAGE + _PAGE + 8 * n
-                    file.seek(room)
-                file.write(part.images.tobytes())
-                labels.append(part.labels)
-            kept = np.concatenate(labels).astype("<i8")
-            header = _header(about, len(kept), shape).ljust(room - kept.nbytes - 8)
-            file.seek(0)
-            file.write(len(header).to_bytes(8, "little") + header + kept.tobytes())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("wb") as file:
+        labels: list[np.ndarray] = []
+        room = 0
+        for i, part in enumerate(stream.in_order(PORTION)):
+            if i:
+                yield Written(i * PORTION, n)
+            else:  # in front of the images there must be room for the header and for n labels
+                shape = part.images.shape[1:]
+                room = len(_header(about, n, shape)) // _PAGE * _PAGE + _PAGE + 8 * n
+                file.seek(room)
+            file.write(part.images.tobytes())
+            labels.append(part.labels)
+        kept = np.concatenate(labels).astype("<i8")
+        header = _header(about, len(kept), shape).ljust(room - kept.nbytes - 8)
+        file.seek(0)
+        file.write(len(header).to_bytes(8, "little") + header + kept.tobytes())
     yield Written(n, n)
 
 

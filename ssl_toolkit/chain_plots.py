@@ -7,10 +7,7 @@ from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
 from ssl_toolkit.diffusion.watching import Progress
-from ssl_toolkit.plots import BARE, BLUE, GREY, GRID, ORANGE, VERMILION
-
-_POINTS = 400  # of a curve
-_LEGEND = {"yanchor": "top", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
+from ssl_toolkit.plots import BARE, BLUE, GREY, GRID, LEGEND, ORANGE, POINTS, VERMILION
 
 
 def chain_figure() -> go.Figure:
@@ -19,7 +16,7 @@ def chain_figure() -> go.Figure:
     figure.add_scatter(row=1, col=1, x=[], y=[], line={"color": GREY, "width": 2}, showlegend=False)
     for name, colour, dash in (("A", BLUE, "solid"), ("B", ORANGE, "dash")):
         figure.add_scatter(row=2, col=1, x=[], y=[], name=name, line={"color": colour, "width": 2, "dash": dash})
-    legend = _LEGEND | {"x": 1, "y": 0.42, "xanchor": "right"}
+    legend = LEGEND | {"x": 1, "y": 0.42, "xanchor": "right", "orientation": "v"}
     figure.update_layout(BARE, height=330, margin={"l": 62, "r": 8, "t": 8, "b": 36}, legend=legend)
     figure.update_traces(mode="lines")
     figure.update_xaxes(GRID)
@@ -67,7 +64,7 @@ def learning_figure(factors: Sequence[str] = ()) -> go.Figure:
         figure.add_bar(row=1, col=3, y=list(factors), x=[None] * len(factors), orientation="h", marker_color=colour)
     line = {"color": GREY, "width": 1.5, "dash": "dot"}
     figure.add_scatter(row=1, col=2, x=[], y=[], mode="lines", line=line, name="chance")
-    legend = _LEGEND | {"x": 0, "y": -0.26, "orientation": "h"}
+    legend = LEGEND | {"x": 0, "y": -0.26}
     figure.update_layout(BARE, height=230, margin={"l": 46, "r": 8, "t": 26, "b": 60}, legend=legend)
     figure.update_annotations(font_size=13)
     figure.update_xaxes(GRID)
@@ -90,7 +87,7 @@ def show_learning(figure: BaseFigure, records: Sequence[Progress], depths: Seque
         chance.x, chance.y = [0, max(1, records[-1].step)] if seen else [], 2 * levels
         for i, depth in enumerate((*depths, "")[:2]):
             learned = [record for record in records if depth in record.loss]
-            learned = learned[:: max(1, len(learned) // _POINTS)]
+            learned = learned[:: max(1, len(learned) // POINTS)]
             looks = [record for record in records if depth in record.faithful]
             loss, ranks, *bars = curves[i::2]
             loss.x, loss.y = [r.step for r in learned], [r.loss[depth] for r in learned]

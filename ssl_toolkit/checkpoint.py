@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from ssl_toolkit.files import replacing
+
 if TYPE_CHECKING:
     from ssl_toolkit.train import TrainState
 
@@ -23,26 +25,24 @@ class CheckpointError(ValueError):
 
 
 def save(state: "TrainState", path: str | os.PathLike[str]) -> None:
-    """Write the state to one file, whole or not at all: a failure leaves an older file of that name as it was."""
+    """Write the state to one file, whole or not at all: a failure leaves an older file of that name as it was.
+
+    Raises FileNotFoundError for a folder that does not exist, IsADirectoryError for a path that is one.
+    """
     from safetensors.torch import save_file
 
     tensors, slots = _tensors(state)
     numbers = {"lr": state.lr, "warmup": state.warmup, "total": state.total, "momentum": state.momentum}
     header = {"format": FORMAT, "step": state.step, **numbers, "optimizer": type(state.optimizer).__name__, **slots}
     header["sha256"] = _digest(header, tensors)
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path is {str(path)!r}: its folder does not exist; make it first.")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         save_file(tensors, partial, metadata={"ssl_toolkit": json.dumps(header)})
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike[str], state: "TrainState") -> "TrainState":
     """Fill `state`, of the same architecture, with what `save` wrote, and return it.
+
+    Its lr, warm-up and total are the file's, too: assign `state.total` to go on for longer than that run was meant to.
 
     Raises CheckpointError for a damaged, foreign or newer file, or one of another architecture, before anything of
     the state is changed; FileNotFoundError where there is no file.

@@ -14,6 +14,7 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -111,6 +112,8 @@ def batch(data: Dataset | Source, step: int, *, batch_size: int, seed: int = 0, 
     Each epoch permutes the data anew and leaves out what does not fill a last batch.
     Raises ValueError for a batch_size outside 1 ... len(data), or when there is not one label for each image.
     """
+    if not isinstance(data, Dataset | Source):
+        raise TypeError(f"data is a {type(data).__name__}: give a Dataset(images, labels, classes), or a Stream.")
     if not isinstance(data, Dataset):
         return data.batch(step, batch_size=batch_size, seed=seed, share=share)
     n = len(data)
@@ -137,8 +140,30 @@ def _order(n: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:
 
 
 def as_float(images: Shaped[Tensor, "*b c h w"]) -> Float[Tensor, "*b c h w"]:
-    """Stored images (uint8) as numbers in [0, 1]; those that are floats already come back as they are."""
-    return images.float().div_(255) if images.dtype == torch.uint8 else images
+    """Stored images (uint8) as numbers in [0, 1]; those that are floats already come back as they are.
+
+    Raises TypeError for other integers.
+    """
+    if images.dtype == torch.uint8:
+        return images.float().div_(255)
+    if not images.is_floating_point():
+        raise TypeError(f"images are {images.dtype}: they are stored as uint8, or are floats in [0, 1].")
+    return images
+
+
+def as_bytes(images: Float[Tensor, "*b c h w"]) -> UInt8[Tensor, "*b c h w"]:
+    """Images in [0, 1], or a little beyond it, as they are stored, on the CPU."""
+    return (255 * images).round().clamp(0, 255).byte().cpu()
+
+
+def in_unit_range(images: Shaped[Tensor, "*b c h w"]) -> None:
+    """Raises ValueError for float images that leave [0, 1] by more than rounding, or hold NaN: those of 0 ... 255."""
+    if images.is_floating_point() and images.numel():
+        low, high = (v.item() for v in images.aminmax())
+        if not -0.05 <= low <= high <= 1.05:
+            raise ValueError(
+                f"images lie in [{low:.3g}, {high:.3g}]: they are uint8, or floats in [0, 1]; divide by 255."
+            )
 
 
 def load_data(
@@ -166,13 +191,16 @@ def load_data(
         raise ValueError(f"size is {size}: images need at least 4 pixels a side; None keeps the set's own size.")
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}: keep at least 1 image; None keeps them all.")
+    name_or_folder = os.fspath(name_or_folder)
     match name_or_folder:
+        case "":
+            raise ValueError(f"name_or_folder is empty: give the path of a folder, or one of {', '.join(NAMES)}.")
         case "shapes":
             return _shapes(split, size or 32, limit)
         case "digits":
             data = _digits(split)
         case "fashion-mnist" | "mnist":
-            data = _idx(str(name_or_folder), split, limit)
+            data = _idx(name_or_folder, split, limit)
         case "cifar10":
             data = _cifar10(split)
         case "celeba":
@@ -208,9 +236,11 @@ def _digits(split: str) -> Dataset:
 def _folder(folder: str | os.PathLike[str], split: str, size: int, limit: int | None) -> Dataset:
     root = Path(folder).expanduser()
     if not root.is_dir():
+        near = get_close_matches(str(folder).lower(), NAMES, n=1)
         raise ValueError(
-            f"name_or_folder is {os.fspath(folder)!r}: it is no folder and none of {', '.join(map(repr, NAMES))}. "
-            "A folder is given by its path and holds a folder of images for each class."
+            f"name_or_folder is {str(folder)!r}: it is no folder and none of {', '.join(map(repr, NAMES))}."
+            + (f" Did you mean {near[0]!r}?" if near else "")
+            + " A folder is given by its path and holds a folder of images for each class."
         )
     paths, labels, classes = list_folder(root, split=split)
     images, index = read_images(paths, size=size, limit=limit)

@@ -50,9 +50,18 @@ def _shortcut(channels: int, width: int, stride: int) -> nn.Sequential:
 
 
 class Stages(nn.Sequential):
-    """A backbone whose named stages run one after the other; it returns all of their outputs."""
+    """A backbone whose named stages run one after the other; it returns all of their outputs.
+
+    Raises ValueError for what is no batch of images of its channels, in floats.
+    """
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:
+        first = next(module for module in self.modules() if isinstance(module, nn.Conv2d))
+        if x.ndim != 4 or not x.is_floating_point() or x.shape[1] != first.in_channels:
+            raise ValueError(
+                f"x is {x.dtype} of shape {tuple(x.shape)}: this encoder takes floats in [0, 1] of shape "
+                f"(b, {first.in_channels}, h, w)."
+            )
         outputs = {}
         for name, stage in self.named_children():
             outputs[name] = x = stage(x)
@@ -180,9 +189,11 @@ def resnet(
     """
     from torchvision import models
 
-    if "resnet" not in name or name not in models.list_models():
-        known = ", ".join(m for m in models.list_models(module=models) if "resnet" in m)
-        raise ValueError(f"name is {name!r}: it must be one of torchvision's ResNets: {known}.")
+    known = [m for m in models.list_models(module=models) if "resnet" in m]
+    if name not in known:
+        raise ValueError(f"name is {name!r}: it must be one of torchvision's ResNets: {', '.join(known)}.")
+    if channels < 1:
+        raise ValueError(f"channels is {channels}: it must be at least 1.")
     if stem not in ("small", "imagenet"):
         raise ValueError(f"stem is {stem!r}: it must be 'small' (3x3, no pooling) or 'imagenet'.")
     with seeded(seed, "init"):
@@ -237,6 +248,9 @@ def set_last_block_width(module: nn.Module, width: int) -> None:
         module.width = width
         widths = [layer.out_features for layer in module.projector.modules() if isinstance(layer, nn.Linear)]
         module.projector = _mlp(width, widths).to(conv.weight)
+        if module.predictor is not None and not widths:
+            widths = [layer.out_features for layer in module.predictor.modules() if isinstance(layer, nn.Linear)]
+            module.predictor = _mlp(width, widths).to(conv.weight)
     elif isinstance(classifier := getattr(module, "fc", None), nn.Linear):
         module.fc = nn.Linear(width, classifier.out_features).to(conv.weight)
 

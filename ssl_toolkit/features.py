@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.data import as_float
+from ssl_toolkit.data import as_float, in_unit_range
 from ssl_toolkit.encoders import Depths, Encoder
 from ssl_toolkit.seeds import seeded
 
@@ -43,9 +43,10 @@ def embed(
     """The features of `images` (uint8, or float in [0, 1]) at one depth of an `Encoder`, on the CPU.
 
     Any other module or function (b, c, h, w) -> (b, d) is called as it is, and `depth` must be left alone.
-    The model's train or eval mode is restored. Raises ValueError for a depth that the model does not have, TypeError
-    for a model that returns no (b, d).
+    The model's train or eval mode is restored. Raises ValueError for a depth that the model does not have and for
+    images outside [0, 1], TypeError for a model that returns no (b, d).
     """
+    in_unit_range(images)
     if isinstance(model, Encoder):
         return embed_depths(model, images, depths=(depth,), batch_size=batch_size)[depth]
     if depth != "representation":

@@ -106,7 +106,8 @@ def prdc(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, k: int = 5) 
     Raises ValueError for k outside 1 ... min(n, m) - 1.
     """
     _check(real, fake, least=2)
-    if not 1 <= k < (least := min(len(real), len(fake))):
+    least = min(len(real), len(fake))
+    if not 1 <= k < least:
         raise ValueError(f"k is {k}: with {least} points in the smaller set it must lie in 1 ... {least - 1}.")
     of_real, of_fake = _radii(real, k), _radii(fake, k)
     inside, covered, recalled = real.new_zeros(len(fake)), [], []
@@ -200,7 +201,15 @@ def recognition(logits: Float[Tensor, "n c"]) -> Recognition:
 
 
 def nearest(samples: Shaped[Tensor, "n *x"], bank: Shaped[Tensor, "m *x"]) -> Nearest:
-    """The image (or feature) of the bank that is closest to each sample, by Euclidean distance."""
+    """The image (or feature) of the bank that is closest to each sample, by Euclidean distance.
+
+    Raises ValueError for images in [0, 1] beside bytes: both must be on one scale.
+    """
+    for one, two in ((samples, bank), (bank, samples)):
+        if one.dtype == torch.uint8 and two.dtype != torch.uint8 and two.numel() and two.max() <= 1:
+            raise ValueError(
+                "one of samples and bank holds bytes, the other floats in [0, 1]: bring both to one scale."
+            )
     z, other = samples.flatten(1).float(), bank.flatten(1).float()
     _check(z, other, least=1)
     index = torch.cat([d.argmin(dim=1) for d in _distances(z, other)])

@@ -107,11 +107,13 @@ def siamese(augment: Augment) -> Objective:
 def supervised(augment: Augment) -> Objective:
     """Cross-entropy of the labels, the embedding's dimensions read as logits: the same loop with the answer given.
 
-    The projector must end in at least as many dimensions as there are classes, else a ValueError says so.
+    Raises ValueError for a projector that ends in fewer dimensions than there are classes, and for negative labels.
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         logits = state.model(augment(batch.stored, generator, part=place()).x).float()
+        if (least := int(batch.labels.min())) < 0:
+            raise ValueError(f"a label is {least}: labels count from 0; leave out images without one.")
         if (largest := int(batch.labels.max())) >= logits.shape[1]:
             raise ValueError(
                 f"the embedding has {logits.shape[1]} dimensions and a label is {largest}: "

@@ -271,9 +271,11 @@ def check_images(x: Tensor) -> None:
         raise ValueError(f"x has {x.shape[1]} channels: images are grey (1) or RGB (3).")
 
 
-def _each(x: Tensor, name: str, value: Tensor, low: float = -math.inf, high: float = math.inf) -> Tensor:
+def _each(x: Tensor, name: str, value: object, low: float = -math.inf, high: float = math.inf) -> Tensor:
     """The values as (b, 1, 1, 1), when x is a batch of images and there is one in [low, high] for each."""
     check_images(x)
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} is {value!r}: it must be a tensor of one value per image, ({len(x)},).")
     if value.shape != x.shape[:1]:
         raise ValueError(f"{name} has shape {tuple(value.shape)}: it must hold one value per image, ({len(x)},).")
     if len(value):
@@ -284,8 +286,9 @@ def _each(x: Tensor, name: str, value: Tensor, low: float = -math.inf, high: flo
     return value.to(x.dtype).view(-1, 1, 1, 1)
 
 
-def _mask(x: Tensor, mask: Tensor) -> Tensor:
+def _mask(x: Tensor, mask: object) -> Tensor:
     """The mask as weights of 0 and 1, (b, 1, 1, 1)."""
-    if mask.dtype != torch.bool:
-        raise TypeError(f"mask is {mask.dtype}: it must be bool, True where the image is to change.")
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        what = mask.dtype if isinstance(mask, Tensor) else repr(mask)
+        raise TypeError(f"mask is {what}: it must be a tensor of bool, True where the image is to change.")
     return _each(x, "mask", mask.to(torch.uint8))

@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from ssl_toolkit.data import Batch, batch_index
+from ssl_toolkit.data import Batch, as_bytes, batch_index
 from ssl_toolkit.folders import DataError, decode, fit, list_folder
 
 
@@ -245,7 +245,7 @@ class _Items:
             low, high = image.aminmax()
             if not (low >= 0 and high <= 1):
                 raise ValueError(f"item {i} has values from {low:.3g} to {high:.3g}: floats are in [0, 1].")
-            image = (image * 255).round().to(torch.uint8)
+            image = as_bytes(image)
         if not (isinstance(image, Tensor) and image.ndim == 3 and image.dtype == torch.uint8):
             raise TypeError(
                 f"item {i} is an image of {type(image)}: it must be of PIL, or a uint8 or float tensor (c, h, w)."

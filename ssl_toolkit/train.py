@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ssl_toolkit.checkpoint import CheckpointError as CheckpointError
 from ssl_toolkit.checkpoint import load as load
@@ -93,9 +92,11 @@ def start(
     is the momentum of a teacher that follows the model, `rising` to 1 as BYOL needs it unless `following` is another
     function of the state, as `warming` for an average to sample from. Raises ValueError for numbers out of range.
     """
-    if not lr > 0:
-        raise ValueError(f"lr is {lr}: it must be positive; 1e-4 to 1e-2 are usual for AdamW.")
-    if weight_decay < 0 or warmup < 0 or (total is not None and total < 1):
+    if not 0 < lr < math.inf:
+        raise ValueError(f"lr is {lr}: it must be positive and finite; 1e-4 to 1e-2 are usual for AdamW.")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("the model has no parameter to train: set requires_grad of some.")
+    if not weight_decay >= 0 or warmup < 0 or (total is not None and total < 1):
         raise ValueError(f"weight_decay={weight_decay} and warmup={warmup} must be >= 0, total={total} at least 1.")
     if ema is not None and not 0 <= ema < 1:
         raise ValueError(f"ema is {ema}: a momentum lies in [0, 1); 0.99 to 0.999 are usual.")
@@ -152,6 +153,8 @@ def train(
         mine = Batch(made.stored.to(device), made.labels.to(device), made.index)
         generator = rng(seed, state.step, "views")
         lr = rate(state)
+        if not 0 <= lr < math.inf:
+            raise ValueError(f"state.lr is {state.lr}: it must be positive and finite; 1e-4 to 1e-2 are usual.")
         for group in state.optimizer.param_groups:
             group["lr"] = lr
         try:
@@ -182,6 +185,7 @@ def _update(
     try:
         with cast, synchronised():
             terms = objective(state, batch, generator)
+        _check_terms(terms)
         state.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
@@ -201,6 +205,11 @@ def _update(
         _follow(state, ran=_batches_seen(state.ema) > seen)
     state.step += 1
     return dict(zip(terms, values, strict=False))
+
+
+def _check_terms(terms: object) -> None:
+    if not isinstance(terms, dict) or not terms or any(not isinstance(t, Tensor) or t.ndim for t in terms.values()):
+        raise TypeError(f"the objective returned {terms!r:.80}: it must be a dict of scalar tensors, {{'name': loss}}.")
 
 
 def _bf16(precision: str, device: torch.device) -> bool:
@@ -225,19 +234,21 @@ def _follow(state: TrainState, ran: bool) -> None:
     weight = 1 - state.following(state)
     torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), weight)
     if not ran:
-        for mine, average in zip(_norms(state.model), _norms(state.ema), strict=True):
-            average.running_mean.copy_(mine.running_mean)
-            average.running_var.copy_(mine.running_var)
-
-
-def _norms(model: nn.Module | None) -> list[_BatchNorm]:
-    """The layers that keep averages of batches."""
-    modules = () if model is None else model.modules()
-    return [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
+        for average, mine in zip(*(_named(m, *AVERAGES) for m in (state.ema, state.model)), strict=True):
+            average.copy_(mine)
 
 
 def _batches_seen(model: nn.Module | None) -> int:
-    return sum(int(norm.num_batches_tracked) for norm in _norms(model))
+    """How many batches the BatchNorms of the model have seen, in all."""
+    return 0 if model is None else sum(int(count) for count in _named(model, "num_batches_tracked"))
+
+
+def _named(model: nn.Module, *names: str) -> list[Tensor]:
+    """The buffers that BatchNorm calls so."""
+    return [buffer for name, buffer in model.named_buffers() if name.rpartition(".")[2] in names]
+
+
+AVERAGES = ("running_mean", "running_var")
 
 
 def rising(state: TrainState) -> float:

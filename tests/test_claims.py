@@ -15,12 +15,13 @@ from ssl_toolkit.claims.democratizing import VIEWS
 from ssl_toolkit.claims.expand_or_narrow import NETS
 from ssl_toolkit.claims.setup import before_training, trained
 from ssl_toolkit.claims.shown import READ, _enlargeable, _progress, _slope, _zoomed, code, decode
-from ssl_toolkit.claims.study import Claim, Finding, examine, interval, minus, of, rank_correlation
+from ssl_toolkit.claims.study import Claim, Finding, examine, of, rank_correlation
 from ssl_toolkit.claims.widths import basis, begin
 from ssl_toolkit.data import Dataset, as_float
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.factors import TURNS
 from ssl_toolkit.generative import retention
+from ssl_toolkit.intervals import interval, minus
 from ssl_toolkit.shapes import RANGES, render, shapes
 from ssl_toolkit.sweep import Cell, read
 

@@ -34,7 +34,3 @@ def says_something(thing: object) -> bool:
 def test_every_module_and_all_that_is_public_in_it_say_what_they_are(name):
     assert says_something(importlib.import_module(name))
     assert [key for key, thing in public(name).items() if not says_something(thing)] == []
-
-
-def test_every_module_is_reached_from_the_package():
-    assert {name.split(".")[1] for name in MODULES} == set(ssl_toolkit._MODULES)

@@ -14,7 +14,8 @@ PACKAGE = Path(ssl_toolkit.__file__).parent
 LAYERS = [
     set(layer.split())
     for layer in (
-        "seeds losses shapes folders ops processes optimisers locks gauges knn logistic generative similarity",
+        "seeds losses shapes folders files intervals ops processes optimisers locks gauges knn logistic generative "
+        "similarity",
         "projection data augment encoders memory plane prototypes stream cached sweep sampling",
         "checkpoint features",
         "train",
@@ -25,7 +26,7 @@ LAYERS = [
         "invariance",
         "claims zoo",
         "plots",
-        "chain_plots attack_plots",
+        "chain_plots attack_plots width_plots",
         "widgets",
     )
 ]

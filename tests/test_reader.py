@@ -15,10 +15,10 @@ DATA = load_data("shapes", limit=400)
 
 
 class Code(torch.nn.Module):
-    """A backbone for images whose first pixels are the code: its reader makes no error."""
+    """A backbone for images whose first pixels are the code, in [0, 1]: its reader makes no error."""
 
     def forward(self, x):
-        return {"representation": x.flatten(1)[:, :7]}
+        return {"representation": 8 * (x.flatten(1)[:, :7] - 0.5)}
 
 
 PERFECT = Encoder(Code(), width=7, projector=(7,))
@@ -26,7 +26,7 @@ torch.nn.init.eye_(PERFECT.projector[0].weight)
 
 
 def images(codes):
-    return torch.cat([codes, torch.zeros(len(codes), 9)], dim=1).view(-1, 1, 4, 4)
+    return torch.cat([0.5 + codes / 8, torch.zeros(len(codes), 9)], dim=1).view(-1, 1, 4, 4)
 
 
 def test_what_is_read_is_what_was_coded():

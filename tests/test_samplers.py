@@ -301,7 +301,7 @@ def test_flow_euler_is_that_of_diffusers():
         ({}, "give schedule= and timesteps="),
         ({"timesteps": [1]}, "give schedule= and timesteps="),
         ({"schedule": linear_schedule(), "timesteps": [1], "sigmas": [1.0]}, "give schedule= and timesteps="),
-        ({"schedule": linear_schedule(), "timesteps": [1000]}, r"timesteps, which are 0 \.\.\. 999"),
+        ({"schedule": linear_schedule(), "timesteps": [1000]}, r"timesteps, integers 0 \.\.\. 999"),
         ({"schedule": linear_schedule(), "timesteps": [5, 9]}, "noise must fall"),
         ({"schedule": linear_schedule(), "timesteps": []}, "noise must fall"),
         ({"schedule": linear_schedule(), "sigmas": [1.0]}, "takes timesteps"),

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssl_toolkit.data import load_data
+from ssl_toolkit.data import as_bytes, load_data
 from ssl_toolkit.diffusion.rcdm import Recipe, conditions, sample
-from ssl_toolkit.diffusion.watching import DEPTHS, as_images, measure, paint, prepare, watch
+from ssl_toolkit.diffusion.watching import DEPTHS, measure, paint, prepare, watch
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.generative import faithfulness
 from ssl_toolkit.train import train
@@ -64,7 +64,7 @@ def test_the_measure_is_that_of_the_functions(run):
     subjects, records = run
     subject = subjects["embedding"]
     *_, last = sample(subject.model, subject.test[:6], steps=10)
-    z = conditions(ENCODER, as_images(last.x), depth="embedding")
+    z = conditions(ENCODER, as_bytes(last.x), depth="embedding")
     assert records[-1].faithful["embedding"] == faithfulness(z, subject.test, torch.arange(6))
     *_, measured = measure(subject, queries=6)
     assert measured == (records[-1].faithful["embedding"], {})
@@ -76,8 +76,8 @@ def test_what_is_kept_is_seen_on_two_samples_of_each_image(run):
     seen = []
     *_, (faithful, kept) = measure(subject, queries=6, kept=lambda x: seen.append(x) or {"hue": 0.5})
     assert kept == {"hue": 0.5}
-    assert torch.equal(seen[0].flatten(0, 1), as_images(last.x))
-    z = conditions(ENCODER, as_images(last.x), depth="embedding")
+    assert torch.equal(seen[0].flatten(0, 1), as_bytes(last.x))
+    z = conditions(ENCODER, as_bytes(last.x), depth="embedding")
     assert faithful == faithfulness(z, subject.test, torch.tensor([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]))
 
 
@@ -127,7 +127,7 @@ def test_a_painting_is_k_samples_what_varies_and_how_far_they_are(run):
     assert between == [None] * 3
     assert painted.images.shape == (4, 3, 16, 16)
     *_, last = sample(subject.model, subject.test[3:4].expand(4, -1), steps=3, seed=1)
-    assert torch.equal(painted.images, as_images(last.x))
+    assert torch.equal(painted.images, as_bytes(last.x))
     assert painted.variation == pytest.approx(last.x.var(dim=0).mean(dim=0).sqrt(), abs=1e-5)
     z = conditions(ENCODER, painted.images)
     pairs = torch.cdist(subject.test, subject.test).square().sum() / (20 * 19)  # mean square, of two drawn at random

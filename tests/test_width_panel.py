@@ -6,9 +6,9 @@ import io
 
 import pytest
 
-from ssl_toolkit.plots import Means, control_points, means_of
 from ssl_toolkit.sweep import Cell, SweepError, grid, read
 from ssl_toolkit.widgets.width_panel import WidthPanel
+from ssl_toolkit.width_plots import Means, control_points, means_of
 
 SETTINGS = grid(method=["simclr", "supervised"], width=[8, 64], seed=[0, 1])
 

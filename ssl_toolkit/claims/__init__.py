@@ -26,25 +26,29 @@ def run(
     `folder` keeps the measurements, so that a run that was stopped goes on where it was. Raises ValueError for a claim
     or a budget that there is not.
     """
-    if claim_id not in CLAIMS:
-        raise ValueError(f"claim_id is {claim_id!r}: there are {', '.join(CLAIMS)}.")
-    return examine(CLAIMS[claim_id], budget=budget, folder=folder)
+    return examine(_known(claim_id), budget=budget, folder=folder)
 
 
 def stored(claim_id: str) -> tuple[Verdict, list[Cell]]:
     """The verdict that comes with the toolkit, and the cells that it was judged from.
 
     It is judged anew from those cells by the rule as it stands. Raises FileNotFoundError where none is stored, or not
-    all that it is judged from.
+    all that it is judged from, SweepError for measurements of an older version.
     """
-    claim = CLAIMS[claim_id]
+    claim = _known(claim_id)
     path = results() / claim.cells("standard")
-    cells, settings = read(path), claim.settings("standard")
+    cells, settings = read(path, version=claim.version), claim.settings("standard")
     if len(cells) < len(settings):
         raise FileNotFoundError(
             f"{str(path)!r} holds {len(cells)} measurements of {len(settings)}: go on with the run."
         )
     return judged(claim, cells, "standard"), cells
+
+
+def _known(claim_id: str) -> Claim:
+    if claim_id not in CLAIMS:
+        raise ValueError(f"claim_id is {claim_id!r}: there are {', '.join(CLAIMS)}.")
+    return CLAIMS[claim_id]
 
 
 def results() -> Path:

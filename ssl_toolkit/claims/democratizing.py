@@ -31,10 +31,11 @@ from ssl_toolkit.claims.setup import (
     points,
     trained,
 )
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, minus, of
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, of, ruled
 from ssl_toolkit.contrast import against_a_patch, against_own_patch
 from ssl_toolkit.data import Dataset, as_float, batch
 from ssl_toolkit.encoders import Encoder
+from ssl_toolkit.intervals import interval, minus
 from ssl_toolkit.joint import joint_embedding
 from ssl_toolkit.losses import nt_xent
 from ssl_toolkit.probes import embed_depths, few_labels, linear_probe, mlp_probe
@@ -78,11 +79,7 @@ def _judge_batches(cells: Sequence[Cell]) -> Finding:
     rate = max(rates, key=lambda lr: statistics.fmean(of(cells, "validation", batch_size=large, lr=lr)))
     scaled = min(rates, key=lambda lr: abs(lr / (rate * small / large) - 1))
     fixed, _ = points(interval(minus(best, of(cells, "test", batch_size=small, lr=scaled))))
-    result: Result = "inconclusive"
-    if gap > 5:
-        result = "not confirmed"
-    elif gap <= 3 and fixed > max(0.0, 2 * gap):
-        result = "confirmed"
+    result = ruled(confirmed=gap <= 3 and fixed > max(0.0, 2 * gap), refuted=gap > 5)
     what = f"points lost by batch {small} with its own learning rate ({fixed:.1f} with the rate scaled from {large})"
     return Finding(result, gap, ci, what)
 
@@ -307,11 +304,7 @@ def _judge_probes(cells: Sequence[Cell]) -> Finding:
     gain = interval(minus(of(cells, "representation"), of(cells, "embedding")))
     effect, ci = points(gain)
     lost, (low, _) = interval(minus(of(cells, "mlp"), of(cells, "mlp at the last epoch")))
-    result: Result = "inconclusive"
-    if ci[0] > 0 and low > 0:
-        result = "confirmed"
-    elif effect <= 0:
-        result = "not confirmed"
+    result = ruled(confirmed=ci[0] > 0 and low > 0, refuted=effect <= 0)
     mlp = statistics.fmean(minus(of(cells, "mlp"), of(cells, "representation")))
     what = (
         f"points that the representation is read better than the embedding (an MLP reads it {100 * mlp:+.1f} points "
@@ -325,8 +318,8 @@ DJ6 = Claim(
     "DJ-6", PAPER,
     "Where and how one probes matters: the representation is read better than the projector's output, and an MLP probe "
     "overfits, so that its best epoch is not its last.",
-    "On the test set the linear probe of the representation beats that of the embedding, and the MLP probe at the epoch "
-    "that is best on its validation split beats itself at the last, both with a 95 % interval above 0: confirmed. The "
+    "On the test set the linear probe of the representation beats that of the embedding, and the MLP probe at its best "
+    "epoch on a validation split beats itself at the last, both with a 95 % interval above 0: confirmed. The "
     "representation is no better in the mean: not confirmed.",
     _probe_settings, _probes, _judge_probes,
 )  # fmt: skip
@@ -407,11 +400,7 @@ def _judge_speed(cells: Sequence[Cell]) -> Finding:
     )
     seconds = [statistics.fmean(of(cells, "seconds", resolution=r)) for r in ("growing", "fixed")]
     share = seconds[0] / seconds[1]
-    result: Result = "inconclusive"
-    if ci[0] >= 2 and most <= 1 and share < 1:
-        result = "confirmed"
-    elif ratio < 2 or lost > 1 or share >= 1:
-        result = "not confirmed"
+    result = ruled(confirmed=ci[0] >= 2 and most <= 1 and share < 1, refuted=ratio < 2 or lost > 1 or share >= 1)
     what = (
         f"times the images/s of per-sample transforms (growing views: {share:.0%} of the time, {lost:+.1f} points lost)"
     )

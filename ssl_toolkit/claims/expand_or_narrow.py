@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from ssl_toolkit.claims.setup import SEEDS, crossed, parts, points, trained_on
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, minus, of, rank_correlation
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, of, rank_correlation, ruled
 from ssl_toolkit.claims.widths import (
     CLASSIFIER,
     DEFAULT,
@@ -28,6 +28,7 @@ from ssl_toolkit.claims.widths import (
 )
 from ssl_toolkit.data import batch
 from ssl_toolkit.features import embed
+from ssl_toolkit.intervals import interval, minus
 from ssl_toolkit.losses import nt_xent
 from ssl_toolkit.probes import linear_probe, mlp_probe
 from ssl_toolkit.sweep import Cell, Setting
@@ -88,11 +89,7 @@ def _judge_wide(cells: Sequence[Cell]) -> Finding:
     bare, _ = points(interval(minus(*(of(cells, "test", method="untrained", width=w) for w in (widest, DEFAULT)))))
     fixed, _ = points(interval(minus(*(of(trained, "fixed decay", width=w) for w in (widest, DEFAULT)))))
     rho = rank_correlation(list(means), list(means.values()))
-    result: Result = "inconclusive"
-    if gain <= 0 or rho <= 0:
-        result = "not confirmed"
-    elif ci[0] > 0 and rho >= 0.8 and random_ci[0] > 0:
-        result = "confirmed"
+    result = ruled(confirmed=ci[0] > 0 and rho >= 0.8 and random_ci[0] > 0, refuted=gain <= 0 or rho <= 0)
     what = (
         f"points gained by D = {widest} over {DEFAULT} (rank correlation {rho:.2f}; {random:+.1f} over random ReLU "
         f"features of D = {DEFAULT}; {narrow:+.1f} once narrowed by PCA; {fixed:+.1f} without a tuned weight decay; "
@@ -122,11 +119,9 @@ def _supervised_settings(budget: Budget) -> list[Setting]:
 def _judge_supervised(cells: Sequence[Cell]) -> Finding:
     home, away = (interval(slopes(cells, value)) for value in ("test", "transfer"))
     apart = interval(minus(slopes(cells, "transfer"), slopes(cells, "test")))
-    result: Result = "inconclusive"
-    if away[0] <= 0 or apart[0] <= 0:
-        result = "not confirmed"
-    elif away[1][0] > 0 and (home[1][1] <= 0 or apart[1][0] > 0):
-        result = "confirmed"
+    result = ruled(
+        confirmed=away[1][0] > 0 and (home[1][1] <= 0 or apart[1][0] > 0), refuted=away[0] <= 0 or apart[0] <= 0
+    )
     effect, ci = points(apart)
     wide = [cell for cell in cells if cell.setting["width"] >= DEFAULT]
     beyond, (low, high) = points(interval(minus(slopes(wide, "transfer"), slopes(wide, "test"))))
@@ -177,11 +172,7 @@ def _judge_sampling(cells: Sequence[Cell]) -> Finding:
         for sampling in ("balanced", "two classes")
     }
     (two, ci), (balanced, (low, high)) = points(fits["two classes"]), points(fits["balanced"])
-    result: Result = "inconclusive"
-    if two <= 0:
-        result = "not confirmed"
-    elif ci[0] > 0 and low <= 0 <= high:
-        result = "confirmed"
+    result = ruled(confirmed=ci[0] > 0 and low <= 0 <= high, refuted=two <= 0)
     what = f"points for each e-fold of D / K with two classes in a batch ({balanced:+.2f} balanced)"
     return Finding(result, two, ci, what)
 
@@ -210,11 +201,7 @@ def _judge_projector(cells: Sequence[Cell]) -> Finding:
     k = max(gaps, key=lambda k: gaps[k][0])
     gap, ci = points(gaps[k])
     mlp, _ = points(interval(minus(of(cells, "test", projector=[256, 128]), without)))
-    result: Result = "inconclusive"
-    if ci[1] < 5:
-        result = "not confirmed"
-    elif gap >= 5 and ci[0] > 0:
-        result = "confirmed"
+    result = ruled(confirmed=gap >= 5 and ci[0] > 0, refuted=ci[1] < 5)
     return Finding(result, gap, ci, f"points lost without a projector to a linear one of {k} ({mlp:.1f} to an MLP)")
 
 
@@ -259,11 +246,10 @@ def _judge_form(cells: Sequence[Cell]) -> Finding:
     signs = {"zero fraction": 1, "mlp gap": -1, "binary drop": -1}
     fits = {name: interval(slopes(cells, name)) for name in signs}
     towards = {name: sorted((signs[name] * low, signs[name] * high)) for name, (_, (low, high)) in fits.items()}
-    result: Result = "inconclusive"
-    if any(signs[name] * mean <= 0 for name, (mean, _) in fits.items()):
-        result = "not confirmed"
-    elif all(low > 0 for low, _ in towards.values()):
-        result = "confirmed"
+    result = ruled(
+        confirmed=all(low > 0 for low, _ in towards.values()),
+        refuted=any(signs[name] * mean <= 0 for name, (mean, _) in fits.items()),
+    )
     (zero, ci), *others = (points(fit) for fit in fits.values())
     words = ", ".join(f"{name} {mean:+.2f}" for name, (mean, _) in zip(list(signs)[1:], others, strict=True))
     return Finding(result, zero, ci, f"points of zeros more for each doubling of D ({words})")
@@ -303,11 +289,7 @@ def _judge_nets(cells: Sequence[Cell]) -> Finding:
         scores = [of(cells, "test", method=method, net=net) for net in ("last block", best)]
         gains[method] = (*points(interval(minus(*scores))), best)
     (ssl, ci, best), (told, told_ci, told_best) = gains.values()
-    result: Result = "inconclusive"
-    if ssl <= 0 or told_ci[0] > 0:
-        result = "not confirmed"
-    elif ci[0] > 0 and told <= 0:
-        result = "confirmed"
+    result = ruled(confirmed=ci[0] > 0 and told <= 0, refuted=ssl <= 0 or told_ci[0] > 0)
     what = f"points gained by a wide last block over a {best} net ({told:+.1f} over a {told_best} one, supervised)"
     return Finding(result, ssl, ci, what)
 

@@ -37,7 +37,7 @@ from ssl_toolkit.claims.chains import (
     trained,
 )
 from ssl_toolkit.claims.setup import trained_on
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, minus, of
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, of, ruled
 from ssl_toolkit.data import Batch, as_float
 from ssl_toolkit.diffusion import (
     Schedule,
@@ -54,6 +54,7 @@ from ssl_toolkit.diffusion.denoise import Network
 from ssl_toolkit.features import evaluating
 from ssl_toolkit.infusion import Operator, Prior, chain, fit_prior
 from ssl_toolkit.infusion.chains import fork
+from ssl_toolkit.intervals import interval, minus
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.sweep import Cell, Setting
@@ -197,11 +198,7 @@ def _judge(cells: Sequence[Cell]) -> Finding:
     kids = {(m, T): of(cells, "kid", method=m, T=T) for m in METHODS for T in (FEW, MANY)}
     best = {T: min(others, key=lambda m: statistics.fmean(kids[m, T])) for T in (FEW, MANY)}
     few, many = (interval(minus(kids[best[T], T], kids["infusion", T])) for T in (FEW, MANY))
-    result: Result = "inconclusive"
-    if few[1][1] < 0:
-        result = "not confirmed"
-    elif few[0] >= 0 and many[1][1] < 0:
-        result = "confirmed"
+    result = ruled(confirmed=few[0] >= 0 and many[1][1] < 0, refuted=few[1][1] < 0)
     what = f"KID below that of {best[FEW]}, the best other, at {FEW} calls ({many[0]:+.3g} to {best[MANY]} at {MANY})"
     return Finding(result, *few, what)
 

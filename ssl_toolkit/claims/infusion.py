@@ -25,7 +25,7 @@ from ssl_toolkit.claims.chains import (
 )
 from ssl_toolkit.claims.head_to_head import IN9
 from ssl_toolkit.claims.setup import SEEDS, crossed
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, minus, of
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, of, ruled
 from ssl_toolkit.claims.table1 import TABLE1
 from ssl_toolkit.data import as_float
 from ssl_toolkit.infusion import (
@@ -42,6 +42,7 @@ from ssl_toolkit.infusion import (
     lower_bound,
     parzen,
 )
+from ssl_toolkit.intervals import interval, minus
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.sweep import Cell, Setting
 
@@ -140,7 +141,7 @@ IN0 = Claim(
 
 def _judge_against_prior(cells: Sequence[Cell]) -> Finding:
     gain, ci = interval(minus(of(cells, "bound"), of(cells, "prior")))
-    result: Result = "confirmed" if ci[0] > 0 else "not confirmed" if gain <= 0 else "inconclusive"
+    result = ruled(confirmed=ci[0] > 0, refuted=gain <= 0)
     return Finding(
         result, gain, ci, "nats per image, 196 pixels, of the bound over the factorial Gaussian it starts from"
     )
@@ -162,11 +163,7 @@ def _judge_ablation(cells: Sequence[Cell]) -> Finding:
     shares = [a / b for a, b in zip(*(of(cells, "diversity", omega=w) for w in (0.0, 0.02)), strict=True)]
     share, ci = interval([100 * s for s in shares])
     gain, (low, _) = interval(minus(of(cells, "score", omega=0.02), of(cells, "score", omega=0.0)))
-    result: Result = "inconclusive"
-    if ci[1] < 20 and low > 0:
-        result = "confirmed"
-    elif share >= 80 or gain <= 0:
-        result = "not confirmed"
+    result = ruled(confirmed=ci[1] < 20 and low > 0, refuted=share >= 80 or gain <= 0)
     what = f"% of the infused operator's diversity without infusion (class score {gain:+.2f} by infusion)"
     return Finding(result, share, ci, what)
 
@@ -199,11 +196,7 @@ def _judge_rates(cells: Sequence[Cell]) -> Finding:
     best = max(rates, key=lambda alpha: statistics.fmean(scores[alpha]))
     ends = [interval(minus(scores[best], scores[end])) for end in (rates[0], rates[-1]) if end != best]
     gain, ci = interval(minus(of(cells, "score", omega=0.02), scores[best]))
-    result: Result = "inconclusive"
-    if best in (rates[0], rates[-1]):
-        result = "not confirmed"
-    elif all(low > 0 for _, (low, _) in ends) and ci[1] >= 0:
-        result = "confirmed"
+    result = ruled(confirmed=all(low > 0 for _, (low, _) in ends) and ci[1] >= 0, refuted=best in (rates[0], rates[-1]))
     return Finding(result, gain, ci, f"class score of the increasing rate over the best constant one, {best:g}")
 
 
@@ -229,11 +222,7 @@ def _judge_steps(cells: Sequence[Cell]) -> Finding:
     scores = {T: of(cells, "score", T=T) for T in lengths}
     gain, ci = interval(minus(scores[lengths[-1]], scores[1]))
     worst = min(lengths, key=lambda T: statistics.fmean(scores[T]))
-    result: Result = "inconclusive"
-    if ci[0] > 0 and worst == 1:
-        result = "confirmed"
-    elif gain <= 0:
-        result = "not confirmed"
+    result = ruled(confirmed=ci[0] > 0 and worst == 1, refuted=gain <= 0)
     means = ", ".join(f"{statistics.fmean(scores[T]):.2f} at T = {T}" for T in lengths)
     return Finding(result, gain, ci, f"class score of {lengths[-1]} steps over one ({means})")
 
@@ -254,7 +243,7 @@ def _judge_apart(cells: Sequence[Cell]) -> Finding:
     scores = {apart: of(cells, "score", apart=apart) for apart in ("batchnorm", "embedding", "shared")}
     best = max(("batchnorm", "embedding"), key=lambda apart: statistics.fmean(scores[apart]))
     gain, ci = interval(minus(scores[best], scores["shared"]))
-    result: Result = "confirmed" if ci[0] > 0 else "not confirmed" if gain <= 0 else "inconclusive"
+    result = ruled(confirmed=ci[0] > 0, refuted=gain <= 0)
     bounds = ", ".join(f"{statistics.fmean(of(cells, 'bound', apart=a)):.0f} {a}" for a in scores)
     return Finding(result, gain, ci, f"class score of {best} steps over shared ones (bounds: {bounds})")
 
@@ -277,11 +266,7 @@ def _judge_objectives(cells: Sequence[Cell]) -> Finding:
     )
     gain, ci = interval(minus(*bounds))
     score, (_, high) = interval(minus(*scores[::-1]))
-    result: Result = "inconclusive"
-    if gain <= 0:
-        result = "not confirmed"
-    elif ci[0] > 0 and high >= 0:
-        result = "confirmed"
+    result = ruled(confirmed=ci[0] > 0 and high >= 0, refuted=gain <= 0)
     return Finding(result, gain, ci, f"nats of the bound by training for it (class score {score:+.2f} by denoising)")
 
 
@@ -311,11 +296,9 @@ def _judge_infusions(cells: Sequence[Cell]) -> Finding:
         name: interval(minus(*(of(cells, name, infusion=kind) for kind in ("gaussian", "mixture"))))
         for name in ("bound by gaussian", "score")
     }
-    result: Result = "inconclusive"
-    if any(high < 0 for _, (_, high) in gains.values()):
-        result = "not confirmed"
-    elif all(mean >= 0 for mean, _ in gains.values()):
-        result = "confirmed"
+    result = ruled(
+        confirmed=all(mean >= 0 for mean, _ in gains.values()), refuted=any(high < 0 for _, (_, high) in gains.values())
+    )
     tighter = minus(*(of(cells, f"bound by {kind}", infusion="mixture") for kind in ("gaussian", "mixture")))
     what = (
         f"nats of the bound, taken by Gaussian infusion, of the operator trained by it over that by the mixture (class "
@@ -330,6 +313,7 @@ IN7 = Claim(
     "At the same rates class score and bound, taken by Gaussian infusion of both operators, are at least equal in the "
     "mean: confirmed. One of them is lower with a 95 % interval: not confirmed.",
     partial(settings, infusion=_INFUSIONS), _by_either, _judge_infusions,
+    version="2",
 )  # fmt: skip
 
 
@@ -367,11 +351,7 @@ def _judge_completions(cells: Sequence[Cell]) -> Finding:
     gains = {name: interval([100 * (1 - a / b) for a, b in zip(ours, of(cells, name), strict=True)])
              for name in ("mean image", "neighbour")}  # fmt: skip
     hardest = min(gains, key=lambda name: gains[name][0])
-    result: Result = "inconclusive"
-    if gains[hardest][1][0] > 0 and min(of(cells, "spread")) > 0:
-        result = "confirmed"
-    elif gains[hardest][0] <= 0:
-        result = "not confirmed"
+    result = ruled(confirmed=gains[hardest][1][0] > 0 and min(of(cells, "spread")) > 0, refuted=gains[hardest][0] <= 0)
     other = next(name for name in gains if name != hardest)
     what = f"% of squared error saved over the {hardest} ({gains[other][0]:.0f} % over the {other})"
     return Finding(result, *gains[hardest], what)

@@ -12,8 +12,9 @@ from ssl_toolkit.attacks import apart, mistaken, pgd
 from ssl_toolkit.claims.painted import basis, encoder_of, images_of, last, told
 from ssl_toolkit.claims.setup import BASE, LABELS, SEEDS, crossed, points
 from ssl_toolkit.claims.shown import READ, shown
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, minus, of, rank_correlation
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, of, rank_correlation, ruled
 from ssl_toolkit.features import differentiable, embed
+from ssl_toolkit.intervals import interval, minus
 from ssl_toolkit.probes import few_labels, linear_probe
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.sweep import Cell, Setting
@@ -32,11 +33,7 @@ def _judge_faithfulness(cells: Sequence[Cell]) -> Finding:
     mrr, ci = interval(of(cells, "mrr", told="h"))
     control = statistics.fmean(of(cells, "mrr", told="another's h"))
     chance = of(cells, "chance", told="h")[0]
-    result: Result = "inconclusive"
-    if mrr >= 0.8 and control < 5 * chance:
-        result = "confirmed"
-    elif mrr < 0.3:
-        result = "not confirmed"
+    result = ruled(confirmed=mrr >= 0.8 and control < 5 * chance, refuted=mrr < 0.3)
     return Finding(result, mrr, ci, f"mean reciprocal rank (told another's h {control:.3f}, chance {chance:.3f})")
 
 
@@ -51,7 +48,7 @@ RC1 = Claim(
 
 def _judge_quality(cells: Sequence[Cell]) -> Finding:
     gain, ci = interval(minus(of(cells, "kid", told="nothing"), of(cells, "kid", told="h")))
-    result: Result = "confirmed" if ci[0] > 0 else "not confirmed" if gain <= 0 else "inconclusive"
+    result = ruled(confirmed=ci[0] > 0, refuted=gain <= 0)
     return Finding(result, gain, ci, "KID, on a supervised net's features, saved by being told h")
 
 
@@ -66,7 +63,7 @@ RC2 = Claim(
 
 def _judge_nearness(cells: Sequence[Cell]) -> Finding:
     ratio, ci = interval(of(cells, "nearness", told="h"))
-    result: Result = "confirmed" if ci[0] > 0.9 else "not confirmed" if ratio < 0.7 else "inconclusive"
+    result = ruled(confirmed=ci[0] > 0.9, refuted=ratio < 0.7)
     return Finding(result, ratio, ci, "distance of samples to the nearest training image, in that to held-out images")
 
 
@@ -106,11 +103,7 @@ def _judge_projector(cells: Sequence[Cell]) -> Finding:
     lost = _lost(cells, [f"kept {name}" for name in CHANGED])
     found = [interval(values) for values in lost.values()]
     mean, ci = interval([statistics.fmean(values) for values in zip(*lost.values(), strict=True)])
-    result: Result = "inconclusive"
-    if 2 * sum(m > 0.1 and low > 0 for m, (low, _) in found) > len(found):
-        result = "confirmed"
-    elif mean <= 0:
-        result = "not confirmed"
+    result = ruled(confirmed=2 * sum(m > 0.1 and low > 0 for m, (low, _) in found) > len(found), refuted=mean <= 0)
     return Finding(result, mean, ci, f"of the variance of {', '.join(CHANGED)} kept before the projector and not after")
 
 
@@ -134,7 +127,7 @@ def _judge_agreement(cells: Sequence[Cell]) -> Finding:
         ]
         correlations.append(rank_correlation(*zip(*pairs, strict=True)))
     mean, ci = interval(correlations)
-    result: Result = "confirmed" if mean >= 0.7 else "not confirmed" if mean < 0.3 else "inconclusive"
+    result = ruled(confirmed=mean >= 0.7, refuted=mean < 0.3)
     return Finding(result, mean, ci, "rank correlation of what samples keep with what a linear probe reads")
 
 
@@ -150,7 +143,7 @@ RC4 = Claim(
 def _judge_following(cells: Sequence[Cell]) -> Finding:
     lost = _lost(cells, ("hue follows", "scale follows"))
     gain, ci = interval([statistics.fmean(values) for values in zip(*lost.values(), strict=True)])
-    result: Result = "confirmed" if ci[0] > 0 else "not confirmed" if gain <= 0 else "inconclusive"
+    result = ruled(confirmed=ci[0] > 0, refuted=gain <= 0)
     before, after = (statistics.fmean(_mean(cells, ("hue follows", "scale follows"), depth=d)) for d in DEPTHS)
     what = f"of an augmentation followed before the projector ({before:.2f}) and not after ({after:.2f})"
     return Finding(result, gain, ci, what)
@@ -204,11 +197,7 @@ def _judge_interpolation(cells: Sequence[Cell]) -> Finding:
     jump, covered = (
         statistics.fmean(_mean(cells, (name,), depth="representation")) for name in ("largest jump", "covered")
     )
-    result: Result = "inconclusive"
-    if jump > 0.5 or ci[1] < 0.9:
-        result = "not confirmed"
-    elif rho >= 0.9:
-        result = "confirmed"
+    result = ruled(confirmed=rho >= 0.9, refuted=jump > 0.5 or ci[1] < 0.9)
     what = f"rank correlation of weight and progress (largest jump {jump:.2f} of the way, {covered:.2f} of it covered)"
     return Finding(result, rho, ci, what)
 
@@ -230,7 +219,7 @@ def _width_settings(budget: Budget) -> list[Setting]:
 
 def _judge_width(cells: Sequence[Cell]) -> Finding:
     gain, ci = interval(minus(*(_mean(cells, [f"kept {name}" for name in READ], width=width) for width in (512, 32))))
-    result: Result = "confirmed" if ci[0] > 0 else "not confirmed" if gain <= 0 else "inconclusive"
+    result = ruled(confirmed=ci[0] > 0, refuted=gain <= 0)
     return Finding(result, gain, ci, "of the variance of all factors kept by a width of 512 and not of 32")
 
 
@@ -291,11 +280,7 @@ def _judge_robustness(cells: Sequence[Cell]) -> Finding:
         return interval([statistics.fmean(values) for values in zip(*each, strict=True)])
 
     flipped, moved = excess("flipped"), excess("moved")
-    result: Result = "inconclusive"
-    if flipped[1][0] > 0 and moved[1][0] > 0:
-        result = "confirmed"
-    elif flipped[0] <= 0 or moved[0] <= 0:
-        result = "not confirmed"
+    result = ruled(confirmed=flipped[1][0] > 0 and moved[1][0] > 0, refuted=flipped[0] <= 0 or moved[0] <= 0)
     effect, ci = points(flipped)
     what = f"points more predictions flipped of the supervised encoder (h moved by {moved[0]:+.2f} of a mean distance)"
     return Finding(result, effect, ci, what)

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ssl_toolkit.claims.study import Budget, Finding, Result, Values, interval, minus, of
+from ssl_toolkit.claims.study import Budget, Finding, Values, of, ruled
 from ssl_toolkit.data import Dataset, Source, load_data
 from ssl_toolkit.factors import read_factors
+from ssl_toolkit.intervals import interval, minus
 from ssl_toolkit.probes import embed, few_labels, linear_probe, pixels, rankme
 from ssl_toolkit.recipes import Recipe
 from ssl_toolkit.sweep import Cell, Setting, grid
@@ -129,11 +130,10 @@ def factors_read(setting: Setting, model: nn.Module) -> Values:
 def against_baselines(scores: list[float], rank: float, cells: Sequence[Cell], what: str) -> Finding:
     """Confirmed when better than the untrained network and raw pixels, with a rank above 2."""
     over = {name: interval(minus(scores, of(cells, "test", method=name))) for name in ("untrained", "pixels")}
-    result: Result = "inconclusive"
-    if all(low > 0 for _, (low, _) in over.values()) and rank > 2:
-        result = "confirmed"
-    elif over["untrained"][0] <= 0 or rank <= 2:
-        result = "not confirmed"
+    result = ruled(
+        confirmed=all(low > 0 for _, (low, _) in over.values()) and rank > 2,
+        refuted=over["untrained"][0] <= 0 or rank <= 2,
+    )
     effect, ci = points(over["untrained"])
     return Finding(
         result, effect, ci, f"{what} over the untrained net ({100 * over['pixels'][0]:+.1f} over raw pixels)"

@@ -8,10 +8,8 @@ settings say all there is to say (data, steps, seed), so a stored measurement ca
 """
 
 import json
-import math
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -21,6 +19,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 
+from ssl_toolkit.files import replacing
 from ssl_toolkit.sweep import Cell, Setting, sweep
 
 Budget = Literal["smoke", "standard", "full"]  # under a minute, minutes, as large as the paper's idea asks for
@@ -61,7 +60,8 @@ class Claim(NamedTuple):
 
     `measure` yields None or a point of a curve between two portions of its work, then the values; `judge` applies
     `rule`, which was written down before anything was measured. `cells_of` names another claim with the same settings
-    and measure, from whose cells this one is judged: what they share is measured and stored once.
+    and measure, from whose cells this one is judged: what they share is measured and stored once. `version` is that of
+    `measure`: cells of an older one are not taken for this one's.
     """
 
     id: str
@@ -72,6 +72,7 @@ class Claim(NamedTuple):
     measure: Callable[[Setting], Iterator[Values | None]]
     judge: Callable[[Sequence[Cell]], Finding]
     cells_of: str = ""
+    version: str = "1"
 
     def cells(self, budget: Budget) -> str:
         """The name of the file of its measurements."""
@@ -92,7 +93,7 @@ def examine(
     with nullcontext(folder) if folder is not None else TemporaryDirectory() as place:
         path = Path(place) / claim.cells(budget)
         cells: list[Cell] = []
-        for record in sweep(claim.measure, claim.settings(budget), path=path):
+        for record in sweep(claim.measure, claim.settings(budget), path=path, version=claim.version):
             if not isinstance(record, Cell):
                 yield None
                 continue
@@ -123,12 +124,16 @@ def _write(path: Path, claim: Claim, verdict: Verdict) -> None:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "date": time.strftime("%Y-%m-%d"),
     }
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 # What judges need.
+
+
+def ruled(*, confirmed: bool, refuted: bool) -> Result:
+    """The verdict of a rule of two conditions; what refutes outweighs what confirms."""
+    return "not confirmed" if refuted else "confirmed" if confirmed else "inconclusive"
 
 
 def of(cells: Sequence[Cell], value: str, **setting: Any) -> list[float]:
@@ -137,22 +142,6 @@ def of(cells: Sequence[Cell], value: str, **setting: Any) -> list[float]:
     if not chosen:
         raise ValueError(f"no cell has {setting}.")
     return [cell.result[value] for cell in sorted(chosen, key=lambda cell: cell.setting["seed"])]
-
-
-def interval(differences: Sequence[float], *, level: float = 0.95) -> tuple[float, tuple[float, float]]:
-    """Mean and Student's t interval of paired differences, one for each seed.
-
-    With the three to five seeds of a laptop's budget a percentile bootstrap would be far too narrow (three values have
-    ten different resamples); t is exact for normal differences. Raises ValueError for fewer than two.
-    """
-    from scipy.stats import t
-
-    n = len(differences)
-    if n < 2:
-        raise ValueError(f"there is {n} difference: an interval needs at least two seeds.")
-    mean = statistics.fmean(differences)
-    half = float(t.ppf(0.5 + level / 2, n - 1)) * statistics.stdev(differences) / math.sqrt(n)
-    return mean, (mean - half, mean + half)
 
 
 def rank_correlation(a: Sequence[float | int], b: Sequence[float | int]) -> float:
@@ -186,8 +175,3 @@ def _places(settings: Sequence[Setting], names: Sequence[str]) -> int:
 
 def _word(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "all" if value is None else str(value)
-
-
-def minus(a: Sequence[float], b: Sequence[float]) -> list[float]:
-    """a - b, seed by seed."""
-    return [x - y for x, y in zip(a, b, strict=True)]

@@ -13,9 +13,10 @@ import torch
 
 from ssl_toolkit.claims.chains import PAPER, operator_of
 from ssl_toolkit.claims.setup import SEEDS, crossed, trained_on
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, interval, of
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, of, ruled
 from ssl_toolkit.data import as_float, at_hand, load_data
 from ssl_toolkit.infusion import PRESETS, chain, choose_sigma, parzen, prior_of, recalibrate
+from ssl_toolkit.intervals import interval
 from ssl_toolkit.sweep import Cell, Setting
 
 PAPERS_ROW = 312.0  # +- 1.7 over test images
@@ -70,11 +71,7 @@ def _judge(cells: Sequence[Cell]) -> Finding:
     data = cells[0].setting["data"]
     nats, ci = interval(of(cells, "parzen"))
     error, sigmas = statistics.fmean(of(cells, "error")), sorted({cell.result["sigma"] for cell in cells})
-    result: Result = "inconclusive"
-    if data == "mnist" and ci[1] >= PAPERS_ROW:
-        result = "confirmed"
-    elif data == "mnist":
-        result = "not confirmed"
+    result = ruled(confirmed=data == "mnist" and ci[1] >= PAPERS_ROW, refuted=data == "mnist" and ci[1] < PAPERS_ROW)
     widths = ", ".join(f"{sigma:.3g}" for sigma in sigmas)
     what = f"nats per image of {data}, +- {error:.1f} over test images, by Parzen's window of width {widths}"
     return Finding(result, nats, ci, what)

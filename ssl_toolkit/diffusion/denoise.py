@@ -41,33 +41,51 @@ def from_x0(network: Network) -> Denoise:
 
 
 def from_eps(network: Network, schedule: Schedule) -> Denoise:
-    """The network predicts the noise (Ho et al., 2020): x0 = (x - sigma e) / alpha."""
+    """The network predicts the noise (Ho et al., 2020): x0 = (x - sigma e) / alpha.
+
+    Raises ValueError at a time where alpha is 0: pure noise says nothing of x0 to a network that predicts the noise.
+    """
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
-        return (x - per_sample(schedule.sigma(t), x) * _call(network, x, t)) / per_sample(schedule.alpha(t), x)
+        alpha, sigma = _levels_of_noise(schedule, x, t)
+        return (x - sigma * _call(network, x, t)) / alpha
 
     return denoise
+
+
+def _levels_of_noise(schedule: Schedule, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    alpha = per_sample(schedule.alpha(t), x)
+    if not bool(alpha.all()):
+        raise ValueError(
+            f"t holds {float(t.max()):g}, where alpha is 0: start below it, or predict x0, v or the velocity."
+        )
+    return alpha, per_sample(schedule.sigma(t), x)
 
 
 def from_eps_and_range(network: Network, schedule: Schedule) -> DenoiseWithVariance:
     """The network has 2 c channels, noise and variance (Nichol and Dhariwal, 2021); for `ddpm(variance="learned")`.
 
-    Its second half, in [-1, 1], is v = (out + 1) / 2, to interpolate log variances as ADM and RCDM do.
+    Its second half, in [-1, 1], is v = (out + 1) / 2, to interpolate log variances as ADM and RCDM do. Raises as
+    `from_eps`.
     """
 
     def denoise(x: Tensor, t: Tensor) -> Guess:
+        alpha, sigma = _levels_of_noise(schedule, x, t)
         e, out = _call(network, x, t).chunk(2, dim=1)
-        x0 = (x - per_sample(schedule.sigma(t), x) * e) / per_sample(schedule.alpha(t), x)
-        return Guess(x0, (out + 1) / 2)
+        return Guess((x - sigma * e) / alpha, (out + 1) / 2)
 
     return denoise
 
 
 def from_v(network: Network, schedule: Schedule) -> Denoise:
-    """The network predicts v = alpha e - sigma x0 (Salimans and Ho, 2022): x0 = alpha x - sigma v."""
+    """The network predicts v = alpha e - sigma x0 (Salimans and Ho, 2022).
+
+    x0 = (alpha x - sigma v) / (alpha^2 + sigma^2), where the denominator is 1 on schedules that keep the variance.
+    """
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
-        return per_sample(schedule.alpha(t), x) * x - per_sample(schedule.sigma(t), x) * _call(network, x, t)
+        alpha, sigma = per_sample(schedule.alpha(t), x), per_sample(schedule.sigma(t), x)
+        return (alpha * x - sigma * _call(network, x, t)) / (alpha.square() + sigma.square())
 
     return denoise
 

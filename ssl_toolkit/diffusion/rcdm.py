@@ -190,7 +190,15 @@ class Recipe:
         )
 
     def start(self, data: Dataset, h: Float[Tensor, "n d"]) -> TrainState:
-        """An untrained RCDM for these images and conditions, with the moving average that is sampled from."""
+        """An untrained RCDM for these images and conditions, with the moving average that is sampled from.
+
+        Raises ValueError for an h that has not one finite row for each image.
+        """
+        if h.ndim != 2 or len(h) != len(data) or not bool(h.isfinite().all()):
+            raise ValueError(
+                f"h has shape {tuple(h.shape)}: it must hold one finite row for each of the {len(data)} images, as "
+                "conditions(encoder, data.images) makes it."
+            )
         network = self.network(data.shape[0], h.shape[1])
         return start(
             RCDM(network, h, data.shape),

@@ -13,10 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor
 
-from ssl_toolkit.data import as_float
+from ssl_toolkit.data import as_bytes, as_float
 from ssl_toolkit.diffusion.edit import common_dimensions, interpolate, mask_patches, move, remove, transplant
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
-from ssl_toolkit.diffusion.watching import as_images
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.knn import neighbours
 from ssl_toolkit.seeds import rng
@@ -78,7 +77,7 @@ def hidden(
 ) -> UInt8[Tensor, "n c h w"]:
     """The image with each share of its patches hidden; what a smaller share hides, a larger one hides, too."""
     masked = [mask_patches(as_float(image[None]), s, patch=patch, generator=rng(seed, 0, "masks")) for s in shares]
-    return as_images(torch.cat(masked))
+    return as_bytes(torch.cat(masked))
 
 
 class Rows(NamedTuple):
@@ -112,7 +111,7 @@ def paint_rows(
     noise = torch.randn(k, *model.shape, generator=rng(seed, 0, "noise")).repeat(len(h), 1, 1, 1)
     rows = None
     for step in sample(model, h.repeat_interleave(k, dim=0), steps=steps, guidance=guidance, noise=noise):
-        rows = Rows(step.i + 1, as_images(step.x0).unflatten(0, (-1, k)), None)
+        rows = Rows(step.i + 1, as_bytes(step.x0).unflatten(0, (-1, k)), None)
         yield rows
     assert rows is not None
     z = conditions(encoder, rows.images.flatten(0, 1), depth=depth).unflatten(0, (-1, k))

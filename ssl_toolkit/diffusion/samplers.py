@@ -13,7 +13,7 @@ i is that of rng(seed, i, "sampler"), so two samplers can be compared on the sam
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -43,22 +43,26 @@ class _Level(NamedTuple):
     sigma: float
 
 
-def _levels(x: Tensor, schedule: Schedule | None, timesteps: Times | None, sigmas: Times | None) -> list[_Level]:
+def _levels(x: Tensor, schedule: Schedule | None, timesteps: Any, sigmas: Any) -> list[_Level]:
     """The levels that a sampler visits, the image last; coefficients are Python's floats, so they cost no launches."""
     if (timesteps is None) == (sigmas is None) or (schedule is None and sigmas is None):
         raise ValueError("give schedule= and timesteps=, or sigmas=.")
     schedule = schedule or edm_schedule()
-    times = torch.as_tensor(timesteps if sigmas is None else sigmas).flatten().cpu()
+    times = torch.as_tensor(timesteps if sigmas is None else sigmas).cpu()
+    if times.ndim != 1 or not bool(times.isfinite().all()):
+        raise ValueError(f"the times are {times.tolist()}: give a list of finite ones, as schedule.timesteps(20).")
     if sigmas is not None and (schedule.alpha_bar is not None or bool((schedule.alpha(times.double()) != 1).any())):
         raise ValueError("sigmas are the levels of EDM's schedule: leave schedule= out; this one takes timesteps.")
     if schedule.alpha_bar is not None:
         T = len(schedule.alpha_bar)
-        if len(times) and not 0 <= times.min() <= times.max() < T:
-            raise ValueError(f"the times are {times.tolist()}: this schedule takes timesteps, which are 0 ... {T - 1}.")
+        if len(times) and not (0 <= times.min() <= times.max() < T and bool((times == times.long()).all())):
+            raise ValueError(f"the times are {times.tolist()}: this schedule takes timesteps, integers 0 ... {T - 1}.")
         exact = schedule.alpha_bar[times.long()]
         alpha, sigma = exact.sqrt(), (1 - exact).sqrt()
     else:
         alpha, sigma = schedule.alpha(times.double()), schedule.sigma(times.double())
+        if len(times) and min(float(alpha.min()), float(sigma.min())) < 0:
+            raise ValueError(f"the times are {times.tolist()}: on the straight path t is in [0, 1], and sigma >= 0.")
     told = times.to(x.device)
     levels = [_Level(*level) for level in zip(times.tolist(), told, alpha.tolist(), sigma.tolist(), strict=True)]
     if levels and levels[-1].sigma == 0:  # a list that names its end
@@ -69,8 +73,20 @@ def _levels(x: Tensor, schedule: Schedule | None, timesteps: Times | None, sigma
 
 
 def _guess(denoise: Denoise, x: X, t: Tensor, clip: float | None) -> X:
-    x0 = denoise(x, t)
-    return x0 if clip is None else x0.clamp(-clip, clip)
+    return _clipped(denoise(x, t), clip)
+
+
+def _clipped(x0: X, clip: float | None) -> X:
+    if clip is None:
+        return x0
+    if not clip > 0:
+        raise ValueError(f"clip is {clip}: it bounds the guess to [-clip, clip] and must be positive; None leaves it.")
+    return x0.clamp(-clip, clip)
+
+
+def _frozen(i: int, now: _Level, x: X, x0: X) -> Denoised:
+    """Copies: an edit of what was yielded must not steer the sampler."""
+    return Denoised(i, now.time, x.clone(), x0.clone())
 
 
 def _noise(x: X, seed: int, i: int) -> X:
@@ -112,7 +128,7 @@ def ddpm(
         if isinstance(guess, Guess) != (variance == "learned"):
             raise ValueError(f"variance is {variance!r}: 'learned' and a denoise that returns a Guess go together.")
         x0, v = guess if isinstance(guess, Guess) else (guess, None)
-        x0 = x0 if clip is None else x0.clamp(-clip, clip)
+        x0 = _clipped(x0, clip)
         beta, keep = _added_variance(now.alpha, now.sigma, to.alpha, to.sigma)
         x = to.alpha * beta / now.sigma**2 * x0 + keep * to.sigma**2 / now.sigma**2 * x
         if to.sigma > 0:
@@ -120,7 +136,7 @@ def ddpm(
             fixed = math.sqrt(small if variance == "small" else beta)
             std = fixed if v is None else (0.5 * (v * math.log(beta) + (1 - v) * math.log(small))).exp()
             x = x + std * _noise(x, seed, i)
-        yield Denoised(i, now.time, x, x0)
+        yield _frozen(i, now, x, x0)
 
 
 @torch.no_grad()
@@ -151,7 +167,7 @@ def ddim(
         x = to.alpha * x0 + math.sqrt(to.sigma**2 - s**2) * e
         if s > 0:
             x = x + s * _noise(x, seed, i)
-        yield Denoised(i, now.time, x, x0)
+        yield _frozen(i, now, x, x0)
 
 
 @torch.no_grad()
@@ -169,6 +185,8 @@ def ddim_invert(
     Each step uses the guess at the lower level for the higher one, as Song et al. (2021) do; `refine` times it is then
     made anew at the level arrived at, until the step back would lead to where it came from (a fixed point).
     """
+    if refine < 0:
+        raise ValueError(f"refine is {refine}: it counts repetitions and must be at least 0.")
     *levels, _ = _levels(x, schedule, timesteps, sigmas)
     for i, (now, to) in enumerate(pairwise(reversed(levels))):
         start, at = x, now
@@ -176,7 +194,7 @@ def ddim_invert(
             x0 = denoise(x, at.t)
             e = (x - at.alpha * x0) / at.sigma
             x, at = start + (to.alpha - now.alpha) * x0 + (to.sigma - now.sigma) * e, to
-        yield Denoised(i, now.time, x, x0)
+        yield _frozen(i, now, x, x0)
 
 
 @torch.no_grad()
@@ -197,7 +215,7 @@ def euler(
     for i, (now, to) in enumerate(pairwise(levels)):
         x0 = _guess(denoise, x, now.t, clip)
         x = x + _slope(x, x0, now, to)
-        yield Denoised(i, now.time, x, x0)
+        yield _frozen(i, now, x, x0)
 
 
 @torch.no_grad()
@@ -221,6 +239,8 @@ def heun(
     step, to the image, is Euler's.
     """
     levels = _levels(x, schedule, timesteps, sigmas)
+    if not churn >= 0:
+        raise ValueError(f"churn is {churn}: it raises the noise and must be at least 0.")
     if churn and levels[0].alpha != 1:
         raise ValueError(f"churn is {churn}: it raises sigma alone, so it needs EDM's schedule; give sigmas=.")
     for i, (now, to) in enumerate(pairwise(levels)):
@@ -235,7 +255,7 @@ def heun(
             # the slope there, taken backwards over the same step
             step = (step - _slope(end, _guess(denoise, end, to.t, clip), to, now)) / 2
         x = x + step
-        yield Denoised(i, now.time, x, x0)
+        yield _frozen(i, now, x, x0)
 
 
 def _slope(x: X, x0: X, now: _Level, to: _Level) -> X:
@@ -269,7 +289,7 @@ def dpmpp_2m(
         D = (1 + c) * x0 - c * before if c else x0
         x = to.sigma / now.sigma * x - to.alpha * math.expm1(-h) * D
         before, h_before = x0, h
-        yield Denoised(i, now.time, x, x0)
+        yield _frozen(i, now, x, x0)
 
 
 def _log_snr(level: _Level) -> float:

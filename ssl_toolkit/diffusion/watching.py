@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from ssl_toolkit.data import Dataset
+from ssl_toolkit.data import Dataset, as_bytes
 from ssl_toolkit.diffusion.rcdm import RCDM, Recipe, conditions, sample
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.features import embed_depths
@@ -150,7 +150,7 @@ def measure(
         x = step.x
         yield None
     assert x is not None
-    images = as_images(x)  # seen by the encoder as an image would be
+    images = as_bytes(x)  # seen by the encoder as an image would be
     z = conditions(subject.encoder, images, depth=subject.depth)
     yield (
         faithfulness(z, subject.test, torch.arange(len(h)) // each),
@@ -164,11 +164,6 @@ class Painted(NamedTuple):
     images: UInt8[Tensor, "k c h w"]
     variation: Float[Tensor, "h w"]
     distance: Float[Tensor, " k"]  # of features, in units of the distance between two test images (root mean square)
-
-
-def as_images(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-    """Samples in [0, 1] as images are stored."""
-    return (255 * x).round().clamp(0, 255).byte().cpu()
 
 
 def paint(
@@ -185,6 +180,6 @@ def paint(
         x = step.x
         yield None
     assert x is not None
-    images = as_images(x)
+    images = as_bytes(x)
     z = conditions(subject.encoder, images, depth=subject.depth)
     yield Painted(images, pixel_variation(x.cpu()), (z - h).norm(dim=1) / typical_distance(subject.test))

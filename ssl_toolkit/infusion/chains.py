@@ -58,7 +58,14 @@ class Prior(NamedTuple):
 
 
 def fit_prior(data: Shaped[Tensor, "n *x"], *, bernoulli: bool = False) -> Prior:
-    """The mean and standard deviation of each pixel of the images (uint8, or float in [0, 1]): var + 1e-5."""
+    """The mean and standard deviation of each pixel of the images (uint8, or float in [0, 1]): var + 1e-5.
+
+    Raises ValueError where there is no image, and for images outside [0, 1].
+    """
+    if not len(data):
+        raise ValueError("data holds no image: a prior is fitted to at least one.")
+    if data.ndim == 4 and data.dtype != torch.uint8:
+        in_range("data", data)
     scale = 255.0 if data.dtype == torch.uint8 else 1.0
     total = squares = torch.zeros(data.shape[1:], dtype=torch.float64, device=data.device)
     for part in data.split(4096):
@@ -180,7 +187,8 @@ def chain(
         with evaluated(operator):
             return operator(z, t)
 
-    return walk(step, z, steps=steps, target=target, rate=rate, infusion=infusion, seed=seed)
+    links = walk(step, z, steps=steps, target=target, rate=rate, infusion=infusion, seed=seed)
+    return (link._replace(z=link.z.clone()) for link in links)  # an edit of what was yielded must not steer the chain
 
 
 def walk(

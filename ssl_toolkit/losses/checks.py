@@ -8,12 +8,14 @@ Names = tuple[str, str]
 
 
 def same_shape(za: Tensor, zb: Tensor, *, names: Names = ("za", "zb")) -> None:
-    """Raises ValueError for embeddings of different shapes."""
-    if za.shape != zb.shape:
+    """Raises ValueError for embeddings that are not both (b, d) with the same b >= 1 and d, TypeError for integers."""
+    if za.shape != zb.shape or za.ndim != 2 or not len(za):
         raise ValueError(
             f"{names[0]} and {names[1]} have shapes {tuple(za.shape)} and {tuple(zb.shape)}: "
             "both must be (b, d), row i of each from the same image."
         )
+    if not (za.is_floating_point() and zb.is_floating_point()):
+        raise TypeError(f"{names[0]} is {za.dtype} and {names[1]} {zb.dtype}: embeddings are floats.")
 
 
 def finite(**embeddings: Tensor) -> None:

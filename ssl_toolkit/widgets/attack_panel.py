@@ -10,10 +10,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from ssl_toolkit.attack_plots import LOOKS, attack_figure, show_attacks
-from ssl_toolkit.data import Dataset, as_float
+from ssl_toolkit.data import Dataset, as_bytes, as_float
 from ssl_toolkit.diffusion.rcdm import RCDM
 from ssl_toolkit.diffusion.rows import Rows, paint_rows
-from ssl_toolkit.diffusion.watching import PORTION, as_images
+from ssl_toolkit.diffusion.watching import PORTION
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.features import embed
 from ssl_toolkit.fooling import Point, Seen, Target, fool, fool_strengths
@@ -216,7 +216,7 @@ class AttackPanel(w.VBox):
     def _pictures(self, look: Look) -> UInt8[Tensor, "3 c h w"]:
         """The image, the attacked one, and what differs, so amplified that the strength is black or white."""
         before, after = as_float(self.test.images[[self.picked]]).cpu(), look.seen.images.cpu()
-        return as_images(torch.cat([before, after, 0.5 + self._gain() * (after - before)]))
+        return as_bytes(torch.cat([before, after, 0.5 + self._gain() * (after - before)]))
 
     def _gain(self) -> float:
         return 127.5 / max(self.strength.value, 0.5)

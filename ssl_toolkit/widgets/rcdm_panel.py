@@ -201,7 +201,7 @@ class RcdmPanel(w.VBox):
         for name, file in files.items():
             encoder, depth = self.choices[name]
             # the file knows how h is standardised; the width is all that two images have to tell
-            states[name] = self.recipe.start(self.data, conditions(encoder, self.test.images[:2], depth=depth))
+            states[name] = self.recipe.start(self.test[:2], conditions(encoder, self.test.images[:2], depth=depth))
             load(file, states[name])
         self.player.reset()
         self.history = []

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import ipywidgets as w
 
-from ssl_toolkit.plots import METHOD_COLOURS, METHOD_TITLES, SKY, WIDTH_VALUES, means_of, show_widths, width_figure
+from ssl_toolkit.plots import SKY
 from ssl_toolkit.sweep import Cell, Point, Run, Setting, group, read, sweep
 from ssl_toolkit.widgets.canvas import png, with_png
 from ssl_toolkit.widgets.controls import live
 from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.width_picture import Line, curves_picture
+from ssl_toolkit.width_plots import METHOD_COLOURS, METHOD_TITLES, WIDTH_VALUES, means_of, show_widths, width_figure
 
 REDRAW = 0.5  # seconds; the browser needs a core that the sweep needs as well
 STORED, LIVE = "stored", "live"

@@ -7,9 +7,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from ssl_toolkit import infusion
-from ssl_toolkit.data import Dataset, as_float
+from ssl_toolkit.data import Dataset, as_bytes, as_float
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
-from ssl_toolkit.diffusion.watching import as_images
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.factors import read_factors
 from ssl_toolkit.generative import faithfulness, kid, recognition, retention
@@ -123,5 +122,5 @@ def _painted(model: RCDM, h: Float[Tensor, "n d"]) -> Generator[None, None, UInt
         for step in sample(model, part, noise=noise):
             last = step
             yield None
-        images.append(as_images(last.x))
+        images.append(as_bytes(last.x))
     return torch.cat(images)

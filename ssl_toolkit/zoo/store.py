@@ -15,6 +15,7 @@ from ssl_toolkit.data import Dataset
 from ssl_toolkit.diffusion import rcdm
 from ssl_toolkit.diffusion.rcdm import RCDM
 from ssl_toolkit.encoders import Encoder
+from ssl_toolkit.files import replacing
 from ssl_toolkit.infusion import Operator
 from ssl_toolkit.zoo.plans import KINDS
 
@@ -79,14 +80,22 @@ def load(name: str, folder: Folder = HERE) -> Encoder | RCDM | Operator:
     Raises ValueError, before anything is made, for an unknown name and for a file that is not the one of the card.
     """
     about = card(name, folder)
-    content = (Path(folder) / f"{name}.safetensors").read_bytes()
+    path = Path(folder) / f"{name}.safetensors"
+    if not path.is_file():
+        raise ValueError(f"{str(path)!r} is not there, but its card is: install it anew.")
+    content = path.read_bytes()
     if (digest := hashlib.sha256(content).hexdigest()) != about.sha256:
         raise ValueError(
             f"{name}.safetensors has the sha256 {digest[:12]}..., its card says {about.sha256[:12]}...: "
             "the file is damaged or another one; install it anew."
         )
     tensors = unpack(content)
-    return fill(_untrained(about, tensors), tensors)
+    try:
+        return fill(_untrained(about, tensors), tensors)
+    except (KeyError, TypeError, RuntimeError):
+        raise ValueError(
+            f"{name} does not fit its card: both must come from one version of ssl_toolkit; install it anew."
+        ) from None
 
 
 def pack(model: nn.Module) -> bytes:
@@ -116,12 +125,8 @@ def write(shipped: Shipped, folder: Folder) -> None:
     path = Path(folder) / shipped.card.name
     text = json.dumps(asdict(shipped.card), indent=1) + "\n"
     for suffix, content in ((".safetensors", shipped.content), (".json", text.encode())):
-        partial = path.with_name(f".{path.name}{suffix}.{os.getpid()}.partial")
-        try:
+        with replacing(f"{path}{suffix}") as partial:
             partial.write_bytes(content)
-            os.replace(partial, f"{path}{suffix}")
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def _untrained(about: Card, tensors: Mapping[str, Tensor]) -> Encoder | RCDM | Operator:
@@ -130,7 +135,7 @@ def _untrained(about: Card, tensors: Mapping[str, Tensor]) -> Encoder | RCDM | O
     if isinstance(recipe, rcdm.Recipe):
         condition = len(tensors["mean"])
         return RCDM(recipe.network(about.shape[0], condition), torch.zeros(2, condition), about.shape)
-    return recipe.model(Dataset(torch.empty(0, *about.shape).byte(), torch.empty(0).long(), about.classes))
+    return recipe.model(Dataset(torch.zeros(1, *about.shape).byte(), torch.zeros(1).long(), about.classes))
 
 
 def _tuples(value: Any) -> Any:
