@@ -18,6 +18,7 @@ from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
@@ -65,9 +66,10 @@ class Attention(nn.Module):
         _zero(self.out)
 
     def forward(self, x: Map) -> Map:
-        q, k, v = self.qkv(self.norm(x)).flatten(2).unflatten(1, (3, self.heads, -1)).transpose(-1, -2).unbind(1)
-        y = F.scaled_dot_product_attention(q, k, v)  # (b, heads, h w, c / heads)
-        return x + self.out(y.transpose(-1, -2).reshape(x.shape))
+        heads, h = self.heads, x.shape[2]
+        q, k, v = rearrange(self.qkv(self.norm(x)), "b (n heads d) h w -> n b heads (h w) d", n=3, heads=heads)
+        y = F.scaled_dot_product_attention(q, k, v)
+        return x + self.out(rearrange(y, "b heads (h w) d -> b (heads d) h w", h=h))
 
 
 class Level(nn.Module):
