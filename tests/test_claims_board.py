@@ -7,6 +7,7 @@ import pytest
 from ssl_toolkit.claims import CLAIMS, results, stored
 from ssl_toolkit.claims.study import Claim, Finding, grouped
 from ssl_toolkit.sweep import Cell
+from ssl_toolkit.widgets import claims_board
 from ssl_toolkit.widgets.choice_table import ChoiceTable
 from ssl_toolkit.widgets.claims_board import ClaimsBoard
 
@@ -51,6 +52,14 @@ def test_a_chosen_claim_shows_its_rule_and_the_numbers_that_were_stored(board):
     assert list(board.figure.data[0].y) == list(grouped(cells, board.number.value))
     board.number.value = "rankme"
     assert "rankme" in board.figure.layout.title.text
+
+
+def test_choosing_a_claim_draws_its_figure_once(board, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(claims_board, "show_measured", lambda *_, title: drawn.append(title))
+    board.choose("DJ-2")  # which has other numbers than the first one
+    board.choose("T-1")
+    assert [title.split(":")[0] for title in drawn] == ["DJ-2", "nothing measured yet"]
 
 
 def test_a_test_made_here_is_drawn_and_judged(board):

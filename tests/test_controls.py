@@ -1,10 +1,26 @@
 """What panels share of their controls."""
 
+from contextlib import suppress
+
 import ipywidgets as w
 import pytest
 
 from ssl_toolkit.plots import Curve, runs_figure, show_runs
-from ssl_toolkit.widgets.controls import button, dress, dropdown, line, live, paragraph, report
+from ssl_toolkit.widgets.controls import (
+    Quiet,
+    button,
+    checkbox,
+    dress,
+    dropdown,
+    line,
+    live,
+    paragraph,
+    report,
+    seed_box,
+    slider,
+    toggle,
+    whole,
+)
 
 
 @pytest.mark.parametrize("control", [w.FloatSlider(), w.BoundedIntText(), w.Checkbox(), w.Dropdown()], ids=type)
@@ -54,3 +70,29 @@ def test_a_page_that_is_loaded_anew_is_told_the_figure_as_it_is():
     assert (state["_widget_data"][0]["name"], state["_widget_data"][0]["y"]) == ("a", [3.0, 4.0])
     assert state["_widget_layout"]["title"]["text"] == "later"
     assert "_widget_data" not in figure.get_state("_config")
+
+
+def test_controls_made_here_say_what_they_do_and_have_a_class():
+    made = [
+        slider("Rate", 0.5, (0.0, 1.0, 0.1), "how fast", "ssl-a", digits=1),
+        whole("Steps", 3, (1, 9), "how many", "ssl-a"),
+        seed_box(7, "of what is drawn", "ssl-a"),
+        checkbox("Mark", True, "tint it", "ssl-a"),
+        toggle("AB", "B", "which of them", "ssl-a", tips=("one", "other")),
+    ]
+    assert all(control.tooltip and "ssl-a" in control._dom_classes for control in made)
+    assert [control.value for control in made] == [0.5, 3, 7, True, "B"]
+    rate, steps = made[:2]
+    assert (rate.min, rate.max, rate.step, rate.readout_format, rate.continuous_update) == (0, 1, 0.1, ".1f", False)
+    assert slider("Rate", 0.5, (0.0, 1.0, 0.1), "how fast", "ssl-a", dragged=True).continuous_update
+    steps.value = 20
+    assert steps.value == 9
+
+
+def test_quiet_is_true_inside_its_block_and_not_after_an_error():
+    quiet = Quiet()
+    assert not quiet
+    with suppress(KeyError), quiet:
+        assert quiet
+        raise KeyError
+    assert not quiet

@@ -5,7 +5,7 @@ A panel that is new has its line in `PANELS`.
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import ipywidgets as w
 import pytest
@@ -174,6 +174,25 @@ def players(panel: w.VBox) -> list[Player]:
 
 def test_no_panel_is_left_out():
     assert set(PANELS) == {name for name in vars(widgets) if name.endswith(("Panel", "Board"))}
+
+
+def every_widget(thing: object) -> Iterator[w.Widget]:
+    """The widgets that a panel holds, those of its modes that are not shown among them."""
+    if isinstance(thing, w.Widget):
+        yield thing
+        thing = getattr(thing, "children", ())
+    for below in thing.values() if isinstance(thing, dict) else thing if isinstance(thing, (list, tuple)) else ():
+        yield from every_widget(below)
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_every_control_says_what_it_does_and_has_a_class_of_its_own(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kinds = (w.Button, w.Checkbox, w.FloatLogSlider, w.Text, w.FileUpload, *CHOICES, *NUMBERS)
+    seen = [c for c in every_widget(vars(PANELS[name](monkeypatch))) if isinstance(c, kinds)]
+    assert seen
+    assert [c.description for c in seen if not c.tooltip] == []
+    assert [c.description for c in seen if not any(one.startswith("ssl-") for one in c._dom_classes)] == []
 
 
 @pytest.mark.parametrize("name", PANELS)

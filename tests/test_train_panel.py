@@ -11,7 +11,8 @@ from ssl_toolkit.recipes import METHODS, Recipe
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.train import train
 from ssl_toolkit.watch import Look, look
-from ssl_toolkit.widgets.train_panel import PRESETS, TrainPanel
+from ssl_toolkit.widgets.train_panel import TrainPanel
+from ssl_toolkit.widgets.train_presets import PRESETS
 
 DATA = Dataset(
     images=torch.randint(0, 256, (160, 1, 28, 28), generator=rng(0), dtype=torch.uint8),

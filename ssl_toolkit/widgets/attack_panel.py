@@ -20,7 +20,7 @@ from ssl_toolkit.fooling import Point, Seen, Target, fool, fool_strengths
 from ssl_toolkit.gauges import typical_distance
 from ssl_toolkit.probes import Probe
 from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
-from ssl_toolkit.widgets.controls import line, live, paragraph
+from ssl_toolkit.widgets.controls import dropdown, line, live, paragraph, seed_box, slider, whole
 from ssl_toolkit.widgets.image_strip import strip
 from ssl_toolkit.widgets.player import Player
 
@@ -80,20 +80,16 @@ class AttackPanel(w.VBox):
         self.picked = 0
         self._of: tuple[object, ...] = ()  # what the curves are of
 
-        self.strength = w.FloatSlider(strength, min=0.0, max=16.0, step=0.5, description="Strength")
-        self.strength.continuous_update = False
-        self.strength.tooltip = "Grey levels of 255 by which a pixel may change"
-        self.strength.layout = w.Layout(width="300px")
-        self.method = w.Dropdown(options=list(METHODS), value="PGD", description="Method")
-        self.steps = w.BoundedIntText(steps, min=1, max=100, description="Steps", tooltip="Steps of PGD")
-        self.target = w.Dropdown(options=list(TARGETS), description="Against", tooltip="What each encoder is misled by")
-        self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed", tooltip="Of random starts and samples")
+        tip = "Grey levels of 255 by which a pixel may change"
+        self.strength = slider("Strength", strength, (0.0, 16.0, 0.5), tip, "ssl-attack-strength", width="300px")
+        tip = "One step along the sign of the gradient, or several that stay within the strength"
+        self.method = dropdown("Method", list(METHODS), "PGD", tip, "ssl-attack-method")
+        self.steps = whole("Steps", steps, (1, 100), "Steps of PGD", "ssl-attack-steps")
+        tip = "What each encoder is misled by"
+        self.target = dropdown("Against", list(TARGETS), "its probe", tip, "ssl-attack-against")
+        self.seed = seed_box(seed, "Of random starts and samples", "ssl-attack-seed")
         for control in (self.strength, self.method, self.steps, self.target, self.seed):
-            control.style.description_width = "auto"
-            control.add_class(f"ssl-attack-{control.description.lower()}")
             control.observe(lambda _: self._on_control(), "value")
-        self.steps.layout = self.seed.layout = w.Layout(width="100px")
-        self.method.layout = self.target.layout = w.Layout(width="auto")
 
         self.player: Player[int | None] = Player(
             self._records, lambda _: self._draw(), progress=lambda done: (done or 0, self._total()), unit="attack",

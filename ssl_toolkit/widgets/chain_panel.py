@@ -28,7 +28,7 @@ from ssl_toolkit.generative import nearest
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.widgets.canvas import png, with_png
 from ssl_toolkit.widgets.chain_canvas import ChainCanvas
-from ssl_toolkit.widgets.controls import dress, dropdown, line, live, paragraph
+from ssl_toolkit.widgets.controls import checkbox, dropdown, line, live, paragraph, seed_box, slider, whole
 from ssl_toolkit.widgets.player import Player
 
 SAMPLERS: dict[str, Callable[..., Iterator[Denoised]]] = {
@@ -87,17 +87,15 @@ class ChainPanel(w.VBox):
                 "B", [*SAMPLERS, NONE], samplers[1], f"The sampler of chain B, {same}", "ssl-chains-sampler-b"
             ),
         }
-        self.eta = {key: w.FloatSlider(0.0, min=0.0, max=1.0, step=0.1, description="eta") for key in "AB"}
-        self.steps = w.BoundedIntText(steps, min=1, max=1000, description="Steps")
-        self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed")
-        self.clip = w.Checkbox(clip, description="Clip the guess", indent=False)
-        for key, slider in self.eta.items():
-            tip = "Of DDIM: 0 adds no noise on the way, 1 as much as DDPM"
-            dress(slider, tip, f"ssl-chains-eta-{key.lower()}", width="190px", label="24px")
-            slider.continuous_update = False
-        dress(self.steps, "Steps of both chains", "ssl-chains-steps", width="120px", label="40px")
-        dress(self.seed, "Of the noise both start at", "ssl-chains-seed", width="120px", label="40px")
-        dress(self.clip, "Keep each guess x0 within the range that images have", "ssl-chains-clip")
+        tip = "Of DDIM: 0 adds no noise on the way, 1 as much as DDPM"
+        self.eta = {
+            "A": slider("eta", 0.0, (0.0, 1.0, 0.1), tip, "ssl-chains-eta-a", width="190px"),
+            "B": slider("eta", 0.0, (0.0, 1.0, 0.1), tip, "ssl-chains-eta-b", width="190px"),
+        }
+        self.steps = whole("Steps", steps, (1, 1000), "Steps of both chains", "ssl-chains-steps", width="120px")
+        self.seed = seed_box(seed, "Of the noise both start at", "ssl-chains-seed", width="120px")
+        tip = "Keep each guess x0 within the range that images have"
+        self.clip = checkbox("Clip the guess", clip, tip, "ssl-chains-clip")
 
         self.player: Player[Frame] = Player(
             self._records, self._draw, progress=lambda frame: (frame.i, self.steps.value), history=0, name=name

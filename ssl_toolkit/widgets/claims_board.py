@@ -14,7 +14,7 @@ from ssl_toolkit.plots import GREEN, GREY, ORANGE, VERMILION, measured_figure, s
 from ssl_toolkit.sweep import Cell, Setting
 from ssl_toolkit.widgets.canvas import png, with_png
 from ssl_toolkit.widgets.choice_table import ChoiceTable
-from ssl_toolkit.widgets.controls import dropdown, line, live, paragraph
+from ssl_toolkit.widgets.controls import Quiet, dropdown, line, live, paragraph
 from ssl_toolkit.widgets.player import Player
 
 COLOURS = {"confirmed": GREEN, "not confirmed": VERMILION, "inconclusive": ORANGE, "": GREY}
@@ -42,7 +42,7 @@ class ClaimsBoard(w.VBox):
                 continue  # it was never measured, and the table says so
         self._live: dict[str, tuple[list[Setting], list[Cell]]] = {}  # what tests made here are to measure, and have
         self.chosen: Claim = next(iter(CLAIMS.values()))
-        self._under_test = self.chosen
+        self._under_test, self._quiet = self.chosen, Quiet()
 
         papers = list(dict.fromkeys(claim.paper for claim in CLAIMS.values()))
         self.paper = dropdown("Paper", [ALL, *papers], ALL, "Whose claims are listed", "ssl-claims-paper")
@@ -148,7 +148,7 @@ class ClaimsBoard(w.VBox):
         tests = {STORED: claim_id in self._stored, HERE: claim_id in self._live}
         options = [name for name, there in tests.items() if there] or ["none yet"]
         chosen = HERE if here and HERE in options else options[0]
-        with self.hold_trait_notifications():
+        with self._quiet:
             self.shows.options = options
             self.shows.value = chosen
         self._show_numbers()
@@ -159,13 +159,18 @@ class ClaimsBoard(w.VBox):
         return self._stored[self.chosen.id][1] if self.chosen.id in self._stored else []
 
     def _show_numbers(self) -> None:
+        if self._quiet:
+            return
         names = list(dict.fromkeys(name for cell in self._cells() for name in cell.result))
         if names != list(self.number.options):
-            self.number.options = names
-            self.number.value = names[0] if names else None
+            with self._quiet:
+                self.number.options = names
+                self.number.value = names[0] if names else None
         self._show_figure()
 
     def _show_figure(self) -> None:
+        if self._quiet:
+            return
         claim_id, name = self.chosen.id, self.number.value
         groups = grouped(self._cells(), name) if name else {}
         show_measured(

@@ -18,11 +18,60 @@ def dress(control: w.Widget, tooltip: str, name: str, *, width: str = "auto", la
     return control
 
 
-def dropdown(label: str, options: Iterable[Any], value: Any, tooltip: str, name: str) -> w.Dropdown:
-    """A menu as wide as its words, after its label."""
-    control = dress(w.Dropdown(options=options, value=value, description=label), tooltip, name)
+def dropdown(
+    text: str, options: Iterable[Any], value: Any, tooltip: str, name: str, *, width: str = "auto", label: str = "auto"
+) -> w.Dropdown:
+    """A menu after its text, as wide as its words where no `width` is given."""
+    made = w.Dropdown(options=options, value=value, description=text)
+    control = dress(made, tooltip, name, width=width, label=label)
     control.layout.min_width = "130px"
     return control
+
+
+def slider(
+    text: str,
+    value: float,
+    ends: tuple[float, float, float],
+    tooltip: str,
+    name: str,
+    *,
+    width: str = "230px",
+    label: str = "auto",
+    digits: int = 2,
+    dragged: bool = False,
+) -> w.FloatSlider:
+    """A number, `ends` being (from, to, by). It changes when it is let go; where `dragged` is true, already before."""
+    low, high, step = ends
+    made = w.FloatSlider(value, min=low, max=high, step=step, description=text, readout_format=f".{digits}f")
+    made.continuous_update = dragged
+    return dress(made, tooltip, name, width=width, label=label)
+
+
+def whole(
+    text: str, value: int, ends: tuple[int, int], tooltip: str, name: str, *, width: str = "100px", label: str = "auto"
+) -> w.BoundedIntText:
+    """A whole number that is typed, `ends` being (from, to)."""
+    low, high = ends
+    made = w.BoundedIntText(value, min=low, max=high, description=text)
+    return dress(made, tooltip, name, width=width, label=label)
+
+
+def seed_box(value: int, tooltip: str, name: str, *, width: str = "100px", label: str = "auto") -> w.BoundedIntText:
+    """The seed of whatever the panel draws at random."""
+    return whole("Seed", value, (0, 2**31), tooltip, name, width=width, label=label)
+
+
+def checkbox(text: str, value: bool, tooltip: str, name: str) -> w.Checkbox:
+    """A box to tick, as wide as its text."""
+    return dress(w.Checkbox(value, description=text, indent=False), tooltip, name)
+
+
+def toggle(
+    options: Iterable[str], value: str, tooltip: str, name: str, *, tips: Iterable[str] = (), each: str = "auto"
+) -> w.ToggleButtons:
+    """Buttons side by side, `each` as wide as its word, one of which is pressed; `tips` say what they mean."""
+    made = w.ToggleButtons(options=options, value=value, tooltips=tips, style={"button_width": each})
+    return dress(made, tooltip, name)
 
 
 def button(text: str, icon: str, tooltip: str, name: str) -> w.Button:
@@ -58,6 +107,26 @@ def live(figure: go.Figure, *, toolbar: bool = True) -> go.FigureWidget:
     widget = _Live(figure)
     widget._config = {"displaylogo": False, "displayModeBar": "hover" if toolbar else False, "responsive": True}
     return widget
+
+
+class Quiet:
+    """True inside its `with` block: while a panel moves several controls at once, for one drawing after all of them.
+
+    >>> with self.quiet:
+    ...     self.first.value, self.growth.value = 0.0, 0.01
+    """
+
+    def __init__(self) -> None:
+        self._on = False
+
+    def __enter__(self) -> None:
+        self._on = True
+
+    def __exit__(self, *_: object) -> None:
+        self._on = False
+
+    def __bool__(self) -> bool:
+        return self._on
 
 
 def report(soon: Callable[[Callable[[], None]], None], message: w.HTML, action: Callable[[], str]) -> None:

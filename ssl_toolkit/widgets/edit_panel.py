@@ -19,7 +19,18 @@ from ssl_toolkit.gauges import typical_distance
 from ssl_toolkit.plots import BLUE, ORANGE
 from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
 from ssl_toolkit.widgets.chain_canvas import ChainCanvas
-from ssl_toolkit.widgets.controls import line, paragraph
+from ssl_toolkit.widgets.controls import (
+    Quiet,
+    button,
+    dress,
+    dropdown,
+    line,
+    paragraph,
+    seed_box,
+    slider,
+    toggle,
+    whole,
+)
 from ssl_toolkit.widgets.image_strip import strip
 from ssl_toolkit.widgets.player import Player
 
@@ -80,42 +91,40 @@ class EditPanel(w.VBox):
         self.asked: Asked | None = None
         self.rows: Rows | None = None
 
-        self.mode = w.ToggleButtons(options=list(MODES), value=mode, style={"button_width": "auto"})
-        self.picking = w.ToggleButtons(options=["A", "B"], tooltips=["the image that is edited", "the other image"])
-        self.picking.style.button_width = "36px"
-        self.guidance = _slider(guidance, 0.0, 4.0, 0.5, "Guidance", "1 paints what h says, more exaggerates it")
+        self.mode = toggle(list(MODES), mode, "What is done with the representation of A", "ssl-edit-mode")
+        tips = ("The image that is edited", "The other image")
+        self.picking = toggle("AB", "A", "Which image a click picks", "ssl-edit-picking", tips=tips, each="36px")
+        tip = "1 paints what h says, more exaggerates it"
+        self.guidance = slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, "ssl-edit-guidance", width="205px")
         self.guidance.disabled = model.network.null is None
-        self.steps = w.BoundedIntText(steps, min=1, max=200, description="Steps", tooltip="Steps of the sampler")
-        self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed", tooltip="Of the noise of all rows")
-        for control in (self.steps, self.seed):
-            control.layout, control.style.description_width = w.Layout(width="100px"), "auto"
-        self.path = w.Dropdown(options=["straight", "along the sphere"], description="Path")
-        self.kind = w.Dropdown(options=["principal", "sparse"], description="Kind")
-        self.kind.tooltip = "Principal: along which images vary the most. Sparse: of which each image has a few"
-        self.amounts = [_slider(0.0, -4.0, 4.0, 0.5, str(i + 1), "How much of it is added") for i in range(directions)]
-        self.zero = w.Button(description="Zero", icon="undo", tooltip="Every direction to 0")
-        self.zero.layout.width = "auto"
+        self.steps = whole("Steps", steps, (1, 200), "Steps of the sampler", "ssl-edit-steps")
+        self.seed = seed_box(seed, "Of the noise of all rows", "ssl-edit-seed")
+        tip = "Which way leads from A to B"
+        self.path = dropdown("Path", ["straight", "along the sphere"], "straight", tip, "ssl-edit-path")
+        tip = "Principal: along which images vary the most. Sparse: of which each image has a few"
+        self.kind = dropdown("Kind", ["principal", "sparse"], "principal", tip, "ssl-edit-kind")
+        self.amounts = [
+            slider(str(i), 0.0, (-4.0, 4.0, 0.5), "How much of it is added", f"ssl-edit-{i}", width="205px")
+            for i in range(1, directions + 1)
+        ]
+        self.zero = button("Zero", "undo", "Every direction to 0", "ssl-edit-zero")
         self.zero.on_click(lambda _: self.zero_all())
-        self.more_than = w.IntSlider(14, min=0, max=NEIGHBOURS - 1, description="More than")
-        self.more_than.continuous_update, self.more_than.style.description_width = False, "auto"
-        self.more_than.tooltip = f"A dimension is common if more than so many of the {NEIGHBOURS} neighbours have it"
-        self.relative = w.Dropdown(options=[("above its median", True), ("not 0", False)], description="Has it")
-        self.relative.tooltip = "When an image counts as having a dimension"
-        self.patch = w.Dropdown(options=[2, 4, 8], value=4, description="Patch", tooltip="Pixels a side")
-        for dropdown in (self.path, self.kind, self.relative, self.patch):
-            dropdown.layout, dropdown.style.description_width = w.Layout(width="auto"), "auto"
+        self.more_than = w.IntSlider(14, min=0, max=NEIGHBOURS - 1, description="More than", continuous_update=False)
+        tip = f"A dimension is common if more than so many of the {NEIGHBOURS} neighbours have it"
+        dress(self.more_than, tip, "ssl-edit-more", width="300px")
+        has = [("above its median", True), ("not 0", False)]
+        self.relative = dropdown("Has it", has, True, "When an image counts as having a dimension", "ssl-edit-has")
+        self.patch = dropdown("Patch", [2, 4, 8], 4, "Pixels a side", "ssl-edit-patch")
         self._settings: dict[str, list[w.Widget]] = {
             "Interpolate": [self.path],
             "Directions": [line(self.kind, self.zero), line(*self.amounts)],
             "Common dimensions": [self.more_than, w.HTML(f"of {NEIGHBOURS} neighbours"), self.relative],
             "Masked": [self.patch],
         }
-        self._quiet = False  # while several sliders move at once
+        self._quiet = Quiet()
         sampling = [self.guidance, self.steps, self.seed]
         for control in (*sampling, self.path, self.kind, *self.amounts, self.more_than, self.relative, self.patch):
             control.observe(lambda _: self._on_control(), "value")
-            control.add_class(f"ssl-edit-{control.description.split()[0].lower()}")
-        self.mode.add_class("ssl-edit-mode")
         self.mode.observe(lambda _: self._on_mode(), "value")
 
         self.player: Player[Rows | None] = Player(
@@ -162,10 +171,9 @@ class EditPanel(w.VBox):
 
     def zero_all(self) -> None:
         """Every direction back to 0."""
-        self._quiet = True
-        for slider in self.amounts:
-            slider.value = 0.0
-        self._quiet = False
+        with self._quiet:
+            for amount in self.amounts:
+                amount.value = 0.0
         self._on_control()
 
     def wait(self) -> Rows:
@@ -292,10 +300,3 @@ class EditPanel(w.VBox):
         images = self.grid.images if self.rows is None else self.rows.images.flatten(0, 1)
         columns = COLUMNS if self.rows is None else self.k
         return with_png(super()._repr_mimebundle_(**options), png(tile(images, columns, 2)))
-
-
-def _slider(value: float, low: float, high: float, step: float, label: str, tooltip: str) -> w.FloatSlider:
-    slider = w.FloatSlider(value, min=low, max=high, step=step, description=label, tooltip=tooltip)
-    slider.continuous_update = False
-    slider.layout, slider.style.description_width = w.Layout(width="205px"), "auto"
-    return slider

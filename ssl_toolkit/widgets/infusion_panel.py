@@ -13,7 +13,7 @@ from ssl_toolkit.infusion.objectives import steps_of_bound
 from ssl_toolkit.plots import Curve, runs_figure, show_runs
 from ssl_toolkit.widgets.canvas import png, with_png
 from ssl_toolkit.widgets.chain_canvas import ChainCanvas
-from ssl_toolkit.widgets.controls import button, line, live
+from ssl_toolkit.widgets.controls import Quiet, button, checkbox, dress, dropdown, line, live, seed_box, slider
 from ssl_toolkit.widgets.mask_canvas import MaskCanvas
 from ssl_toolkit.widgets.player import running_loop, soon
 
@@ -61,18 +61,27 @@ class InfusionPanel(w.VBox):
         self.operator, self.prior, self.infusion, self.images = operator, prior, infusion, images[:n]
         self.links: dict[str, list[Link]] = {}
         self.completions: list[Link] = []
-        self.index, self._busy = 0, False
+        self.index, self._quiet = 0, Quiet()
         T = operator.steps
-        self.preset = w.Dropdown(options=list(PRESETS), description="Preset", layout=w.Layout(width="300px"))
+        tip = "Rates of infusion that are worth a look"
+        self.preset = dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, "ssl-infusion-preset")
         self.why = w.HTML()
-        self.first = _slider("First rate", 0.0, 1.0, 0.01, "The share of pixels copied before the chain starts")
-        self.growth = _slider("Growth", growth, 0.2, 0.005, "What the rate grows by at each step")
-        self.steps = w.IntSlider(T, min=1, max=2 * T, description="Steps T", layout=w.Layout(width="290px"))
-        self.steps.tooltip = f"Length of the chain; past {T} its last step is repeated"
-        self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed", layout=w.Layout(width="170px"))
-        self.means = w.Checkbox(True, description="Means", indent=False, layout=w.Layout(width="90px"))
-        self.means.tooltip = "Show the mean of each step's distribution in place of what was drawn from it"
-        self.marked = w.Checkbox(True, description="Mark infused pixels", indent=False, layout=w.Layout(width="170px"))
+        tip = "The share of pixels copied before the chain starts"
+        self.first = slider(
+            "First rate", 0.0, (0.0, 1.0, 0.01), tip, "ssl-infusion-first", width="270px", digits=3, dragged=True
+        )
+        tip = "What the rate grows by at each step"
+        self.growth = slider(
+            "Growth", growth, (0.0, 0.2, 0.005), tip, "ssl-infusion-growth", width="270px", digits=3, dragged=True
+        )
+        tip = f"Length of the chain; past {T} its last step is repeated"
+        self.steps = w.IntSlider(T, min=1, max=2 * T, description="Steps T")
+        dress(self.steps, tip, "ssl-infusion-steps", width="270px")
+        self.seed = seed_box(seed, "Of the noise that all chains start at", "ssl-infusion-seed")
+        tip = "Show the mean of each step's distribution in place of what was drawn from it"
+        self.means = checkbox("Means", True, tip, "ssl-infusion-means")
+        tip = "Tint what was copied from the target"
+        self.marked = checkbox("Mark infused pixels", True, tip, "ssl-infusion-marked")
         self._loop = loop = running_loop()  # the operator may be in training there: never between two lines of its step
         self.canvas = ChainCanvas(scale=max(1, round(72 / images.shape[-1])), label="chain")
         self.canvas.on_pick(lambda _row, index: soon(loop, lambda: self.pick(index)))
@@ -184,7 +193,7 @@ class InfusionPanel(w.VBox):
         self.mask = hidden
 
     def _on_slider(self, _: Any) -> None:
-        if not self._busy:
+        if not self._quiet:
             soon(self._loop, self._on_rate)
 
     def _on_rate(self) -> None:
@@ -192,27 +201,19 @@ class InfusionPanel(w.VBox):
         self._draw_chains()
 
     def _on_preset(self, change: dict[str, Any]) -> None:
-        if (preset := PRESETS.get(change["new"])) is None or self._busy:
+        if (preset := PRESETS.get(change["new"])) is None or self._quiet:
             return
-        self._busy = True  # one drawing for both sliders
-        self.first.value, self.growth.value = preset.first, preset.growth
-        self._busy = False
+        with self._quiet:
+            self.first.value, self.growth.value = preset.first, preset.growth
         soon(self._loop, self._on_rate)
 
     def _name_preset(self) -> None:
         """What the dropdown says is what the sliders say."""
         now = (round(self.first.value, 3), round(self.growth.value, 3))
         name = next((name for name, preset in PRESETS.items() if preset[:2] == now), None)
-        self._busy = True
-        self.preset.value = name
-        self._busy = False
+        with self._quiet:
+            self.preset.value = name
         self.why.value = "" if name is None else PRESETS[name].why
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return with_png(super()._repr_mimebundle_(**options), png(self.canvas.picture()))
-
-
-def _slider(text: str, value: float, top: float, step: float, tip: str) -> w.FloatSlider:
-    slider = w.FloatSlider(value, min=0.0, max=top, step=step, description=text, readout_format=".3f")
-    slider.tooltip, slider.layout.width = tip, "290px"
-    return slider

@@ -12,7 +12,7 @@ from ssl_toolkit import fast
 from ssl_toolkit.plane import Loss, Moment, descend, drag, look, scatter, spread, weighted
 from ssl_toolkit.plots import BLUE
 from ssl_toolkit.widgets.canvas import png, with_png
-from ssl_toolkit.widgets.controls import dress, paragraph
+from ssl_toolkit.widgets.controls import Quiet, checkbox, dress, dropdown, paragraph, seed_box, slider
 from ssl_toolkit.widgets.loss_presets import LOSSES, PRESETS, Preset
 from ssl_toolkit.widgets.plane_canvas import PlaneCanvas
 from ssl_toolkit.widgets.player import Player
@@ -21,6 +21,7 @@ STEPS = 300
 TRAIL = 25  # steps
 WHOLE = "loss"  # beside the names of the terms
 ARROW = 0.7  # of the strongest pull at the beginning, in units of the plane
+WIDE, LABEL = "300px", "80px"  # of the controls, which stand below each other
 
 
 class LossPanel(w.VBox):
@@ -36,40 +37,37 @@ class LossPanel(w.VBox):
     def __init__(self, preset: str = "VICReg", *, n: int = 8, seed: int = 8, name: str = "plane"):
         if preset not in PRESETS:
             raise ValueError(f"preset is {preset!r}: it must be one of {', '.join(PRESETS)}.")
-        self.n = n
-        self._setting = False
+        self.n, self._quiet = n, Quiet()
         self.canvas = PlaneCanvas()
         self.canvas.on_drag(lambda *to: self.player.soon(lambda: self.drag(*to)))
-        self.preset = w.Dropdown(options=list(PRESETS), value=preset, description="Preset")
+        tip = "A set of controls that works, or fails in a way worth seeing"
+        self.preset = dropdown("Preset", list(PRESETS), preset, tip, "ssl-loss-preset", width="330px", label=LABEL)
         self.why = w.HTML()
-        self.choice = w.Dropdown(options=list(LOSSES), description="Loss")
-        self.shared = w.Dropdown(options=[("one encoder's outputs", True), ("free", False)], description="Points are")
-        self.arrows = w.Dropdown(description="Arrows")
+        tip = "The loss whose gradient the points follow"
+        names = list(LOSSES)
+        self.choice = dropdown("Loss", names, names[0], tip, "ssl-loss-loss", width=WIDE, label=LABEL)
+        tip = "Whether one set of weights moves all points, or each moves alone"
+        kinds = [("one encoder's outputs", True), ("free", False)]
+        self.shared = dropdown("Points are", kinds, True, tip, "ssl-loss-points-are", width=WIDE, label=LABEL)
+        tip = "Whose pull the arrows show: that of the whole loss, or of one term"
+        self.arrows = dropdown("Arrows", [], None, tip, "ssl-loss-arrows", width=WIDE, label=LABEL)
         self.rate = w.FloatLogSlider(min=-2, max=1.5, step=0.05, description="Rate", readout_format=".2f")
-        self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed")
-        self.predictor = w.Checkbox(description="Predictor", indent=False)
-        self.stop_gradient = w.Checkbox(description="Stop-gradient", indent=False)
+        tip = "Learning rate: how far a step follows the arrows"
+        dress(self.rate, tip, "ssl-loss-rate", width=WIDE, label=LABEL)
+        tip = "The same seed puts the points at the same places"
+        self.seed = seed_box(seed, tip, "ssl-loss-seed", width=WIDE, label=LABEL)
+        tip = "Whether one view is mapped linearly before it is compared with the other"
+        self.predictor = checkbox("Predictor", False, tip, "ssl-loss-predictor")
+        tip = "Whether only the prediction moves, and its target gets no gradient"
+        self.stop_gradient = checkbox("Stop-gradient", False, tip, "ssl-loss-stop-gradient")
         self.weights: dict[str, w.FloatSlider] = {}
         self.sliders = w.VBox()
         self.numbers, self.gauge = w.HTML(), w.HTML()
         self.player: Player[Moment] = Player(self._records, self._draw, progress=self._progress, name=name)
         self.player.speed.value = 30.0
-        tips = {
-            self.preset: "A set of controls that works, or fails in a way worth seeing",
-            self.choice: "The loss whose gradient the points follow",
-            self.shared: "Whether one set of weights moves all points, or each moves alone",
-            self.arrows: "Whose pull the arrows show: that of the whole loss, or of one term",
-            self.rate: "Learning rate: how far a step follows the arrows",
-            self.seed: "The same seed puts the points at the same places",
-            self.predictor: "Whether one view is mapped linearly before it is compared with the other",
-            self.stop_gradient: "Whether only the prediction moves, and its target gets no gradient",
-        }
-        for control, tip in tips.items():
-            self._dress(control, tip)
         flags = w.HBox([self.predictor, self.stop_gradient], layout=w.Layout(padding="0 0 0 84px", grid_gap="14px"))
         flags.add_class("ssl-plane-flags")
         self._flags = flags
-        self.preset.layout.width = "330px"
         top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center", grid_gap="10px"))
         right = w.VBox(
             [
@@ -115,7 +113,7 @@ class LossPanel(w.VBox):
 
     def reset(self) -> None:
         """The points of this seed again, not yet moved."""
-        if not self._setting:
+        if not self._quiet:
             self.player.reset()
             self._begin()
 
@@ -193,47 +191,45 @@ class LossPanel(w.VBox):
 
     def _set(self, preset: Preset) -> None:
         self.why.value = paragraph(preset.why)
-        self._setting = True  # one drawing for all the controls
-        self.choice.value = preset.loss
-        self._offer_terms()
-        for name, slider in self.weights.items():
-            slider.value = 0.0 if name == preset.without else 1.0
-        self.shared.value, self.rate.value = preset.shared, preset.lr or LOSSES[preset.loss].lr
-        self.predictor.value, self.stop_gradient.value = preset.predictor, preset.stop_gradient
-        self._setting = False
+        with self._quiet:
+            self.choice.value = preset.loss
+            self._offer_terms()
+            for name, weight in self.weights.items():
+                weight.value = 0.0 if name == preset.without else 1.0
+            self.shared.value, self.rate.value = preset.shared, preset.lr or LOSSES[preset.loss].lr
+            self.predictor.value, self.stop_gradient.value = preset.predictor, preset.stop_gradient
         self.reset()
 
     def _offer_terms(self) -> None:
         old, self.weights = self.weights, {}
         terms = LOSSES[self.choice.value].terms
         for name in terms:
-            slider = w.FloatSlider(1.0, min=0.0, max=3.0, step=0.1, description=name, readout_format=".1f")
-            self._dress(slider, f"Weight of the term {name}: 0 takes it away")
-            slider.observe(lambda _: self._on_control(), "value")
-            self.weights[name] = slider
+            tip = f"Weight of the term {name}: 0 takes it away"
+            weight = slider(
+                name, 1.0, (0.0, 3.0, 0.1), tip, f"ssl-loss-{name}", width=WIDE, label=LABEL, digits=1, dragged=True
+            )
+            weight.observe(lambda _: self._on_control(), "value")
+            self.weights[name] = weight
         self.sliders.children = list(self.weights.values())
-        for slider in old.values():
-            slider.close()
+        for weight in old.values():
+            weight.close()
         self.arrows.options = [WHOLE, *terms]
         self.arrows.value = WHOLE
         self._flags.layout.display = "flex" if self.choice.value == "BYOL" else "none"
 
-    def _dress(self, control: w.Widget, tip: str) -> None:
-        width = "auto" if isinstance(control, w.Checkbox) else "300px"
-        dress(control, tip, f"ssl-loss-{control.description.lower().replace(' ', '-')}", width=width, label="80px")
-
     def _on_preset(self, change: dict[str, Any]) -> None:
-        if not self._setting:
+        if not self._quiet:
             self._set(PRESETS[change["new"]])
 
     def _on_choice(self, change: dict[str, Any]) -> None:
-        if not self._setting:  # each loss is also a preset of its name; the points stay free if they are
-            self._setting, self.preset.value = True, change["new"]
+        if not self._quiet:  # each loss is also a preset of its name; the points stay free if they are
+            with self._quiet:
+                self.preset.value = change["new"]
             self._set(PRESETS[change["new"]]._replace(shared=self.shared.value))
 
     def _on_control(self) -> None:
         """The next step reads the controls; where none is coming, show what they say now."""
-        if self._setting or self.player.state == "running":
+        if self._quiet or self.player.state == "running":
             return
         if self.player.state in ("done", "failed"):  # ready to play on from here
             self.player.reset()

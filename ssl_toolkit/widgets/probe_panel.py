@@ -15,7 +15,7 @@ from ssl_toolkit.depths import AnyEncoder
 from ssl_toolkit.group import NAMES, what_they_share
 from ssl_toolkit.plots import runs_figure, show_runs
 from ssl_toolkit.widgets.canvas import ImageGrid, png, with_png
-from ssl_toolkit.widgets.controls import dropdown, line, live, paragraph
+from ssl_toolkit.widgets.controls import Quiet, dropdown, line, live, paragraph, toggle
 from ssl_toolkit.widgets.heat_map import HeatMap
 from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.probe_views import (
@@ -92,7 +92,7 @@ class ProbePanel(w.VBox):
             if value not in known:
                 raise ValueError(f"{argument} is {value!r}: it must be one of {', '.join(known)}.")
         self.batch_size, self.seed = batch_size, seed
-        self._asked, self._setting = depth, False
+        self._asked, self._quiet = depth, Quiet()
         self._selection = torch.empty(0, dtype=torch.int64)
         self._shown = torch.empty(0, dtype=torch.int64)
         self._cka: dict[tuple[str, str], float] = {}
@@ -106,8 +106,7 @@ class ProbePanel(w.VBox):
         self.depth = self.probed[0].depth
         self.projection = _menu("Projection", PROJECTIONS, projection, "How to bring the features into the plane")
         self.colour = _menu("Colour", list(self._colours), colour, "What the colours of the points mean")
-        self.view = w.ToggleButtons(options=VIEWS, value=view, tooltips=TIPS, style={"button_width": "auto"})
-        self.view.add_class("ssl-probe-view")
+        self.view = toggle(VIEWS, view, "What is shown of the representation", "ssl-probe-view", tips=TIPS)
         self.scatter = Scatter(data.images, side=300 if two else 430, label="features of images in the plane")
         self.scatter.on_pick(lambda i: self.player.soon(lambda: self.pick(i)))
         self.scatter.on_select(lambda index: self.player.soon(lambda: self.select(torch.tensor(index).long())))
@@ -200,16 +199,15 @@ class ProbePanel(w.VBox):
         """The depths that the encoder turned out to have."""
         if p.depth.options == (known := tuple(p.features)):
             return
-        self._setting = True
-        p.depth.options = known
-        p.depth.value = self._asked if self._asked in known else known[-1]
-        self._setting = False
+        with self._quiet:
+            p.depth.options = known
+            p.depth.value = self._asked if self._asked in known else known[-1]
         if self._asked not in (*known, "representation"):
             p.error = ValueError(f"depth is {self._asked!r}: {p.name} has {', '.join(known)}.")
 
     def _again(self) -> None:
         """Begin the work anew: what is known already takes no time."""
-        if not self._setting:
+        if not self._quiet:
             for p in self.probed:
                 p.error = None if p.features else p.error  # of a depth that was asked for; another may be there
             self.player.reset()

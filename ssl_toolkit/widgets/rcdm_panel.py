@@ -20,7 +20,7 @@ from ssl_toolkit.folders import from_bytes
 from ssl_toolkit.reader import FACTORS, kept
 from ssl_toolkit.train import TrainState, load, save
 from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
-from ssl_toolkit.widgets.controls import button, dress, line, live, report
+from ssl_toolkit.widgets.controls import button, dress, dropdown, line, live, report, seed_box, slider, whole
 from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.rcdm_rows import pictures, rows
 
@@ -76,23 +76,21 @@ class RcdmPanel(w.VBox):
         self.picked, self.given = 0, test.images[0].cpu()
         self._loaded: dict[str, TrainState] = {}
 
+        first, second = self.depths[0], (*self.depths, NONE)[1]
+        tip, tip_2 = "What samples are painted from", "What is painted beside them"
+        names = list(self.choices)
         self.menus = [
-            w.Dropdown(options=list(self.choices), description="Paint from"),
-            w.Dropdown(options=[NONE, *self.choices], description="compared with"),
+            dropdown("Paint from", names, first, tip, "ssl-rcdm-first", width="260px"),
+            dropdown("compared with", [NONE, *names], second, tip_2, "ssl-rcdm-second", width="260px"),
         ]
-        self._show_choice()
-        self.guidance = w.FloatSlider(guidance, min=0.0, max=4.0, step=0.5, description="Guidance")
-        self.guidance.continuous_update = False
-        self.guidance.tooltip = "1 paints what the features say, more exaggerates it, 0 ignores them"
+        tip = "1 paints what the features say, more exaggerates it, 0 ignores them"
+        self.guidance = slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, "ssl-rcdm-guidance")
         self.guidance.disabled = self.recipe.drop == 0  # without a learned null there is nothing to exaggerate from
-        self.steps = w.BoundedIntText(steps, min=1, max=200, description="Steps", tooltip="Steps of the sampler")
-        self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed", tooltip="Of the noise of the samples")
-        for control, width in ((self.guidance, "230px"), (self.steps, "100px"), (self.seed, "100px")):
-            dress(control, control.tooltip, f"ssl-rcdm-{control.description.lower()}", width=width)
+        self.steps = whole("Steps", steps, (1, 200), "Steps of the sampler", "ssl-rcdm-steps")
+        self.seed = seed_box(seed, "Of the noise of the samples", "ssl-rcdm-seed")
+        for control in (self.guidance, self.steps, self.seed):
             control.observe(lambda _: self.repaint(), "value")
         for place, menu in enumerate(self.menus):
-            tip, which = (("What samples are painted from", "first"), ("What is painted beside them", "second"))[place]
-            dress(menu, tip, f"ssl-rcdm-{which}", width="260px")
             menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
         self.player: Player[Progress | None] = Player(
             self._records, self._draw, progress=lambda p: p and (p.step, self.recipe.steps), redraw=REDRAW, name=name
@@ -109,8 +107,8 @@ class RcdmPanel(w.VBox):
         self.figure = live(learning_figure(() if reader is None else FACTORS), toolbar=False)
         self.rows = w.HTML()
         self.rows.add_class("ssl-rcdm-samples")
-        self.path = w.Text("rcdm.safetensors", description="File", layout=w.Layout(width="150px"))
-        self.path.style.description_width = "30px"
+        tip = "Where models are saved and loaded, the depth before its ending"
+        self.path = dress(w.Text("rcdm.safetensors", description="File"), tip, "ssl-rcdm-file", width="150px")
         self.message = w.HTML()
 
         saving = button("Save", "save", "Write the models to files, one for each depth", "ssl-rcdm-save")

@@ -12,7 +12,7 @@ import ipywidgets as w
 from ssl_toolkit.plots import RUNS, Curve, runs_figure, show_runs
 from ssl_toolkit.sweep import Cell, Point, Record, Run, Setting, group, read, sweep
 from ssl_toolkit.widgets.canvas import png, with_png
-from ssl_toolkit.widgets.controls import dropdown, line, live, paragraph
+from ssl_toolkit.widgets.controls import Quiet, dropdown, line, live, paragraph
 from ssl_toolkit.widgets.heat_map import HeatMap, Tile
 from ssl_toolkit.widgets.player import Player
 
@@ -60,7 +60,7 @@ class SweepPanel(w.VBox):
         self._live: list[Record] = []  # what the running cell has yielded
         self._moment = Moment(len(self.cells))
         self._place: tuple[int, int] | None = None  # that was picked; None follows the running cell
-        self._busy = False  # with changing several controls, for one drawing
+        self._quiet = Quiet()
 
         blank = [Cell(setting, {}, 0.0) for setting in self.settings]
         self._values = {name: [v for (v,) in group(blank, name)] for name in self.settings[0]} | {ONE_ROW: [None]}
@@ -242,10 +242,10 @@ class SweepPanel(w.VBox):
         found = [name for record in records for name, value in record.items() if _is_number(value) and name != STEP]
         options = tuple(dict.fromkeys([*control.options, *found]))
         if options != control.options:
-            self._busy, chosen = True, control.value or options[0]
-            control.options = options
-            control.value = chosen
-            self._busy = False
+            chosen = control.value or options[0]
+            with self._quiet:
+                control.options = options
+                control.value = chosen
 
     def _arrange(self) -> None:
         """Only settings that are on no axis can be held at one value."""
@@ -255,18 +255,17 @@ class SweepPanel(w.VBox):
             control.value = MEAN if on_axis else control.value
 
     def _on_axis(self, change: dict[str, Any]) -> None:
-        if self._busy:
+        if self._quiet:
             return
-        self._busy = True
-        if self.rows.value == self.columns.value:  # the other axis takes what this one had
-            other = self.columns if change["owner"] is self.rows else self.rows
-            other.value = change["old"] if change["old"] in other.options else other.options[0]
-        self._arrange()
-        self._busy = False
+        with self._quiet:
+            if self.rows.value == self.columns.value:  # the other axis takes what this one had
+                other = self.columns if change["owner"] is self.rows else self.rows
+                other.value = change["old"] if change["old"] in other.options else other.options[0]
+            self._arrange()
         self.pick(-1, -1)
 
     def _again(self) -> None:
-        if not self._busy:
+        if not self._quiet:
             self.player.soon(lambda: self._draw(self._moment))
 
     def _repr_mimebundle_(self, **options: Any) -> Any:

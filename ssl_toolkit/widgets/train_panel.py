@@ -1,6 +1,5 @@
 """TrainPanel: train an encoder and watch its loss, its neighbours and its rank while it learns."""
 
-import threading
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,62 +21,32 @@ from ssl_toolkit.recipes import CONTRASTIVE, TITLES, Recipe, tuned
 from ssl_toolkit.train import Step, TrainState, load, save
 from ssl_toolkit.watch import Baselines, Look, baselines, watch
 from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
-from ssl_toolkit.widgets.controls import button, dress, line, live, paragraph, report
+from ssl_toolkit.widgets.controls import (
+    button,
+    checkbox,
+    dress,
+    dropdown,
+    line,
+    live,
+    paragraph,
+    report,
+    seed_box,
+    slider,
+    whole,
+)
 from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.widgets.train_presets import PRESETS
 
 BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
 REDRAW = 0.5  # seconds; the browser needs the core that draws, and there may be but two
+SOURCES = ("fashion-mnist", "shapes", "digits")
+WIDE, LABEL = "270px", "76px"  # of the controls, which stand below each other
 
 LEGEND = paragraph(
     f"Four images that were never trained on (<b style='color:{BLUE}'>blue</b>), each with its "
     f"{{what}}: <b style='color:{GREEN}'>green</b> of the same class, <b style='color:{VERMILION}'>orange</b> of "
     "another."
 )
-
-# some work and some fail on purpose; each says why
-PRESETS: dict[str, tuple[Recipe, str]] = {
-    "SimCLR, tuned for two cores": (Recipe(), "Two crops of an image attract, all other images of the batch repel."),
-    "VICReg": (
-        tuned("vicreg"),
-        "No negatives: a variance term keeps the dimensions alive, a covariance term keeps them different.",
-    ),
-    "BYOL": (tuned("byol"), "No negatives at all: a student predicts a slowly moving teacher."),
-    "DINO": (
-        tuned("dino"),
-        "A student sorts views into prototypes as a centred teacher does.",
-    ),
-    "Supervised": (Recipe(method="supervised"), "The same loop with the labels given: the ceiling for these classes."),
-    "Fails: identical views": (
-        Recipe(scale=(1.0, 1.0), jitter=0.0),
-        "Nothing is changed, so nothing must be ignored: alignment is perfect at once and classes stay mixed.",
-    ),
-    "Fails: VICReg without variance": (
-        replace(tuned("vicreg"), variance=0.0),
-        "Equal outputs for all images are the cheapest agreement: the rank falls to 1 and the spectrum drops.",
-    ),
-    "Fails: learning rate far too high": (
-        Recipe(method="barlow twins", lr=30.0, warmup=0),
-        "The first steps throw the weights far away: the loss jumps or stops being a number.",
-    ),
-}
-
-
-_TIPS = (
-    "A set of controls that works, or fails in a way worth seeing",
-    "What makes two views agree, and what keeps all images from agreeing",
-    "What to learn from; the labels only colour what you see",
-    "Dimensions of the representation: the output of the encoder's last block",
-    "Images of one step; each is seen in two views",
-    "Updates until the learning rate has come down to 0",
-    "The same seed gives the same run, bit for bit",
-    "Linear probes after the encoder's last block and every layer of the projector: they learn beside the run, in 5 % "
-    "more time, and change nothing in it",
-    "Peak learning rate, before warm-up and cosine",
-    "Of a contrastive softmax: low looks at the hardest negatives only",
-    "The smallest share of the image that a crop may keep",
-    "How much brightness, contrast and colour may change",
-)
-
 
 Record = Step | Look | Reading | None
 
@@ -109,71 +78,86 @@ class TrainPanel(w.VBox):
         self.readings: list[Reading] = []
         self.baselines: Baselines | None = None
         self._loaded: TrainState | None = None  # what the next run goes on from
-        self._lock = threading.Lock()  # the controls' handlers may run on another thread than the task
-
-        names = ["fashion-mnist", "shapes", "digits"]
-        own = data if isinstance(data, str) else data.name or "your data"
         self._own = isinstance(data, Dataset)
-        self.preset = w.Dropdown(options=list(PRESETS), description="Preset")
-        self.why = w.HTML()
-        self.method = w.Dropdown(options=[(title, method) for method, title in TITLES.items()], description="Method")
-        self.source = w.Dropdown(options=[own, *(n for n in names if n != own)], description="Data")
-        self.source.disabled = self._own
-        self.width = w.SelectionSlider(options=[2**i for i in range(4, 12)], description="Width")
-        self.batch = w.SelectionSlider(options=[32, 64, 128, 256, 512], description="Batch")
-        self.count = w.BoundedIntText(1, min=1, max=1_000_000, description="Steps")
-        self.seed = w.BoundedIntText(0, min=0, max=2**31, description="Seed")
-        self.rate = w.FloatLogSlider(min=-5, max=2, step=0.1, readout_format=".1e", description="Rate")
-        self.temperature = w.FloatSlider(0.2, min=0.05, max=1.0, step=0.05, description="Temp.")
-        self.crop = w.FloatSlider(0.3, min=0.05, max=1.0, step=0.05, description="Crop from")
-        self.jitter = w.FloatSlider(0.4, min=0.0, max=1.0, step=0.1, description="Jitter")
-        self.probing = w.Checkbox(probes, description="Probe every depth", indent=False)
-        self._fixed = [
-            self.preset, self.method, self.source, self.width, self.batch, self.count, self.seed, self.probing,
-        ]  # fmt: skip
-        self._live = [self.rate, self.temperature, self.crop, self.jitter]
-        for control, tip in zip([*self._fixed, *self._live], _TIPS, strict=True):
-            named = f"ssl-train-{control.description.lower().strip('.').replace(' ', '-')}"
-            dress(control, tip, named, width="270px", label="76px")
-
+        self._make_controls(data if isinstance(data, str) else data.name or "your data", probes)
         self.player: Player[Record] = Player(
             self._records, self._draw, progress=self._progress, redraw=REDRAW, name=name
         )
         self.figure = live(training_figure([], []))
-        self.gauges = w.HTML()
+        self.gauges, self.legend, self.message = w.HTML(), w.HTML(), w.HTML()
         self.grid = ImageGrid(self.data.images[:1], columns=K + 1, scale=2, label="queries and their neighbours")
-        self.path = w.Text("run.safetensors", description="File", layout=w.Layout(width="250px"))
-        self.path.style.description_width = "30px"
-        self.message = w.HTML()
-        self.save_button = button("Save", "save", "Write the state to this file", "ssl-train-save")
-        self.load_button = button("Load", "folder-open", "Go on from the state in this file", "ssl-train-load")
-        self.save_button.on_click(lambda _: report(self.player.soon, self.message, self.save))
-        self.load_button.on_click(lambda _: report(self.player.soon, self.message, self.load))
-
-        heading = '<b style="font-size:12px">{}</b>'
-        controls = w.VBox(
-            [w.HTML(heading.format("Set before the run")), *self._fixed[1:],
-             w.HTML(heading.format("May change while it runs")), *self._live],
-            layout=w.Layout(flex="0 0 auto", width="300px"),
-        )  # fmt: skip
-        self.legend = w.HTML()
-        files = line(self.path, self.save_button, self.load_button)
-        right = w.VBox([self.legend, self.grid, files, self.message], layout=w.Layout(flex="1 1 0", min_width="0"))
-        self.preset.layout.width = "330px"
-        top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center", grid_gap="10px"))
-        below = w.HBox([controls, right], layout=w.Layout(grid_gap="12px"))
-        super().__init__([top, self.player, self.figure, self.gauges, below])
+        super().__init__(self._placed())
         self.add_class("ssl-panel")
         self.add_class("ssl-train")
         self._show(recipe or PRESETS[self.preset.value][0])
         self.why.value = PRESETS[self.preset.value][1] if recipe is None else ""
         self.preset.observe(self._on_preset, "value")
         self.method.observe(self._on_method, "value")
-        for control in (*self._fixed[1:], *self._live):
+        for control in (*self._fixed, *self._live):
             control.observe(self._on_control, "value")
         self.source.observe(lambda _: report(self.player.soon, self.message, self._show_source), "value")
+        self.save_button.on_click(lambda _: report(self.player.soon, self.message, self.save))
+        self.load_button.on_click(lambda _: report(self.player.soon, self.message, self.load))
         self.player.observe(self._on_state, "state")
         self._show_pixels()
+
+    def _make_controls(self, name: str, probes: bool) -> None:
+        names, tip = list(PRESETS), "A set of controls that works, or fails in a way worth seeing"
+        self.preset = dropdown("Preset", names, names[0], tip, "ssl-train-preset", width="330px", label=LABEL)
+        self.why = w.HTML()
+
+        # set before the run
+        tip = "What makes two views agree, and what keeps all images from agreeing"
+        methods = [(title, method) for method, title in TITLES.items()]
+        self.method = dropdown("Method", methods, "simclr", tip, "ssl-train-method", width=WIDE, label=LABEL)
+        names, tip = list(dict.fromkeys([name, *SOURCES])), "What to learn from; the labels only colour what you see"
+        self.source = dropdown("Data", names, name, tip, "ssl-train-data", width=WIDE, label=LABEL)
+        self.source.disabled = self._own
+        self.width = w.SelectionSlider(options=[2**i for i in range(4, 12)], description="Width")
+        tip = "Dimensions of the representation: the output of the encoder's last block"
+        dress(self.width, tip, "ssl-train-width", width=WIDE, label=LABEL)
+        self.batch = w.SelectionSlider(options=[32, 64, 128, 256, 512], description="Batch")
+        tip = "Images of one step; each is seen in two views"
+        dress(self.batch, tip, "ssl-train-batch", width=WIDE, label=LABEL)
+        tip = "Updates until the learning rate has come down to 0"
+        self.count = whole("Steps", 1, (1, 1_000_000), tip, "ssl-train-steps", width=WIDE, label=LABEL)
+        tip = "The same seed gives the same run, bit for bit"
+        self.seed = seed_box(0, tip, "ssl-train-seed", width=WIDE, label=LABEL)
+        tip = "Linear probes after the encoder's last block and every layer of the projector: "
+        tip += "they learn beside the run, in 5 % more time, and change nothing in it"
+        self.probing = checkbox("Probe every depth", probes, tip, "ssl-train-probe-every-depth")
+        self._fixed = [self.method, self.source, self.width, self.batch, self.count, self.seed, self.probing]
+
+        # may change while it runs
+        self.rate = w.FloatLogSlider(min=-5, max=2, step=0.1, readout_format=".1e", description="Rate")
+        dress(self.rate, "Peak learning rate, before warm-up and cosine", "ssl-train-rate", width=WIDE, label=LABEL)
+        look: Any = {"width": WIDE, "label": LABEL, "dragged": True}
+        tip = "Of a contrastive softmax: low looks at the hardest negatives only"
+        self.temperature = slider("Temp.", 0.2, (0.05, 1.0, 0.05), tip, "ssl-train-temp", **look)
+        tip = "The smallest share of the image that a crop may keep"
+        self.crop = slider("Crop from", 0.3, (0.05, 1.0, 0.05), tip, "ssl-train-crop-from", **look)
+        tip = "How much brightness, contrast and colour may change"
+        self.jitter = slider("Jitter", 0.4, (0.0, 1.0, 0.1), tip, "ssl-train-jitter", **look)
+        self._live = [self.rate, self.temperature, self.crop, self.jitter]
+
+        self.path = w.Text("run.safetensors", description="File")
+        dress(self.path, "Where the state of the run is saved and loaded", "ssl-train-file", width="250px")
+        self.save_button = button("Save", "save", "Write the state to this file", "ssl-train-save")
+        self.load_button = button("Load", "folder-open", "Go on from the state in this file", "ssl-train-load")
+
+    def _placed(self) -> list[w.Widget]:
+        heading = '<b style="font-size:12px">{}</b>'
+        before, meanwhile = (
+            w.HTML(heading.format(text)) for text in ("Set before the run", "May change while it runs")
+        )
+        controls = w.VBox(
+            [before, *self._fixed, meanwhile, *self._live], layout=w.Layout(flex="0 0 auto", width="300px")
+        )
+        files = line(self.path, self.save_button, self.load_button)
+        right = w.VBox([self.legend, self.grid, files, self.message], layout=w.Layout(flex="1 1 0", min_width="0"))
+        top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center", grid_gap="10px"))
+        below = w.HBox([controls, right], layout=w.Layout(grid_gap="12px"))
+        return [top, self.player, self.figure, self.gauges, below]
 
     # what a person may call --------------------------------------------------------------------------------------
     @property
@@ -317,9 +301,9 @@ class TrainPanel(w.VBox):
     def _show(self, recipe: Recipe) -> None:
         self._recipe, self._loaded = recipe, None  # which is of another recipe
         self.method.value, self.seed.value, self.jitter.value = recipe.method, recipe.seed, recipe.jitter
-        for slider, value in ((self.width, recipe.width), (self.batch, recipe.batch_size)):
-            slider.options = sorted({*slider.options, value})
-            slider.value = value
+        for control, value in ((self.width, recipe.width), (self.batch, recipe.batch_size)):
+            control.options = sorted({*control.options, value})
+            control.value = value
         self.count.value = min(recipe.steps, 30) if fast() else recipe.steps
         self.rate.value, self.temperature.value, self.crop.value = recipe.lr, recipe.temperature, recipe.scale[0]
 
@@ -338,12 +322,11 @@ class TrainPanel(w.VBox):
         self.temperature.disabled = self.method.value not in CONTRASTIVE
         if self.player.state not in ("running", "paused") or self.state is None:
             return
-        with self._lock:  # plain assignments: the task reads them at its next step
-            self.state.lr = self.rate.value
-            self._objective = self.recipe.objective(self.data)
+        self.state.lr = self.rate.value  # plain assignments: the task reads them at its next step
+        self._objective = self.recipe.objective(self.data)
 
     def _on_state(self, change: dict[str, Any]) -> None:
-        for control in self._fixed:
+        for control in (self.preset, *self._fixed):
             control.disabled = change["new"] in ("running", "paused") or (control is self.source and self._own)
         if change["new"] == "idle":
             self._show_pixels()

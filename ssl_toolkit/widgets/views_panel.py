@@ -10,7 +10,7 @@ from ssl_toolkit.data import Dataset, as_float
 from ssl_toolkit.plots import BLUE
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
-from ssl_toolkit.widgets.controls import button, dress, paragraph
+from ssl_toolkit.widgets.controls import Quiet, button, dropdown, paragraph, seed_box, slider
 
 # name of the argument of simclr_views: (label, maximum, what it does)
 STRENGTHS = {
@@ -59,21 +59,24 @@ class ViewsPanel(w.VBox):
     def __init__(self, data: Dataset, *, size: int | None = None, n: int = 12, seed: int = 0):
         self.data, self.n = data, n
         self.size = size or data.images.shape[-1]
-        self.index = 0
+        self.index, self._quiet = 0, Quiet()
         shown = min(12, len(data))
         scale = max(1, round(56 / self.size))
         self.candidates = ImageGrid(data.images[:shown], columns=12, label="images to choose from")
         self.candidates.selected = 0
         self.candidates.on_pick(self.pick)
-        self.preset = w.Dropdown(options=list(PRESETS), description="Preset", layout=w.Layout(width="260px"))
+        tip = "Strengths that teach well, or fail in a way worth seeing"
+        self.preset = dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, "ssl-views-preset", width="230px")
         self.why = w.HTML(PRESETS[self.preset.value][1])
-        self.seed = w.BoundedIntText(seed, min=0, max=2**31, description="Seed", layout=w.Layout(width="170px"))
+        self.seed = seed_box(seed, "Of the numbers that are drawn for the views", "ssl-views-seed")
         self.again = button("Draw again", "random", "Other random numbers, same strengths", "ssl-views-again")
         self.again.on_click(lambda _: self.draw_again())
         self.strengths: dict[str, w.FloatSlider] = {}
-        for name, (label, top, tip) in STRENGTHS.items():
-            slider = w.FloatSlider(0.0, min=0.02 if name == "crop" else 0.0, max=top, step=0.02, description=label)
-            self.strengths[name] = dress(slider, tip, f"ssl-views-{name}", width="290px", label="76px")
+        for name, (text, top, tip) in STRENGTHS.items():
+            low = 0.02 if name == "crop" else 0.0
+            self.strengths[name] = slider(
+                text, low, (low, top, 0.02), tip, f"ssl-views-{name}", width="290px", label="76px", dragged=True
+            )
         grey = data.images.shape[1] == 1
         for name in ("saturation", "hue", "gray"):
             self.strengths[name].disabled = grey
@@ -129,7 +132,7 @@ class ViewsPanel(w.VBox):
         return self.augment(x, rng(self.seed.value, 0, "views"))
 
     def _draw(self) -> None:
-        if self._setting:
+        if self._quiet:
             return
         self._view = self.view
         self.views.show((self._view.x * 255).round().byte(), frames=self._frames())
@@ -151,13 +154,10 @@ class ViewsPanel(w.VBox):
             f"<br><code style='font-size:11px'>{code}</code>"
         )
 
-    _setting = False
-
     def _set(self, strengths: dict[str, float]) -> None:
-        self._setting = True  # one drawing for all the sliders
-        for name, value in strengths.items():
-            self.strengths[name].value = value
-        self._setting = False
+        with self._quiet:
+            for name, value in strengths.items():
+                self.strengths[name].value = value
 
     def _on_preset(self, change: dict[str, Any]) -> None:
         strengths, self.why.value = PRESETS[change["new"]]

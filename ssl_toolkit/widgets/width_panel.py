@@ -11,7 +11,7 @@ import ipywidgets as w
 from ssl_toolkit.plots import SKY
 from ssl_toolkit.sweep import Cell, Point, Run, Setting, group, read, sweep
 from ssl_toolkit.widgets.canvas import png, with_png
-from ssl_toolkit.widgets.controls import live
+from ssl_toolkit.widgets.controls import checkbox, dress, live
 from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.width_picture import Line, curves_picture
 from ssl_toolkit.width_plots import METHOD_COLOURS, METHOD_TITLES, WIDTH_VALUES, means_of, show_widths, width_figure
@@ -61,15 +61,11 @@ class WidthPanel(w.VBox):
         self._moment = Moment(len(self.cells))
         self._shown: tuple[int, int, bool] | None = None  # what the curves were drawn for
 
-        self.width = w.SelectionSlider(
-            options=[(f"{width:,}", width) for width in self.widths], value=self.widths[-1], description="Width D",
-            layout=w.Layout(width="420px"), tooltip="The width of which the table tells",
-        )  # fmt: skip
-        self.width.add_class("ssl-width-slider")
-        self.controls = w.Checkbox(
-            True, description="Controls", indent=False, layout=w.Layout(width="auto"),
-            tooltip="Show nets that were not trained, random ReLU features, and PCA",
-        )  # fmt: skip
+        widths = [(f"{width:,}", width) for width in self.widths]
+        self.width = w.SelectionSlider(options=widths, value=self.widths[-1], description="Width D")
+        dress(self.width, "The width of which the table tells", "ssl-width-slider", width="420px")
+        tip = "Show nets that were not trained, random ReLU features, and PCA"
+        self.controls = checkbox("Controls", True, tip, "ssl-width-controls")
         self.player: Player[Moment | None] = Player(
             self._records, self._draw, progress=lambda m: m and (m.done, len(self.settings)), unit="run",
             redraw=REDRAW, name=f"widths of {self.path}",
