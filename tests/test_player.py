@@ -51,6 +51,16 @@ def test_in_a_loop_it_plays_beside_other_work_and_leaves_no_task():
     assert left == []
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_restart_begins_anew_where_a_run_has_begun_and_does_the_other_thing_where_none_has(begun):
+    asked, player = [], Player(count, name="restart")
+    if begun:
+        player.step()
+    player.restart(lambda: asked.append("shown"))
+    assert (player.state, asked) == (("running", []) if begun else ("idle", ["shown"]))
+    assert player.last is None
+
+
 def test_pause_stops_between_two_records_and_play_goes_on():
     async def notebook():
         player = Player(lambda: count(10**9), name="pause")

@@ -19,7 +19,7 @@ from ssl_toolkit.features import embed
 from ssl_toolkit.fooling import Point, Seen, Target, fool, fool_strengths
 from ssl_toolkit.gauges import typical_distance
 from ssl_toolkit.probes import Probe
-from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
+from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, tile
 from ssl_toolkit.widgets.controls import dropdown, line, live, paragraph, seed_box, slider, whole
 from ssl_toolkit.widgets.image_strip import strip
 from ssl_toolkit.widgets.player import Player
@@ -39,7 +39,7 @@ class Look(NamedTuple):
     rows: Rows | None
 
 
-class AttackPanel(w.VBox):
+class AttackPanel(Pictured, w.VBox):
     """Attack an image through each encoder's own gradients: what its probe says then, and how far its h went.
 
     `probes` read `depth` of the encoders of the same names; `painters`, where there are some, are `RCDM`s of them, and
@@ -225,14 +225,8 @@ class AttackPanel(w.VBox):
 
     def _on_control(self) -> None:
         self.steps.disabled = METHODS[self.method.value] == 1
-        began = self.player.state != "idle"
-        self.player.reset()
-        if began:
-            self.player.play()
-        else:
-            self.player.soon(self._show_given)
+        self.player.restart(self._show_given)
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
+    def picture(self) -> Pixels:
         pictures = [self._pictures(look) for look in self.looks.values()]
-        picture = tile(torch.cat(pictures), 3, 2) if pictures else tile(self.grid.images, COLUMNS, 2)
-        return with_png(super()._repr_mimebundle_(**options), png(picture))
+        return tile(torch.cat(pictures), 3, 2) if pictures else tile(self.grid.images, COLUMNS, 2)

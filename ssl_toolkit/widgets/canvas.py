@@ -13,10 +13,11 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 STATIC = Path(__file__).parent / "static"
+Pixels = UInt8[np.ndarray, "H W 3"]  # a picture, in RGB
 MARK = (230, 159, 0)  # of pixels that are pointed out: Okabe and Ito's orange
 
 
-def tile(images: UInt8[Tensor, "n c h w"], columns: int, scale: int = 1, gap: int = 2) -> UInt8[np.ndarray, "H W 3"]:
+def tile(images: UInt8[Tensor, "n c h w"], columns: int, scale: int = 1, gap: int = 2) -> Pixels:
     """One sheet of the images, row by row, each enlarged `scale` times; the gaps are white."""
     n, c, h, w = images.shape
     columns = max(1, min(columns, n))
@@ -38,13 +39,20 @@ def png(sheet: UInt8[np.ndarray, "H W _"]) -> bytes:
     return buffer.getvalue()
 
 
-def with_png(bundle: Any, picture: bytes) -> Any:
-    """A widget's mime bundle and a PNG of its state, which saved and exported notebooks show in its place."""
-    data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-    return {**(data or {}), "image/png": base64.b64encode(picture).decode()}, metadata
+class Pictured:
+    """A widget that saved and exported notebooks show as a PNG of its `picture()`, where no kernel draws it."""
+
+    def picture(self) -> Pixels:
+        """What is seen of it, as pixels."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**options)  # type: ignore[misc]  # that of the widget it is mixed into
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**(data or {}), "image/png": base64.b64encode(png(self.picture())).decode()}, metadata
 
 
-class ImageGrid(anywidget.AnyWidget):
+class ImageGrid(Pictured, anywidget.AnyWidget):
     """A grid of images, uint8 (n, c, h, w) with one or three channels.
 
     `scale` screen pixels show one pixel (None: about 48 a tile); `frames` are CSS colours, one per tile, "" for none;
@@ -99,5 +107,6 @@ class ImageGrid(anywidget.AnyWidget):
             for callback in self._picked:
                 callback(int(content["index"]))
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(tile(self.images, self.columns, self.scale)))
+    def picture(self) -> Pixels:
+        """The images on one sheet, as pixels."""
+        return tile(self.images, self.columns, self.scale)

@@ -10,10 +10,10 @@ import traitlets
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvas import MARK, STATIC, png, tile, with_png
+from ssl_toolkit.widgets.canvas import MARK, STATIC, Pictured, Pixels, tile
 
 
-class ChainCanvas(anywidget.AnyWidget):
+class ChainCanvas(Pictured, anywidget.AnyWidget):
     """Named chains below one another, in step: of each, n images at every frame, uint8 (frames, n, c, h, w).
 
     Playing and scrubbing need no kernel. `value` is the frame that is shown: it follows the browser at most ten times
@@ -83,13 +83,10 @@ class ChainCanvas(anywidget.AnyWidget):
             for callback in self._picked:
                 callback(self.names[int(content["row"])], int(content["index"]))
 
-    def picture(self) -> UInt8[np.ndarray, "H W 3"]:
+    def picture(self) -> Pixels:
         """The shown frame as pixels, one chain below the other, for notebooks that are read without a kernel."""
         shown = [chain[self.value] for chain in self.chains.values()] or [torch.zeros(1, 1, 1, 1, dtype=torch.uint8)]
         return np.concatenate([tile(images.cpu(), self.columns, self.scale) for images in shown])
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(self.picture()))
 
 
 def _packed(chains: list[Tensor]) -> bytes:

@@ -26,7 +26,7 @@ from ssl_toolkit.diffusion import (
 )
 from ssl_toolkit.generative import nearest
 from ssl_toolkit.seeds import rng
-from ssl_toolkit.widgets.canvas import png, with_png
+from ssl_toolkit.widgets.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.chain_canvas import ChainCanvas
 from ssl_toolkit.widgets.controls import checkbox, dropdown, line, live, paragraph, seed_box, slider, whole
 from ssl_toolkit.widgets.player import Player
@@ -40,7 +40,7 @@ FRAMES = 100  # of longer chains so many travel to the browser
 IDLE = "Pure noise. Press Play to see what comes out of it."
 
 
-class ChainPanel(w.VBox):
+class ChainPanel(Pictured, w.VBox):
     """Two chains A and B from the same noise, played and scrubbed in the browser: their states x_t and guesses x0.
 
     `denoise` is any denoise(x, t) -> x0 on `schedule`, or several by name; `shape` is that of one image, (c, h, w).
@@ -230,15 +230,10 @@ class ChainPanel(w.VBox):
 
     def _on_control(self) -> None:
         self._arrange()
-        began = self.player.state != "idle"
-        self.player.reset()
-        if began:
-            self.player.play()
-        else:
-            self.player.soon(self._show_noise)
+        self.player.restart(self._show_noise)
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(self.canvas.picture()))
+    def picture(self) -> Pixels:
+        return self.canvas.picture()
 
 
 def shown(x: Float[Tensor, "n c h w"], spread: float = 1.0) -> UInt8[Tensor, "n c h w"]:

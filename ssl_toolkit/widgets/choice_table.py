@@ -7,14 +7,13 @@ from typing import Any
 import anywidget
 import numpy as np
 import traitlets
-from jaxtyping import UInt8
 
-from ssl_toolkit.widgets.canvas import STATIC, png, with_png
+from ssl_toolkit.widgets.canvas import STATIC, Pictured, Pixels
 
 LETTERS = 56  # of a line in the picture of a table
 
 
-class ChoiceTable(anywidget.AnyWidget):
+class ChoiceTable(Pictured, anywidget.AnyWidget):
     """Rows of words. A click, or Enter after arrow keys, chooses one: the callbacks of `on_pick` get its place.
 
     `colours` are CSS colours, one a row, of the dot before its first word; "" for none.
@@ -49,7 +48,7 @@ class ChoiceTable(anywidget.AnyWidget):
             for callback in self._picked:
                 callback(int(content["index"]))
 
-    def picture(self) -> UInt8[np.ndarray, "H W 3"]:
+    def picture(self) -> Pixels:
         """The table as pixels, for notebooks that are read without a kernel."""
         from PIL import Image, ImageDraw, ImageFont
 
@@ -69,6 +68,3 @@ class ChoiceTable(anywidget.AnyWidget):
             y += height
             pen.line((0, y, image.width, y), "#dddddd")
         return np.asarray(image)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(self.picture()))

@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from html import escape
-from typing import Any
 
 import ipywidgets as w
 
@@ -12,7 +11,7 @@ from ssl_toolkit.claims import CLAIMS, Verdict, run, stored
 from ssl_toolkit.claims.study import BUDGETS, Claim, grouped
 from ssl_toolkit.plots import GREEN, GREY, ORANGE, VERMILION, measured_figure, show_measured
 from ssl_toolkit.sweep import Cell, Setting
-from ssl_toolkit.widgets.canvas import png, with_png
+from ssl_toolkit.widgets.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.choice_table import ChoiceTable
 from ssl_toolkit.widgets.controls import Quiet, dropdown, line, live, paragraph
 from ssl_toolkit.widgets.player import Player
@@ -23,7 +22,7 @@ ALL, STORED, HERE = "all papers", "as stored", "made here"
 Record = Cell | Verdict | None
 
 
-class ClaimsBoard(w.VBox):
+class ClaimsBoard(Pictured, w.VBox):
     """All claims with the verdicts that were stored; choose one to see its rule and its numbers, or to test it.
 
     A test runs at the budget of the menu, "smoke" to begin with, and with `folder` it is kept there and goes on from
@@ -186,8 +185,8 @@ class ClaimsBoard(w.VBox):
             said = "No result is stored. Press Play to measure it."
         self.outcome.value = f'<div class="ssl-claims-outcome" role="status" style="line-height:1.4">{said}</div>'
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(self.table.picture()))
+    def picture(self) -> Pixels:
+        return self.table.picture()
 
 
 def _row(claim: Claim, verdict: Verdict | None) -> list[str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from html import escape
-from typing import Any
 
 import ipywidgets as w
 import torch
@@ -17,7 +16,7 @@ from ssl_toolkit.diffusion.watching import PORTION
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.gauges import typical_distance
 from ssl_toolkit.plots import BLUE, ORANGE
-from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
+from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, tile
 from ssl_toolkit.widgets.chain_canvas import ChainCanvas
 from ssl_toolkit.widgets.controls import (
     Quiet,
@@ -47,7 +46,7 @@ NEIGHBOURS = 20  # as in the paper
 WHERE = "Under each sample: how far its features are from those it was painted from; two images at random are 1 apart."
 
 
-class EditPanel(w.VBox):
+class EditPanel(Pictured, w.VBox):
     """Samples of an `RCDM` for edited representations of an image A, always from the same noise in every row.
 
     `model` was trained on what `encoder` says at `depth`; `test` gives the images to pick and the representations that
@@ -287,16 +286,10 @@ class EditPanel(w.VBox):
         self._on_control()
 
     def _on_control(self) -> None:
-        if self._quiet:
-            return
-        began = self.player.state != "idle"
-        self.player.reset()
-        if began:
-            self.player.play()
-        else:
-            self.player.soon(self._show_given)
+        if not self._quiet:
+            self.player.restart(self._show_given)
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        images = self.grid.images if self.rows is None else self.rows.images.flatten(0, 1)
-        columns = COLUMNS if self.rows is None else self.k
-        return with_png(super()._repr_mimebundle_(**options), png(tile(images, columns, 2)))
+    def picture(self) -> Pixels:
+        if self.rows is None:
+            return tile(self.grid.images, COLUMNS, 2)
+        return tile(self.rows.images.flatten(0, 1), self.k, 2)

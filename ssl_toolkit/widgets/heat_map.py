@@ -7,10 +7,9 @@ from typing import Any, Literal, NamedTuple
 import anywidget
 import numpy as np
 import traitlets
-from jaxtyping import UInt8
 from plotly.colors import sample_colorscale, unlabel_rgb
 
-from ssl_toolkit.widgets.canvas import STATIC, png, with_png
+from ssl_toolkit.widgets.canvas import STATIC, Pictured, Pixels
 
 STOPS = 9  # of the colour scale below the table
 DARK, LIGHT = "#000000", "#ffffff"  # of numbers on colour
@@ -24,7 +23,7 @@ class Tile(NamedTuple):
     caption: str
 
 
-class HeatMap(anywidget.AnyWidget):
+class HeatMap(Pictured, anywidget.AnyWidget):
     """Numbers in rows and columns on the colour scale cividis, which the colour-blind see as others do.
 
     A place without a number is hatched. The best finished one, by `goal` (None: none), is marked, and the scale below
@@ -87,7 +86,7 @@ class HeatMap(anywidget.AnyWidget):
             for callback in self._picked:
                 callback(int(content["row"]), int(content["column"]))
 
-    def picture(self) -> UInt8[np.ndarray, "H W 3"]:
+    def picture(self) -> Pixels:
         """The table as pixels, for notebooks that are read without a kernel."""
         from PIL import Image, ImageDraw, ImageFont
 
@@ -110,9 +109,6 @@ class HeatMap(anywidget.AnyWidget):
             pen.rectangle((x, y, x + w - 3, y + h - 3), tile["colour"] or "#eeeeee", ring, width=3)
             text(x + w // 2, y + h // 2, tile["text"], tile["ink"] or DARK)
         return np.asarray(image)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(self.picture()))
 
 
 def _colour(share: float) -> str:

@@ -11,7 +11,7 @@ from ssl_toolkit.data import as_float
 from ssl_toolkit.infusion import Infusion, Link, Mixture, Operator, Prior, chain, complete, first, increasing, past
 from ssl_toolkit.infusion.objectives import steps_of_bound
 from ssl_toolkit.plots import Curve, runs_figure, show_runs
-from ssl_toolkit.widgets.canvas import png, with_png
+from ssl_toolkit.widgets.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.chain_canvas import ChainCanvas
 from ssl_toolkit.widgets.controls import Quiet, button, checkbox, dress, dropdown, line, live, seed_box, slider
 from ssl_toolkit.widgets.mask_canvas import MaskCanvas
@@ -36,7 +36,7 @@ MODEL, INFUSED, TARGET = "model's chain", "infused chain", "target"
 COMPLETIONS = "completions"
 
 
-class InfusionPanel(w.VBox):
+class InfusionPanel(Pictured, w.VBox):
     """The model's chain and the infused chain from the same noise, frame by frame, and the bound that each step gives.
 
     `images` are targets, of which the first n are shown. A click on a target takes it below, where a mask is painted
@@ -215,5 +215,5 @@ class InfusionPanel(w.VBox):
             self.preset.value = name
         self.why.value = "" if name is None else PRESETS[name].why
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(self.canvas.picture()))
+    def picture(self) -> Pixels:
+        return self.canvas.picture()

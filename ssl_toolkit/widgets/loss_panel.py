@@ -11,7 +11,7 @@ import torch
 from ssl_toolkit import fast
 from ssl_toolkit.plane import Loss, Moment, descend, drag, look, scatter, spread, weighted
 from ssl_toolkit.plots import BLUE
-from ssl_toolkit.widgets.canvas import png, with_png
+from ssl_toolkit.widgets.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.controls import Quiet, checkbox, dress, dropdown, paragraph, seed_box, slider
 from ssl_toolkit.widgets.loss_presets import LOSSES, PRESETS, Preset
 from ssl_toolkit.widgets.plane_canvas import PlaneCanvas
@@ -24,7 +24,7 @@ ARROW = 0.7  # of the strongest pull at the beginning, in units of the plane
 WIDE, LABEL = "300px", "80px"  # of the controls, which stand below each other
 
 
-class LossPanel(w.VBox):
+class LossPanel(Pictured, w.VBox):
     """Eight images, two views each, as points in the plane; arrows show where a loss, or one term, wants each to go.
 
     Drag a point, or choose it with N and P and move it with the arrow keys; play gradient descent; change the weights
@@ -236,8 +236,8 @@ class LossPanel(w.VBox):
         now = look(self.points, self.loss)
         self._show(now, [*self.moments, now])
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(self.canvas.picture()))
+    def picture(self) -> Pixels:
+        return self.canvas.picture()
 
 
 def _table(rows: list[tuple[str, list[float], Any]]) -> str:

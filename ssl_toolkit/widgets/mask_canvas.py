@@ -1,7 +1,5 @@
 """An image on which one paints a mask: what is to be completed, edited or left out."""
 
-from typing import Any
-
 import anywidget
 import numpy as np
 import torch
@@ -9,10 +7,10 @@ import traitlets
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvas import MARK, STATIC, png, with_png
+from ssl_toolkit.widgets.canvas import MARK, STATIC, Pictured, Pixels
 
 
-class MaskCanvas(anywidget.AnyWidget):
+class MaskCanvas(Pictured, anywidget.AnyWidget):
     """One image (c, h, w) and `mask`, true where it was painted; observe `painted`, which counts the strokes.
 
     Dragging paints, with the shift key it wipes; arrow keys move a cursor and the space bar paints there. Assign `mask`
@@ -55,11 +53,8 @@ class MaskCanvas(anywidget.AnyWidget):
             self.bits = mask.to(torch.uint8).contiguous().cpu().numpy().tobytes()
             self.painted += 1
 
-    def picture(self) -> UInt8[np.ndarray, "H W 3"]:
+    def picture(self) -> Pixels:
         """The image, what is painted in orange."""
         image = np.frombuffer(self.pixels, np.uint8).reshape(self.shape).transpose(1, 2, 0)
         sheet = np.where(self.mask.numpy()[..., None], np.array(MARK), image).astype(np.uint8)
         return sheet.repeat(self.scale, 0).repeat(self.scale, 1)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(self.picture()))

@@ -7,11 +7,11 @@ from typing import Any
 import anywidget
 import numpy as np
 import traitlets
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from ssl_toolkit.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
-from ssl_toolkit.widgets.canvas import STATIC, png, with_png
+from ssl_toolkit.widgets.canvas import STATIC, Pictured, Pixels
 
 COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY, "#000000")  # the browser draws black as the text's colour
 SIDE = 430  # pixels
@@ -19,7 +19,7 @@ LONGEST = 1.2  # arrow, in units of the plane
 SMALLEST = 2.5  # half a side, in units of the plane, however close the points are
 
 
-class PlaneCanvas(anywidget.AnyWidget):
+class PlaneCanvas(Pictured, anywidget.AnyWidget):
     """n pairs of points, numbered and coloured by image; the first view is filled, the second a ring.
 
     A point that is dragged, or moved by arrow keys, is drawn at once and reaches what was given to
@@ -60,7 +60,7 @@ class PlaneCanvas(anywidget.AnyWidget):
             for callback in self._dragged:
                 callback(int(content["index"]), float(content["x"]), float(content["y"]))
 
-    def picture(self) -> UInt8[np.ndarray, "H W 3"]:
+    def picture(self) -> Pixels:
         """What the browser shows, drawn without it."""
         from PIL import Image, ImageDraw
 
@@ -85,9 +85,6 @@ class PlaneCanvas(anywidget.AnyWidget):
             box = [x - r, y - r, x + r, y + r]
             pen.ellipse(box, fill=color if i < n else "white", outline=color, width=2 * fine)
         return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(self.picture()))
 
 
 def _bytes(z: Tensor) -> bytes:

@@ -142,6 +142,15 @@ class Player(w.VBox, Generic[T]):
         self._enter("idle")
         self.soon(self._drop)
 
+    def restart(self, otherwise: Callable[[], None]) -> None:
+        """What a control does that a run depends on: begin anew where a run has begun, else the other thing, soon."""
+        began = self.state != "idle"
+        self.reset()
+        if began:
+            self.play()
+        else:
+            self.soon(otherwise)
+
     def look_back(self, index: int) -> None:
         """Draw the record at this place of `records` again; playing goes on from the last."""
         if self.state != "running" and 0 <= index < len(self.records) and index != self._shown:

@@ -14,7 +14,7 @@ from ssl_toolkit.data import Dataset
 from ssl_toolkit.depths import AnyEncoder
 from ssl_toolkit.group import NAMES, what_they_share
 from ssl_toolkit.plots import runs_figure, show_runs
-from ssl_toolkit.widgets.canvas import ImageGrid, png, with_png
+from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels
 from ssl_toolkit.widgets.controls import Quiet, dropdown, line, live, paragraph, toggle
 from ssl_toolkit.widgets.heat_map import HeatMap
 from ssl_toolkit.widgets.player import Player
@@ -48,7 +48,7 @@ HINT = (
 )
 
 
-class ProbePanel(w.VBox):
+class ProbePanel(Pictured, w.VBox):
     """Any depth of an encoder, or of two beside each other: points to hover, pick and lasso, and probes by depth.
 
     `encoders` is an `Encoder`, any module or function (b, c, h, w) -> (b, d), or two of these by name. `data` are
@@ -299,8 +299,8 @@ class ProbePanel(w.VBox):
         if len(self._seen) > 1:
             self._go(self._seen[0], row)
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(self.scatter.picture()))
+    def picture(self) -> Pixels:
+        return self.scatter.picture()
 
 
 _SKILL = "How much of each factor a linear probe reads: 0 is chance, 1 is all of it. Click a place to go to its depth."

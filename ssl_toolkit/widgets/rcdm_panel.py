@@ -19,7 +19,7 @@ from ssl_toolkit.features import embed_depths
 from ssl_toolkit.folders import from_bytes
 from ssl_toolkit.reader import FACTORS, kept
 from ssl_toolkit.train import TrainState, load, save
-from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
+from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, tile
 from ssl_toolkit.widgets.controls import button, dress, dropdown, line, live, report, seed_box, slider, whole
 from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.rcdm_rows import pictures, rows
@@ -30,7 +30,7 @@ NONE = "nothing"  # to compare with
 Canvas = dict[str, Painted]
 
 
-class RcdmPanel(w.VBox):
+class RcdmPanel(Pictured, w.VBox):
     """What one depth of an encoder says of an image and what another does, painted side by side.
 
     One `RCDM` for each of one or two `depths` learns to paint images of `data` from their features alone. Pick an image
@@ -304,10 +304,9 @@ class RcdmPanel(w.VBox):
             content, self.file.value = bytes(files[0].content), ()
             report(self.player.soon, self.message, lambda: self.upload(content))
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
+    def picture(self) -> Pixels:
         rows = [pictures(self.given, result) for result in self.painted.values()] or [self.grid.images]
-        columns = self.k + 2 if self.painted else COLUMNS
-        return with_png(super()._repr_mimebundle_(**options), png(tile(torch.cat(rows), columns, 2)))
+        return tile(torch.cat(rows), self.k + 2 if self.painted else COLUMNS, 2)
 
 
 def _choices(encoder: Encoder | Mapping[str, Encoder], test: Dataset) -> dict[str, tuple[Encoder, str]]:

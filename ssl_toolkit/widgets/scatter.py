@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ssl_toolkit.factors import TURNS
 from ssl_toolkit.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
-from ssl_toolkit.widgets.canvas import STATIC, png, with_png
+from ssl_toolkit.widgets.canvas import STATIC, Pictured, Pixels
 
 COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY, "#000000")  # the browser draws black as the text's colour
 MOST = 3 * len(COLORS)  # values that colours and three marker shapes tell apart
@@ -91,7 +91,7 @@ def thumbnails(images: UInt8[Tensor, "n c h w"]) -> tuple[bytes, tuple[int, int,
     return buffer.getvalue(), (w, h, columns), (across, down)
 
 
-class Scatter(anywidget.AnyWidget):
+class Scatter(Pictured, anywidget.AnyWidget):
     """Images as points: hovering shows one, a click picks it, a lasso (or Shift) selects a group.
 
     `show(points)` takes (n, 2), or (p, n, 2) for planes side by side, in which hovering and selection are linked.
@@ -180,7 +180,7 @@ class Scatter(anywidget.AnyWidget):
             for select in self._selected:
                 select([int(i) for i in content["indices"]])
 
-    def picture(self) -> UInt8[np.ndarray, "H W 3"]:
+    def picture(self) -> Pixels:
         """The planes side by side as pixels, for notebooks that are read without a kernel."""
         planes = np.frombuffer(self.points, np.float32).reshape(max(1, len(self.titles)), -1, 2)
         colour = np.frombuffer(self.colour, np.uint8)
@@ -194,6 +194,3 @@ class Scatter(anywidget.AnyWidget):
                 for dy in range(-1, 2):
                     sheet[y + dy, x + dx] = rgb[colour]
         return sheet
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(self.picture()))

@@ -11,7 +11,7 @@ import ipywidgets as w
 
 from ssl_toolkit.plots import RUNS, Curve, runs_figure, show_runs
 from ssl_toolkit.sweep import Cell, Point, Record, Run, Setting, group, read, sweep
-from ssl_toolkit.widgets.canvas import png, with_png
+from ssl_toolkit.widgets.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.controls import Quiet, dropdown, line, live, paragraph
 from ssl_toolkit.widgets.heat_map import HeatMap, Tile
 from ssl_toolkit.widgets.player import Player
@@ -30,7 +30,7 @@ class Moment(NamedTuple):
     points: int = 0
 
 
-class SweepPanel(w.VBox):
+class SweepPanel(Pictured, w.VBox):
     """A sweep as a heat map: `sweep(run, settings, path=path)`, driven from here; pick a place to see its runs.
 
     A place is the mean of `value`, a number of the result, over all runs of its row and column, as seeds are; other
@@ -268,8 +268,8 @@ class SweepPanel(w.VBox):
         if not self._quiet:
             self.player.soon(lambda: self._draw(self._moment))
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(self.map.picture()))
+    def picture(self) -> Pixels:
+        return self.map.picture()
 
 
 def _menu(label: str, options: Sequence[Any], value: Any, tooltip: str) -> w.Dropdown:

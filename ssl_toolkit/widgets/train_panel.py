@@ -20,7 +20,7 @@ from ssl_toolkit.probes import neighbours, pixels
 from ssl_toolkit.recipes import CONTRASTIVE, TITLES, Recipe, tuned
 from ssl_toolkit.train import Step, TrainState, load, save
 from ssl_toolkit.watch import Baselines, Look, baselines, watch
-from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
+from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, tile
 from ssl_toolkit.widgets.controls import (
     button,
     checkbox,
@@ -51,7 +51,7 @@ LEGEND = paragraph(
 Record = Step | Look | Reading | None
 
 
-class TrainPanel(w.VBox):
+class TrainPanel(Pictured, w.VBox):
     """Train one encoder live: curves, kNN accuracy over its baselines, collapse gauges, neighbours; save and load.
 
     `data` is a name for `load_data` or a `Dataset`. Its first 2,000 images are the bank of neighbours and its last 500
@@ -331,5 +331,5 @@ class TrainPanel(w.VBox):
         if change["new"] == "idle":
             self._show_pixels()
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(tile(self.grid.images, K + 1, 2)))
+    def picture(self) -> Pixels:
+        return tile(self.grid.images, K + 1, 2)

@@ -9,7 +9,7 @@ from ssl_toolkit.augment import Augment, View, simclr_views
 from ssl_toolkit.data import Dataset, as_float
 from ssl_toolkit.plots import BLUE
 from ssl_toolkit.seeds import rng
-from ssl_toolkit.widgets.canvas import ImageGrid, png, tile, with_png
+from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, tile
 from ssl_toolkit.widgets.controls import Quiet, button, dropdown, paragraph, seed_box, slider
 
 # name of the argument of simclr_views: (label, maximum, what it does)
@@ -49,7 +49,7 @@ PRESETS: dict[str, tuple[dict[str, float], str]] = {
 }  # fmt: skip
 
 
-class ViewsPanel(w.VBox):
+class ViewsPanel(Pictured, w.VBox):
     """Views of one image under augmentations whose strengths are sliders; the numbers drawn for each view are shown.
 
     `panel.augment` is what the sliders say, to train with; `panel.code()` the line that makes it; `panel.pick(i)`,
@@ -164,8 +164,8 @@ class ViewsPanel(w.VBox):
         self._set(strengths)
         self._draw()
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(tile(self.views.images, 6, self.views.scale)))
+    def picture(self) -> Pixels:
+        return tile(self.views.images, 6, self.views.scale)
 
 
 def _written(value: torch.Tensor) -> str:

@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ipywidgets as w
 
 from ssl_toolkit.plots import SKY
 from ssl_toolkit.sweep import Cell, Point, Run, Setting, group, read, sweep
-from ssl_toolkit.widgets.canvas import png, with_png
+from ssl_toolkit.widgets.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.controls import checkbox, dress, live
 from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.width_picture import Line, curves_picture
@@ -28,7 +28,7 @@ class Moment(NamedTuple):
     step: int = 0
 
 
-class WidthPanel(w.VBox):
+class WidthPanel(Pictured, w.VBox):
     """Runs over the width D: those that are `stored` at once, those of `sweep(run, settings, path=path)` as they end.
 
     A run has a "method" and a "width" in its setting, and "test", "transfer", "gradient rank", "zero fraction" and
@@ -153,8 +153,8 @@ class WidthPanel(w.VBox):
                 rows.append([f"{METHOD_TITLES.get(method, method)}, {source}", *numbers])
         return rows
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        return with_png(super()._repr_mimebundle_(**options), png(curves_picture(self._lines(), self.widths)))
+    def picture(self) -> Pixels:
+        return curves_picture(self._lines(), self.widths)
 
     def _lines(self) -> dict[str, list[Line]]:
         """What the picture of a saved notebook shows: the live runs, and the stored ones of methods without."""
