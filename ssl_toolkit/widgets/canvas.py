@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+import ipywidgets as w
 import numpy as np
 import traitlets
 from jaxtyping import UInt8
@@ -86,7 +87,7 @@ class ImageGrid(Pictured, anywidget.AnyWidget):
             raise ValueError(f"images has shape {tuple(images.shape)}: a grid shows n > 0 images of 1 or 3 channels.")
         scale = scale or max(1, round(48 / images.shape[-1]))
         super().__init__(columns=columns, scale=scale, label=label)
-        self._picked: list[Callable[[int], None]] = []
+        self._picked = w.CallbackDispatcher()
         self.on_msg(self._on_message)
         self.show(images, frames=frames, captions=captions)
 
@@ -100,12 +101,11 @@ class ImageGrid(Pictured, anywidget.AnyWidget):
             self.frames, self.captions = list(frames), list(captions)
 
     def on_pick(self, callback: Callable[[int], None]) -> None:
-        self._picked.append(callback)
+        self._picked.register_callback(callback)
 
     def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("type") == "pick":
-            for callback in self._picked:
-                callback(int(content["index"]))
+            self._picked(int(content["index"]))
 
     def picture(self) -> Pixels:
         """The images on one sheet, as pixels."""

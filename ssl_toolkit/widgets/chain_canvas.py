@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anywidget
+import ipywidgets as w
 import numpy as np
 import torch
 import traitlets
@@ -40,7 +41,7 @@ class ChainCanvas(Pictured, anywidget.AnyWidget):
     def __init__(self, *, columns: int = 8, scale: int = 2, label: str = "chain"):
         super().__init__(columns=columns, scale=scale, label=label)
         self.chains: dict[str, Tensor] = {}
-        self._picked: list[Callable[[str, int], None]] = []
+        self._picked = w.CallbackDispatcher()
         self.on_msg(self._on_message)
 
     def show(
@@ -75,13 +76,12 @@ class ChainCanvas(Pictured, anywidget.AnyWidget):
             self.pixels, self.marks, self.value = _packed(list(chains.values())), tinted, value
 
     def on_pick(self, callback: Callable[[str, int], None]) -> None:
-        self._picked.append(callback)
+        self._picked.register_callback(callback)
         self.pickable = True
 
     def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("type") == "pick":
-            for callback in self._picked:
-                callback(self.names[int(content["row"])], int(content["index"]))
+            self._picked(self.names[int(content["row"])], int(content["index"]))
 
     def picture(self) -> Pixels:
         """The shown frame as pixels, one chain below the other, for notebooks that are read without a kernel."""

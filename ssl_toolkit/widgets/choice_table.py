@@ -5,6 +5,7 @@ from textwrap import wrap
 from typing import Any
 
 import anywidget
+import ipywidgets as w
 import numpy as np
 import traitlets
 
@@ -30,7 +31,7 @@ class ChoiceTable(Pictured, anywidget.AnyWidget):
 
     def __init__(self, columns: Sequence[str], *, label: str):
         super().__init__(columns=list(columns), label=label)
-        self._picked: list[Callable[[int], None]] = []
+        self._picked = w.CallbackDispatcher()
         self.on_msg(self._on_message)
 
     def show(self, rows: Sequence[Sequence[str]], *, colours: Sequence[str] = (), selected: int = -1) -> None:
@@ -41,12 +42,11 @@ class ChoiceTable(Pictured, anywidget.AnyWidget):
             self.rows, self.colours, self.selected = [list(row) for row in rows], list(colours), selected
 
     def on_pick(self, callback: Callable[[int], None]) -> None:
-        self._picked.append(callback)
+        self._picked.register_callback(callback)
 
     def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("type") == "pick" and 0 <= int(content["index"]) < len(self.rows):
-            for callback in self._picked:
-                callback(int(content["index"]))
+            self._picked(int(content["index"]))
 
     def picture(self) -> Pixels:
         """The table as pixels, for notebooks that are read without a kernel."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import anywidget
+import ipywidgets as w
 import numpy as np
 import traitlets
 from plotly.colors import sample_colorscale, unlabel_rgb
@@ -45,7 +46,7 @@ class HeatMap(Pictured, anywidget.AnyWidget):
 
     def __init__(self, label: str = "heat map"):
         super().__init__(label=label)
-        self._picked: list[Callable[[int, int], None]] = []
+        self._picked = w.CallbackDispatcher()
         self.on_msg(self._on_message)
 
     def show(
@@ -79,12 +80,11 @@ class HeatMap(Pictured, anywidget.AnyWidget):
             }
 
     def on_pick(self, callback: Callable[[int, int], None]) -> None:
-        self._picked.append(callback)
+        self._picked.register_callback(callback)
 
     def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("type") == "pick":
-            for callback in self._picked:
-                callback(int(content["row"]), int(content["column"]))
+            self._picked(int(content["row"]), int(content["column"]))
 
     def picture(self) -> Pixels:
         """The table as pixels, for notebooks that are read without a kernel."""

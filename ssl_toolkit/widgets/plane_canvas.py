@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anywidget
+import ipywidgets as w
 import numpy as np
 import traitlets
 from jaxtyping import Float
@@ -39,7 +40,7 @@ class PlaneCanvas(Pictured, anywidget.AnyWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._dragged: list[Callable[[int, float, float], None]] = []
+        self._dragged = w.CallbackDispatcher()
         self.on_msg(self._on_message)
 
     def show(
@@ -53,12 +54,11 @@ class PlaneCanvas(Pictured, anywidget.AnyWidget):
             self.trail, self.arrows, self.points = _bytes(trail), _bytes(arrows), _bytes(z)
 
     def on_drag(self, callback: Callable[[int, float, float], None]) -> None:
-        self._dragged.append(callback)
+        self._dragged.register_callback(callback)
 
     def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("type") == "drag":
-            for callback in self._dragged:
-                callback(int(content["index"]), float(content["x"]), float(content["y"]))
+            self._dragged(int(content["index"]), float(content["x"]), float(content["y"]))
 
     def picture(self) -> Pixels:
         """What the browser shows, drawn without it."""

@@ -7,6 +7,7 @@ from colorsys import hsv_to_rgb
 from typing import Any, NamedTuple
 
 import anywidget
+import ipywidgets as w
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -125,8 +126,8 @@ class Scatter(Pictured, anywidget.AnyWidget):
             raise ValueError(f"images has shape {tuple(images.shape)}: a sheet holds n > 0 images of 1 or 3 channels.")
         super().__init__(side=side, label=label)
         self.images = images
-        self._picked: list[Callable[[int], None]] = []
-        self._selected: list[Callable[[list[int]], None]] = []
+        self._picked = w.CallbackDispatcher()
+        self._selected = w.CallbackDispatcher()
         self.on_msg(self._on_message)
 
     def show(self, points: Float[Tensor, "*p n 2"], titles: Sequence[str] = ()) -> None:
@@ -163,10 +164,10 @@ class Scatter(Pictured, anywidget.AnyWidget):
         self.selected = index.cpu().numpy().astype(np.uint32).tobytes()
 
     def on_pick(self, callback: Callable[[int], None]) -> None:
-        self._picked.append(callback)
+        self._picked.register_callback(callback)
 
     def on_select(self, callback: Callable[[list[int]], None]) -> None:
-        self._selected.append(callback)
+        self._selected.register_callback(callback)
 
     def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if content.get("type") == "sheet" and self.images is not None and not self.sheet:
@@ -174,11 +175,9 @@ class Scatter(Pictured, anywidget.AnyWidget):
             with self.hold_sync():
                 self.tile, self.pitch, self.sheet = list(tile), list(pitch), sheet
         elif content.get("type") == "pick":
-            for pick in self._picked:
-                pick(int(content["index"]))
+            self._picked(int(content["index"]))
         elif content.get("type") == "select":
-            for select in self._selected:
-                select([int(i) for i in content["indices"]])
+            self._selected([int(i) for i in content["indices"]])
 
     def picture(self) -> Pixels:
         """The planes side by side as pixels, for notebooks that are read without a kernel."""
