@@ -91,7 +91,7 @@ def test_what_goes_wrong_is_shown_kept_and_raised():
     with pytest.raises(RuntimeError, match="2nd step"):
         player.wait()
     assert player.state == "failed"
-    assert "RuntimeError: the 2nd step &lt;failed>" in player.status.value
+    assert "RuntimeError: the 2nd step &lt;failed&gt;" in player.status.value
     player.reset()
     assert player.state == "idle"
     assert player.error is None

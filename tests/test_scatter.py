@@ -10,7 +10,8 @@ from PIL import Image
 
 from ssl_toolkit.data import load_data
 from ssl_toolkit.seeds import rng
-from ssl_toolkit.widgets.scatter import COLORS, Scatter, colour_by, thumbnails
+from ssl_toolkit.widgets.colours import COLOURS
+from ssl_toolkit.widgets.scatter import Scatter, colour_by, thumbnails
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_ten_thousand_points_are_little_to_send():
 
 def test_classes_have_colours_then_shapes_and_many_values_a_scale():
     few = colour_by("digit", torch.arange(10), [str(i) for i in range(10)])
-    assert few.palette == [*COLORS, *COLORS[:2]]
+    assert few.palette == [*COLOURS, *COLOURS[:2]]
     many = colour_by("count", torch.arange(200))
     assert many.words == []
     assert len(set(many.index.tolist())) == 64

@@ -19,7 +19,7 @@ from ssl_toolkit.features import embed
 from ssl_toolkit.fooling import Point, Seen, Target, fool, fool_strengths
 from ssl_toolkit.gauges import typical_distance
 from ssl_toolkit.probes import Probe
-from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, tile
+from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, check_index, tile
 from ssl_toolkit.widgets.controls import dropdown, line, live, paragraph, seed_box, slider, whole
 from ssl_toolkit.widgets.image_strip import strip
 from ssl_toolkit.widgets.player import Player
@@ -119,8 +119,7 @@ class AttackPanel(Pictured, w.VBox):
 
     def pick(self, index: int) -> None:
         """Attack this test image."""
-        if not 0 <= index < len(self.test):
-            raise ValueError(f"index is {index}: the test images are 0 ... {len(self.test) - 1}.")
+        check_index(index, self.test)
         self.picked, self.grid.selected = index, index if index < PICKS else -1
         self._on_control()
 

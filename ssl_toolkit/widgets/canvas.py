@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,11 @@ from torch import Tensor
 STATIC = Path(__file__).parent / "static"
 Pixels = UInt8[np.ndarray, "H W 3"]  # a picture, in RGB
 MARK = (230, 159, 0)  # of pixels that are pointed out: Okabe and Ito's orange
+
+
+def script(name: str) -> str:
+    """The JavaScript of a canvas, after what all of them share."""
+    return "".join((STATIC / f"{file}.js").read_text(encoding="utf-8") for file in ("shared", name))
 
 
 def tile(images: UInt8[Tensor, "n c h w"], columns: int, scale: int = 1, gap: int = 2) -> Pixels:
@@ -40,6 +45,12 @@ def png(sheet: UInt8[np.ndarray, "H W _"]) -> bytes:
     return buffer.getvalue()
 
 
+def check_index(index: int, images: Sized) -> None:
+    """Raises ValueError where there is no such test image."""
+    if not 0 <= index < len(images):
+        raise ValueError(f"index is {index}: the test images are 0 ... {len(images) - 1}.")
+
+
 class Pictured:
     """A widget that saved and exported notebooks show as a PNG of its `picture()`, where no kernel draws it."""
 
@@ -61,7 +72,7 @@ class ImageGrid(Pictured, anywidget.AnyWidget):
     what was given to `on_pick(callback)` with the index.
     """
 
-    _esm = STATIC / "image_grid.js"
+    _esm = script("image_grid")
     _css = STATIC / "image_grid.css"
 
     pixels = traitlets.Bytes(b"").tag(sync=True)

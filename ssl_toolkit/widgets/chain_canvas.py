@@ -11,7 +11,7 @@ import traitlets
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvas import MARK, STATIC, Pictured, Pixels, tile
+from ssl_toolkit.widgets.canvas import MARK, STATIC, Pictured, Pixels, script, tile
 
 
 class ChainCanvas(Pictured, anywidget.AnyWidget):
@@ -22,7 +22,7 @@ class ChainCanvas(Pictured, anywidget.AnyWidget):
     after arrow keys, calls what was given to `on_pick(callback)` with the chain's name and the image's index.
     """
 
-    _esm = STATIC / "chain.js"
+    _esm = script("chain")
     _css = STATIC / "chain.css"
 
     pixels = traitlets.Bytes(b"").tag(sync=True)

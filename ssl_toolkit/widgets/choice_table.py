@@ -9,7 +9,7 @@ import ipywidgets as w
 import numpy as np
 import traitlets
 
-from ssl_toolkit.widgets.canvas import STATIC, Pictured, Pixels
+from ssl_toolkit.widgets.canvas import STATIC, Pictured, Pixels, script
 
 LETTERS = 56  # of a line in the picture of a table
 
@@ -20,7 +20,7 @@ class ChoiceTable(Pictured, anywidget.AnyWidget):
     `colours` are CSS colours, one a row, of the dot before its first word; "" for none.
     """
 
-    _esm = STATIC / "choice_table.js"
+    _esm = script("choice_table")
     _css = STATIC / "choice_table.css"
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -13,7 +13,7 @@ from ssl_toolkit.plots import GREEN, GREY, ORANGE, VERMILION, measured_figure, s
 from ssl_toolkit.sweep import Cell, Setting
 from ssl_toolkit.widgets.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.choice_table import ChoiceTable
-from ssl_toolkit.widgets.controls import Quiet, dropdown, line, live, paragraph
+from ssl_toolkit.widgets.controls import Quiet, dropdown, duration, line, live, paragraph
 from ssl_toolkit.widgets.player import Player
 
 COLOURS = {"confirmed": GREEN, "not confirmed": VERMILION, "inconclusive": ORANGE, "": GREY}
@@ -193,9 +193,8 @@ def _row(claim: Claim, verdict: Verdict | None) -> list[str]:
     if verdict is None:
         return [claim.id, claim.statement, "not measured", "", "", ""]
     low, high = verdict.ci95
-    minutes = f"{verdict.seconds / 60:.0f} min" if verdict.seconds >= 90 else f"{verdict.seconds:.0f} s"
     effect = f"{verdict.effect:.3g} [{low:.3g}, {high:.3g}]"
-    return [claim.id, claim.statement, verdict.result, effect, str(verdict.seeds), minutes]
+    return [claim.id, claim.statement, verdict.result, effect, str(verdict.seeds), duration(verdict.seconds)]
 
 
 def _verdict(verdict: Verdict) -> str:

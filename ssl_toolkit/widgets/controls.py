@@ -1,6 +1,6 @@
 """What the panels share: controls that look and are named alike, lines of them, words, live figures, reports."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -89,6 +89,22 @@ def line(*children: w.Widget) -> w.HBox:
 def paragraph(html: str, name: str = "") -> str:
     """A paragraph as high as those of the notebook."""
     return f"<div class='{name}' style='line-height:1.4'>{html}</div>"
+
+
+def duration(seconds: float) -> str:
+    """A time in words: seconds, or minutes from a minute and a half on."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def table(rows: Sequence[Sequence[str]], name: str = "", *, align: str = "right") -> str:
+    """Cells of HTML as a table: the first row names the columns; all but the first of a row go by `align`."""
+    lines = []
+    for i, (first, *others) in enumerate(rows):
+        cells = "".join(f"<td style='text-align:{align};padding:1px 0 1px 18px'>{cell}</td>" for cell in others)
+        look = "opacity:.75" if i == 0 else "vertical-align:top"
+        lines.append(f"<tr style='{look}'><td>{first}</td>{cells}</tr>")
+    style = "line-height:1.5;font-variant-numeric:tabular-nums"
+    return f"<table class='{name}' style='{style}'>{''.join(lines)}</table>"
 
 
 class _Live(go.FigureWidget):

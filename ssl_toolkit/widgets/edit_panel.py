@@ -16,7 +16,7 @@ from ssl_toolkit.diffusion.watching import PORTION
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.gauges import typical_distance
 from ssl_toolkit.plots import BLUE, ORANGE
-from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, tile
+from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, check_index, tile
 from ssl_toolkit.widgets.chain_canvas import ChainCanvas
 from ssl_toolkit.widgets.controls import (
     Quiet,
@@ -157,8 +157,7 @@ class EditPanel(Pictured, w.VBox):
 
     def pick(self, index: int, *, other: bool = False) -> None:
         """Take this test image as A, or as B where `other` says so."""
-        if not 0 <= index < len(self.test):
-            raise ValueError(f"index is {index}: the test images are 0 ... {len(self.test) - 1}.")
+        check_index(index, self.test)
         self.a, self.b = (self.a, index) if other else (index, self.b)
         marks = {self.b: ORANGE, self.a: BLUE}
         self.grid.selected, self.grid.frames = -1, [marks.get(i, "") for i in range(len(self.grid.images))]

@@ -8,9 +8,9 @@ import anywidget
 import ipywidgets as w
 import numpy as np
 import traitlets
-from plotly.colors import sample_colorscale, unlabel_rgb
 
-from ssl_toolkit.widgets.canvas import STATIC, Pictured, Pixels
+from ssl_toolkit.widgets.canvas import STATIC, Pictured, Pixels, script
+from ssl_toolkit.widgets.colours import cividis
 
 STOPS = 9  # of the colour scale below the table
 DARK, LIGHT = "#000000", "#ffffff"  # of numbers on colour
@@ -32,7 +32,7 @@ class HeatMap(Pictured, anywidget.AnyWidget):
     its row and column. Picked again, or with Escape, it is let go: they get (-1, -1).
     """
 
-    _esm = STATIC / "heat_map.js"
+    _esm = script("heat_map")
     _css = STATIC / "heat_map.css"
 
     rows = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -74,7 +74,7 @@ class HeatMap(Pictured, anywidget.AnyWidget):
             self.scale = {
                 "low": f"{low:.3g}" if known else "",
                 "high": f"{high:.3g}" if known else "",
-                "colours": [_colour(i / (STOPS - 1)) for i in range(STOPS)] if known else [],
+                "colours": cividis(i / (STOPS - 1) for i in range(STOPS)) if known else [],
                 "chance": (chance - low) / span if known and chance is not None else None,
                 "words": f"chance {chance:.3g}" if chance is not None else "",
             }
@@ -111,15 +111,11 @@ class HeatMap(Pictured, anywidget.AnyWidget):
         return np.asarray(image)
 
 
-def _colour(share: float) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*(round(c) for c in unlabel_rgb(sample_colorscale("Cividis", share)[0])))
-
-
 def _drawn(tile: Tile, low: float, span: float) -> dict[str, str]:
     text = f"{tile.value:.3g}" if tile.value is not None else {"failed": "failed", "running": "…"}.get(tile.state, "")
     colour = ink = ""
     if tile.value is not None and math.isfinite(tile.value):
-        colour = _colour((tile.value - low) / span)
+        (colour,) = cividis([(tile.value - low) / span])
         r, g, b = (_linear(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))
         ink = DARK if 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 else LIGHT  # the greater contrast by WCAG 2.1
     return {"text": text, "colour": colour, "ink": ink, "state": tile.state, "caption": tile.caption}

@@ -12,7 +12,7 @@ from ssl_toolkit import fast
 from ssl_toolkit.plane import Loss, Moment, descend, drag, look, scatter, spread, weighted
 from ssl_toolkit.plots import BLUE
 from ssl_toolkit.widgets.canvas import Pictured, Pixels
-from ssl_toolkit.widgets.controls import Quiet, checkbox, dress, dropdown, paragraph, seed_box, slider
+from ssl_toolkit.widgets.controls import Quiet, checkbox, dress, dropdown, paragraph, seed_box, slider, table
 from ssl_toolkit.widgets.loss_presets import LOSSES, PRESETS, Preset
 from ssl_toolkit.widgets.plane_canvas import PlaneCanvas
 from ssl_toolkit.widgets.player import Player
@@ -66,7 +66,6 @@ class LossPanel(Pictured, w.VBox):
         self.player: Player[Moment] = Player(self._records, self._draw, progress=self._progress, name=name)
         self.player.speed.value = 30.0
         flags = w.HBox([self.predictor, self.stop_gradient], layout=w.Layout(padding="0 0 0 84px", grid_gap="14px"))
-        flags.add_class("ssl-plane-flags")
         self._flags = flags
         top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center", grid_gap="10px"))
         right = w.VBox(
@@ -187,7 +186,11 @@ class LossPanel(Pictured, w.VBox):
             "ssl-gauges",
         )
         ways = {name: [m.terms[name] for m in run] for name in now.terms} | {WHOLE: [m.loss for m in run]}
-        self.numbers.value = _table([(name, way, gradients[name]) for name, way in ways.items()])
+        rows = [["", "value", "pull", "so far" if len(run) > 1 else ""]]
+        for name, way in ways.items():
+            pull = gradients[name].norm(dim=2).mean()  # over the points
+            rows.append([name, f"{way[-1]:.3f}", f"{pull:.3f}", _sparkline(way)])
+        self.numbers.value = table(rows, "ssl-loss-terms")
 
     def _set(self, preset: Preset) -> None:
         self.why.value = paragraph(preset.why)
@@ -238,20 +241,6 @@ class LossPanel(Pictured, w.VBox):
 
     def picture(self) -> Pixels:
         return self.canvas.picture()
-
-
-def _table(rows: list[tuple[str, list[float], Any]]) -> str:
-    """A line for each term: its value, the mean length of its gradients, and its way so far."""
-    cell = "<td style='text-align:right;padding-right:14px'>"
-    lines = [
-        f"<tr><td style='padding-right:10px'>{name}</td>{cell}{way[-1]:.3f}</td>{cell}{g.norm(dim=2).mean():.3f}</td>"
-        f"<td>{_sparkline(way)}</td></tr>"
-        for name, way, g in rows
-    ]
-    begun = "so far" if len(rows[0][1]) > 1 else ""
-    head = f"<tr style='opacity:.75'><td></td>{cell}value</td>{cell}pull</td><td>{begun}</td></tr>"
-    style = "line-height:1.5;font-variant-numeric:tabular-nums"
-    return f"<table class='ssl-loss-terms' style='{style}'>{head}{''.join(lines)}</table>"
 
 
 def _sparkline(values: list[float], width: int = 110, height: int = 18) -> str:

@@ -7,7 +7,7 @@ import traitlets
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvas import MARK, STATIC, Pictured, Pixels
+from ssl_toolkit.widgets.canvas import MARK, STATIC, Pictured, Pixels, script
 
 
 class MaskCanvas(Pictured, anywidget.AnyWidget):
@@ -17,7 +17,7 @@ class MaskCanvas(Pictured, anywidget.AnyWidget):
     to set it, `brush` for another width in pixels.
     """
 
-    _esm = STATIC / "mask.js"
+    _esm = script("mask")
     _css = STATIC / "mask.css"
 
     pixels = traitlets.Bytes(b"").tag(sync=True)
@@ -26,6 +26,7 @@ class MaskCanvas(Pictured, anywidget.AnyWidget):
     painted = traitlets.Int(0).tag(sync=True)
     brush = traitlets.Int(3).tag(sync=True)
     scale = traitlets.Int(6).tag(sync=True)
+    tint = traitlets.List(traitlets.Int(), list(MARK)).tag(sync=True)  # of what is painted over
     label = traitlets.Unicode("image to paint on").tag(sync=True)
 
     def __init__(self, image: UInt8[Tensor, "c h w"], *, scale: int | None = None, brush: int = 3):
@@ -56,5 +57,5 @@ class MaskCanvas(Pictured, anywidget.AnyWidget):
     def picture(self) -> Pixels:
         """The image, what is painted in orange."""
         image = np.frombuffer(self.pixels, np.uint8).reshape(self.shape).transpose(1, 2, 0)
-        sheet = np.where(self.mask.numpy()[..., None], np.array(MARK), image).astype(np.uint8)
+        sheet = np.where(self.mask.numpy()[..., None], np.array(self.tint), image).astype(np.uint8)
         return sheet.repeat(self.scale, 0).repeat(self.scale, 1)

@@ -11,10 +11,9 @@ import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
-from ssl_toolkit.widgets.canvas import STATIC, Pictured, Pixels
+from ssl_toolkit.widgets.canvas import STATIC, Pictured, Pixels, script
+from ssl_toolkit.widgets.colours import COLOURS
 
-COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY, "#000000")  # the browser draws black as the text's colour
 SIDE = 430  # pixels
 LONGEST = 1.2  # arrow, in units of the plane
 SMALLEST = 2.5  # half a side, in units of the plane, however close the points are
@@ -27,7 +26,7 @@ class PlaneCanvas(Pictured, anywidget.AnyWidget):
     `on_drag(callback)` as (index, x, y); index counts the first views, then the second.
     """
 
-    _esm = STATIC / "plane.js"
+    _esm = script("plane")
     _css = STATIC / "plane.css"
 
     points = traitlets.Bytes(b"").tag(sync=True)  # float32: (2, n, 2)
@@ -36,7 +35,7 @@ class PlaneCanvas(Pictured, anywidget.AnyWidget):
     circle = traitlets.Bool(False).tag(sync=True)  # draw the unit circle and each point's direction on it
     reach = traitlets.Float(SMALLEST).tag(sync=True)  # half a side
     side = traitlets.Int(SIDE).tag(sync=True)
-    colors = traitlets.List(traitlets.Unicode(), list(COLORS)).tag(sync=True)
+    colours = traitlets.List(traitlets.Unicode(), list(COLOURS)).tag(sync=True)
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,9 +80,9 @@ class PlaneCanvas(Pictured, anywidget.AnyWidget):
         for start, end in zip(at(z), at(z + arrows), strict=True):
             _arrow(pen, np.array(start), np.array(end), fine)
         for i, (x, y) in enumerate(at(z)):
-            color, r = COLORS[i % n % len(COLORS)], 8 * fine
+            colour, r = COLOURS[i % n % len(COLOURS)], 8 * fine
             box = [x - r, y - r, x + r, y + r]
-            pen.ellipse(box, fill=color if i < n else "white", outline=color, width=2 * fine)
+            pen.ellipse(box, fill=colour if i < n else "white", outline=colour, width=2 * fine)
         return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 

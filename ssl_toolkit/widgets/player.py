@@ -11,13 +11,14 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
+from html import escape
 from typing import Any, Generic, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 import ipywidgets as w
 import traitlets
 
-from ssl_toolkit.widgets.controls import button
+from ssl_toolkit.widgets.controls import button, duration
 
 T = TypeVar("T")
 State = Literal["idle", "running", "paused", "done", "failed"]
@@ -303,7 +304,7 @@ class Player(w.VBox, Generic[T]):
         if done > self._begun_from and self.state == "running":
             rate = (done - self._begun_from) / (now - self._begun_at)
             speed = f"{rate:.1f} {self.unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s a {self.unit}"
-            text += f" · {speed} · {_duration((total - done) / rate)} left"
+            text += f" · {speed} · {duration((total - done) / rate)} left"
         self._say(text)
 
     def _say(self, text: str) -> None:
@@ -311,11 +312,7 @@ class Player(w.VBox, Generic[T]):
             where = traceback.extract_tb(self.error.__traceback__)[-1:]
             place = f" ({os.path.basename(where[0].filename)}, line {where[0].lineno})" if where else ""
             text = f"failed · {type(self.error).__name__}: {self.error}{place}"
-        text = text.replace("&", "&amp;").replace("<", "&lt;")
+        said = escape(text)
         self.status.value = (
-            f'<span role="status" aria-live="polite" class="ssl-status" style="line-height:1.4">{text}</span>'
+            f'<span role="status" aria-live="polite" class="ssl-status" style="line-height:1.4">{said}</span>'
         )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -13,6 +13,7 @@ from ssl_toolkit.depths import KNN, LINEAR, Score
 from ssl_toolkit.group import Share
 from ssl_toolkit.knn import neighbours
 from ssl_toolkit.plots import BLUE, GREEN, VERMILION, Curve
+from ssl_toolkit.widgets.controls import table
 from ssl_toolkit.widgets.heat_map import Tile
 from ssl_toolkit.widgets.probe_work import PIXELS
 
@@ -82,14 +83,11 @@ def group_words(index: Int64[Tensor, " m"], shares: Sequence[Share]) -> str:
     head = f"<b>{len(index):,} images</b>"
     if not shares:
         return f"{head}, which share nothing more than images drawn at random would."
-    cell = "<td style='text-align:right;padding:0 0 0 14px'>"
-    rows = "".join(
-        f"<tr><td>{escape(s.name)} <b>{escape(s.value)}</b></td>"
-        f"{cell}{s.group:.0%}</td>{cell}{s.everywhere:.0%}</td></tr>"
-        for s in shares[:LINES]
-    )
-    titles = f"<tr style='opacity:.75'><td></td>{cell}of the group</td>{cell}of all</td></tr>"
-    return f"{head} share:<table style='line-height:1.5;font-variant-numeric:tabular-nums'>{titles}{rows}</table>"
+    rows = [["", "of the group", "of all"]]
+    for share in shares[:LINES]:
+        value = f"{escape(share.name)} <b>{escape(share.value)}</b>"
+        rows.append([value, f"{share.group:.0%}", f"{share.everywhere:.0%}"])
+    return f"{head} share:{table(rows)}"
 
 
 def depth_curves(scores: Mapping[str, Sequence[Score]]) -> tuple[list[Curve], float | None]:

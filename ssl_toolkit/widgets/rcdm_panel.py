@@ -19,7 +19,7 @@ from ssl_toolkit.features import embed_depths
 from ssl_toolkit.folders import from_bytes
 from ssl_toolkit.reader import FACTORS, kept
 from ssl_toolkit.train import TrainState, load, save
-from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, tile
+from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, check_index, tile
 from ssl_toolkit.widgets.controls import button, dress, dropdown, line, live, report, seed_box, slider, whole
 from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.rcdm_rows import pictures, rows
@@ -120,7 +120,6 @@ class RcdmPanel(Pictured, w.VBox):
         left = w.VBox(
             [pick, self.grid, self.file, files, self.message], layout=w.Layout(flex="0 0 auto", width="310px")
         )
-        self.painter.status.add_class("ssl-rcdm-painter")
         state = w.HBox([w.HTML("samples:"), self.painter.status], layout=w.Layout(grid_gap="6px"))
         sampling = line(*self.menus, self.guidance, self.steps, self.seed)
         right = w.VBox([sampling, self.rows, state], layout=w.Layout(flex="1 1 0", min_width="0"))
@@ -145,8 +144,7 @@ class RcdmPanel(Pictured, w.VBox):
 
     def pick(self, index: int) -> None:
         """Paint from the features of this test image."""
-        if not 0 <= index < len(self.test):
-            raise ValueError(f"index is {index}: the test images are 0 ... {len(self.test) - 1}.")
+        check_index(index, self.test)
         self._give(self.test.images[index].cpu(), index)
 
     def upload(self, content: bytes) -> str:

@@ -13,15 +13,14 @@ import torch
 import torch.nn.functional as F
 import traitlets
 from jaxtyping import Float, Float32, Int64, Shaped, UInt8
-from plotly.colors import sample_colorscale, unlabel_rgb
 from torch import Tensor
 
 from ssl_toolkit.factors import TURNS
-from ssl_toolkit.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
-from ssl_toolkit.widgets.canvas import STATIC, Pictured, Pixels
+from ssl_toolkit.plots import BLUE, GREY
+from ssl_toolkit.widgets.canvas import STATIC, Pictured, Pixels, script
+from ssl_toolkit.widgets.colours import COLOURS, cividis, in_hex
 
-COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY, "#000000")  # the browser draws black as the text's colour
-MOST = 3 * len(COLORS)  # values that colours and three marker shapes tell apart
+MOST = 3 * len(COLOURS)  # values that colours and three marker shapes tell apart
 STEPS = 64  # of a scale
 THUMBNAIL = 32  # pixels a side, at most
 
@@ -46,7 +45,7 @@ def colour_by(name: str, values: Shaped[Tensor, " n"], words: Sequence[str] = ()
     if not values.is_floating_point() and int(values.max()) < MOST and int(values.min()) >= 0:
         used = int(values.max()) + 1
         named = [words[i] if i < len(words) else str(i) for i in range(max(used, min(len(words), MOST)))]
-        palette = [COLORS[i % len(COLORS)] for i in range(len(named))]
+        palette = [COLOURS[i % len(COLOURS)] for i in range(len(named))]
         raw = values.cpu().numpy()
         return Colouring(name, raw.astype(np.uint8), palette, named, ("", ""), raw.astype(np.float32))
     v = values.double().cpu().numpy()
@@ -57,10 +56,9 @@ def colour_by(name: str, values: Shaped[Tensor, " n"], words: Sequence[str] = ()
     index = np.where(np.isfinite(v), share * (STEPS - 1) + 0.5, 255).astype(np.uint8)
     steps = [i / (STEPS - 1) for i in range(STEPS)]
     if turn:  # the factors on a circle are hues
-        colours = [tuple(255 * c for c in hsv_to_rgb(step, 0.75, 0.85)) for step in steps]
+        palette = [in_hex(255 * c for c in hsv_to_rgb(step, 0.75, 0.85)) for step in steps]
     else:
-        colours = [unlabel_rgb(colour) for colour in sample_colorscale("Cividis", steps)]
-    palette = ["#{:02x}{:02x}{:02x}".format(*(round(c) for c in colour)) for colour in colours]
+        palette = cividis(steps)
     return Colouring(name, index, palette, [], (f"{low:.3g}", f"{high:.3g}"), v.astype(np.float32))
 
 
@@ -101,7 +99,7 @@ class Scatter(Pictured, anywidget.AnyWidget):
     one and V all in view, + - 0 zoom, Shift with arrows moves, L is the lasso, Escape clears.
     """
 
-    _esm = STATIC / "scatter.js"
+    _esm = script("scatter")
     _css = STATIC / "scatter.css"
 
     points = traitlets.Bytes(b"").tag(sync=True)  # float32 (p, n, 2), in [-1, 1]

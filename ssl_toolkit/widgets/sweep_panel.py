@@ -12,7 +12,7 @@ import ipywidgets as w
 from ssl_toolkit.plots import RUNS, Curve, runs_figure, show_runs
 from ssl_toolkit.sweep import Cell, Point, Record, Run, Setting, group, read, sweep
 from ssl_toolkit.widgets.canvas import Pictured, Pixels
-from ssl_toolkit.widgets.controls import Quiet, dropdown, line, live, paragraph
+from ssl_toolkit.widgets.controls import Quiet, dropdown, line, live, paragraph, table
 from ssl_toolkit.widgets.heat_map import HeatMap, Tile
 from ssl_toolkit.widgets.player import Player
 
@@ -90,7 +90,6 @@ class SweepPanel(Pictured, w.VBox):
         self.summary = w.HTML()
         self.figure = live(runs_figure())
         self.numbers = w.HTML()
-        self.numbers.add_class("ssl-sweep-numbers")
 
         controls = line(self.rows, self.columns, self.value, *self.where.values(), self.curve)
         self.map.layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
@@ -222,20 +221,15 @@ class SweepPanel(Pictured, w.VBox):
         show_runs(self.figure, curves, title=title, axes=(STEP, key or ""), level=level)
 
         results = list(dict.fromkeys(name for run in runs for name in run.result)) or ["result"]
-        table = [[*names, *results, "seconds"]]
+        rows = [[*names, *results, "seconds"]]
         for run in runs:
+            settings = [_word(run.setting[name]) for name in names]
+            found = [_word(run.result.get(name, "")) for name in results]
             if run.error:
                 found = [run.error, *[""] * (len(results) - 1)]
-            else:
-                found = [_word(run.result.get(name, "")) for name in results]
-            table.append(
-                [
-                    *(_word(run.setting[name]) for name in names),
-                    *found,
-                    "" if run.error == RUNNING else f"{run.seconds:.1f}",
-                ]
-            )
-        self.numbers.value = paragraph(_table(table) if runs else "Pick a place of the map to see its runs.")
+            rows.append([*settings, *found, "" if run.error == RUNNING else f"{run.seconds:.1f}"])
+        told = table([[escape(word) for word in row] for row in rows], align="left")
+        self.numbers.value = paragraph(told if runs else "Pick a place of the map to see its runs.")
 
     def _offer(self, control: w.Dropdown, records: Sequence[Record]) -> None:
         """Let the control offer every number that the records hold."""
@@ -283,14 +277,3 @@ def _word(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _table(lines: list[list[str]]) -> str:
-    head, *body = (
-        "".join(
-            f"<{tag} style='text-align:left;vertical-align:top;padding:0 14px 0 0'>{escape(word)}</{tag}>"
-            for word in cells
-        )
-        for cells, tag in zip(lines, ["th", *["td"] * (len(lines) - 1)], strict=True)
-    )
-    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in body)}</table>"

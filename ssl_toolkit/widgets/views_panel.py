@@ -1,5 +1,6 @@
 """ViewsPanel: pick an image, drag the strengths of the augmentations, and see what its views still share."""
 
+from html import escape
 from typing import Any
 
 import ipywidgets as w
@@ -87,7 +88,6 @@ class ViewsPanel(Pictured, w.VBox):
         )
         self.views.on_pick(self._show_numbers)
         self.numbers = w.HTML()
-        self.numbers.add_class("ssl-views-numbers")
         left = w.VBox([*self.strengths.values(), w.HTML(note)], layout=w.Layout(flex="0 0 auto", width="310px"))
         right = w.VBox([self.views, self.numbers], layout=w.Layout(flex="1 1 auto", min_width="0"))
         top_row = w.HBox([self.preset, self.seed, self.again], layout=w.Layout(align_items="center", grid_gap="6px"))
@@ -146,7 +146,7 @@ class ViewsPanel(Pictured, w.VBox):
         for name, values in self._view.params.items():
             if name != "noise.e":  # as many numbers as pixels
                 cells.append(f"<span>{name}</span><b style='font-weight:500'>{_written(values[index])}</b>")
-        code = self.code().replace("<", "&lt;")
+        code = escape(self.code())
         self.numbers.value = paragraph(
             f"<b>Drawn for view {index + 1}</b> (click another)"
             "<div style='display:grid;grid-template-columns:repeat(2,max-content auto);gap:2px 12px;margin:4px 0 10px'>"

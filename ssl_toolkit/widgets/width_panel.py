@@ -11,7 +11,7 @@ import ipywidgets as w
 from ssl_toolkit.plots import SKY
 from ssl_toolkit.sweep import Cell, Point, Run, Setting, group, read, sweep
 from ssl_toolkit.widgets.canvas import Pictured, Pixels
-from ssl_toolkit.widgets.controls import checkbox, dress, live
+from ssl_toolkit.widgets.controls import checkbox, dress, live, table
 from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.width_picture import Line, curves_picture
 from ssl_toolkit.width_plots import METHOD_COLOURS, METHOD_TITLES, WIDTH_VALUES, means_of, show_widths, width_figure
@@ -132,8 +132,9 @@ class WidthPanel(Pictured, w.VBox):
         failed = [cell for cell in live if cell.error]
         if failed:
             running += f" · {len(failed)} failed: {failed[-1].error}"
-        self.words.value = f"<span class='ssl-width-words' style='line-height:1.4'>{escape(running)}</span>"
-        self.table.value = _table(self._rows(live, at))
+        self.words.value = f"<span style='line-height:1.4'>{escape(running)}</span>"
+        rows = [[escape(word) for word in row] for row in self._rows(live, at)]
+        self.table.value = table(rows, "ssl-width-table")
 
     def _rows(self, live: Sequence[Cell], width: int) -> list[list[str]]:
         """Of each method and source, what was measured at this width."""
@@ -173,13 +174,3 @@ def _percent(means: Sequence[float], halves: Sequence[float]) -> str:
     if not means:
         return ""
     return f"{means[0]:.1%}" + (f" ± {100 * halves[0]:.1f}" if halves[0] else "")
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    right = "text-align:right;padding:1px 0 1px 22px"
-    lines = []
-    for i, (name, *cells) in enumerate(rows):
-        numbers = "".join(f"<td style='{right}'>{escape(cell)}</td>" for cell in cells)
-        lines.append(f"<tr{' style=opacity:.75' if i == 0 else ''}><td>{escape(name)}</td>{numbers}</tr>")
-    style = "line-height:1.5;font-variant-numeric:tabular-nums"
-    return f"<table class='ssl-width-table' style='{style}'>{''.join(lines)}</table>"

@@ -3,12 +3,6 @@ const GAP = 1; // pixels of a picture between two pictures
 const TELL = 100; // milliseconds between two messages that say which frame is shown
 
 function render({ model, el }) {
-  const make = (tag, name = "", text = "") => {
-    const e = document.createElement(tag);
-    e.className = name;
-    e.textContent = text;
-    return e;
-  };
   const root = make("div", "ssl-chain");
   const rows = make("div", "ssl-chain-rows");
   const bar = make("div", "ssl-chain-bar");
@@ -44,10 +38,6 @@ function render({ model, el }) {
   let told = 0;
   let drawn = 0; // frames drawn so far, for whoever measures
 
-  const bytes = (name) => {
-    const raw = model.get(name);
-    return new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength);
-  };
   const geometry = () => {
     const [count, frames, n, channels, height, width] = model.get("shape");
     const columns = Math.max(1, Math.min(model.get("columns"), n));
@@ -102,7 +92,7 @@ function render({ model, el }) {
 
   const draw = () => {
     const g = geometry();
-    const [pixels, marks] = [bytes("pixels"), model.get("marked") ? bytes("marks") : []];
+    const [pixels, marks] = [bytes(model, "pixels"), model.get("marked") ? bytes(model, "marks") : []];
     const area = g.height * g.width;
     if (pixels.length !== g.count * g.frames * g.n * g.channels * area || canvases.length !== g.count) return;
     const tint = model.get("tint");
@@ -185,8 +175,7 @@ function render({ model, el }) {
   for (const name of ["pixels", "marks", "marked", "captions"]) model.on(`change:${name}`, draw);
   model.on("change:value", () => !timer && model.get("value") !== frame && !told && ((frame = model.get("value")), draw()));
   build();
-  // a plotly figure beside this was measured before both were on the page
-  requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
+  measureAgain();
   return () => (stop(), clearTimeout(told));
 }
 export default { render };

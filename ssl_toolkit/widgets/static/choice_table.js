@@ -1,11 +1,5 @@
 // A table whose rows can be chosen. Moving by keys stays in the browser; a choice reaches Python as a message.
 function render({ model, el }) {
-  const make = (tag, name = "", text = "") => {
-    const e = document.createElement(tag);
-    e.className = name;
-    e.textContent = text;
-    return e;
-  };
   const root = make("div", "ssl-choice");
   const table = make("table");
   table.setAttribute("role", "grid");
@@ -66,7 +60,6 @@ function render({ model, el }) {
   });
   for (const name of ["columns", "rows", "colours", "selected"]) model.on(`change:${name}`, draw);
   draw();
-  // a plotly figure beside this was measured before both were on the page
-  requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
+  measureAgain();
 }
 export default { render };

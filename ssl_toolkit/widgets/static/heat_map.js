@@ -1,12 +1,6 @@
 // A table of numbers in colour. It draws what Python computed; hovering and moving by keys stay in the browser, and a
 // pick reaches Python as a message of its own.
 function render({ model, el }) {
-  const make = (tag, name = "", text = "") => {
-    const e = document.createElement(tag);
-    e.className = name;
-    e.textContent = text;
-    return e;
-  };
   const root = make("div", "ssl-heat");
   const table = make("table");
   table.setAttribute("role", "grid");
@@ -64,8 +58,7 @@ function render({ model, el }) {
       });
       table.append(row);
     });
-    // what is beside the table was measured when it had another width, or was not yet on the page
-    requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
+    measureAgain(); // and where the table had another width
   };
 
   const draw = () => {

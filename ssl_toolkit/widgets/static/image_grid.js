@@ -3,17 +3,16 @@
 const GAP = 3; // device-independent pixels between two tiles, where the frames are drawn
 
 function render({ model, el }) {
-  const root = document.createElement("div");
-  root.className = "ssl-grid";
-  const canvas = document.createElement("canvas");
+  const root = make("div", "ssl-grid");
+  const canvas = make("canvas");
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
-  const readout = document.createElement("output");
+  const readout = make("output");
   readout.setAttribute("aria-live", "polite");
   root.append(canvas, readout);
   el.append(root);
 
-  const tile = document.createElement("canvas");
+  const tile = make("canvas");
   let at = -1;
 
   const geometry = () => {
@@ -33,9 +32,8 @@ function render({ model, el }) {
 
   const draw = () => {
     const g = geometry();
-    const raw = model.get("pixels");
-    const bytes = new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength);
-    if (bytes.length !== g.n * g.channels * g.height * g.width) return; // the shape travels first
+    const pixels = bytes(model, "pixels");
+    if (pixels.length !== g.n * g.channels * g.height * g.width) return; // the shape travels first
     canvas.width = g.columns * g.w;
     canvas.height = g.rows * g.h;
     tile.width = g.width;
@@ -48,7 +46,7 @@ function render({ model, el }) {
       const picture = new ImageData(g.width, g.height);
       for (let p = 0; p < area; p++) {
         for (let c = 0; c < 3; c++)
-          picture.data[4 * p + c] = bytes[i * g.channels * area + (g.channels === 3 ? c : 0) * area + p];
+          picture.data[4 * p + c] = pixels[i * g.channels * area + (g.channels === 3 ? c : 0) * area + p];
         picture.data[4 * p + 3] = 255;
       }
       tile.getContext("2d").putImageData(picture, 0, 0);
@@ -100,7 +98,6 @@ function render({ model, el }) {
   });
   for (const name of ["pixels", "frames", "selected", "captions", "scale"]) model.on(`change:${name}`, draw);
   draw();
-  // a plotly figure beside this grid was measured before both were on the page
-  requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
+  measureAgain();
 }
 export default { render };

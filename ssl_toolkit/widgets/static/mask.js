@@ -1,33 +1,25 @@
 // One image to paint a mask on: strokes are drawn here at once, and reach Python when the pointer is lifted.
-const MARK = [230, 159, 0];
-
 function render({ model, el }) {
-  const root = document.createElement("div");
-  root.className = "ssl-mask";
-  const canvas = document.createElement("canvas");
+  const root = make("div", "ssl-mask");
+  const canvas = make("canvas");
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-label", `${model.get("label")}: drag to paint, shift wipes; arrow keys move, space paints`);
   root.append(canvas);
   el.append(root);
 
-  const small = document.createElement("canvas");
+  const small = make("canvas");
   let bits = new Uint8Array();
   let [held, wipes, last, cursor] = [false, false, null, null];
 
-  const bytes = (name) => {
-    const raw = model.get(name);
-    return new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength);
-  };
-
   const draw = () => {
     const [c, h, w] = model.get("shape");
-    const [pixels, scale, area] = [bytes("pixels"), model.get("scale"), h * w];
+    const [pixels, scale, area, tint] = [bytes(model, "pixels"), model.get("scale"), h * w, model.get("tint")];
     if (pixels.length !== c * area || bits.length !== area) return; // the rest is still on its way
     [small.width, small.height, canvas.width, canvas.height] = [w, h, w * scale, h * scale];
     const picture = new ImageData(w, h);
     for (let p = 0; p < area; p++) {
-      for (let k = 0; k < 3; k++) picture.data[4 * p + k] = bits[p] ? MARK[k] : pixels[(c === 3 ? k : 0) * area + p];
+      for (let k = 0; k < 3; k++) picture.data[4 * p + k] = bits[p] ? tint[k] : pixels[(c === 3 ? k : 0) * area + p];
       picture.data[4 * p + 3] = 255;
     }
     small.getContext("2d").putImageData(picture, 0, 0);
@@ -107,7 +99,7 @@ function render({ model, el }) {
 
   const take = () => {
     if (held) return; // a stroke is not undone by what comes meanwhile
-    bits = bytes("bits").slice();
+    bits = bytes(model, "bits").slice();
     draw();
   };
   model.on("change:bits change:pixels change:scale", take);

@@ -6,12 +6,11 @@ const STEP = 0.05; // of the plane, for one arrow key; five times as much with S
 const PATIENCE = 250; // milliseconds to wait for an answer
 
 function render({ model, el }) {
-  const root = document.createElement("div");
-  root.className = "ssl-plane";
-  const canvas = document.createElement("canvas");
+  const root = make("div", "ssl-plane");
+  const canvas = make("canvas");
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
-  const readout = document.createElement("output");
+  const readout = make("output");
   readout.setAttribute("aria-live", "polite");
   root.append(canvas, readout);
   el.append(root);
@@ -23,10 +22,7 @@ function render({ model, el }) {
   let unsent = false;
   let waiting = 0;
 
-  const floats = (name) => {
-    const raw = model.get(name);
-    return new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength));
-  };
+  const floats = (name) => numbers(model, name, Float32Array);
   const reach = () => held ?? model.get("reach"); // the scale stands still under a hand
   const unit = () => model.get("side") / 2 / reach();
   const px = (x) => model.get("side") / 2 + x * unit();
@@ -84,7 +80,7 @@ function render({ model, el }) {
     const paper = getComputedStyle(root).backgroundColor;
     const z = places();
     const n = z.length / 4;
-    const colours = model.get("colors").map((c) => (c === "#000000" ? ink : c));
+    const colours = model.get("colours").map((c) => (c === "#000000" ? ink : c));
     const colour = (i) => colours[(i % n) % colours.length];
 
     for (let k = Math.ceil(-reach()); k <= reach(); k++) {
@@ -132,7 +128,7 @@ function render({ model, el }) {
       const [x, y] = [px(z[2 * i]), py(z[2 * i + 1])];
       if (i === chosen || i === over) disc(pen, x, y, RADIUS + 4, null, ink, i === chosen ? 2 : 1);
       disc(pen, x, y, RADIUS - 1, i < n ? colour(i) : paper, colour(i), 2);
-      const c = model.get("colors")[(i % n) % colours.length];
+      const c = model.get("colours")[(i % n) % colours.length];
       pen.fillStyle = i >= n ? ink : c === "#000000" ? paper : bright(c) ? "#000" : "#fff";
       pen.fillText(String((i % n) + 1), x, y + 0.5);
     }

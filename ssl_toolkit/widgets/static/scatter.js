@@ -7,12 +7,6 @@ const PAD = 16; // pixels around the points
 const PER_SHAPE = 8; // colours before the next marker shape
 
 function render({ model, el }) {
-  const make = (tag, name = "", text = "") => {
-    const e = document.createElement(tag);
-    e.className = name;
-    e.textContent = text;
-    return e;
-  };
   const root = make("div", "ssl-scatter");
   const bar = make("div", "ssl-tools");
   const planes = make("div", "ssl-planes");
@@ -54,13 +48,10 @@ function render({ model, el }) {
     root.classList.toggle("ssl-lassoing", on);
   };
 
-  const bytes = (name, Type) => {
-    const raw = model.get(name);
-    return new Type(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength));
-  };
+  const floats = (name) => numbers(model, name, Float32Array);
   let data = {};
   const read = () => {
-    data = { points: bytes("points", Float32Array), colour: bytes("colour", Uint8Array), values: bytes("values", Float32Array) };
+    data = { points: floats("points"), colour: bytes(model, "colour"), values: floats("values") };
     data.n = panes.length ? data.points.length / 2 / panes.length : 0;
   };
 
@@ -167,7 +158,7 @@ function render({ model, el }) {
       const size = Math.ceil(2.6 * r * ratio) / ratio;
       const stamp = (c) => {
         if (!stamps.has(c)) {
-          const picture = document.createElement("canvas");
+          const picture = make("canvas");
           picture.width = picture.height = Math.ceil(size * ratio);
           const brush = picture.getContext("2d");
           brush.scale(ratio, ratio);
@@ -434,7 +425,7 @@ function render({ model, el }) {
       planes.replaceChildren();
       panes = titles.map((_, index) => {
         const p = { index, zoom: 1, cx: 0, cy: 0, over: false, lasso: null };
-        p.frame = make("div", "ssl-plane-frame");
+        p.frame = make("div");
         p.title = make("div", "ssl-title");
         const stack = make("div", "ssl-stack");
         p.base = make("canvas"); // the points; redrawn only where the view changes
@@ -475,7 +466,7 @@ function render({ model, el }) {
     later("base");
   });
   model.on("change:selected", () => {
-    selected = new Set(bytes("selected", Uint32Array));
+    selected = new Set(numbers(model, "selected", Uint32Array));
     later("base");
   });
   model.on("change:sheet", loadSheet);
@@ -486,7 +477,7 @@ function render({ model, el }) {
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "class"] });
   const placed = new ResizeObserver(() => later("base")); // colours are known only once it is on the page
   placed.observe(root);
-  selected = new Set(bytes("selected", Uint32Array));
+  selected = new Set(numbers(model, "selected", Uint32Array));
   setLasso(false);
   build();
   drawLegend();

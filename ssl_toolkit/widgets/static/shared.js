@@ -1,0 +1,16 @@
+// What the canvases share; it stands before each of their files.
+const make = (tag, name = "", text = "") => {
+  const e = document.createElement(tag);
+  e.className = name;
+  e.textContent = text;
+  return e;
+};
+const bytes = (model, name) => {
+  const raw = model.get(name);
+  return new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength);
+};
+// a copy, since bytes may lie where numbers of this type may not begin
+const numbers = (model, name, Type) => new Type(bytes(model, name).slice().buffer);
+// a plotly figure beside a canvas was measured before both were on the page
+const measureAgain = () => requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
+
