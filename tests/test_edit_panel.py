@@ -94,7 +94,7 @@ def test_common_dimensions_are_removed_or_replaced(panel):
 def test_the_more_is_hidden_the_farther_is_h(panel):
     panel.mode.value = "Masked"
     panel.wait()
-    assert torch.equal(panel._given[0], TEST.images[0])
+    assert torch.equal(panel._task.given[0], TEST.images[0])
     away = (panel.asked.h - H[0]).norm(dim=1)
     assert away[0] == pytest.approx(0, abs=1e-4)
     assert away[-1] > away[0]

@@ -80,6 +80,28 @@ class AttackPanel(Pictured, w.VBox):
         self.picked = 0
         self._of: tuple[object, ...] = ()  # what the curves are of
 
+        self._make_controls(strength, steps, seed)
+        self.player: Player[int | None] = Player(
+            self._records, lambda _: self._draw(), progress=lambda done: (done or 0, self._total()), unit="attack",
+            redraw=REDRAW, history=0, name=name,
+        )  # fmt: skip
+        self.player.back.layout.display = self.player.speed.layout.display = "none"
+        self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 44 // test.images.shape[-1]))
+        self.grid.captions = [test.classes[label] for label in test.labels[:PICKS].tolist()]
+        self.grid.label, self.grid.selected = "images to attack", 0
+        self.grid.on_pick(self.pick)
+        self.html = w.HTML()
+        self.html.add_class("ssl-attack-rows")
+        self.figure = live(attack_figure(), toolbar=False)
+        super().__init__(self._placed())
+        self.add_class("ssl-panel")
+        self.add_class("ssl-attack")
+        for control in self._controls:
+            control.observe(lambda _: self._on_control(), "value")
+        self.player.observe(lambda _: self.player.soon(self._show_given), "state")
+        self._on_control()
+
+    def _make_controls(self, strength: float, steps: int, seed: int) -> None:
         tip = "Grey levels of 255 by which a pixel may change"
         self.strength = slider("Strength", strength, (0.0, 16.0, 0.5), tip, "ssl-attack-strength", width="300px")
         tip = "One step along the sign of the gradient, or several that stay within the strength"
@@ -88,30 +110,12 @@ class AttackPanel(Pictured, w.VBox):
         tip = "What each encoder is misled by"
         self.target = dropdown("Against", list(TARGETS), "its probe", tip, "ssl-attack-against")
         self.seed = seed_box(seed, "Of random starts and samples", "ssl-attack-seed")
-        for control in (self.strength, self.method, self.steps, self.target, self.seed):
-            control.observe(lambda _: self._on_control(), "value")
+        self._controls = [self.strength, self.method, self.steps, self.target, self.seed]
 
-        self.player: Player[int | None] = Player(
-            self._records, lambda _: self._draw(), progress=lambda done: (done or 0, self._total()), unit="attack",
-            redraw=REDRAW, history=0, name=name,
-        )  # fmt: skip
-        self.player.back.layout.display = self.player.speed.layout.display = "none"
-        captions = [test.classes[label] for label in test.labels[:PICKS].tolist()]
-        self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 44 // test.images.shape[-1]))
-        self.grid.captions, self.grid.label, self.grid.selected = captions, "images to attack", 0
-        self.grid.on_pick(self.pick)
-        self.html = w.HTML()
-        self.html.add_class("ssl-attack-rows")
-        self.figure = live(attack_figure(), toolbar=False)
-
-        controls = line(self.strength, self.method, self.steps, self.target, self.seed)
+    def _placed(self) -> list[w.Widget]:
         left = w.VBox([w.HTML("Pick an image:"), self.grid], layout=w.Layout(flex="0 0 auto"))
-        right = w.VBox([controls, self.player, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
-        super().__init__([w.HBox([left, right], layout=w.Layout(grid_gap="20px")), self.figure])
-        self.add_class("ssl-panel")
-        self.add_class("ssl-attack")
-        self.player.observe(lambda _: self.player.soon(self._show_given), "state")
-        self._on_control()
+        right = w.VBox([line(*self._controls), self.player, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
+        return [w.HBox([left, right], layout=w.Layout(grid_gap="20px")), self.figure]
 
     # what a person may call --------------------------------------------------------------------------------------
     def play(self) -> None:

@@ -76,6 +76,26 @@ class ChainPanel(Pictured, w.VBox):
         self.frames: list[Frame] = []
         self._shown: list[Frame] = []  # those that the canvas has
 
+        self._make_controls(samplers, steps, seed, clip)
+        self.player: Player[Frame] = Player(
+            self._records, self._draw, progress=lambda frame: (frame.i, self.steps.value), history=0, name=name
+        )
+        self.player.back.layout.display = "none"  # the canvas is played and scrubbed by itself
+        self.canvas = ChainCanvas(columns=n, scale=max(1, round(52 / shape[2])), label="chains")
+        self.figure = live(chain_figure(), toolbar=False)
+        self.summary = w.HTML()
+        super().__init__(self._placed())
+        self.add_class("ssl-panel")
+        self.add_class("ssl-chains")
+        self._arrange()
+        self._show_noise()
+        of_chains = [*self.denoiser.values(), *self.sampler.values(), *self.eta.values()]
+        for control in (*of_chains, self.steps, self.seed, self.clip):
+            control.observe(lambda _: self._on_control(), "value")
+        self.canvas.observe(lambda _: self.player.soon(self._follow), "value")
+        self.player.observe(lambda _: self.player.soon(self._show_noise), "state")
+
+    def _make_controls(self, samplers: tuple[str, str], steps: int, seed: int, clip: bool) -> None:
         names, same = list(self.denoise), "which starts at the same noise"
         self.denoiser = {
             "A": dropdown("A", names, names[0], "The denoiser of chain A", "ssl-chains-denoiser-a"),
@@ -97,31 +117,16 @@ class ChainPanel(Pictured, w.VBox):
         tip = "Keep each guess x0 within the range that images have"
         self.clip = checkbox("Clip the guess", clip, tip, "ssl-chains-clip")
 
-        self.player: Player[Frame] = Player(
-            self._records, self._draw, progress=lambda frame: (frame.i, self.steps.value), history=0, name=name
-        )
-        self.player.back.layout.display = "none"  # the canvas is played and scrubbed by itself
-        self.canvas = ChainCanvas(columns=n, scale=max(1, round(52 / shape[2])), label="chains")
-        self.figure = live(chain_figure(), toolbar=False)
-        self.summary = w.HTML()
-
-        several = len(names) > 1
-        if several:  # one letter is enough before the two
-            self.sampler["A"].description = self.sampler["B"].description = "by"
-        of_chain = {key: [*([self.denoiser[key]] if several else []), self.sampler[key], self.eta[key]] for key in "AB"}
-        top, below = line(*of_chain["A"], self.steps, self.seed, self.clip), line(*of_chain["B"])
+    def _placed(self) -> list[w.Widget]:
+        lines = {key: [self.sampler[key], self.eta[key]] for key in "AB"}
+        if len(self.denoise) > 1:
+            for key in "AB":
+                self.sampler[key].description = "by"  # one letter is enough before the two
+                lines[key].insert(0, self.denoiser[key])
         self.canvas.layout = w.Layout(flex="0 0 auto", max_width="66%")
         right = w.VBox([self.figure, self.summary], layout=w.Layout(flex="1 1 0", min_width="0"))
         body = w.HBox([self.canvas, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
-        super().__init__([top, below, self.player, body])
-        self.add_class("ssl-panel")
-        self.add_class("ssl-chains")
-        self._arrange()
-        self._show_noise()
-        for control in (*top.children, *below.children):
-            control.observe(lambda _: self._on_control(), "value")
-        self.canvas.observe(lambda _: self.player.soon(self._follow), "value")
-        self.player.observe(lambda _: self.player.soon(self._show_noise), "state")
+        return [line(*lines["A"], self.steps, self.seed, self.clip), line(*lines["B"]), self.player, body]
 
     # what a person may call --------------------------------------------------------------------------------------
     def play(self) -> None:

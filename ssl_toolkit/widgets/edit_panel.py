@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from html import escape
+from typing import NamedTuple
 
 import ipywidgets as w
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
@@ -44,6 +45,14 @@ REDRAW = 0.3  # seconds; the browser needs a core that the painting needs as wel
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)  # of the patches that are hidden
 NEIGHBOURS = 20  # as in the paper
 WHERE = "Under each sample: how far its features are from those it was painted from; two images at random are 1 apart."
+
+
+class Task(NamedTuple):
+    """What a mode asks for: the rows to paint, the images that stand before them in turn, what is told below them."""
+
+    asked: Asked
+    given: UInt8[Tensor, "n c h w"]
+    told: str = ""
 
 
 class EditPanel(Pictured, w.VBox):
@@ -86,46 +95,10 @@ class EditPanel(Pictured, w.VBox):
         self.h: Tensor | None = None  # of the test images
         self.axes: dict[str, tuple[Tensor, list[str]]] = {}  # by kind: directions, and what is said of each
         self.a, self.b = 0, 1
-        self._given, self._told = test.images[:1], ""
-        self.asked: Asked | None = None
+        self._task: Task | None = None
         self.rows: Rows | None = None
-
-        self.mode = toggle(list(MODES), mode, "What is done with the representation of A", "ssl-edit-mode")
-        tips = ("The image that is edited", "The other image")
-        self.picking = toggle("AB", "A", "Which image a click picks", "ssl-edit-picking", tips=tips, each="36px")
-        tip = "1 paints what h says, more exaggerates it"
-        self.guidance = slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, "ssl-edit-guidance", width="205px")
-        self.guidance.disabled = model.network.null is None
-        self.steps = whole("Steps", steps, (1, 200), "Steps of the sampler", "ssl-edit-steps")
-        self.seed = seed_box(seed, "Of the noise of all rows", "ssl-edit-seed")
-        tip = "Which way leads from A to B"
-        self.path = dropdown("Path", ["straight", "along the sphere"], "straight", tip, "ssl-edit-path")
-        tip = "Principal: along which images vary the most. Sparse: of which each image has a few"
-        self.kind = dropdown("Kind", ["principal", "sparse"], "principal", tip, "ssl-edit-kind")
-        self.amounts = [
-            slider(str(i), 0.0, (-4.0, 4.0, 0.5), "How much of it is added", f"ssl-edit-{i}", width="205px")
-            for i in range(1, directions + 1)
-        ]
-        self.zero = button("Zero", "undo", "Every direction to 0", "ssl-edit-zero")
-        self.zero.on_click(lambda _: self.zero_all())
-        self.more_than = w.IntSlider(14, min=0, max=NEIGHBOURS - 1, description="More than", continuous_update=False)
-        tip = f"A dimension is common if more than so many of the {NEIGHBOURS} neighbours have it"
-        dress(self.more_than, tip, "ssl-edit-more", width="300px")
-        has = [("above its median", True), ("not 0", False)]
-        self.relative = dropdown("Has it", has, True, "When an image counts as having a dimension", "ssl-edit-has")
-        self.patch = dropdown("Patch", [2, 4, 8], 4, "Pixels a side", "ssl-edit-patch")
-        self._settings: dict[str, list[w.Widget]] = {
-            "Interpolate": [self.path],
-            "Directions": [line(self.kind, self.zero), line(*self.amounts)],
-            "Common dimensions": [self.more_than, w.HTML(f"of {NEIGHBOURS} neighbours"), self.relative],
-            "Masked": [self.patch],
-        }
         self._quiet = Quiet()
-        sampling = [self.guidance, self.steps, self.seed]
-        for control in (*sampling, self.path, self.kind, *self.amounts, self.more_than, self.relative, self.patch):
-            control.observe(lambda _: self._on_control(), "value")
-        self.mode.observe(lambda _: self._on_mode(), "value")
-
+        self._make_controls(mode, directions, guidance, steps, seed)
         self.player: Player[Rows | None] = Player(
             self._records, self._draw, progress=lambda r: r and (r.step, self.steps.value),
             redraw=REDRAW, history=0, name=name,
@@ -138,18 +111,57 @@ class EditPanel(Pictured, w.VBox):
         self.canvas.value = stops // 2
         self.note, self.html, self.controls = w.HTML(), w.HTML(), line()
         self.html.add_class("ssl-edit-rows")
-
-        picks = w.HBox([w.HTML("A click picks"), self.picking], layout=w.Layout(grid_gap="6px", align_items="center"))
-        which = f"<b style='color:{BLUE}'>A</b>: edited, <b style='color:{ORANGE}'>B</b>: the other"
-        left = w.VBox([picks, self.grid, w.HTML(which)], layout=w.Layout(flex="0 0 auto"))
-        top = [self.mode, self.note, self.controls, line(*sampling), self.player]
-        right = w.VBox([*top, self.canvas, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
-        super().__init__([w.HBox([left, right], layout=w.Layout(grid_gap="20px"))])
+        super().__init__(self._placed())
         self.add_class("ssl-panel")
         self.add_class("ssl-edit")
+        self.mode.observe(lambda _: self._on_mode(), "value")
+        for control in self._sampling + self._editing:
+            control.observe(lambda _: self._on_control(), "value")
+        self.zero.on_click(lambda _: self.zero_all())
         self.player.observe(lambda _: self.player.soon(self._show_given), "state")
         self._arrange()
         self.pick(0)
+
+    def _make_controls(self, mode: str, directions: int, guidance: float, steps: int, seed: int) -> None:
+        self.mode = toggle(list(MODES), mode, "What is done with the representation of A", "ssl-edit-mode")
+        tips = ("The image that is edited", "The other image")
+        self.picking = toggle("AB", "A", "Which image a click picks", "ssl-edit-picking", tips=tips, each="36px")
+        tip = "1 paints what h says, more exaggerates it"
+        self.guidance = slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, "ssl-edit-guidance", width="205px")
+        self.guidance.disabled = self.model.network.null is None
+        self.steps = whole("Steps", steps, (1, 200), "Steps of the sampler", "ssl-edit-steps")
+        self.seed = seed_box(seed, "Of the noise of all rows", "ssl-edit-seed")
+        tip = "Which way leads from A to B"
+        self.path = dropdown("Path", ["straight", "along the sphere"], "straight", tip, "ssl-edit-path")
+        tip = "Principal: along which images vary the most. Sparse: of which each image has a few"
+        self.kind = dropdown("Kind", ["principal", "sparse"], "principal", tip, "ssl-edit-kind")
+        self.amounts = [
+            slider(str(i), 0.0, (-4.0, 4.0, 0.5), "How much of it is added", f"ssl-edit-{i}", width="205px")
+            for i in range(1, directions + 1)
+        ]
+        self.zero = button("Zero", "undo", "Every direction to 0", "ssl-edit-zero")
+        self.more_than = w.IntSlider(14, min=0, max=NEIGHBOURS - 1, description="More than", continuous_update=False)
+        tip = f"A dimension is common if more than so many of the {NEIGHBOURS} neighbours have it"
+        dress(self.more_than, tip, "ssl-edit-more", width="300px")
+        has = [("above its median", True), ("not 0", False)]
+        self.relative = dropdown("Has it", has, True, "When an image counts as having a dimension", "ssl-edit-has")
+        self.patch = dropdown("Patch", [2, 4, 8], 4, "Pixels a side", "ssl-edit-patch")
+        self._sampling = [self.guidance, self.steps, self.seed]
+        self._editing = [self.path, self.kind, *self.amounts, self.more_than, self.relative, self.patch]
+
+    def _placed(self) -> list[w.Widget]:
+        self._settings: dict[str, list[w.Widget]] = {
+            "Interpolate": [self.path],
+            "Directions": [line(self.kind, self.zero), line(*self.amounts)],
+            "Common dimensions": [self.more_than, w.HTML(f"of {NEIGHBOURS} neighbours"), self.relative],
+            "Masked": [self.patch],
+        }
+        picks = w.HBox([w.HTML("A click picks"), self.picking], layout=w.Layout(grid_gap="6px", align_items="center"))
+        which = f"<b style='color:{BLUE}'>A</b>: edited, <b style='color:{ORANGE}'>B</b>: the other"
+        left = w.VBox([picks, self.grid, w.HTML(which)], layout=w.Layout(flex="0 0 auto"))
+        top = [self.mode, self.note, self.controls, line(*self._sampling), self.player]
+        right = w.VBox([*top, self.canvas, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
+        return [w.HBox([left, right], layout=w.Layout(grid_gap="20px"))]
 
     # what a person may call --------------------------------------------------------------------------------------
     def play(self) -> None:
@@ -174,6 +186,11 @@ class EditPanel(Pictured, w.VBox):
                 amount.value = 0.0
         self._on_control()
 
+    @property
+    def asked(self) -> Asked | None:
+        """The rows that are painted, with their names; None before a run."""
+        return None if self._task is None else self._task.asked
+
     def wait(self) -> Rows:
         """Paint to the end, raise what went wrong, and return the samples."""
         self.player.wait()
@@ -182,7 +199,7 @@ class EditPanel(Pictured, w.VBox):
 
     # the run -----------------------------------------------------------------------------------------------------
     def _records(self) -> Iterator[Rows | None]:
-        self.asked = None
+        self._task = None
         if self.h is None:
             parts = []
             for images in self.test.images.split(PORTION):
@@ -191,10 +208,10 @@ class EditPanel(Pictured, w.VBox):
             self.h = torch.cat(parts)
         if self.mode.value == "Directions" and self.kind.value not in self.axes:
             yield from self._find_axes(self.h)
-        self.asked = self._ask(self.h)
+        self._task = self._ask(self.h)
         unit = typical_distance(self.h)
         for rows in paint_rows(
-            self.encoder, self.model, self.asked.h, depth=self.depth, k=self.k,
+            self.encoder, self.model, self._task.asked.h, depth=self.depth, k=self.k,
             steps=self.steps.value, guidance=self.guidance.value, seed=self.seed.value,
         ):  # fmt: skip
             self.rows = rows if rows.distance is None else rows._replace(distance=rows.distance / unit)
@@ -212,35 +229,36 @@ class EditPanel(Pictured, w.VBox):
             yield None
         self.axes["sparse"] = found
 
-    def _ask(self, h: Float[Tensor, "n d"]) -> Asked:
-        """The rows of this mode; what stands before them and is told below them is kept for `_draw`."""
+    def _ask(self, h: Float[Tensor, "n d"]) -> Task:
+        """What this mode asks for."""
         a, b, mode = h[self.a], h[self.b], self.mode.value
         image = self.test.images[self.a].cpu()
-        self._given, self._told = image[None], ""
         if mode == "Interpolate":
-            return between(a, b, self.stops, spherical=self.path.value != "straight")
+            return Task(between(a, b, self.stops, spherical=self.path.value != "straight"), image[None])
         if mode == "Directions":
             axes, said = self.axes[self.kind.value]
-            self._told = "; ".join(f"{i}: {text}" for i, text in enumerate(said, start=1))
-            return along(a, axes, [slider.value for slider in self.amounts])
+            told = "; ".join(f"{i}: {text}" for i, text in enumerate(said, start=1))
+            return Task(along(a, axes, [amount.value for amount in self.amounts]), image[None], told)
         if mode == "Common dimensions":
             more_than, relative = self.more_than.value, self.relative.value
             found = without_common(a, b, h, k=NEIGHBOURS, more_than=more_than, relative=relative)
             near = self.test.images[found.neighbours].cpu()
-            self._told = f"{int(found.dims.sum())} of {h.shape[1]} dimensions are common."
-            self._told += strip(near, [""] * NEIGHBOURS, title=f"The {NEIGHBOURS} nearest, A among them:", size=26)
-            self._given = torch.stack([image, image, self.test.images[self.b].cpu()])
-            return found.asked
-        self._given = hidden(image, SHARES, patch=self.patch.value, seed=self.seed.value)
+            told = f"{int(found.dims.sum())} of {h.shape[1]} dimensions are common."
+            told += strip(near, [""] * NEIGHBOURS, title=f"The {NEIGHBOURS} nearest, A among them:", size=26)
+            return Task(found.asked, torch.stack([image, image, self.test.images[self.b].cpu()]), told)
+        given = hidden(image, SHARES, patch=self.patch.value, seed=self.seed.value)
         names = [f"{share:.0%} hidden" for share in SHARES]
-        return Asked(names, conditions(self.encoder, self._given, depth=self.depth))
+        return Task(Asked(names, conditions(self.encoder, given, depth=self.depth)), given)
 
     # what is seen ------------------------------------------------------------------------------------------------
     def _draw(self, rows: Rows | None) -> None:
-        if rows is None or self.asked is None:
+        if rows is None or self._task is None:
             return
         path = self.mode.value == "Interpolate"
-        (self._draw_path if path else self._draw_rows)(self.asked, rows)
+        if path:
+            self._draw_path(self._task.asked, rows)
+        else:
+            self._draw_rows(self._task, rows)
         self.canvas.layout.display = "" if path else "none"
 
     def _draw_path(self, asked: Asked, rows: Rows) -> None:
@@ -257,21 +275,22 @@ class EditPanel(Pictured, w.VBox):
         title = f"The first sample at λ = {', '.join(asked.names)}:"
         self.html.value = strip(images, ["A", *words, "B"], title=title, size=44) + paragraph(WHERE)
 
-    def _draw_rows(self, asked: Asked, rows: Rows) -> None:
+    def _draw_rows(self, task: Task, rows: Rows) -> None:
         assert self.h is not None
+        asked, given = task.asked, task.given
         away = (asked.h - self.h[self.a]).norm(dim=1) / typical_distance(self.h)
         told = []
         for i, name in enumerate(asked.names):
             under = [""] * self.k if rows.distance is None else [f"{d:.2f}" for d in rows.distance[i].tolist()]
             title = f"<b>{escape(name)}</b>" + (f", h moved by {away[i]:.2f}" if i else "")
-            images = torch.cat([self._given[i % len(self._given)][None], rows.images[i]])
+            images = torch.cat([given[i % len(given)][None], rows.images[i]])
             told.append(strip(images, ["given", *under], title=title))
-        self.html.value = "".join(told) + paragraph(f"{WHERE}<br>{self._told}")
+        self.html.value = "".join(told) + paragraph(f"{WHERE}<br>{task.told}")
 
     def _show_given(self) -> None:
         """Before a run: the images that were picked."""
         if self.player.state == "idle":
-            self.asked = self.rows = None
+            self._task = self.rows = None
             images = self.test.images[[self.a, self.b]].cpu()
             self.canvas.layout.display = "none"
             self.html.value = strip(images, ["A", "B"], title="Press Play to paint from what the encoder says of them.")

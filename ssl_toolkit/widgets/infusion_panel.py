@@ -62,10 +62,37 @@ class InfusionPanel(Pictured, w.VBox):
         self.links: dict[str, list[Link]] = {}
         self.completions: list[Link] = []
         self.index, self._quiet = 0, Quiet()
-        T = operator.steps
+        self._loop = loop = running_loop()  # the operator may be in training there: never between two lines of its step
+        self._make_controls(growth, seed)
+        self.why, self.note = w.HTML(), w.HTML()
+        self.note.add_class("ssl-infusion-note")
+        self.canvas = ChainCanvas(scale=max(1, round(72 / images.shape[-1])), label="chain")
+        self.figure = live(runs_figure(height=250))
+        self.painter = MaskCanvas(self.images[0])
+        self.tries = ChainCanvas(columns=4, scale=self.canvas.scale, label=COMPLETIONS)
+        super().__init__(self._placed())
+        self.add_class("ssl-panel")
+        self.add_class("ssl-infusion")
+        for control in (self.first, self.growth):
+            control.observe(self._on_slider, "value")
+        self.steps.observe(lambda _: soon(loop, self._draw_chains), "value")
+        for control in (self.seed, self.means):
+            control.observe(lambda _: soon(loop, self.draw), "value")
+        self.preset.observe(self._on_preset, "value")
+        self.marked.observe(lambda change: setattr(self.canvas, "marked", change["new"]), "value")
+        self.canvas.on_pick(lambda _row, index: soon(loop, lambda: self.pick(index)))
+        self.painter.observe(lambda _: soon(loop, self._complete), "painted")
+        for name, made in self.buttons.items():
+            made.on_click(lambda _, name=name: soon(loop, lambda: self._hide(name)))
+        self._name_preset()
+        self._draw_chains()
+        self._hide("Lower half")
+        self.canvas.value = self.tries.value = operator.steps
+
+    def _make_controls(self, growth: float, seed: int) -> None:
+        T = self.operator.steps
         tip = "Rates of infusion that are worth a look"
         self.preset = dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, "ssl-infusion-preset")
-        self.why = w.HTML()
         tip = "The share of pixels copied before the chain starts"
         self.first = slider(
             "First rate", 0.0, (0.0, 1.0, 0.01), tip, "ssl-infusion-first", width="270px", digits=3, dragged=True
@@ -82,46 +109,21 @@ class InfusionPanel(Pictured, w.VBox):
         self.means = checkbox("Means", True, tip, "ssl-infusion-means")
         tip = "Tint what was copied from the target"
         self.marked = checkbox("Mark infused pixels", True, tip, "ssl-infusion-marked")
-        self._loop = loop = running_loop()  # the operator may be in training there: never between two lines of its step
-        self.canvas = ChainCanvas(scale=max(1, round(72 / images.shape[-1])), label="chain")
-        self.canvas.on_pick(lambda _row, index: soon(loop, lambda: self.pick(index)))
-        self.figure = live(runs_figure(height=250))
-        self.painter = MaskCanvas(self.images[0])
-        self.tries = ChainCanvas(columns=4, scale=self.canvas.scale, label=COMPLETIONS)
-        h, half = images.shape[-2], images.shape[-2] // 2
-        halves = {"Lower half": slice(half, h), "Upper half": slice(0, half), "Clear": slice(0, 0)}
         self.buttons = {
             name: button(name, "", "What is hidden of the image", f"ssl-infusion-{name.split()[0].lower()}")
-            for name in halves
+            for name in ("Lower half", "Upper half", "Clear")
         }
-        for name, rows in halves.items():
-            self.buttons[name].on_click(lambda _, rows=rows: soon(loop, lambda: self._hide(rows)))
-        self.note = w.HTML()
-        self.note.add_class("ssl-infusion-note")
 
+    def _placed(self) -> list[w.Widget]:
         left = w.VBox([self.painter, line(*self.buttons.values())], layout=w.Layout(flex="0 0 auto"))
         right = w.VBox([self.note, self.tries], layout=w.Layout(flex="1 1 0", min_width="0"))
-        super().__init__([
+        return [
             line(self.preset, self.why),
             line(self.first, self.growth, self.steps, self.seed, self.means, self.marked),
             self.canvas,
             self.figure,
             w.HBox([left, right], layout=w.Layout(grid_gap="24px", margin="8px 0 0 0")),
-        ])  # fmt: skip
-        self.add_class("ssl-panel")
-        self.add_class("ssl-infusion")
-        for control in (self.first, self.growth):
-            control.observe(self._on_slider, "value")
-        self.steps.observe(lambda _: soon(loop, self._draw_chains), "value")
-        for control in (self.seed, self.means):
-            control.observe(lambda _: soon(loop, self.draw), "value")
-        self.preset.observe(self._on_preset, "value")
-        self.marked.observe(lambda change: setattr(self.canvas, "marked", change["new"]), "value")
-        self.painter.observe(lambda _: soon(loop, self._complete), "painted")
-        self._name_preset()
-        self._draw_chains()
-        self._hide(halves["Lower half"])
-        self.canvas.value = self.tries.value = T
+        ]
 
     @property
     def mask(self) -> Bool[Tensor, "h w"]:
@@ -187,9 +189,10 @@ class InfusionPanel(Pictured, w.VBox):
         states = torch.stack([link.mean if self.means.value else link.z for link in links])
         return (states.clamp(0, 1) * 255).round().byte()
 
-    def _hide(self, rows: slice) -> None:
+    def _hide(self, part: str) -> None:
         hidden = torch.zeros(self.images.shape[-2:], dtype=torch.bool)
-        hidden[rows] = True
+        half = len(hidden) // 2
+        hidden[{"Lower half": slice(half, None), "Upper half": slice(half), "Clear": slice(0)}[part]] = True
         self.mask = hidden
 
     def _on_slider(self, _: Any) -> None:

@@ -40,9 +40,27 @@ class LossPanel(Pictured, w.VBox):
         self.n, self._quiet = n, Quiet()
         self.canvas = PlaneCanvas()
         self.canvas.on_drag(lambda *to: self.player.soon(lambda: self.drag(*to)))
+        self._make_controls(preset, seed)
+        self.weights: dict[str, w.FloatSlider] = {}
+        self.sliders = w.VBox()
+        self.why, self.numbers, self.gauge = w.HTML(), w.HTML(), w.HTML()
+        self.player: Player[Moment] = Player(self._records, self._draw, progress=self._progress, name=name)
+        self.player.speed.value = 30.0
+        super().__init__(self._placed())
+        self.add_class("ssl-panel")
+        self.add_class("ssl-loss")
+        self.preset.observe(self._on_preset, "value")
+        self.choice.observe(self._on_choice, "value")
+        for control in (self.shared, self.seed):
+            control.observe(lambda _: self.reset(), "value")
+        for control in (self.arrows, self.rate, self.predictor, self.stop_gradient):
+            control.observe(lambda _: self._on_control(), "value")
+        self.player.reset_button.on_click(lambda _: self._begin())
+        self._set(PRESETS[preset])
+
+    def _make_controls(self, preset: str, seed: int) -> None:
         tip = "A set of controls that works, or fails in a way worth seeing"
         self.preset = dropdown("Preset", list(PRESETS), preset, tip, "ssl-loss-preset", width="330px", label=LABEL)
-        self.why = w.HTML()
         tip = "The loss whose gradient the points follow"
         names = list(LOSSES)
         self.choice = dropdown("Loss", names, names[0], tip, "ssl-loss-loss", width=WIDE, label=LABEL)
@@ -60,40 +78,15 @@ class LossPanel(Pictured, w.VBox):
         self.predictor = checkbox("Predictor", False, tip, "ssl-loss-predictor")
         tip = "Whether only the prediction moves, and its target gets no gradient"
         self.stop_gradient = checkbox("Stop-gradient", False, tip, "ssl-loss-stop-gradient")
-        self.weights: dict[str, w.FloatSlider] = {}
-        self.sliders = w.VBox()
-        self.numbers, self.gauge = w.HTML(), w.HTML()
-        self.player: Player[Moment] = Player(self._records, self._draw, progress=self._progress, name=name)
-        self.player.speed.value = 30.0
-        flags = w.HBox([self.predictor, self.stop_gradient], layout=w.Layout(padding="0 0 0 84px", grid_gap="14px"))
-        self._flags = flags
+
+    def _placed(self) -> list[w.Widget]:
+        boxes = [self.predictor, self.stop_gradient]
+        self._flags = w.HBox(boxes, layout=w.Layout(padding="0 0 0 84px", grid_gap="14px"))
         top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center", grid_gap="10px"))
-        right = w.VBox(
-            [
-                self.choice,
-                self.shared,
-                flags,
-                self.sliders,
-                self.rate,
-                self.seed,
-                self.arrows,
-                self.gauge,
-                self.numbers,
-            ],
-            layout=w.Layout(flex="1 1 0", min_width="300px"),
-        )
         left = w.Box([self.canvas], layout=w.Layout(flex="0 0 auto"))
-        super().__init__([top, self.player, w.HBox([left, right], layout=w.Layout(grid_gap="16px"))])
-        self.add_class("ssl-panel")
-        self.add_class("ssl-loss")
-        self.preset.observe(self._on_preset, "value")
-        self.choice.observe(self._on_choice, "value")
-        for control in (self.shared, self.seed):
-            control.observe(lambda _: self.reset(), "value")
-        for control in (self.arrows, self.rate, self.predictor, self.stop_gradient):
-            control.observe(lambda _: self._on_control(), "value")
-        self.player.reset_button.on_click(lambda _: self._begin())
-        self._set(PRESETS[preset])
+        controls = [self.choice, self.shared, self._flags, self.sliders, self.rate, self.seed, self.arrows]
+        right = w.VBox([*controls, self.gauge, self.numbers], layout=w.Layout(flex="1 1 0", min_width="300px"))
+        return [top, self.player, w.HBox([left, right], layout=w.Layout(grid_gap="16px"))]
 
     # what a person may call --------------------------------------------------------------------------------------
     @property

@@ -98,6 +98,23 @@ class ProbePanel(Pictured, w.VBox):
         self._cka: dict[tuple[str, str], float] = {}
         self._drawn: list[Tensor] = []  # the planes that are shown
 
+        self._make_controls(models, depth, projection, colour, view)
+        self._make_views(two=len(models) == 2)
+        self.player: Player[Any] = Player(
+            self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, redraw=REDRAW, name=name
+        )
+        super().__init__(self._placed())
+        self.add_class("ssl-panel")
+        self.add_class("ssl-probe")
+        self.colour.observe(lambda _: self._paint(), "value")
+        for control in (self.projection, self.view, *(p.depth for p in self.probed)):
+            control.observe(lambda _: self._again(), "value")
+        self._arrange()
+        self.player.play()
+
+    def _make_controls(
+        self, models: Mapping[str, AnyEncoder], depth: str, projection: str, colour: str, view: str
+    ) -> None:
         two = len(models) == 2
         self.probed = [
             Probed(name, model, _menu(f"Depth of {name}" if two else "Depth", [depth], depth, "Where to look"))
@@ -107,7 +124,9 @@ class ProbePanel(Pictured, w.VBox):
         self.projection = _menu("Projection", PROJECTIONS, projection, "How to bring the features into the plane")
         self.colour = _menu("Colour", list(self._colours), colour, "What the colours of the points mean")
         self.view = toggle(VIEWS, view, "What is shown of the representation", "ssl-probe-view", tips=TIPS)
-        self.scatter = Scatter(data.images, side=300 if two else 430, label="features of images in the plane")
+
+    def _make_views(self, *, two: bool) -> None:
+        self.scatter = Scatter(self.data.images, side=300 if two else 430, label="features of images in the plane")
         self.scatter.on_pick(lambda i: self.player.soon(lambda: self.pick(i)))
         self.scatter.on_select(lambda index: self.player.soon(lambda: self.select(torch.tensor(index).long())))
         self.words = w.HTML(paragraph(HINT))
@@ -119,26 +138,17 @@ class ProbePanel(Pictured, w.VBox):
             heat.on_pick(partial(self._go_column, p))
         self.similarity.on_pick(self._go_both)
         self.figure: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
-        self.beside = w.VBox([self.words], layout=w.Layout(flex="1 1 0", min_width="300px"))
-        self.below = w.VBox()  # the other views, in the place of the points
-        self.player: Player[Any] = Player(
-            self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, redraw=REDRAW, name=name
-        )
-        self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
 
+    def _placed(self) -> list[w.Widget]:
         controls = line(*(p.depth for p in self.probed), self.projection, self.colour)
-        left = w.Box([self.scatter], layout=w.Layout(flex="0 0 auto"))
-        self.body = w.HBox([left, self.beside], layout=w.Layout(grid_gap="16px", flex_flow="row wrap"))
+        self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
         self.player.toolbar.layout.flex, self.player.bar.layout.width = "1 1 0", "80px"
         tools = w.HBox([self.view, self.player.toolbar], layout=w.Layout(grid_gap="12px", align_items="center"))
-        super().__init__([controls, tools, self.body, self.below])
-        self.add_class("ssl-panel")
-        self.add_class("ssl-probe")
-        self.colour.observe(lambda _: self._paint(), "value")
-        for control in (self.projection, self.view, *(p.depth for p in self.probed)):
-            control.observe(lambda _: self._again(), "value")
-        self._arrange()
-        self.player.play()
+        left = w.Box([self.scatter], layout=w.Layout(flex="0 0 auto"))
+        self.beside = w.VBox([self.words], layout=w.Layout(flex="1 1 0", min_width="300px"))
+        self.body = w.HBox([left, self.beside], layout=w.Layout(grid_gap="16px", flex_flow="row wrap"))
+        self.below = w.VBox()  # the other views, in the place of the points
+        return [controls, tools, self.body, self.below]
 
     # what a person may call --------------------------------------------------------------------------------------
     @property

@@ -76,6 +76,32 @@ class RcdmPanel(Pictured, w.VBox):
         self.picked, self.given = 0, test.images[0].cpu()
         self._loaded: dict[str, TrainState] = {}
 
+        self._make_controls(guidance, steps, seed)
+        self.player: Player[Progress | None] = Player(
+            self._records, self._draw, progress=lambda p: p and (p.step, self.recipe.steps), redraw=REDRAW, name=name
+        )
+        self.painter: Player[Canvas | None] = Player(self._painting, self._show, history=0, name=f"{name}, samples")
+        self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 40 // test.images.shape[-1]))
+        self.grid.label, self.grid.selected = "images that were never trained on", 0
+        self.figure = live(learning_figure(() if reader is None else FACTORS), toolbar=False)
+        self.rows, self.message = w.HTML(), w.HTML()
+        self.rows.add_class("ssl-rcdm-samples")
+        super().__init__(self._placed())
+        self.add_class("ssl-panel")
+        self.add_class("ssl-rcdm")
+        for control in (self.guidance, self.steps, self.seed):
+            control.observe(lambda _: self.repaint(), "value")
+        for place, menu in enumerate(self.menus):
+            menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
+        self.grid.on_pick(self.pick)
+        self.file.observe(lambda change: self._uploaded(change["new"]), "value")
+        self.saving.on_click(lambda _: report(self.player.soon, self.message, self.save))
+        self.loading.on_click(lambda _: report(self.player.soon, self.message, self.load))
+        self.player.reset_button.on_click(lambda _: self.player.soon(self._forget))
+        self._show({})
+        self.repaint()
+
+    def _make_controls(self, guidance: float, steps: int, seed: int) -> None:
         first, second = self.depths[0], (*self.depths, NONE)[1]
         tip, tip_2 = "What samples are painted from", "What is painted beside them"
         names = list(self.choices)
@@ -88,34 +114,16 @@ class RcdmPanel(Pictured, w.VBox):
         self.guidance.disabled = self.recipe.drop == 0  # without a learned null there is nothing to exaggerate from
         self.steps = whole("Steps", steps, (1, 200), "Steps of the sampler", "ssl-rcdm-steps")
         self.seed = seed_box(seed, "Of the noise of the samples", "ssl-rcdm-seed")
-        for control in (self.guidance, self.steps, self.seed):
-            control.observe(lambda _: self.repaint(), "value")
-        for place, menu in enumerate(self.menus):
-            menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
-        self.player: Player[Progress | None] = Player(
-            self._records, self._draw, progress=lambda p: p and (p.step, self.recipe.steps), redraw=REDRAW, name=name
-        )
-        self.player.reset_button.on_click(lambda _: self.player.soon(self._forget))
-        self.painter: Player[Canvas | None] = Player(self._painting, self._show, history=0, name=f"{name}, samples")
-        self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 40 // test.images.shape[-1]))
-        self.grid.label, self.grid.selected = "images that were never trained on", 0
-        self.grid.on_pick(self.pick)
         self.file = w.FileUpload(accept="image/*", description="Your own image", layout=w.Layout(width="auto"))
         self.file.tooltip = "The middle of it, in the size of the data"
         self.file.add_class("ssl-rcdm-upload")
-        self.file.observe(lambda change: self._uploaded(change["new"]), "value")
-        self.figure = live(learning_figure(() if reader is None else FACTORS), toolbar=False)
-        self.rows = w.HTML()
-        self.rows.add_class("ssl-rcdm-samples")
         tip = "Where models are saved and loaded, the depth before its ending"
         self.path = dress(w.Text("rcdm.safetensors", description="File"), tip, "ssl-rcdm-file", width="150px")
-        self.message = w.HTML()
+        self.saving = button("Save", "save", "Write the models to files, one for each depth", "ssl-rcdm-save")
+        self.loading = button("Load", "folder-open", "Go on from the models in these files", "ssl-rcdm-load")
 
-        saving = button("Save", "save", "Write the models to files, one for each depth", "ssl-rcdm-save")
-        loading = button("Load", "folder-open", "Go on from the models in these files", "ssl-rcdm-load")
-        saving.on_click(lambda _: report(self.player.soon, self.message, self.save))
-        loading.on_click(lambda _: report(self.player.soon, self.message, self.load))
-        files = w.HBox([self.path, saving, loading], layout=w.Layout(align_items="center", grid_gap="2px"))
+    def _placed(self) -> list[w.Widget]:
+        files = w.HBox([self.path, self.saving, self.loading], layout=w.Layout(align_items="center", grid_gap="2px"))
         pick = w.HTML("Pick an image that was never trained on:")
         left = w.VBox(
             [pick, self.grid, self.file, files, self.message], layout=w.Layout(flex="0 0 auto", width="310px")
@@ -124,11 +132,7 @@ class RcdmPanel(Pictured, w.VBox):
         sampling = line(*self.menus, self.guidance, self.steps, self.seed)
         right = w.VBox([sampling, self.rows, state], layout=w.Layout(flex="1 1 0", min_width="0"))
         body = w.HBox([left, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
-        super().__init__([self.player, body, self.figure])
-        self.add_class("ssl-panel")
-        self.add_class("ssl-rcdm")
-        self._show({})
-        self.repaint()
+        return [self.player, body, self.figure]
 
     # what a person may call --------------------------------------------------------------------------------------
     def play(self) -> None:

@@ -55,10 +55,8 @@ def colour_by(name: str, values: Shaped[Tensor, " n"], words: Sequence[str] = ()
     share = np.nan_to_num((v - low) / ((high - low) or 1.0), nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
     index = np.where(np.isfinite(v), share * (STEPS - 1) + 0.5, 255).astype(np.uint8)
     steps = [i / (STEPS - 1) for i in range(STEPS)]
-    if turn:  # the factors on a circle are hues
-        palette = [in_hex(255 * c for c in hsv_to_rgb(step, 0.75, 0.85)) for step in steps]
-    else:
-        palette = cividis(steps)
+    hues = [in_hex(255 * c for c in hsv_to_rgb(step, 0.75, 0.85)) for step in steps]
+    palette = hues if turn else cividis(steps)  # the factors on a circle are hues
     return Colouring(name, index, palette, [], (f"{low:.3g}", f"{high:.3g}"), v.astype(np.float32))
 
 

@@ -62,24 +62,7 @@ class SweepPanel(Pictured, w.VBox):
         self._place: tuple[int, int] | None = None  # that was picked; None follows the running cell
         self._quiet = Quiet()
 
-        blank = [Cell(setting, {}, 0.0) for setting in self.settings]
-        self._values = {name: [v for (v,) in group(blank, name)] for name in self.settings[0]} | {ONE_ROW: [None]}
-        varying = [name for name, values in self._values.items() if len(values) > 1] or list(self.settings[0])[:1]
-        axes = [ONE_ROW, *(name for name in varying if name != "seed")]
-        first, second = (axes[1], axes[2]) if len(axes) > 2 else (ONE_ROW, axes[1] if len(axes) > 1 else varying[0])
-        self.rows = _menu("Rows", [ONE_ROW, *varying], first, "The setting that changes from row to row")
-        self.columns = _menu("Columns", varying, second, "The setting that changes from column to column")
-        self.value = _menu("Number", [value] if value else [], value, "The number of a result that is shown")
-        self.where = {
-            name: _menu(
-                name,
-                [(MEAN, MEAN), *((_word(v), v) for v in self._values[name])],
-                MEAN,
-                f"All of {name}, or only one of them",
-            )
-            for name in varying
-        }
-        self.curve = _menu("Curve", [], None, "The number of the records that is drawn")
+        self._make_controls(value)
         self.player: Player[Moment | None] = Player(
             self._records, self._draw, progress=lambda moment: moment and (moment.done, len(self.settings)),
             unit="cell", redraw=REDRAW, name=f"{'sweep' if run else 'view'} of {self.path}",
@@ -87,15 +70,9 @@ class SweepPanel(Pictured, w.VBox):
         self.player.reset_button.tooltip = "Stop; what is finished stays in the file, and Play goes on from there"
         self.map = HeatMap("results of the sweep")
         self.map.on_pick(self.pick)
-        self.summary = w.HTML()
+        self.summary, self.numbers = w.HTML(), w.HTML()
         self.figure = live(runs_figure())
-        self.numbers = w.HTML()
-
-        controls = line(self.rows, self.columns, self.value, *self.where.values(), self.curve)
-        self.map.layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
-        right = w.VBox([self.figure, self.numbers], layout=w.Layout(flex="1 1 0", min_width="0"))
-        body = w.HBox([self.map, right], layout=w.Layout(grid_gap="24px", margin="4px 0 0 0"))
-        super().__init__([*([self.player] if run else []), controls, self.summary, body])
+        super().__init__(self._placed())
         self.add_class("ssl-panel")
         self.add_class("ssl-sweep")
         self._arrange()
@@ -104,6 +81,28 @@ class SweepPanel(Pictured, w.VBox):
             control.observe(self._on_axis, "value")
         for control in (self.value, self.curve, *self.where.values()):
             control.observe(lambda _: self._again(), "value")
+
+    def _make_controls(self, value: str | None) -> None:
+        blank = [Cell(setting, {}, 0.0) for setting in self.settings]
+        self._values = {name: [v for (v,) in group(blank, name)] for name in self.settings[0]} | {ONE_ROW: [None]}
+        varying = [name for name, values in self._values.items() if len(values) > 1] or list(self.settings[0])[:1]
+        axes = [ONE_ROW, *(name for name in varying if name != "seed")]
+        first, second = (axes[1], axes[2]) if len(axes) > 2 else (ONE_ROW, axes[1] if len(axes) > 1 else varying[0])
+        self.rows = _menu("Rows", [ONE_ROW, *varying], first, "The setting that changes from row to row")
+        self.columns = _menu("Columns", varying, second, "The setting that changes from column to column")
+        self.value = _menu("Number", [value] if value else [], value, "The number of a result that is shown")
+        self.where = {}
+        for name in varying:
+            options = [(MEAN, MEAN), *((_word(v), v) for v in self._values[name])]
+            self.where[name] = _menu(name, options, MEAN, f"All of {name}, or only one of them")
+        self.curve = _menu("Curve", [], None, "The number of the records that is drawn")
+
+    def _placed(self) -> list[w.Widget]:
+        controls = line(self.rows, self.columns, self.value, *self.where.values(), self.curve)
+        self.map.layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
+        right = w.VBox([self.figure, self.numbers], layout=w.Layout(flex="1 1 0", min_width="0"))
+        body = w.HBox([self.map, right], layout=w.Layout(grid_gap="24px", margin="4px 0 0 0"))
+        return [*([self.player] if self.run else []), controls, self.summary, body]
 
     # what a person may call --------------------------------------------------------------------------------------
     def play(self) -> None:
