@@ -224,6 +224,22 @@ def use_theme(page: Page, name: str) -> None:
     page.wait_for_timeout(800)
 
 
+@contextmanager
+def dark(page: Page) -> Iterator[None]:
+    """The dark theme, and the light one again whatever happens."""
+    use_theme(page, "JupyterLab Dark")
+    try:
+        yield
+    finally:
+        use_theme(page, "JupyterLab Light")
+
+
+def picture(page: Page, selector: str, path: Path) -> None:
+    """A picture of the first that the selector finds, when all is drawn."""
+    page.wait_for_timeout(600)
+    page.locator(selector).first.screenshot(path=path)
+
+
 def show(page: Page, selector: str) -> None:
     page.evaluate("(s) => document.querySelector(s).scrollIntoView({block: 'start'})", selector)
     page.wait_for_timeout(300)

@@ -42,21 +42,16 @@ def notebook(lab, page):
     return labdriver.open_panel(page, lab, "chains.ipynb", (PANEL, BUSY), ".ssl-chains .js-plotly-plot .y2title", run=1)
 
 
-def picture(page, path):
-    page.wait_for_timeout(600)
-    page.query_selector(".ssl-chains").screenshot(path=path)
-
-
 def test_noise_becomes_images_at_a_press_of_play(notebook, shots, note):
     page = notebook
-    picture(page, shots / "chains_idle.png")
+    labdriver.picture(page, ".ssl-chains", shots / "chains_idle.png")
     began = time.perf_counter()
     page.click(".ssl-chains .ssl-play")
     page.wait_for_function(STATE, arg="done", timeout=60_000)
     page.wait_for_function(CAPTION, arg="step 20 of 20")
     note(chain_panel_play_ms=round(1000 * (time.perf_counter() - began)))
     assert page.locator(".ssl-chains .ssl-chain canvas").count() == 6
-    picture(page, shots / "chains_done.png")
+    labdriver.picture(page, ".ssl-chains", shots / "chains_done.png")
     assert labdriver.errors(page) == []
 
 
@@ -68,7 +63,7 @@ def test_keys_step_through_the_chain_and_the_cursor_follows(notebook, shots):
         page.keyboard.press("ArrowRight")
     page.wait_for_function(CAPTION, arg="step 6 of 20")
     page.wait_for_function(f"() => ({CURSOR})() === 6", timeout=60_000)
-    picture(page, shots / "chains_scrubbed.png")
+    labdriver.picture(page, ".ssl-chains", shots / "chains_scrubbed.png")
 
 
 def test_scrubbing_needs_no_kernel(notebook, note):
@@ -87,8 +82,7 @@ def test_another_sampler_makes_the_chain_anew_and_the_dark_theme_is_legible(note
     labdriver.show(page, ".ssl-chains")
     page.locator(".ssl-chains select").nth(1).select_option("heun")
     page.wait_for_function("() => document.querySelector('.ssl-chains').innerText.includes('heun: 39')", timeout=60_000)
-    labdriver.use_theme(page, "JupyterLab Dark")
-    picture(page, shots / "chains_dark.png")
-    labdriver.use_theme(page, "JupyterLab Light")
+    with labdriver.dark(page):
+        labdriver.picture(page, ".ssl-chains", shots / "chains_dark.png")
     assert page.evaluate(labdriver.NAMELESS) == []
     assert labdriver.errors(page) == []

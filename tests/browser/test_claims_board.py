@@ -27,7 +27,7 @@ def test_a_click_on_a_claim_shows_its_rule_and_numbers(board, shots, note):
     board.wait_for_selector(".ssl-claims .gtitle:has-text('DJ-6')")
     note(claims_board_click_ms=round(1000 * (time.perf_counter() - began)))
     assert "DJ-6" in board.inner_text(".ssl-claims")
-    board.query_selector(".ssl-claims").screenshot(path=shots / "claims_board.png")
+    labdriver.picture(board, ".ssl-claims", shots / "claims_board.png")
 
 
 def test_keys_walk_the_table_and_enter_chooses(board):
@@ -45,10 +45,9 @@ def test_a_claim_is_put_to_the_test_and_the_dark_theme_is_legible(board, shots):
     board.click(".ssl-claims .ssl-play")
     board.wait_for_function(STATE, arg="running")
     board.wait_for_selector(".ssl-claims-outcome:has-text('when all is measured')", timeout=60_000)
-    labdriver.use_theme(board, "JupyterLab Dark")
-    board.click(".ssl-claims .ssl-play")
-    board.wait_for_function(STATE, arg="paused")
-    board.query_selector(".ssl-claims").screenshot(path=shots / "claims_board_dark.png")
-    board.click(".ssl-claims .ssl-reset")
-    board.wait_for_function(STATE, arg="idle")
-    labdriver.use_theme(board, "JupyterLab Light")
+    with labdriver.dark(board):
+        board.click(".ssl-claims .ssl-play")
+        board.wait_for_function(STATE, arg="paused")
+        labdriver.picture(board, ".ssl-claims", shots / "claims_board_dark.png")
+        board.click(".ssl-claims .ssl-reset")
+        board.wait_for_function(STATE, arg="idle")

@@ -32,11 +32,6 @@ def notebook(lab, page):
     return labdriver.open_panel(page, lab, "edit.ipynb", [SETUP, EDIT, ATTACK], *seen)
 
 
-def picture(page, panel, path):
-    page.wait_for_timeout(600)
-    page.query_selector(panel).screenshot(path=path)
-
-
 def wait_for(page, panel, state):
     page.wait_for_function(labdriver.in_state(panel), arg=state, timeout=120_000)
 
@@ -49,7 +44,7 @@ def click_image(page, panel, column, row):
 def test_two_images_are_picked_and_the_way_between_them_is_scrubbed(notebook, shots, note):
     page = notebook
     labdriver.show(page, ".ssl-edit")
-    picture(page, ".ssl-edit", shots / "edit_idle.png")
+    labdriver.picture(page, ".ssl-edit", shots / "edit_idle.png")
     page.click(".ssl-edit .ssl-play")
     wait_for(page, ".ssl-edit", "done")
     before = page.evaluate(ROWS)
@@ -58,7 +53,7 @@ def test_two_images_are_picked_and_the_way_between_them_is_scrubbed(notebook, sh
     click_image(page, ".ssl-edit", 1, 2)
     page.wait_for_function(f"(old) => ({ROWS})() !== old", arg=before, timeout=60_000)
     wait_for(page, ".ssl-edit", "done")
-    picture(page, ".ssl-edit", shots / "edit_interpolate.png")
+    labdriver.picture(page, ".ssl-edit", shots / "edit_interpolate.png")
     page.focus(".ssl-edit .ssl-chain-slider")
     start = page.evaluate(FRAME)
     began = time.perf_counter()
@@ -85,10 +80,9 @@ def test_each_mode_paints_and_the_dark_theme_is_legible(notebook, shots, mode):
         page.wait_for_timeout(500)
         wait_for(page, ".ssl-edit", "done")
     name = mode.split()[0].lower()
-    picture(page, ".ssl-edit", shots / f"edit_{name}.png")
-    labdriver.use_theme(page, "JupyterLab Dark")
-    picture(page, ".ssl-edit", shots / f"edit_{name}_dark.png")
-    labdriver.use_theme(page, "JupyterLab Light")
+    labdriver.picture(page, ".ssl-edit", shots / f"edit_{name}.png")
+    with labdriver.dark(page):
+        labdriver.picture(page, ".ssl-edit", shots / f"edit_{name}_dark.png")
     assert page.evaluate(labdriver.NAMELESS) == []
     assert labdriver.errors(page) == []
 
@@ -96,18 +90,17 @@ def test_each_mode_paints_and_the_dark_theme_is_legible(notebook, shots, mode):
 def test_an_attack_is_seen_and_another_strength_begins_anew(notebook, shots):
     page = notebook
     labdriver.show(page, ".ssl-attack")
-    picture(page, ".ssl-attack", shots / "attack_idle.png")
+    labdriver.picture(page, ".ssl-attack", shots / "attack_idle.png")
     page.click(".ssl-attack .ssl-play")
     wait_for(page, ".ssl-attack", "done")
-    picture(page, ".ssl-attack", shots / "attack.png")
+    labdriver.picture(page, ".ssl-attack", shots / "attack.png")
     text = "() => document.querySelector('.ssl-attack-rows').innerText"
     before = page.evaluate(text)
     assert "→" in before
     click_image(page, ".ssl-attack", 3, 2)
     page.wait_for_function(f"(old) => ({text})() !== old", arg=before, timeout=60_000)
     wait_for(page, ".ssl-attack", "done")
-    labdriver.use_theme(page, "JupyterLab Dark")
-    picture(page, ".ssl-attack", shots / "attack_dark.png")
-    labdriver.use_theme(page, "JupyterLab Light")
+    with labdriver.dark(page):
+        labdriver.picture(page, ".ssl-attack", shots / "attack_dark.png")
     assert page.evaluate(labdriver.NAMELESS) == []
     assert labdriver.errors(page) == []

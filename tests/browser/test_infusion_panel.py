@@ -41,8 +41,7 @@ def test_chains_are_scrubbed_and_played_without_the_kernel(notebook, shots):
     page = notebook
     page.wait_for_function(f"() => ({FRAME})() === '8'", timeout=20_000)
     labdriver.show(page, ".ssl-infusion")
-    page.wait_for_timeout(700)
-    page.screenshot(path=str(shots / "infusion_light.png"))
+    labdriver.picture(page, ".ssl-infusion", shots / "infusion_light.png")
     last = page.evaluate(SUM, INFUSED)
     slider = page.locator(".ssl-infusion .ssl-chain-slider").first
     slider.focus()
@@ -96,18 +95,15 @@ def test_a_mask_is_painted_and_completed_in_both_themes(notebook, shots):
     page.wait_for_function(
         "(t) => document.querySelector('.ssl-infusion-note').innerText !== t", arg=painted, timeout=20_000
     )
-    page.wait_for_timeout(500)
-    page.screenshot(path=str(shots / "infusion_painted.png"))
-    labdriver.use_theme(page, "JupyterLab Dark")
-    labdriver.show(page, ".ssl-infusion")
-    page.locator(".ssl-infusion .ssl-chain-slider").first.focus()
-    page.keyboard.press("Home")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    page.get_by_label("Means").uncheck()
-    page.wait_for_timeout(1500)
-    page.screenshot(path=str(shots / "infusion_dark.png"))
-    labdriver.use_theme(page, "JupyterLab Light")
+    labdriver.picture(page, ".ssl-infusion", shots / "infusion_painted.png")
+    with labdriver.dark(page):
+        labdriver.show(page, ".ssl-infusion")
+        page.locator(".ssl-infusion .ssl-chain-slider").first.focus()
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        page.get_by_label("Means").uncheck()
+        labdriver.picture(page, ".ssl-infusion", shots / "infusion_dark.png")
     assert labdriver.errors(page) == []
 
 

@@ -29,11 +29,6 @@ def panel(lab, page):
     return page
 
 
-def shoot(page, path) -> None:
-    page.wait_for_timeout(400)
-    page.locator(".ssl-loss").screenshot(path=str(path))
-
-
 def choose(page, control: str, option: str) -> None:
     page.locator(f".ssl-loss-{control} select").select_option(label=option)
 
@@ -49,7 +44,7 @@ def place(page, index: int) -> tuple[float, float]:
 
 def test_a_point_is_dragged_and_the_numbers_answer(panel, note, shots):
     page = panel
-    shoot(page, shots / "loss_idle.png")
+    labdriver.picture(page, ".ssl-loss", shots / "loss_idle.png")
     x, y = place(page, 8 + 2)
     picture = page.evaluate(PICTURE)
     page.mouse.move(x, y)
@@ -62,7 +57,7 @@ def test_a_point_is_dragged_and_the_numbers_answer(panel, note, shots):
         page.mouse.move(x - 6 * i, y - 3 * i)
         page.wait_for_function(f"(old) => ({NUMBERS})() !== old", arg=old, timeout=5_000, polling=2)
         latencies.append(1000 * (time.perf_counter() - began))
-    shoot(page, shots / "loss_dragged.png")
+    labdriver.picture(page, ".ssl-loss", shots / "loss_dragged.png")
     page.mouse.up()
     note(
         drag_to_numbers_ms=[round(v) for v in latencies], drag_to_numbers_ms_median=round(statistics.median(latencies))
@@ -110,10 +105,10 @@ def test_a_bad_preset_is_played_to_its_collapse(panel, note, shots):
     page.wait_for_function(SAYS, arg="spread", timeout=10_000)
     page.locator(".ssl-loss .ssl-play").click()
     page.wait_for_timeout(1200)
-    shoot(page, shots / "loss_running.png")
+    labdriver.picture(page, ".ssl-loss", shots / "loss_running.png")
     page.wait_for_function(STATE, arg="done", timeout=60_000)
     page.wait_for_function(SAYS, arg="collapsed to a point", timeout=5_000)
-    shoot(page, shots / "loss_collapsed.png")
+    labdriver.picture(page, ".ssl-loss", shots / "loss_collapsed.png")
     page.locator(".ssl-loss .ssl-reset").click()
     page.wait_for_function(SAYS, arg="spread", timeout=5_000)
     assert labdriver.errors(page) == []
@@ -128,12 +123,11 @@ def test_every_loss_can_be_looked_at_in_both_themes(panel, shots):
         page.wait_for_timeout(3000)
         page.locator(".ssl-loss .ssl-play").click()
         page.wait_for_function(STATE, arg="paused", timeout=10_000)
-        shoot(page, shots / f"loss_{preset.lower()}.png")
+        labdriver.picture(page, ".ssl-loss", shots / f"loss_{preset.lower()}.png")
     light = page.evaluate(PICTURE)
-    labdriver.use_theme(page, "JupyterLab Dark")
-    labdriver.show(page, ".ssl-loss")
-    shoot(page, shots / "loss_dark.png")
-    assert page.evaluate(PICTURE) != light  # drawn again in the theme's ink
-    labdriver.use_theme(page, "JupyterLab Light")
+    with labdriver.dark(page):
+        labdriver.show(page, ".ssl-loss")
+        labdriver.picture(page, ".ssl-loss", shots / "loss_dark.png")
+        assert page.evaluate(PICTURE) != light  # drawn again in the theme's ink
     assert page.evaluate(labdriver.NAMELESS) == []
     assert labdriver.errors(page) == []

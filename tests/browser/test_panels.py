@@ -55,7 +55,7 @@ def notebook(lab, page):
 def test_a_run_is_played_paused_and_probed_while_it_trains(notebook, note, shots):
     page = notebook
     labdriver.show(page, ".ssl-train")
-    page.screenshot(path=str(shots / "train_idle.png"))
+    labdriver.picture(page, ".ssl-train", shots / "train_idle.png")
     page.locator(".ssl-train .ssl-play").click()
     page.wait_for_function(STATE, arg="running", timeout=20_000)
     page.wait_for_function(
@@ -80,11 +80,10 @@ def test_a_run_is_played_paused_and_probed_while_it_trains(notebook, note, shots
     note(other_cell_ms=round(1000 * (time.perf_counter() - began)))
     labdriver.show(page, ".ssl-train")
     page.wait_for_timeout(6000)
-    page.screenshot(path=str(shots / "train_running.png"))
-    labdriver.use_theme(page, "JupyterLab Dark")
-    labdriver.show(page, ".ssl-train")
-    page.screenshot(path=str(shots / "train_dark.png"))
-    labdriver.use_theme(page, "JupyterLab Light")
+    labdriver.picture(page, ".ssl-train", shots / "train_running.png")
+    with labdriver.dark(page):
+        labdriver.show(page, ".ssl-train")
+        labdriver.picture(page, ".ssl-train", shots / "train_dark.png")
     page.locator(".ssl-train .ssl-play").click()
     page.wait_for_function(STATE, arg="paused", timeout=10_000)
     assert labdriver.errors(page) == []
@@ -99,8 +98,7 @@ def test_after_a_run_one_can_look_back_at_it(notebook, shots):
     for _ in range(5):
         page.keyboard.press("ArrowLeft")
     page.wait_for_function(f"(b) => ({status})() !== b", arg=before, timeout=10_000)
-    page.wait_for_timeout(500)
-    page.screenshot(path=str(shots / "train_back.png"))
+    labdriver.picture(page, ".ssl-train", shots / "train_back.png")
     assert labdriver.errors(page) == []
 
 
@@ -127,7 +125,7 @@ def test_every_control_has_a_name_and_is_reached_by_keys(notebook):
 def test_a_slider_changes_the_views(notebook, note, shots):
     page = notebook
     labdriver.show(page, ".ssl-views")
-    page.screenshot(path=str(shots / "views.png"))
+    labdriver.picture(page, ".ssl-views", shots / "views.png")
     handle = page.locator(".ssl-views-noise .noUi-handle")
     grid = ".ssl-views .ssl-grid >> nth=1"
     latencies = []
@@ -144,11 +142,10 @@ def test_a_slider_changes_the_views(notebook, note, shots):
         latencies.append(1000 * (time.perf_counter() - began))
         page.wait_for_timeout(100)
     note(views_slider_ms_median=round(statistics.median(latencies)))
-    page.screenshot(path=str(shots / "views_noise.png"))
-    labdriver.use_theme(page, "JupyterLab Dark")
-    labdriver.show(page, ".ssl-views")
-    page.screenshot(path=str(shots / "views_dark.png"))
-    labdriver.use_theme(page, "JupyterLab Light")
+    labdriver.picture(page, ".ssl-views", shots / "views_noise.png")
+    with labdriver.dark(page):
+        labdriver.show(page, ".ssl-views")
+        labdriver.picture(page, ".ssl-views", shots / "views_dark.png")
 
 
 def click_twenty(page) -> None:

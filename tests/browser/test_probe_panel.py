@@ -88,7 +88,7 @@ def test_ten_thousand_points_are_there_at_once_and_hovering_is_smooth(notebook, 
     sheet = page.evaluate("() => performance.now()") - began
     labdriver.show(page, ".ssl-scatter")
     hover = page.evaluate(HOVER, ".ssl-scatter canvas")
-    page.screenshot(path=str(shots / "scatter.png"))
+    labdriver.picture(page, ".ssl-scatter", shots / "scatter.png")
     note(
         scatter_first_picture_ms=round(first),
         scatter_with_thumbnails_ms=round(sheet),
@@ -111,8 +111,7 @@ def test_a_click_brings_the_neighbours_and_the_next_cell_has_them(notebook, shot
     times = [page.evaluate(CLICK, [".ssl-probe .ssl-scatter canvas", 17 * k - 80, 8 * k - 40]) for k in range(10)]
     assert min(times) > 0
     note(click_to_neighbours_ms=round(statistics.median(times)), click_to_neighbours_worst_ms=round(max(times)))
-    page.wait_for_timeout(700)
-    page.screenshot(path=str(shots / "probe_neighbours.png"))
+    labdriver.picture(page, ".ssl-probe", shots / "probe_neighbours.png")
     labdriver.run_cell(page, 3)
     page.wait_for_function("() => document.body.innerText.includes('8 images selected')", timeout=20_000)
     assert labdriver.errors(page) == []
@@ -130,8 +129,7 @@ def test_a_lasso_selects_a_group_and_says_what_it_shares(notebook, shots):
         page.mouse.move(x + dx, y + dy, steps=6)
     page.mouse.up()
     page.wait_for_function(WORDS, arg="images share", timeout=20_000)
-    page.wait_for_timeout(500)
-    page.screenshot(path=str(shots / "probe_lasso.png"))
+    labdriver.picture(page, ".ssl-probe", shots / "probe_lasso.png")
     page.locator(".ssl-probe .ssl-scatter canvas").focus()
     page.keyboard.press("Escape")
     page.wait_for_function(WORDS, arg="Lasso a group", timeout=20_000)
@@ -163,22 +161,20 @@ def test_depths_factors_and_tsne_are_a_click_away(notebook, shots):
     page.wait_for_function(STATUS, arg="done", timeout=180_000)
     page.wait_for_timeout(800)
     labdriver.show(page, ".ssl-probe")
-    page.screenshot(path=str(shots / "probe_depths.png"))
+    labdriver.picture(page, ".ssl-probe", shots / "probe_depths.png")
     views.nth(2).click()
     page.wait_for_selector(".ssl-probe .ssl-heat td.ssl-tile-done", timeout=60_000)
-    page.wait_for_timeout(800)
-    page.screenshot(path=str(shots / "probe_factors.png"))
+    labdriver.picture(page, ".ssl-probe", shots / "probe_factors.png")
     views.nth(3).click()
     page.wait_for_function(STATUS, arg="score 36 of 36", timeout=60_000)
-    page.wait_for_timeout(500)
-    page.screenshot(path=str(shots / "probe_cka.png"))
+    labdriver.picture(page, ".ssl-probe", shots / "probe_cka.png")
     assert page.evaluate(labdriver.NAMELESS) == []
     views.nth(0).click()
     page.locator(".ssl-probe .ssl-probe-projection select").select_option("t-SNE")
     page.wait_for_function(STATUS, arg="of 500 ·", timeout=120_000)
     during = page.evaluate(CLICK, [".ssl-probe .ssl-scatter canvas", 10, 5])
     assert during > 0
-    page.screenshot(path=str(shots / "probe_tsne_running.png"))
+    labdriver.picture(page, ".ssl-probe", shots / "probe_tsne_running.png")
     page.locator(".ssl-probe .ssl-probe-projection select").select_option("PCA")
     page.wait_for_function(STATUS, arg="done", timeout=30_000)
     assert labdriver.errors(page) == []
@@ -190,23 +186,21 @@ def test_two_encoders_are_linked_and_a_broken_one_says_what_is_wrong(notebook, s
     labdriver.run_cell(page, 4)
     page.wait_for_selector(".ssl-probe:not(.t-old) .ssl-scatter canvas", timeout=60_000)
     page.wait_for_function(STATUS, arg="done", timeout=120_000)
-    labdriver.use_theme(page, "JupyterLab Dark")
-    labdriver.show(page, ".ssl-probe:not(.t-old)")
-    page.evaluate(CLICK, [".ssl-probe:not(.t-old) .ssl-scatter canvas", 10, 20])
-    page.mouse.move(5, 5)
-    box = page.locator(".ssl-probe:not(.t-old) .ssl-scatter canvas").first.bounding_box()
-    page.mouse.move(box["x"] + 170, box["y"] + 160)
-    page.wait_for_timeout(700)
-    page.screenshot(path=str(shots / "probe_two_dark.png"))
-    page.locator(".ssl-probe:not(.t-old) .ssl-probe-view button").nth(2).click()
-    page.wait_for_selector(".ssl-probe:not(.t-old) .ssl-heat td.ssl-tile-done", timeout=120_000)
-    page.wait_for_function(STATUS, arg="done", timeout=120_000)
-    page.wait_for_timeout(500)
-    labdriver.show(page, ".ssl-probe:not(.t-old)")
-    page.screenshot(path=str(shots / "probe_two_factors_dark.png"))
-    labdriver.run_cell(page, 5)
-    page.wait_for_function(
-        STATUS, arg="failed · TypeError: encoder: the encoder returned a tensor of shape", timeout=60_000
-    )
-    labdriver.use_theme(page, "JupyterLab Light")
+    with labdriver.dark(page):
+        labdriver.show(page, ".ssl-probe:not(.t-old)")
+        page.evaluate(CLICK, [".ssl-probe:not(.t-old) .ssl-scatter canvas", 10, 20])
+        page.mouse.move(5, 5)
+        box = page.locator(".ssl-probe:not(.t-old) .ssl-scatter canvas").first.bounding_box()
+        page.mouse.move(box["x"] + 170, box["y"] + 160)
+        labdriver.picture(page, ".ssl-probe:not(.t-old)", shots / "probe_two_dark.png")
+        page.locator(".ssl-probe:not(.t-old) .ssl-probe-view button").nth(2).click()
+        page.wait_for_selector(".ssl-probe:not(.t-old) .ssl-heat td.ssl-tile-done", timeout=120_000)
+        page.wait_for_function(STATUS, arg="done", timeout=120_000)
+        page.wait_for_timeout(500)
+        labdriver.show(page, ".ssl-probe:not(.t-old)")
+        labdriver.picture(page, ".ssl-probe:not(.t-old)", shots / "probe_two_factors_dark.png")
+        labdriver.run_cell(page, 5)
+        page.wait_for_function(
+            STATUS, arg="failed · TypeError: encoder: the encoder returned a tensor of shape", timeout=60_000
+        )
     assert labdriver.errors(page) == []

@@ -24,29 +24,20 @@ trained = RcdmPanel({"ours": small_conv(3)}, data, test, depths=("ours represent
                     models={"ours representation": models["representation"]}, name="trained")
 trained
 """
-STATE = "(s) => !!document.querySelector('.ssl-rcdm .ssl-player.ssl-state-' + s)"
+STATE = labdriver.in_state(".ssl-rcdm")
 SAMPLES = ".ssl-rcdm-samples .ssl-strip img"
 GIVEN = "() => document.querySelector('.ssl-rcdm-samples .ssl-strip img').src"
 
 
 @pytest.fixture(scope="module")
 def notebook(lab, page):
-    labdriver.open_cells(page, lab, "rcdm.ipynb", [PANEL, SHIPPED])
-    labdriver.run_cell(page, 0)
-    page.wait_for_selector(".ssl-rcdm .js-plotly-plot .y2title, .ssl-rcdm .js-plotly-plot .x2title", timeout=120_000)
-    assert labdriver.errors(page) == []
-    labdriver.show(page, ".ssl-rcdm")
-    return page
-
-
-def picture(page, path):
-    page.wait_for_timeout(600)
-    page.query_selector(".ssl-rcdm").screenshot(path=path)
+    seen = ".ssl-rcdm .js-plotly-plot .y2title, .ssl-rcdm .js-plotly-plot .x2title"
+    return labdriver.open_panel(page, lab, "rcdm.ipynb", [PANEL, SHIPPED], seen, run=1)
 
 
 def test_samples_appear_while_it_trains_and_another_image_is_picked(notebook, shots, note):
     page = notebook
-    picture(page, shots / "rcdm_idle.png")
+    labdriver.picture(page, ".ssl-rcdm", shots / "rcdm_idle.png")
     began = time.perf_counter()
     page.click(".ssl-rcdm .ssl-play")
     page.wait_for_function(f"() => document.querySelectorAll('{SAMPLES}').length === 16", timeout=120_000)
@@ -59,7 +50,7 @@ def test_samples_appear_while_it_trains_and_another_image_is_picked(notebook, sh
     note(rcdm_panel_pick_while_training_ms=round(1000 * (time.perf_counter() - began)))
     assert page.evaluate(STATE, "running")
     page.wait_for_selector(".ssl-rcdm .js-plotly-plot .bars .point path", timeout=120_000)
-    picture(page, shots / "rcdm_running.png")
+    labdriver.picture(page, ".ssl-rcdm", shots / "rcdm_running.png")
     assert labdriver.errors(page) == []
 
 
@@ -73,9 +64,8 @@ def test_paused_a_control_paints_anew_and_the_dark_theme_is_legible(notebook, sh
     page.locator(".ssl-rcdm-seed input").fill("5")
     page.keyboard.press("Enter")
     page.wait_for_function(f"(old) => ({last})() !== old", arg=before, timeout=60_000)
-    labdriver.use_theme(page, "JupyterLab Dark")
-    picture(page, shots / "rcdm_dark.png")
-    labdriver.use_theme(page, "JupyterLab Light")
+    with labdriver.dark(page):
+        labdriver.picture(page, ".ssl-rcdm", shots / "rcdm_dark.png")
     assert page.evaluate(labdriver.NAMELESS) == []
 
 
@@ -102,7 +92,7 @@ def test_an_image_of_ones_own_is_painted_and_a_wrong_file_is_said(notebook, tmp_
     Image.new("1", (8000, 5000)).save(tmp_path / "large.png")
     upload(page, tmp_path / "large.png")
     message(page, "more than 25 megapixels")
-    picture(page, shots / "rcdm_upload.png")
+    labdriver.picture(page, ".ssl-rcdm", shots / "rcdm_upload.png")
     assert page.evaluate(GIVEN) == mine
     assert labdriver.errors(page) == []
 
@@ -111,7 +101,7 @@ def test_a_menu_compares_with_another_depth(notebook, shots):
     page = notebook
     page.locator(".ssl-rcdm-second select").select_option("stage1")
     page.wait_for_selector(".ssl-rcdm-samples :text('press Play')", timeout=60_000)
-    picture(page, shots / "rcdm_menu.png")
+    labdriver.picture(page, ".ssl-rcdm", shots / "rcdm_menu.png")
     page.locator(".ssl-rcdm-second select").select_option("embedding")
     page.wait_for_function(f"() => document.querySelectorAll('{SAMPLES}').length === 16", timeout=60_000)
     assert labdriver.errors(page) == []
@@ -132,6 +122,5 @@ def test_trained_models_paint_without_a_click(notebook, shots):
     page = notebook
     labdriver.run_cell(page, 1)
     page.wait_for_selector(".ssl-strip :text('numbers, trained')", timeout=120_000)
-    page.wait_for_timeout(600)
-    page.locator(".ssl-rcdm").nth(1).screenshot(path=shots / "rcdm_trained.png")
+    labdriver.picture(page, ".ssl-rcdm >> nth=1", shots / "rcdm_trained.png")
     assert labdriver.errors(page) == []

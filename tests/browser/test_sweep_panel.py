@@ -46,11 +46,10 @@ def notebook(lab, page):
 def test_the_map_fills_live_and_its_places_are_picked(notebook, shots):
     page = notebook
     labdriver.show(page, ".ssl-sweep")
-    page.screenshot(path=str(shots / "sweep_idle.png"))
+    labdriver.picture(page, ".ssl-sweep", shots / "sweep_idle.png")
     page.locator(".ssl-sweep .ssl-play").click()
     page.wait_for_function(f"() => ({COUNT})('done') >= 2 && ({COUNT})('running') === 1", timeout=120_000)
-    page.wait_for_timeout(700)
-    page.screenshot(path=str(shots / "sweep_running.png"))
+    labdriver.picture(page, ".ssl-sweep", shots / "sweep_running.png")
     page.locator(".ssl-sweep td.ssl-tile-done").first.click()
     page.wait_for_function(TITLE, arg="batch 16, lr 0.0001", timeout=20_000)
     page.wait_for_function(STATE, arg="done", timeout=240_000)
@@ -63,15 +62,12 @@ def test_the_map_fills_live_and_its_places_are_picked(notebook, shots):
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
     page.wait_for_function(TITLE, arg="batch 64, lr 0.0001", timeout=20_000)
-    page.wait_for_timeout(500)
-    page.screenshot(path=str(shots / "sweep_done.png"))
-    labdriver.use_theme(page, "JupyterLab Dark")
-    labdriver.show(page, ".ssl-sweep")
-    page.locator(".ssl-sweep td.ssl-tile-failed").first.click()
-    page.wait_for_function(TITLE, arg="batch 16, lr 1e+30: no curve", timeout=20_000)
-    page.wait_for_timeout(500)
-    page.screenshot(path=str(shots / "sweep_dark.png"))
-    labdriver.use_theme(page, "JupyterLab Light")
+    labdriver.picture(page, ".ssl-sweep", shots / "sweep_done.png")
+    with labdriver.dark(page):
+        labdriver.show(page, ".ssl-sweep")
+        page.locator(".ssl-sweep td.ssl-tile-failed").first.click()
+        page.wait_for_function(TITLE, arg="batch 16, lr 1e+30: no curve", timeout=20_000)
+        labdriver.picture(page, ".ssl-sweep", shots / "sweep_dark.png")
     page.keyboard.press("Escape")
     page.wait_for_function("() => !document.querySelector('.ssl-sweep td[aria-selected=true]')", timeout=10_000)
     assert labdriver.errors(page) == []
@@ -90,6 +86,5 @@ def test_the_file_is_shown_without_running_anything(notebook, shots):
     page.wait_for_selector(".ssl-sweep:not(.t-old) td.ssl-best", timeout=60_000)
     assert page.locator(".ssl-sweep:not(.t-old) .ssl-player").count() == 0
     labdriver.show(page, ".ssl-sweep:not(.t-old)")
-    page.wait_for_timeout(1000)
-    page.screenshot(path=str(shots / "sweep_file.png"))
+    labdriver.picture(page, ".ssl-sweep:not(.t-old)", shots / "sweep_file.png")
     assert labdriver.errors(page) == []

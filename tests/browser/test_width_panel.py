@@ -36,7 +36,7 @@ def test_stored_curves_are_there_and_the_slider_goes_through_the_widths(notebook
     labdriver.show(page, ".ssl-width")
     page.wait_for_timeout(1000)
     assert page.evaluate(CURVES) > 20
-    page.screenshot(path=str(shots / "width_stored.png"))
+    labdriver.picture(page, ".ssl-width", shots / "width_stored.png")
     assert page.evaluate(HEAD, "D = 2,048")
     handle = page.locator(".ssl-width .ssl-width-slider .noUi-handle, .ssl-width .ssl-width-slider [role=slider]").first
     handle.focus()
@@ -55,17 +55,13 @@ def test_live_runs_join_as_they_end(notebook, shots):
     page = notebook
     page.locator(".ssl-width .ssl-play").click()
     page.wait_for_function(LIVE, timeout=240_000)
-    page.wait_for_timeout(700)
-    page.screenshot(path=str(shots / "width_running.png"))
+    labdriver.picture(page, ".ssl-width", shots / "width_running.png")
     page.wait_for_function(STATE, arg="done", timeout=240_000)
     page.wait_for_function("() => document.querySelector('.ssl-width-table').innerText.includes('live')")
-    page.wait_for_timeout(700)
-    page.screenshot(path=str(shots / "width_done.png"))
-    labdriver.use_theme(page, "JupyterLab Dark")
-    labdriver.show(page, ".ssl-width")
-    page.wait_for_timeout(700)
-    page.screenshot(path=str(shots / "width_dark.png"))
-    labdriver.use_theme(page, "JupyterLab Light")
+    labdriver.picture(page, ".ssl-width", shots / "width_done.png")
+    with labdriver.dark(page):
+        labdriver.show(page, ".ssl-width")
+        labdriver.picture(page, ".ssl-width", shots / "width_dark.png")
     assert labdriver.errors(page) == []
 
 
