@@ -128,8 +128,8 @@ def live(figure: go.Figure, *, toolbar: bool = True) -> go.FigureWidget:
 class Quiet:
     """True inside its `with` block: while a panel moves several controls at once, for one drawing after all of them.
 
-    >>> with self.quiet:
-    ...     self.first.value, self.growth.value = 0.0, 0.01
+    >>> with quiet:
+    ...     first.value, growth.value = 0.0, 0.01
     """
 
     def __init__(self) -> None:
@@ -153,6 +153,6 @@ def report(soon: Callable[[Callable[[], None]], None], message: w.HTML, action: 
             said = action()
         except Exception as error:
             said = f"{type(error).__name__}: {error}"
-        message.value = f'<span role="status" class="ssl-message">{escape(said)}</span>'
+        message.value = f'<div role="status" class="ssl-message" style="line-height:1.4">{escape(said)}</div>'
 
     soon(run)

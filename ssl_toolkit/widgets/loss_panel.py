@@ -95,7 +95,7 @@ class LossPanel(Pictured, w.VBox):
         loss = LOSSES[self.choice.value].loss
         if self.choice.value == "BYOL":
             loss = partial(loss, predictor=self.predictor.value, stop_gradient=self.stop_gradient.value)
-        return weighted(loss, {name: slider.value for name, slider in self.weights.items()})
+        return weighted(loss, {name: weight.value for name, weight in self.weights.items()})
 
     def play(self) -> None:
         self.player.play()

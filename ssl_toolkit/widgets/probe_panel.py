@@ -1,6 +1,6 @@
 """ProbePanel: what a representation knows. Its images in the plane, neighbours, groups, probes at every depth."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from html import escape
 from typing import Any
@@ -115,14 +115,15 @@ class ProbePanel(Pictured, w.VBox):
     def _make_controls(
         self, models: Mapping[str, AnyEncoder], depth: str, projection: str, colour: str, view: str
     ) -> None:
-        two = len(models) == 2
-        self.probed = [
-            Probed(name, model, _menu(f"Depth of {name}" if two else "Depth", [depth], depth, "Where to look"))
-            for name, model in models.items()
-        ]
+        self.probed = []
+        for name, model in models.items():
+            text = f"Depth of {name}" if len(models) == 2 else "Depth"
+            self.probed.append(Probed(name, model, dropdown(text, [depth], depth, "Where to look", "ssl-probe-depth")))
         self.depth = self.probed[0].depth
-        self.projection = _menu("Projection", PROJECTIONS, projection, "How to bring the features into the plane")
-        self.colour = _menu("Colour", list(self._colours), colour, "What the colours of the points mean")
+        tip = "How to bring the features into the plane"
+        self.projection = dropdown("Projection", PROJECTIONS, projection, tip, "ssl-probe-projection")
+        tip = "What the colours of the points mean"
+        self.colour = dropdown("Colour", list(self._colours), colour, tip, "ssl-probe-colour")
         self.view = toggle(VIEWS, view, "What is shown of the representation", "ssl-probe-view", tips=TIPS)
 
     def _make_views(self, *, two: bool) -> None:
@@ -319,7 +320,3 @@ _ALIKE = "How alike two depths are: 1 means equal up to rotation and scale. Clic
 
 def _scale(data: Dataset) -> int:
     return max(1, round(44 / data.images.shape[-1]))
-
-
-def _menu(label: str, options: Iterable[Any], value: Any, tooltip: str) -> w.Dropdown:
-    return dropdown(label, options, value, tooltip, f"ssl-probe-{label.split()[0].lower()}")

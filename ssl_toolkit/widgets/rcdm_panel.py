@@ -102,13 +102,12 @@ class RcdmPanel(Pictured, w.VBox):
         self.repaint()
 
     def _make_controls(self, guidance: float, steps: int, seed: int) -> None:
-        first, second = self.depths[0], (*self.depths, NONE)[1]
-        tip, tip_2 = "What samples are painted from", "What is painted beside them"
-        names = list(self.choices)
-        self.menus = [
-            dropdown("Paint from", names, first, tip, "ssl-rcdm-first", width="260px"),
-            dropdown("compared with", [NONE, *names], second, tip_2, "ssl-rcdm-second", width="260px"),
-        ]
+        names, (one, other) = list(self.choices), (*self.depths, NONE)[:2]
+        tip = "What samples are painted from"
+        first = dropdown("Paint from", names, one, tip, "ssl-rcdm-first", width="260px")
+        tip = "What is painted beside them"
+        second = dropdown("compared with", [NONE, *names], other, tip, "ssl-rcdm-second", width="260px")
+        self.menus = [first, second]
         tip = "1 paints what the features say, more exaggerates it, 0 ignores them"
         self.guidance = slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, "ssl-rcdm-guidance")
         self.guidance.disabled = self.recipe.drop == 0  # without a learned null there is nothing to exaggerate from
@@ -118,7 +117,7 @@ class RcdmPanel(Pictured, w.VBox):
         self.file.tooltip = "The middle of it, in the size of the data"
         self.file.add_class("ssl-rcdm-upload")
         tip = "Where models are saved and loaded, the depth before its ending"
-        self.path = dress(w.Text("rcdm.safetensors", description="File"), tip, "ssl-rcdm-file", width="150px")
+        self.path = dress(w.Text("rcdm.safetensors", description="File"), tip, "ssl-rcdm-file", width="175px")
         self.saving = button("Save", "save", "Write the models to files, one for each depth", "ssl-rcdm-save")
         self.loading = button("Load", "folder-open", "Go on from the models in these files", "ssl-rcdm-load")
 
@@ -126,7 +125,7 @@ class RcdmPanel(Pictured, w.VBox):
         files = w.HBox([self.path, self.saving, self.loading], layout=w.Layout(align_items="center", grid_gap="2px"))
         pick = w.HTML("Pick an image that was never trained on:")
         left = w.VBox(
-            [pick, self.grid, self.file, files, self.message], layout=w.Layout(flex="0 0 auto", width="310px")
+            [pick, self.grid, self.file, files, self.message], layout=w.Layout(flex="0 0 auto", width="335px")
         )
         state = w.HBox([w.HTML("samples:"), self.painter.status], layout=w.Layout(grid_gap="6px"))
         sampling = line(*self.menus, self.guidance, self.steps, self.seed)

@@ -88,14 +88,18 @@ class SweepPanel(Pictured, w.VBox):
         varying = [name for name, values in self._values.items() if len(values) > 1] or list(self.settings[0])[:1]
         axes = [ONE_ROW, *(name for name in varying if name != "seed")]
         first, second = (axes[1], axes[2]) if len(axes) > 2 else (ONE_ROW, axes[1] if len(axes) > 1 else varying[0])
-        self.rows = _menu("Rows", [ONE_ROW, *varying], first, "The setting that changes from row to row")
-        self.columns = _menu("Columns", varying, second, "The setting that changes from column to column")
-        self.value = _menu("Number", [value] if value else [], value, "The number of a result that is shown")
+        tip = "The setting that changes from row to row"
+        self.rows = dropdown("Rows", [ONE_ROW, *varying], first, tip, "ssl-sweep-rows")
+        tip = "The setting that changes from column to column"
+        self.columns = dropdown("Columns", varying, second, tip, "ssl-sweep-columns")
+        tip = "The number of a result that is shown"
+        self.value = dropdown("Number", [value] if value else [], value, tip, "ssl-sweep-number")
         self.where = {}
         for name in varying:
             options = [(MEAN, MEAN), *((_word(v), v) for v in self._values[name])]
-            self.where[name] = _menu(name, options, MEAN, f"All of {name}, or only one of them")
-        self.curve = _menu("Curve", [], None, "The number of the records that is drawn")
+            tip = f"All of {name}, or only one of them"
+            self.where[name] = dropdown(name, options, MEAN, tip, "ssl-sweep-where")
+        self.curve = dropdown("Curve", [], None, "The number of the records that is drawn", "ssl-sweep-curve")
 
     def _placed(self) -> list[w.Widget]:
         controls = line(self.rows, self.columns, self.value, *self.where.values(), self.curve)
@@ -263,10 +267,6 @@ class SweepPanel(Pictured, w.VBox):
 
     def picture(self) -> Pixels:
         return self.map.picture()
-
-
-def _menu(label: str, options: Sequence[Any], value: Any, tooltip: str) -> w.Dropdown:
-    return dropdown(label, options, value, tooltip, f"ssl-sweep-{label.lower()}")
 
 
 def _word(value: Any) -> str:

@@ -126,6 +126,7 @@ class TrainPanel(Pictured, w.VBox):
         tip = "Linear probes after the encoder's last block and every layer of the projector: "
         tip += "they learn beside the run, in 5 % more time, and change nothing in it"
         self.probing = checkbox("Probe every depth", probes, tip, "ssl-train-probe-every-depth")
+        self.probing.layout.margin = "2px 2px 2px 84px"  # below the other controls, not their labels
         self._fixed = [self.method, self.source, self.width, self.batch, self.count, self.seed, self.probing]
 
         # may change while it runs

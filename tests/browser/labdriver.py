@@ -167,7 +167,7 @@ def browser() -> Iterator[Page]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:
-            yield chromium.new_context(viewport={"width": 1280, "height": 900}).new_page()
+            yield chromium.new_context(viewport={"width": 1280, "height": 1200}).new_page()
         finally:
             chromium.close()
 

@@ -29,10 +29,8 @@ def test_the_start_notebook_trains_an_encoder_and_says_what_it_knows(lab, page, 
     note(start_notebook_s=round(time.perf_counter() - began), start_notebook_fast=fast)
     assert labdriver.errors(page) == []
     page.wait_for_selector(".ssl-train .ssl-player.ssl-state-done", timeout=30_000)
-    page.set_viewport_size({"width": 1280, "height": 1100})  # the panel's whole height, for the README
-    page.evaluate("() => document.querySelector('.ssl-train').scrollIntoView({block: 'start'})")
-    page.wait_for_timeout(1000)
-    page.locator(".ssl-train").screenshot(path=str(shots / "train_panel.png"))
+    labdriver.show(page, ".ssl-train")
+    labdriver.picture(page, ".ssl-train", shots / "train_panel.png")
     text = page.evaluate("() => document.querySelector('.jp-Notebook').innerText")
     (margin,) = re.findall(r"trained over raw pixels: ([+-][\d.]+)", text)
     note(start_notebook_margin_points=float(margin))
