@@ -301,3 +301,9 @@ def test_a_saved_notebook_shows_the_samples(done):
     picture = done._repr_mimebundle_()[0]["image/png"]
     assert base64.b64decode(picture).startswith(b"\x89PNG")
     assert picture != before
+
+
+def test_before_a_run_the_legend_names_the_depths():
+    figure = panel_of().figure
+    named = [trace.name for trace in figure.data if trace.showlegend]
+    assert named == ["representation", "embedding"]
