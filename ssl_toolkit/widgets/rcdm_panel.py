@@ -96,8 +96,8 @@ class RcdmPanel(Pictured, w.VBox):
             menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
         self.grid.on_pick(self.pick)
         self.file.observe(lambda change: self._uploaded(change["new"]), "value")
-        self.saving.on_click(lambda _: report(self.player.soon, self.message, self.save))
-        self.loading.on_click(lambda _: report(self.player.soon, self.message, self.load))
+        self.save_button.on_click(lambda _: report(self.player.soon, self.message, self.save))
+        self.load_button.on_click(lambda _: report(self.player.soon, self.message, self.load))
         self.player.reset_button.on_click(lambda _: self.player.soon(self._forget))
         self._show({})
         self.repaint()
@@ -119,11 +119,13 @@ class RcdmPanel(Pictured, w.VBox):
         self.file.add_class("ssl-rcdm-upload")
         tip = "Where models are saved and loaded, the depth before its ending"
         self.path = dress(w.Text("rcdm.safetensors", description="File"), tip, "ssl-rcdm-file", width="175px")
-        self.saving = button("Save", "save", "Write the models to files, one for each depth", "ssl-rcdm-save")
-        self.loading = button("Load", "folder-open", "Go on from the models in these files", "ssl-rcdm-load")
+        self.save_button = button("Save", "save", "Write the models to files, one for each depth", "ssl-rcdm-save")
+        self.load_button = button("Load", "folder-open", "Go on from the models in these files", "ssl-rcdm-load")
 
     def _placed(self) -> list[w.Widget]:
-        files = w.HBox([self.path, self.saving, self.loading], layout=w.Layout(align_items="center", grid_gap="2px"))
+        files = w.HBox(
+            [self.path, self.save_button, self.load_button], layout=w.Layout(align_items="center", grid_gap="2px")
+        )
         pick = w.HTML("Pick an image that was never trained on:")
         left = w.VBox(
             [pick, self.grid, self.file, files, self.message], layout=w.Layout(flex="0 0 auto", width="335px")
