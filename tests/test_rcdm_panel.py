@@ -303,7 +303,7 @@ def test_a_saved_notebook_shows_the_samples(done):
     assert picture != before
 
 
-def test_before_a_run_the_legend_names_the_depths():
+def test_before_a_run_the_legend_has_no_names_of_plotlys_own():
     figure = panel_of().figure
     named = [trace.name for trace in figure.data if trace.showlegend]
     assert named == ["representation", "embedding"]

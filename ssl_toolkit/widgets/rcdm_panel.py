@@ -84,7 +84,7 @@ class RcdmPanel(Pictured, w.VBox):
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 40 // test.images.shape[-1]))
         self.grid.label, self.grid.selected = "images that were never trained on", 0
         self.figure = live(learning_figure(() if reader is None else FACTORS), toolbar=False)
-        show_learning(self.figure, [], self.depths)  # the legend names them already
+        show_learning(self.figure, [], self.depths)  # else its legend has Plotly's own names
         self.rows, self.message = w.HTML(), w.HTML()
         self.rows.add_class("ssl-rcdm-samples")
         super().__init__(self._placed())
