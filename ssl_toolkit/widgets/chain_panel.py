@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ssl_toolkit.chain_plots import chain_figure, show_chains, show_cursor
+from ssl_toolkit.data import as_bytes
 from ssl_toolkit.diffusion import (
     Chain,
     Denoise,
@@ -243,7 +244,7 @@ class ChainPanel(Pictured, w.VBox):
 
 def shown(x: Float[Tensor, "n c h w"], spread: float = 1.0) -> UInt8[Tensor, "n c h w"]:
     """A state in [-1, 1], or beyond, as pixels."""
-    return ((x / spread + 1) * 127.5).round().clamp(0, 255).byte()
+    return as_bytes((x / spread + 1) / 2)
 
 
 def levels(x: Float[Tensor, "n *x"], y: Float[Tensor, "n *x"]) -> float:

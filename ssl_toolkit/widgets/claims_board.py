@@ -10,7 +10,7 @@ import ipywidgets as w
 from ssl_toolkit.claims import CLAIMS, Verdict, run, stored
 from ssl_toolkit.claims.study import BUDGETS, Claim, grouped
 from ssl_toolkit.plots import GREEN, GREY, ORANGE, VERMILION, measured_figure, show_measured
-from ssl_toolkit.sweep import Cell, Setting
+from ssl_toolkit.sweep import Cell, Setting, SweepError
 from ssl_toolkit.widgets.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.choice_table import ChoiceTable
 from ssl_toolkit.widgets.controls import Quiet, dropdown, duration, line, live, paragraph
@@ -37,8 +37,8 @@ class ClaimsBoard(Pictured, w.VBox):
         for claim_id in CLAIMS:
             try:
                 self._stored[claim_id] = stored(claim_id)
-            except FileNotFoundError:
-                continue  # it was never measured, and the table says so
+            except (FileNotFoundError, SweepError):
+                continue  # it was never measured, or otherwise, and the table says so
         self._live: dict[str, tuple[list[Setting], list[Cell]]] = {}  # what tests made here are to measure, and have
         self.chosen: Claim = next(iter(CLAIMS.values()))
         self._under_test, self._quiet = self.chosen, Quiet()
@@ -83,7 +83,7 @@ class ClaimsBoard(Pictured, w.VBox):
         claim = self.chosen
         self.words.value = paragraph(
             f"<b>{escape(claim.id)}</b> {escape(claim.statement)}<br><span style='color:{GREY}'>{escape(claim.paper)}"
-            f"</span><br><b>Rule, written before anything was measured:</b> {escape(claim.rule)}"
+            f"</span><br><b>The rule, written beforehand:</b> {escape(claim.rule)}"
         )
         self._offer()
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from ssl_toolkit.data import as_float
+from ssl_toolkit.data import as_bytes, as_float
 from ssl_toolkit.infusion import Infusion, Link, Mixture, Operator, Prior, chain, complete, first, increasing, past
 from ssl_toolkit.infusion.objectives import steps_of_bound
 from ssl_toolkit.plots import Curve, runs_figure, show_runs
@@ -187,7 +187,7 @@ class InfusionPanel(Pictured, w.VBox):
 
     def _frames(self, links: list[Link]) -> UInt8[Tensor, "t n c h w"]:
         states = torch.stack([link.mean if self.means.value else link.z for link in links])
-        return (states.clamp(0, 1) * 255).round().byte()
+        return as_bytes(states)
 
     def _hide(self, part: str) -> None:
         hidden = torch.zeros(self.images.shape[-2:], dtype=torch.bool)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import traitlets
+from einops import rearrange
 from jaxtyping import Float, Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
@@ -82,7 +83,7 @@ def thumbnails(images: UInt8[Tensor, "n c h w"]) -> tuple[bytes, tuple[int, int,
     rows = -(-n // columns)
     tiles = torch.zeros(rows * columns, c, down, across, dtype=torch.uint8)
     tiles[:n] = images.cpu()
-    sheet = tiles.view(rows, columns, c, down, across).permute(0, 3, 1, 4, 2).reshape(rows * down, columns * across, c)
+    sheet = rearrange(tiles, "(rows columns) c h w -> (rows h) (columns w) c", rows=rows)
     buffer = io.BytesIO()
     Image.fromarray(sheet.squeeze(2).numpy()).save(buffer, "JPEG", quality=90, subsampling=0)
     return buffer.getvalue(), (w, h, columns), (across, down)

@@ -7,7 +7,7 @@ import ipywidgets as w
 import torch
 
 from ssl_toolkit.augment import Augment, View, simclr_views
-from ssl_toolkit.data import Dataset, as_float
+from ssl_toolkit.data import Dataset, as_bytes, as_float
 from ssl_toolkit.plots import BLUE
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, tile
@@ -135,7 +135,7 @@ class ViewsPanel(Pictured, w.VBox):
         if self._quiet:
             return
         self._view = self.view
-        self.views.show((self._view.x * 255).round().byte(), frames=self._frames())
+        self.views.show(as_bytes(self._view.x), frames=self._frames())
         self._show_numbers(max(0, self.views.selected))
 
     def _frames(self) -> list[str]:

@@ -20,7 +20,7 @@ from playwright.sync_api import Page
 from ssl_toolkit.__main__ import copy_notebooks
 
 FOLDER = Path(__file__).parent.parent.parent / "notebooks" / "pictures"
-COLOURS = 128  # of a picture: what plots and small images need, at a third of the bytes
+COLOURS = 250  # of a picture: what plots and small images need, at a third of the bytes
 
 
 def as_it_is(page: Page) -> None:
