@@ -133,16 +133,16 @@ class Quiet:
     """
 
     def __init__(self) -> None:
-        self._on = False
+        self._within = 0  # blocks, as one may call what opens another
 
     def __enter__(self) -> None:
-        self._on = True
+        self._within += 1
 
     def __exit__(self, *_: object) -> None:
-        self._on = False
+        self._within -= 1
 
     def __bool__(self) -> bool:
-        return self._on
+        return self._within > 0
 
 
 def report(soon: Callable[[Callable[[], None]], None], message: w.HTML, action: Callable[[], str]) -> None:
