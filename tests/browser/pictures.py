@@ -81,7 +81,7 @@ def take(page: Page, shot: Shot, path: Path) -> None:
     page.wait_for_timeout(1500)
     page.mouse.move(5, 5)
     seen = Image.open(io.BytesIO(page.locator(shot.selector).first.screenshot())).convert("RGB")
-    seen.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    seen.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main(wanted: tuple[str, ...]) -> None:
