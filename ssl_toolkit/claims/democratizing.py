@@ -268,9 +268,9 @@ DJ5 = Claim(
     "DJ-5", PAPER,
     "No set of augmentations is best for every downstream task.",
     "The set that is best for most factors of the shapes loses to another one on some factor, with an interval above 0 "
-    "at 95 % over all factors (Bonferroni): confirmed. One set is best for all factors: not confirmed. The correction "
-    "for many factors was added after a first verdict, which was the same.",
+    "at 95 % over all factors (Bonferroni): confirmed. One set is best for all factors: not confirmed.",
     _view_settings, _some_views, _judge_views,
+    changed="At first it was not corrected for many factors; the verdict was the same.",
 )  # fmt: skip
 
 
@@ -321,9 +321,9 @@ DJ6 = Claim(
     "overfits, so that its best epoch is not its last.",
     "On the test set the linear probe of the representation beats that of the embedding, and the MLP probe at its best "
     "epoch on a validation split beats itself at the last, both with a 95 % interval above 0: confirmed. The "
-    "representation is no better in the mean: not confirmed. At first the best epoch had only to be before the last, "
-    "which is so without overfitting as well, and was.",
+    "representation is no better in the mean: not confirmed.",
     _probe_settings, _probes, _judge_probes,
+    changed="At first the best epoch had only to be before the last, which it is without overfitting too: confirmed.",
 )  # fmt: skip
 
 

@@ -61,7 +61,8 @@ class Claim(NamedTuple):
     `measure` yields None or a point of a curve between two portions of its work, then the values; `judge` applies
     `rule`, which was written down before anything was measured. `cells_of` names another claim with the same settings
     and measure, from whose cells this one is judged: what they share is measured and stored once. `version` is that of
-    `measure`: cells of an older one are not taken for this one's.
+    `measure`: cells of an older one are not taken for this one's. `changed` says how the rule was before, where it was
+    changed after a verdict.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Claim(NamedTuple):
     judge: Callable[[Sequence[Cell]], Finding]
     cells_of: str = ""
     version: str = "1"
+    changed: str = ""
 
     def cells(self, budget: Budget) -> str:
         """The name of the file of its measurements."""
@@ -117,7 +119,7 @@ def judged(claim: Claim, cells: Sequence[Cell], budget: Budget) -> Verdict:
 def _write(path: Path, claim: Claim, verdict: Verdict) -> None:
     record = {
         "statement": claim.statement,
-        "rule": claim.rule,
+        "rule": f"{claim.rule} {claim.changed}".strip(),
         "paper": claim.paper,
         **verdict._asdict(),
         "torch": torch.__version__,

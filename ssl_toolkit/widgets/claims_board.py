@@ -83,9 +83,10 @@ class ClaimsBoard(Pictured, w.VBox):
         claim = self.chosen
         self.words.value = paragraph(
             f"<b>{escape(claim.id)}</b> {escape(claim.statement)}<br><span style='color:{GREY}'>{escape(claim.paper)}"
-            f"</span><br><b>The rule, written beforehand:</b> {escape(claim.rule)}"
+            f"</span><br><b>The rule, {'made stricter later' if claim.changed else 'written beforehand'}:</b> "
+            f"{escape(f'{claim.rule} {claim.changed}')}"
         )
-        self._offer()
+        self._offer(here=True)
 
     def play(self) -> None:
         self.player.play()
@@ -110,6 +111,7 @@ class ClaimsBoard(Pictured, w.VBox):
         cells: list[Cell] = []
         self.tested.pop(claim.id, None)  # it was of other measurements
         self._under_test, self._live[claim.id] = claim, (claim.settings(budget), cells)
+        self.player.unit = f"{claim.id}, measurement"  # another claim may be looked at meanwhile
         for record in run(claim.id, budget=budget, folder=self.folder):
             if isinstance(record, Cell):
                 cells.append(record)

@@ -300,7 +300,8 @@ class Player(w.VBox, Generic[T]):
         now = time.perf_counter()
         if self._begun_from is None:
             self._begun_from, self._begun_at = done, now
-        text = f"{WORDS[self.state]} · {self.unit} {done:,} of {total:,}"
+        word = WORDS[self.state] if record is self.last else "looking back"
+        text = f"{word} · {self.unit} {done:,} of {total:,}"
         if done > self._begun_from and self.state == "running":
             rate = (done - self._begun_from) / (now - self._begun_at)
             speed = f"{rate:.1f} {self.unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s a {self.unit}"

@@ -60,7 +60,7 @@ def neighbour_tiles(data: Dataset, i: int, found: Mapping[str, Near]) -> Tiles:
 
 def neighbour_words(data: Dataset, i: int, found: Mapping[str, Near]) -> str:
     """The cosines in words, encoder by encoder."""
-    lines = [f"Image {i}, {class_of(data, i)} (blue), and its nearest, {_colours()}:"]
+    lines = [f"Image {i}, {class_of(data, i)} (blue frame), and its nearest, {_colours()}:"]
     for name, near in found.items():
         same = int((data.labels[near.index] == data.labels[i]).sum())
         cosines = " ".join(f"{c:.3f}" for c in near.cosine.tolist())

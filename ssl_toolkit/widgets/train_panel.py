@@ -201,7 +201,7 @@ class TrainPanel(Pictured, w.VBox):
         state = load(path, self.recipe.start(self._chosen_data()))  # a bad file changes nothing here
         self.player.reset()
         self._loaded = state
-        return f"loaded {path.name}: press Resume to go on"
+        return f"loaded {path.name}: press Play to go on"
 
     # the run -----------------------------------------------------------------------------------------------------
     def _chosen_data(self) -> Dataset:
