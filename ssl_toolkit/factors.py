@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssl_toolkit.gauges import mean_and_std
 from ssl_toolkit.logistic import principal_axes
 from ssl_toolkit.probes import linear_probe
 from ssl_toolkit.seeds import rng
@@ -137,7 +138,7 @@ class _Axes(NamedTuple):
 
     @classmethod
     def of(cls, z: Float[Tensor, "n d"]) -> "_Axes":
-        mean, std = z.mean(dim=0), z.std(dim=0).clamp_min(1e-6)
+        mean, std = mean_and_std(z)
         x = ((z - mean) / std).double()
         return cls(mean, std, x, *principal_axes(x))
 

@@ -33,6 +33,16 @@ def verdict(rank: float, most: int) -> str:
     return f"{word}: rank {rank:.0f} of {most}"
 
 
+def mean_and_std(z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
+    """Of each dimension, to standardise by: (z - mean) / std, whatever the scale of the features.
+
+    A constant one, up to the rounding of its mean, says nothing and must not explode where another image changes it:
+    its std is infinite here, so that it always becomes 0.
+    """
+    mean, std = z.mean(dim=0), z.std(dim=0)
+    return mean, std.masked_fill(std <= 1e-6 * mean.abs(), torch.inf)
+
+
 def spectrum(z: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
     """Singular values of the centred features over sqrt(n - 1), largest first: standard deviations along PCA axes."""
     z = _checked(z, least=2)

@@ -25,6 +25,7 @@ from ssl_toolkit.gauges import alignment as alignment
 from ssl_toolkit.gauges import alpha_req as alpha_req
 from ssl_toolkit.gauges import feature_std as feature_std
 from ssl_toolkit.gauges import lidar as lidar
+from ssl_toolkit.gauges import mean_and_std
 from ssl_toolkit.gauges import rankme as rankme
 from ssl_toolkit.gauges import spectrum as spectrum
 from ssl_toolkit.gauges import uniformity as uniformity
@@ -82,7 +83,7 @@ def linear_probe(
         )
     if train_z.dtype != torch.float64:
         train_z, test_z = train_z.float(), test_z.float()
-    mean, std = _mean_and_std(train_z)
+    mean, std = mean_and_std(train_z)
     z = (train_z - mean) / std
     axes, variance = principal_axes(z)
     x = axes.T @ z.T  # (r, n)
@@ -169,7 +170,7 @@ def mlp_probe(
     held_out, rest = _validation_split(train_y, validation, seed)
     if not len(held_out):
         raise ValueError("every class of train_y has a single example: none can be held out for validation.")
-    mean, std = _mean_and_std(train_z)
+    mean, std = mean_and_std(train_z)
     x, x_test = (train_z - mean) / std, (test_z - mean) / std
     widths = [x.shape[1], *hidden, _classes(train_y, test_y)]
     with seeded(seed, "mlp"):
@@ -221,12 +222,6 @@ def _classes(train_y: Tensor, test_y: Tensor) -> int:
 
 def _chance(y: Int64[Tensor, " n"]) -> float:
     return y.bincount().max().item() / len(y)
-
-
-def _mean_and_std(z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
-    """Of each column. A constant one, up to the rounding of its mean, has an infinite std here: it always becomes 0."""
-    mean, std = z.mean(dim=0), z.std(dim=0)
-    return mean, std.masked_fill(std <= 1e-6 * mean.abs(), torch.inf)
 
 
 def _validation_split(y: Int64[Tensor, " n"], share: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ from ssl_toolkit.data import Dataset
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.factors import Reading, read_factors
 from ssl_toolkit.features import beside, embed, features_at
+from ssl_toolkit.gauges import mean_and_std
 from ssl_toolkit.knn import neighbours
 from ssl_toolkit.logistic import principal_axes
 from ssl_toolkit.losses import Terms
@@ -99,9 +100,8 @@ def random_relu(
     """
     if width < 1:
         raise ValueError(f"width is {width}: it must be at least 1.")
-    mean, std, d = train_z.mean(dim=0), train_z.std(dim=0), train_z.shape[1]
+    (mean, std), d = mean_and_std(train_z), train_z.shape[1]
     w = torch.randn(d, width, generator=rng(seed, width, "random relu")).to(train_z) / d**0.5
-    std = std.masked_fill(std == 0, torch.inf)
     return F.relu((train_z - mean) / std @ w), F.relu((test_z - mean) / std @ w)
 
 

@@ -172,10 +172,12 @@ def test_the_average_has_the_batch_norm_of_the_model(toy):
     assert all(torch.equal(a, b) for a, b in zip(mine, average, strict=True))
 
 
-def test_a_dimension_that_never_changes_is_left_as_it_is(toy):
+def test_a_dimension_that_never_changes_says_nothing_and_the_scale_of_h_does_not_matter(toy):
     _, h = toy
+    tiny = 1e-9 * h
+    assert torch.allclose(RCDM(UNet(1, condition=2, width=8), tiny, (1, 8, 8)).std, 1e-9 * h.std(dim=0))
     model = RCDM(UNet(1, condition=2, width=8), torch.cat([h[:, :1], torch.full_like(h[:, :1], 5.0)], dim=1), (1, 8, 8))
-    assert model.std[1] == 1
+    assert model.std[1] == torch.inf
     assert model.mean.tolist() == pytest.approx([h[:, 0].mean().item(), 5.0])
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Batch
+from ssl_toolkit.gauges import mean_and_std
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.seeds import seeded
 from ssl_toolkit.train import Objective, TrainState
@@ -32,8 +33,8 @@ class Decoder(nn.Module):
         channels, height, breadth = shape
         if height % 4 or breadth % 4:
             raise ValueError(f"shape is {shape}: sides are doubled twice, so they must be multiples of 4, as 28 or 32.")
-        self.register_buffer("mean", h.mean(dim=0))
-        self.register_buffer("std", torch.where((std := h.std(dim=0)) > 1e-6, std, 1.0))
+        for name, value in zip(("mean", "std"), mean_and_std(h), strict=True):
+            self.register_buffer(name, value)
         self.quarter = (height // 4, breadth // 4)
         with seeded(seed, "init"):
             self.enter = nn.Linear(h.shape[1], 2 * width * height * breadth // 16)

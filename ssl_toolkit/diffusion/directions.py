@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_toolkit.data import batch_index
+from ssl_toolkit.gauges import mean_and_std
 from ssl_toolkit.logistic import principal_axes
 from ssl_toolkit.seeds import rng
 
@@ -58,8 +59,8 @@ def sparse_directions(
     if k < 1 or not penalty > 0:
         raise ValueError(f"k is {k} and penalty is {penalty}: k must be at least 1 and the penalty positive.")
     n, d = h.shape
-    std = h.std(dim=0).clamp_min(1e-6)
-    x = ((h - h.mean(dim=0)) / std).double()
+    mean, std = mean_and_std(h)
+    x, units = ((h - mean) / std).double(), std.masked_fill(std.isinf(), 0.0)
     start = torch.randn(k, d, generator=rng(seed, 0, "atoms"), dtype=torch.float64)
     options = {"alpha": penalty * d**0.5, "positive_code": True, "fit_algorithm": "cd"}
     learner = MiniBatchDictionaryLearning(
@@ -73,4 +74,4 @@ def sparse_directions(
         used = code > 0
         typical = code.sum(dim=0) / used.sum(dim=0).clamp_min(1)
         error = ((part - code @ atoms).square().sum() / part.square().sum()).item()
-        yield Atoms(step + 1, (typical[:, None] * atoms).to(h.dtype) * std, used.double().mean(dim=0), error)
+        yield Atoms(step + 1, (typical[:, None] * atoms).to(h.dtype) * units, used.double().mean(dim=0), error)

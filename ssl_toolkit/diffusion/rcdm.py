@@ -28,6 +28,7 @@ from ssl_toolkit.diffusion.schedule import flow_schedule
 from ssl_toolkit.diffusion.unet import Conditioning, UNet
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.features import embed_depths, evaluating
+from ssl_toolkit.gauges import mean_and_std
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.processes import place
 from ssl_toolkit.seeds import rng
@@ -66,9 +67,8 @@ class RCDM(nn.Module):
         if network.condition != h.shape[1]:
             raise ValueError(f"h has {h.shape[1]} dimensions and the network is conditioned on {network.condition}.")
         self.network, self.shape = network, shape
-        self.register_buffer("mean", h.mean(dim=0))
-        # a dimension that never changes says nothing, and must not explode where another image changes it
-        self.register_buffer("std", torch.where((std := h.std(dim=0)) > 1e-6, std, 1.0))
+        for name, value in zip(("mean", "std"), mean_and_std(h), strict=True):
+            self.register_buffer(name, value)
 
     def forward(
         self,
