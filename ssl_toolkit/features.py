@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -53,6 +53,24 @@ def embed(
         raise ValueError(f"depth is {depth!r}: only an Encoder has named depths; wrap the module (encoders.wrap).")
     with evaluating(model) if isinstance(model, nn.Module) else torch.no_grad():
         return torch.cat([_vectors(model(as_float(beside(model, x)))) for x in images.split(batch_size)])
+
+
+def embed_portions(
+    model: nn.Module | Callable[[Tensor], Tensor],
+    images: Shaped[Tensor, "n c h w"],
+    *,
+    depth: str = "representation",
+    portion: int = 256,
+) -> Generator[None, None, Float[Tensor, "n d"]]:
+    """`embed` for a panel, which must not be held up: None after each `portion` of the images.
+
+    >>> z = yield from embed_portions(encoder, images)                      # doctest: +SKIP
+    """
+    parts = []
+    for some in images.split(portion):
+        parts.append(embed(model, some, depth=depth))
+        yield None
+    return torch.cat(parts)
 
 
 def _vectors(z: object) -> Float[Tensor, "b d"]:

@@ -97,6 +97,15 @@ def _mmd(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     return (xx.sum() - xx.trace() + yy.sum() - yy.trace()) / (n * (n - 1)) - 2 * xy.mean()
 
 
+def kid_in_units(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"]) -> float:
+    """The mean of `kid` of features in units of the real ones' standard deviation over all dimensions.
+
+    One unit for all of them: a dimension that is dead on real images must not explode. Raises as `kid`.
+    """
+    unit = real.var(dim=0).mean().sqrt()
+    return kid(real / unit, fake / unit).mean
+
+
 def prdc(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, k: int = 5) -> PRDC:
     """Precision, recall, density and coverage by balls: that of a point reaches to its k-th neighbour in its own set.
 

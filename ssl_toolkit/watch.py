@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ssl_toolkit.augment import Augment
 from ssl_toolkit.data import Dataset, as_float
-from ssl_toolkit.features import embed, pixels, untrained
+from ssl_toolkit.features import embed, embed_portions, pixels, untrained
 from ssl_toolkit.gauges import alpha_req, feature_std, lidar, rankme, spectrum, verdict
 from ssl_toolkit.knn import knn_accuracy, neighbours
 from ssl_toolkit.online import LinearProbes, Reading, read
@@ -114,12 +114,9 @@ def look(
 def _embedded(
     model: nn.Module, bank: Dataset, queries: Dataset, portion: int
 ) -> Generator[None, None, tuple[Tensor, Tensor]]:
-    parts: list[Tensor] = []
-    for images in (*bank.images.split(portion), *queries.images.split(portion)):
-        parts.append(embed(model, images))
-        yield None
-    z = torch.cat(parts)
-    return z[: len(bank)], z[len(bank) :]
+    zb = yield from embed_portions(model, bank.images, portion=portion)
+    zq = yield from embed_portions(model, queries.images, portion=portion)
+    return zb, zq
 
 
 def watch(

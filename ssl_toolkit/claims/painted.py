@@ -19,7 +19,7 @@ from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
 from ssl_toolkit.diffusion.rcdm import Recipe as Painter
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.features import embed
-from ssl_toolkit.generative import faithfulness, kid, nearest
+from ssl_toolkit.generative import faithfulness, kid_in_units, nearest
 from ssl_toolkit.recipes import Method, Recipe
 from ssl_toolkit.seeds import rng
 from ssl_toolkit.sweep import Setting
@@ -53,7 +53,7 @@ def last(records: Iterator[Record]) -> Generator[None, None, Record]:
     return latest
 
 
-def encoder_of(setting: Setting, method: Method) -> Generator[None, None, Encoder]:
+def trained_encoder(setting: Setting, method: Method) -> Generator[None, None, Encoder]:
     """The encoder that this method trains."""
     data, seed = images_of(setting).train, setting["seed"]
     recipe = Recipe(method=method, **{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")})
@@ -88,8 +88,8 @@ def paint(
 def told(setting: Setting) -> Iterator[Values | None]:
     """Samples of an RCDM that is "told" h, another's h (of an image drawn for each), or nothing."""
     images, seed = images_of(setting), setting["seed"]
-    encoder = yield from encoder_of(setting, "simclr")
-    judge = yield from encoder_of(setting, "supervised")  # the features of KID: of a network that no RCDM has seen
+    encoder = yield from trained_encoder(setting, "simclr")
+    judge = yield from trained_encoder(setting, "supervised")  # the features of KID: of a network that no RCDM has seen
     h = conditions(encoder, images.train.images)
     if setting["told"] == "another's h":
         h = h[torch.randperm(len(h), generator=rng(seed, 0, "claims"))]
@@ -100,7 +100,6 @@ def told(setting: Setting) -> Iterator[Values | None]:
     x = yield from paint(model, asked, seed, guidance=0.0 if nothing else 1.0)
     found = faithfulness(conditions(encoder, x), asked)
     real, fake = (embed(judge, some) for some in (rest[:n], x))  # not those whose h was given
-    scale = real.var(dim=0).mean().sqrt()  # one for all dimensions: one that is dead on real images must not explode
     other = torch.cat([images.validation.images, rest])
     k = min(len(other), len(images.train))
     distances = [nearest(x, as_float(some[:k])).distance.median().item() for some in (images.train.images, other)]
@@ -108,6 +107,6 @@ def told(setting: Setting) -> Iterator[Values | None]:
         "mrr": found.mrr,
         "mean rank": found.mean_rank,
         "chance": found.chance,
-        "kid": kid(real / scale, fake / scale).mean,
+        "kid": kid_in_units(real, fake),
         "nearness": distances[0] / distances[1],
     }

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 from ssl_toolkit.attacks import apart, mistaken, pgd
-from ssl_toolkit.claims.painted import basis, encoder_of, images_of, last, told
+from ssl_toolkit.claims.painted import basis, images_of, last, told, trained_encoder
 from ssl_toolkit.claims.setup import BASE, LABELS, SEEDS, crossed, points
 from ssl_toolkit.claims.shown import READ, shown
 from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, of, rank_correlation, ruled
@@ -249,7 +249,7 @@ def _attack_settings(budget: Budget) -> list[Setting]:
 
 def _attacked(setting: Setting) -> Iterator[Values | None]:
     images, seed = images_of(setting), setting["seed"]
-    encoder = (yield from encoder_of(setting, setting["method"])).cpu()
+    encoder = (yield from trained_encoder(setting, setting["method"])).cpu()
     few = images.train[few_labels(images.train.labels, LABELS, seed=seed)]
     test = images.test[: setting["conditions"]]
     h = embed(encoder, test.images)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from ssl_toolkit.claims.painted import encoder_of, images_of, last, paint, painter
+from ssl_toolkit.claims.painted import images_of, last, paint, painter, trained_encoder
 from ssl_toolkit.claims.setup import Parts
 from ssl_toolkit.claims.study import Values, rank_correlation
 from ssl_toolkit.data import Batch, Dataset, as_float
@@ -106,7 +106,7 @@ def _reader(setting: Setting) -> Generator[None, None, Encoder]:
 
 def _scene(setting: Setting) -> Generator[None, None, Scene]:
     images, depth = images_of(setting), setting["depth"]
-    encoder = yield from encoder_of(setting, setting["method"])
+    encoder = yield from trained_encoder(setting, setting["method"])
     reader = yield from _reader(setting)
     h, test_h = (conditions(encoder, part.images, depth=depth) for part in (images.train, images.test))
     model = yield from painter(setting, h)

@@ -58,13 +58,13 @@ def batch_of_views(z: Tensor) -> tuple[int, int]:
     return z.shape[0], z.shape[1]
 
 
-def positive(name: str, value: float, usual: str) -> None:
+def must_be_positive(name: str, value: float, usual: str) -> None:
     """Raises ValueError for a value that is not positive, and says what is usual."""
     if not value > 0:
         raise ValueError(f"{name} is {value}: it must be positive; {usual}.")
 
 
-def share(name: str, value: float) -> None:
+def must_be_a_share(name: str, value: float) -> None:
     """Raises ValueError for a value outside [0, 1]."""
     if not 0 <= value <= 1:
         raise ValueError(f"{name} is {value}: it shares out the loss between two terms and must lie in [0, 1].")

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ssl_toolkit.losses.checks import Terms, batch_of_pairs, batch_of_views, finite, positive, same_shape
+from ssl_toolkit.losses.checks import Terms, batch_of_pairs, batch_of_views, finite, must_be_positive, same_shape
 
 
 def nt_xent(
@@ -110,7 +110,7 @@ def supcon(z: Float[Tensor, "v b d"], labels: Int64[Tensor, " b"], *, temperatur
     v, b = batch_of_views(z)
     if labels.shape != (b,):
         raise ValueError(f"labels has shape {tuple(labels.shape)}: {b} images need ({b},), one label each.")
-    positive("temperature", temperature, "0.1 to 0.5 are usual")
+    must_be_positive("temperature", temperature, "0.1 to 0.5 are usual")
     z, labels = F.normalize(z.flatten(0, 1), dim=1), labels.repeat(v)
     s = z @ (z / temperature).T  # (v b, v b)
     itself = torch.eye(v * b, dtype=torch.bool, device=s.device)
@@ -137,7 +137,7 @@ def moco(
     if queue.ndim != 2 or queue.shape[1] != q.shape[1]:
         raise ValueError(f"queue has shape {tuple(queue.shape)}: for embeddings {tuple(q.shape)} it is (m, d).")
     finite(q=q, k=k, queue=queue)
-    positive("temperature", temperature, "0.1 to 0.5 are usual")
+    must_be_positive("temperature", temperature, "0.1 to 0.5 are usual")
     q, k, queue = (F.normalize(z, dim=1) for z in (q, k.detach(), queue.detach()))
     q = q / temperature
     return _info_nce((q * k).sum(dim=1), (q @ queue.T).logsumexp(dim=1))
@@ -154,7 +154,7 @@ def nnclr(nn: Float[Tensor, "b d"], p: Float[Tensor, "b d"], *, temperature: flo
     is not positive.
     """
     batch_of_pairs(nn, p, names=("nn", "p"))
-    positive("temperature", temperature, "0.1 to 0.5 are usual")
+    must_be_positive("temperature", temperature, "0.1 to 0.5 are usual")
     s = F.normalize(nn.detach(), dim=1) @ F.normalize(p, dim=1).T / temperature
     return {"alignment": -s.diagonal().mean(), "uniformity": s.logsumexp(dim=1).mean()}
 
@@ -163,7 +163,7 @@ def _anchors(
     za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], temperature: float
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
     """The 2b normalised embeddings, and the similarity of each to its image's other view."""
-    positive("temperature", temperature, "0.1 to 0.5 are usual")
+    must_be_positive("temperature", temperature, "0.1 to 0.5 are usual")
     za, zb = F.normalize(za, dim=1), F.normalize(zb, dim=1)
     return torch.cat([za, zb]), ((za * zb).sum(dim=1) / temperature).repeat(2)
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.losses.checks import Terms, finite, positive, same_shape
+from ssl_toolkit.losses.checks import Terms, finite, must_be_positive, same_shape
 
 
 def byol(p: Float[Tensor, "b d"], z: Float[Tensor, "b d"]) -> Terms:
@@ -49,8 +49,8 @@ def dino(
     Raises ValueError for unequal shapes, scores that are not finite, fewer than two views of the student or more of the
     teacher, and temperatures that are not positive.
     """
-    positive("student_temperature", student_temperature, "0.1 is usual")
-    positive("teacher_temperature", teacher_temperature, "0.04 to 0.07 are usual")
+    must_be_positive("student_temperature", student_temperature, "0.1 is usual")
+    must_be_positive("teacher_temperature", teacher_temperature, "0.04 to 0.07 are usual")
     if student.shape[1:] != teacher.shape[1:] or center.shape != student.shape[2:]:
         raise ValueError(
             f"student, teacher and center have shapes {tuple(student.shape)}, {tuple(teacher.shape)} and "
@@ -71,7 +71,7 @@ def swav(scores: Float[Tensor, "v b k"], *, temperature: float = 0.1, eps: float
     no gradient, and use all prototypes equally within the batch, which keeps this from collapsing.
     Raises ValueError for fewer than two views, scores that are not finite, or a `temperature` or `eps` not positive.
     """
-    positive("temperature", temperature, "0.1 is usual")
+    must_be_positive("temperature", temperature, "0.1 is usual")
     finite(scores=scores)
     q = torch.stack([sinkhorn(view, eps=eps, iterations=iterations) for view in scores.detach()])
     return _cross_entropy(q, F.log_softmax(scores / temperature, dim=2))
@@ -85,7 +85,7 @@ def sinkhorn(scores: Float[Tensor, "b k"], *, eps: float = 0.05, iterations: int
     assignment of largest mean score + eps * entropy among those that use all prototypes equally. In logarithms, so that
     no eps overflows. Raises ValueError for an `eps` that is not positive or `iterations` below 1.
     """
-    positive("eps", eps, "0.03 to 0.1 are usual for scores that are cosines")
+    must_be_positive("eps", eps, "0.03 to 0.1 are usual for scores that are cosines")
     if iterations < 1:
         raise ValueError(f"iterations is {iterations}: it must be at least 1; 3 are usual.")
     log_q = scores / eps

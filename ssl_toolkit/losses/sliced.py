@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.losses.checks import Terms, batch_of_views, finite, share
+from ssl_toolkit.losses.checks import Terms, batch_of_views, finite, must_be_a_share
 
 
 def lejepa(z: Float[Tensor, "v b d"], *, lambd: float = 0.02, slices: int = 256, generator: torch.Generator) -> Terms:
@@ -19,7 +19,7 @@ def lejepa(z: Float[Tensor, "v b d"], *, lambd: float = 0.02, slices: int = 256,
     Raises ValueError for fewer than two views or images, a `lambd` outside [0, 1], or `slices` below 1.
     """
     batch_of_views(z)
-    share("lambd", lambd)
+    must_be_a_share("lambd", lambd)
     return {
         "invariance": (1 - lambd) * _spread_of_views(z),
         "sigreg": lambd * sigreg(z, slices=slices, generator=generator),
@@ -56,7 +56,7 @@ def visreg(z: Float[Tensor, "v b d"], *, lambd: float = 0.6, slices: int = 256, 
     data. Raises ValueError for fewer than two views or images, a `lambd` outside [0, 1], or `slices` below 1.
     """
     _, b = batch_of_views(z)
-    share("lambd", lambd)
+    must_be_a_share("lambd", lambd)
     mean, std = z.mean(dim=1, keepdim=True), z.std(dim=1, correction=0, keepdim=True)
     y = ((z - mean) / (std.detach() + 1e-4)) @ _directions(z, slices, generator)
     quantiles = torch.special.ndtri(torch.arange(1, b + 1, dtype=z.dtype, device=z.device) / (b + 1))

@@ -15,7 +15,7 @@ from ssl_toolkit.diffusion.rcdm import RCDM
 from ssl_toolkit.diffusion.rows import Rows, paint_rows
 from ssl_toolkit.diffusion.watching import PORTION
 from ssl_toolkit.encoders import Encoder
-from ssl_toolkit.features import embed
+from ssl_toolkit.features import embed_portions
 from ssl_toolkit.fooling import Point, Seen, Target, fool, fool_strengths
 from ssl_toolkit.gauges import typical_distance
 from ssl_toolkit.probes import Probe
@@ -144,11 +144,8 @@ class AttackPanel(Pictured, w.VBox):
         self.looks, done = {}, 0
         for name, encoder in self.encoders.items():
             if name not in self.units:
-                parts = []
-                for images in self.test.images.split(PORTION):
-                    parts.append(embed(encoder, images, depth=self.depth))
-                    yield None
-                self.units[name] = typical_distance(torch.cat(parts))
+                h = yield from embed_portions(encoder, self.test.images, depth=self.depth, portion=PORTION)
+                self.units[name] = typical_distance(h)
             one = slice(self.picked, self.picked + 1)
             for seen in fool(
                 encoder, self.probes[name], self.test.images[one], self.test.labels[one],

@@ -15,6 +15,7 @@ from ssl_toolkit.diffusion.rcdm import RCDM, conditions
 from ssl_toolkit.diffusion.rows import Asked, Rows, along, between, hidden, paint_rows, without_common
 from ssl_toolkit.diffusion.watching import PORTION
 from ssl_toolkit.encoders import Encoder
+from ssl_toolkit.features import embed_portions
 from ssl_toolkit.gauges import typical_distance
 from ssl_toolkit.plots import BLUE, ORANGE
 from ssl_toolkit.widgets.canvas import ImageGrid, Pictured, Pixels, check_index, tile
@@ -201,11 +202,7 @@ class EditPanel(Pictured, w.VBox):
     def _records(self) -> Iterator[Rows | None]:
         self._task = None
         if self.h is None:
-            parts = []
-            for images in self.test.images.split(PORTION):
-                parts.append(conditions(self.encoder, images, depth=self.depth))
-                yield None
-            self.h = torch.cat(parts)
+            self.h = yield from embed_portions(self.encoder, self.test.images, depth=self.depth, portion=PORTION)
         if self.mode.value == "Directions" and self.kind.value not in self.axes:
             yield from self._find_axes(self.h)
         self._task = self._ask(self.h)

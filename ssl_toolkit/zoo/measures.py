@@ -11,7 +11,7 @@ from ssl_toolkit.data import Dataset, as_bytes, as_float
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.factors import read_factors
-from ssl_toolkit.generative import faithfulness, kid, recognition, retention
+from ssl_toolkit.generative import faithfulness, kid_in_units, recognition, retention
 from ssl_toolkit.infusion import Gaussian, Operator, chain, dequantise, lower_bound, prior_of
 from ssl_toolkit.probes import embed, knn_accuracy, linear_probe, pixels, untrained
 from ssl_toolkit.reader import FACTORS, kept
@@ -76,7 +76,7 @@ def _samples(
         "MRR": found.mrr,
         "mean rank": found.mean_rank,
         "chance": found.chance,
-        "KID": _kid(real, embed(judge, painted)),
+        "KID": kid_in_units(real, embed(judge, painted)),
     }
     samples = yield from _painted(model, asked[: len(asked) // EACH].repeat_interleave(EACH, dim=0))
     by_judge = [embed(judge, x, depth="embedding").argmax(dim=1) for x in (samples, test.images)]
@@ -103,16 +103,11 @@ def _chains(model: Operator, made: Plan, models: Mapping[str, nn.Module], test: 
     return {
         "class score": seen.score,
         "test images' class score": of_real.score,
-        "KID": _kid(embed(judge, real), embed(judge, last.mean)),
+        "KID": kid_in_units(embed(judge, real), embed(judge, last.mean)),
         "bound": lower_bound(model, x, prior=prior, rate=recipe.rate, infusion=Gaussian()).mean().item(),
         "entropy": seen.entropy,
         "balance": seen.balance,
     }
-
-
-def _kid(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"]) -> float:
-    scale = real.var(dim=0).mean().sqrt()  # one for all dimensions: one that is dead on real images must not explode
-    return kid(real / scale, fake / scale).mean
 
 
 def _painted(model: RCDM, h: Float[Tensor, "n d"]) -> Generator[None, None, UInt8[Tensor, "n c h w"]]:
