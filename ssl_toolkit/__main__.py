@@ -61,6 +61,9 @@ def lab(args: argparse.Namespace) -> int:
     threads = str(max(1, (os.cpu_count() or 2) - 1))
     environment = {"OMP_NUM_THREADS": threads, **os.environ}
     command = [sys.executable, "-m", "jupyterlab", str(args.folder / START), *args.jupyter]
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.execvpe(command[0], command, environment)  # in the place of this process: what ends it ends JupyterLab
     return subprocess.call(command, env=environment)
 
 
