@@ -85,6 +85,15 @@ def test_a_run_saved_in_the_panel_goes_on_as_if_it_had_not_stopped(tmp_path):
     assert second.steps[-1].terms == whole.steps[-1].terms
 
 
+def test_after_a_run_a_change_says_what_it_needs_and_the_words_go_with_it():
+    panel = TrainPanel(DATA, SMALL)
+    panel.wait()
+    panel.crop.value = 0.5
+    assert "press Reset, then Play" in panel.message.value
+    panel.player.reset()
+    assert panel.message.value == ""
+
+
 def test_looking_back_shows_the_run_as_it_stood():
     panel = TrainPanel(DATA, SMALL, every=1)
     panel.wait()

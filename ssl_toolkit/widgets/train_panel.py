@@ -321,6 +321,8 @@ class TrainPanel(Pictured, w.VBox):
         if change["owner"] is self.width:
             self._loaded = None  # it does not fit
         self.temperature.disabled = self.method.value not in CONTRASTIVE
+        if self.player.state in ("done", "failed"):
+            self.message.value = paragraph("changed: press Reset, then Play, to train with it", "ssl-message")
         if self.player.state not in ("running", "paused") or self.state is None:
             return
         self.state.lr = self.rate.value  # plain assignments: the task reads them at its next step
@@ -329,6 +331,8 @@ class TrainPanel(Pictured, w.VBox):
     def _on_state(self, change: dict[str, Any]) -> None:
         for control in (self.preset, *self._fixed):
             control.disabled = change["new"] in ("running", "paused") or (control is self.source and self._own)
+        if change["new"] in ("idle", "running"):
+            self.message.value = ""  # of what was saved, loaded or changed before
         if change["new"] == "idle":
             self._show_pixels()
 
