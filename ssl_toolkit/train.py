@@ -227,6 +227,9 @@ def _buffers(state: TrainState) -> list[Tensor]:
     return [b for module in (state.model, state.ema) if module is not None for b in module.buffers()]
 
 
+_AVERAGES = ("running_mean", "running_var")  # as BatchNorm calls its buffers
+
+
 @torch.no_grad()
 def _follow(state: TrainState, ran: bool) -> None:
     """ema <- m ema + (1 - m) model; BatchNorm's averages are the model's, where no objective runs the teacher."""
@@ -234,7 +237,7 @@ def _follow(state: TrainState, ran: bool) -> None:
     weight = 1 - state.following(state)
     torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), weight)
     if not ran:
-        for average, mine in zip(*(_named(m, *AVERAGES) for m in (state.ema, state.model)), strict=True):
+        for average, mine in zip(*(_named(m, *_AVERAGES) for m in (state.ema, state.model)), strict=True):
             average.copy_(mine)
 
 
@@ -244,11 +247,8 @@ def _batches_seen(model: nn.Module | None) -> int:
 
 
 def _named(model: nn.Module, *names: str) -> list[Tensor]:
-    """The buffers that BatchNorm calls so."""
+    """The buffers of these names, in whichever layer."""
     return [buffer for name, buffer in model.named_buffers() if name.rpartition(".")[2] in names]
-
-
-AVERAGES = ("running_mean", "running_var")
 
 
 def rising(state: TrainState) -> float:
