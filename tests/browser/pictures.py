@@ -23,10 +23,6 @@ FOLDER = Path(__file__).parent.parent.parent / "notebooks" / "pictures"
 COLOURS = 250  # of a picture: what plots and small images need, at a third of the bytes
 
 
-def as_it_is(page: Page) -> None:
-    pass
-
-
 def click(page: Page, selector: str, *, across: float = 0.5, down: float = 0.5) -> None:
     """Click where a person would: at these shares of the element's width and height."""
     target = page.locator(selector).first
@@ -37,13 +33,10 @@ def click(page: Page, selector: str, *, across: float = 0.5, down: float = 0.5) 
 
 
 def drag_a_view(page: Page) -> None:
-    box = page.locator(".ssl-loss .ssl-plane canvas").first.bounding_box()
-    assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    """Move the second view of the first image away from the first, by keys."""
     page.locator(".ssl-loss .ssl-plane canvas").first.focus()
     for key in ["n"] * 9 + ["Shift+ArrowUp"] * 4 + ["Shift+ArrowRight"] * 3:
         page.keyboard.press(key)
-    page.mouse.move(x - 1000, y)
 
 
 class Shot(NamedTuple):
@@ -51,7 +44,7 @@ class Shot(NamedTuple):
 
     notebook: str
     selector: str
-    first: Callable[[Page], None] = as_it_is
+    first: Callable[[Page], None] | None = None
 
 
 SHOTS = {
@@ -77,7 +70,8 @@ def take(page: Page, shot: Shot, path: Path) -> None:
     """Write the picture, with few colours."""
     page.locator(shot.selector).first.scroll_into_view_if_needed()
     page.wait_for_timeout(500)
-    shot.first(page)
+    if shot.first is not None:
+        shot.first(page)
     page.wait_for_timeout(1500)
     page.mouse.move(5, 5)
     seen = Image.open(io.BytesIO(page.locator(shot.selector).first.screenshot())).convert("RGB")
