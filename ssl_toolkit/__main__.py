@@ -25,11 +25,7 @@ def copy_notebooks(target: Path) -> list[str]:
     manifest = target / ".ssl_toolkit.json"
     try:
         written: dict[str, str] = dict(json.loads(manifest.read_text()))
-    except (
-        FileNotFoundError,
-        ValueError,
-        TypeError,
-    ):  # where all that differs is the user's
+    except (FileNotFoundError, ValueError, TypeError):  # there is none, or it is damaged: what differs is the user's
         written = {}
     kept = []
     for source in sorted(notebooks().rglob("*")):

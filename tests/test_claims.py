@@ -3,14 +3,16 @@
 import inspect
 import json
 import math
+import re
 import statistics
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from scipy import stats
 
-from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, results, run, setup, table1
+from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, results, run, setup, stored, table1
 from ssl_toolkit.claims.democratizing import VIEWS
 from ssl_toolkit.claims.expand_or_narrow import NETS
 from ssl_toolkit.claims.setup import before_training, trained
@@ -696,3 +698,9 @@ def test_what_there_is_not_is_named():
         run("DJ-99")
     with pytest.raises(ValueError, match="budget is 'tiny'"):
         next(inspect.unwrap(examine)(CLAIMS["DJ-1"], budget="tiny"))
+
+
+def test_the_readme_gives_each_claim_the_verdict_that_is_stored():
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    said = dict(re.findall(r"^\| ([A-Z]{2}-\d+|infusion-table1) [^|]*\| ([a-z ]+) \|", readme, re.M))
+    assert said == {claim_id: stored(claim_id)[0].result for claim_id in CLAIMS}

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -201,3 +202,9 @@ def test_the_command_line_lists_and_builds(tmp_path, capsys):
     assert "R2 of hue" in capsys.readouterr().out
     assert json.loads((folder / "shapes-reader.json").read_text())["recipe"]["steps"] == 1
     assert zoo.load("shapes-reader", folder).width == 128
+
+
+def test_the_readme_has_the_table_that_the_command_prints(capsys):
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert main(["zoo"]) == 0
+    assert readme.split("<!-- zoo -->\n")[1].split("<!-- /zoo -->")[0] == capsys.readouterr().out

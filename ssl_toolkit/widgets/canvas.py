@@ -54,9 +54,7 @@ def check_index(index: int, images: Sized) -> None:
 class Pictured:
     """A widget that saved and exported notebooks show as a PNG of its `picture()`, where no kernel draws it."""
 
-    def picture(self) -> Pixels:
-        """What is seen of it, as pixels."""
-        raise NotImplementedError
+    picture: Callable[[], Pixels]  # what is seen of it, as pixels
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         bundle = super()._repr_mimebundle_(**options)  # type: ignore[misc]  # that of the widget it is mixed into
