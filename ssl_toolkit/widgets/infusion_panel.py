@@ -92,8 +92,7 @@ class InfusionPanel(Pictured, w.VBox):
     def _make_controls(self, growth: float, seed: int) -> None:
         T = self.operator.steps
         tip = "Rates of infusion that are worth a look"
-        names = [*((name, name) for name in PRESETS), ("of your own", None)]
-        self.preset = dropdown("Preset", names, next(iter(PRESETS)), tip, "ssl-infusion-preset")
+        self.preset = dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, "ssl-infusion-preset")
         tip = "The share of pixels copied before the chain starts"
         self.first = slider(
             "First rate", 0.0, (0.0, 1.0, 0.01), tip, "ssl-infusion-first", width="270px", digits=3, dragged=True
