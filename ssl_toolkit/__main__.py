@@ -64,12 +64,11 @@ def lab(args: argparse.Namespace) -> int:
 
 
 def train(args: argparse.Namespace) -> int:
-    from ssl_toolkit.data import Dataset, load_data
-    from ssl_toolkit.processes import place
-    from ssl_toolkit.recipes import METHODS, tuned
-    from ssl_toolkit.stream import Stream
-    from ssl_toolkit.train import load, save
-    from ssl_toolkit.train import train as steps
+    from ssl_toolkit.data import Dataset, Stream, load_data
+    from ssl_toolkit.joint import METHODS, tuned
+    from ssl_toolkit.training import load, save
+    from ssl_toolkit.training import train as steps
+    from ssl_toolkit.training.distributed import place
 
     if args.method not in METHODS:
         print(f"--method is {args.method!r}: it must be one of {', '.join(METHODS)}.", file=sys.stderr)
@@ -135,7 +134,7 @@ def bench(args: argparse.Namespace) -> int:
 
 def claims(args: argparse.Namespace) -> int:
     from ssl_toolkit.claims import CLAIMS, Verdict, run, stored
-    from ssl_toolkit.sweep import Cell, SweepError
+    from ssl_toolkit.training.sweep import Cell, SweepError
 
     if unknown := [name for name in args.ids if name not in CLAIMS]:
         print(f"no claim is called {unknown[0]!r}: there are {', '.join(CLAIMS)}.", file=sys.stderr)
@@ -171,7 +170,7 @@ def zoo(args: argparse.Namespace) -> int:
 
 
 def zoo_build(args: argparse.Namespace) -> int:
-    from ssl_toolkit.train import Step
+    from ssl_toolkit.training import Step
     from ssl_toolkit.zoo import PLANS, Shipped, build, write
 
     if args.name not in PLANS:

@@ -14,15 +14,13 @@ from ssl_toolkit.augment import brightness, hflip, simclr_views
 from ssl_toolkit.claims import stored
 from ssl_toolkit.data import as_float, batch
 from ssl_toolkit.diffusion import ddim, ddim_invert, flow_schedule, from_eps, from_v, heun, linear_schedule
+from ssl_toolkit.diffusion.metrics import nearest, prdc
 from ssl_toolkit.diffusion.rcdm import Recipe
-from ssl_toolkit.encoders import resnet, set_last_block_width, small_conv
-from ssl_toolkit.features import embed
-from ssl_toolkit.generative import nearest, prdc
+from ssl_toolkit.encoders import embed, resnet, set_last_block_width, small_conv
 from ssl_toolkit.infusion import chain, fit_prior, mlp
-from ssl_toolkit.joint import joint_embedding, supervised
+from ssl_toolkit.joint import joint_embedding, supervised, tuned
 from ssl_toolkit.losses import byol
-from ssl_toolkit.recipes import tuned
-from ssl_toolkit.train import load, start, train
+from ssl_toolkit.training import load, start, train
 
 X = torch.rand(8, 3, 16, 16, generator=rng(0))
 DATA = Dataset((255 * X).byte(), torch.arange(8) % 2, ("a", "b"))

@@ -18,12 +18,11 @@ from safetensors import safe_open
 from torch import nn
 
 from ssl_toolkit.augment import simclr_views
-from ssl_toolkit.data import Dataset, load_data
+from ssl_toolkit.data import Dataset, load_data, rng, seeded
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.joint import joint_embedding
 from ssl_toolkit.losses import nt_xent
-from ssl_toolkit.seeds import rng, seeded
-from ssl_toolkit.train import CheckpointError, NonFiniteError, TrainState, load, save, start, train
+from ssl_toolkit.training import CheckpointError, NonFiniteError, TrainState, load, save, start, train
 
 DATA = Dataset(
     images=torch.randint(0, 256, (160, 1, 28, 28), generator=rng(0), dtype=torch.uint8),

@@ -1,6 +1,7 @@
 """Who may import whom, what an import costs, and what no file of the library does."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,82 +11,59 @@ import pytest
 import ssl_toolkit
 
 PACKAGE = Path(ssl_toolkit.__file__).parent
-# a module imports only from layers below its own; those of the last two never import each other sideways
-LAYERS = [
-    set(layer.split())
-    for layer in (
-        "seeds losses shapes folders files intervals ops processes optimisers locks gauges knn logistic generative "
-        "similarity",
-        "projection data augment encoders memory plane prototypes stream cached sweep sampling",
-        "checkpoint features",
-        "train",
-        "joint probes resolution online diffusion attacks dejavu infusion",
-        "contrast clusters fooling",
-        "factors recipes watch",
-        "width depths group reader",
-        "invariance",
-        "claims zoo",
-        "plots",
-        "chain_plots attack_plots width_plots",
-        "widgets",
-    )
+FLOORS = [  # a package imports only from floors below its own
+    {"data"},
+    {"augment", "losses", "encoders"},
+    {"training"},
+    {"probes", "joint", "diffusion", "infusion"},
+    {"claims", "zoo"},
+    {"widgets"},
 ]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-MAY_LOOK_SIDEWAYS = {
-    ("shapes", "seeds"),
-    ("augment", "data"),
-    ("data", "shapes"),
-    ("sampling", "data"),
-    ("stream", "data"),
-    ("cached", "data"),
-    ("cached", "stream"),
-}
+FLOOR = {package: floor for floor, packages in enumerate(FLOORS) for package in packages}
+BY_ALL = {"ssl_toolkit.data.seeds", "ssl_toolkit.data.files"}  # every floor is above them
 LIGHT = ("torchvision", "ipywidgets", "plotly", "IPython", "sklearn", "accelerate", "PIL")
-
-
-def modules() -> list[Path]:
-    return [p for p in PACKAGE.rglob("*.py") if p.name not in ("__main__.py",) and p.parent.name != "_notebooks"]
+MODULES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in PACKAGE.rglob("*.py")
+    if path.parent != PACKAGE and "_notebooks" not in path.parts
+}
+each_module = pytest.mark.parametrize("name", MODULES)
 
 
 def imports_of(path: Path) -> set[str]:
-    """Modules of the package that the file imports, wherever in it; those only for the type checker left out."""
-    tree, found = ast.parse(path.read_text(encoding="utf-8")), set()
-    typing_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ssl_toolkit"):
-            found |= {node.module} if node.module != "ssl_toolkit" else {f"ssl_toolkit.{a.name}" for a in node.names}
+    """Modules of the package that the file imports, wherever in it; a package itself stands for its `__init__`."""
+    named: set[tuple[str, str]] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            named |= {(node.module, alias.name) for alias in node.names}
         elif isinstance(node, ast.Import):
-            found |= {a.name for a in node.names if a.name.startswith("ssl_toolkit")}
-    return found
+            named |= {(alias.name, "") for alias in node.names}
+    names = {f"{module}.{name}" if f"{module}.{name}" in MODULES else module for module, name in named}
+    return names & MODULES.keys()
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_a_module_imports_only_what_lies_below_it(path):
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    if parts == ("__init__",):
-        return
-    own = parts[0]
-    assert own in LEVEL, f"{own} has no layer: give it one"
-    for name in imports_of(path):
-        other = name.split(".")[1]
-        if other not in LEVEL:
-            assert name == "ssl_toolkit.fast"
-            continue
-        if own == "widgets":
-            assert (
-                other != "widgets"
-                or path.name == "__init__.py"
-                or not name.split(".")[2].endswith(("_panel", "_board"))
-            )
-        elif other != own and (own, other) not in MAY_LOOK_SIDEWAYS:
-            assert LEVEL[other] < LEVEL[own], f"{own} must not import {other}"
+def test_the_house_has_twelve_packages_and_each_has_a_floor():
+    assert {p.parent.name for p in PACKAGE.glob("*/__init__.py")} == set(FLOOR)
+
+
+@each_module
+def test_a_module_imports_only_from_floors_below_its_own(name):
+    own = name.split(".")[1]
+    others = {other: other.split(".")[1] for other in imports_of(MODULES[name]) - BY_ALL}
+    assert [other for other, package in others.items() if package != own and FLOOR[package] >= FLOOR[own]] == []
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    imported = {name: imports_of(path) for name, path in MODULES.items()}
+    while leaves := [name for name, others in imported.items() if not others & imported.keys()]:
+        for name in leaves:
+            del imported[name]
+    assert imported == {}
+
+
+def test_panels_do_not_import_each_other():
+    panels = [name for name in MODULES if re.fullmatch(r"ssl_toolkit\.widgets\.panels\.[a-z0-9]+", name)]
+    assert [name for name in panels if imports_of(MODULES[name]) & set(panels)] == []
 
 
 def in_a_fresh_process(code: str) -> str:
@@ -100,26 +78,32 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 def test_the_core_works_where_there_are_no_widgets():
-    core = ", ".join(f"ssl_toolkit.{name}" for names in LAYERS[:9] for name in sorted(names))
+    core = ", ".join(f"ssl_toolkit.{name}" for name in FLOOR if name != "widgets")
     blocked = ("ipywidgets", "plotly", "IPython", "anywidget", "jupyterlab")
     code = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import {core}; print('fine')"
     assert in_a_fresh_process(code) == "fine"
 
 
-def test_every_public_name_is_there():
-    assert all(getattr(ssl_toolkit, name) is not None for name in ssl_toolkit.__all__)
-    assert set(LEVEL) <= set(dir(ssl_toolkit))
+def test_the_flat_interface_is_what_completion_and_type_checkers_see():
+    assert set(dir(ssl_toolkit)) == {*ssl_toolkit.__all__, *FLOOR, "__version__"}
+    assert all(getattr(ssl_toolkit, name) is not None for name in dir(ssl_toolkit))
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    typed = {alias.asname for node in block.body for alias in node.names}
+    assert typed == set(dir(ssl_toolkit)) - {"fast", "__version__"}
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = ssl_toolkit.nothing
 
 
-WORKERS_ONLY = {("stream", "torch.set_num_threads")}  # it says so in processes of its own, not in the user's
+WORKERS_ONLY = {
+    ("ssl_toolkit.data.stream", "torch.set_num_threads")
+}  # it says so in processes of its own, not in the user's
 FORBIDDEN = {"print", "torch.manual_seed", "torch.set_num_threads", "os.fork", "fcntl", "signal.SIGKILL", "pickle"}
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
-def test_the_library_neither_prints_nor_seeds_nor_assumes_a_system(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+@each_module
+def test_the_library_neither_prints_nor_seeds_nor_assumes_a_system(name):
+    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
     used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)}
     used |= {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
-    assert {name for name in used & FORBIDDEN if (path.stem, name) not in WORKERS_ONLY} == set()
+    assert {word for word in used & FORBIDDEN if (name, word) not in WORKERS_ONLY} == set()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ssl_toolkit import Recipe, load_data, zoo
 from ssl_toolkit.__main__ import START, copy_notebooks, main, notebooks
-from ssl_toolkit.train import load
+from ssl_toolkit.training import load
 
 ROOT = Path(__file__).parent.parent
 

@@ -12,7 +12,7 @@ from ssl_toolkit.claims import democratizing, expand_or_narrow, infusion, rcdm
 from ssl_toolkit.claims.study import BUDGETS as BUDGETS
 from ssl_toolkit.claims.study import Budget, Claim, examine, judged
 from ssl_toolkit.claims.study import Verdict as Verdict
-from ssl_toolkit.sweep import Cell, read
+from ssl_toolkit.training.sweep import Cell, read
 
 PAPERS = (democratizing, expand_or_narrow, rcdm, infusion)  # a file for each paper, with its claims in CLAIMS
 CLAIMS: dict[str, Claim] = {claim.id: claim for paper in PAPERS for claim in paper.CLAIMS}

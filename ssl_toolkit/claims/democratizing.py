@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from ssl_toolkit.augment import Augment, compose, gaussian_noise, simclr_views
-from ssl_toolkit.claims.setup import (
+from ssl_toolkit.claims.common import (
     BASE,
     SEEDS,
     STEPS,
@@ -32,17 +32,13 @@ from ssl_toolkit.claims.setup import (
     trained,
 )
 from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, of, ruled
-from ssl_toolkit.contrast import against_a_patch, against_own_patch
-from ssl_toolkit.data import Dataset, as_float, batch
-from ssl_toolkit.encoders import Encoder
-from ssl_toolkit.intervals import interval, minus
-from ssl_toolkit.joint import joint_embedding
+from ssl_toolkit.data import Dataset, as_float, batch, rng
+from ssl_toolkit.encoders import Encoder, embed_depths
+from ssl_toolkit.joint import Recipe, against_a_patch, against_own_patch, joint_embedding, progressive, ramp
 from ssl_toolkit.losses import nt_xent
-from ssl_toolkit.probes import embed_depths, few_labels, linear_probe, mlp_probe
-from ssl_toolkit.recipes import Recipe
-from ssl_toolkit.resolution import progressive, ramp
-from ssl_toolkit.seeds import rng
-from ssl_toolkit.sweep import Cell, Setting
+from ssl_toolkit.probes import few_labels, linear_probe, mlp_probe
+from ssl_toolkit.training.intervals import interval, minus
+from ssl_toolkit.training.sweep import Cell, Setting
 
 PAPER = "Towards Democratizing Joint-Embedding SSL (arXiv 2303.01986)"
 

@@ -9,9 +9,8 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 
-from ssl_toolkit.claims.setup import SEEDS, crossed, parts, points, trained_on
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, of, rank_correlation, ruled
-from ssl_toolkit.claims.widths import (
+from ssl_toolkit.claims.common import SEEDS, crossed, parts, points, trained_on
+from ssl_toolkit.claims.expand_or_narrow_training import (
     CLASSIFIER,
     DEFAULT,
     PAPER,
@@ -26,13 +25,14 @@ from ssl_toolkit.claims.widths import (
     slope,
     slopes,
 )
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, of, rank_correlation, ruled
 from ssl_toolkit.data import batch
-from ssl_toolkit.features import embed
-from ssl_toolkit.intervals import interval, minus
+from ssl_toolkit.encoders import embed
 from ssl_toolkit.losses import nt_xent
 from ssl_toolkit.probes import linear_probe, mlp_probe
-from ssl_toolkit.sweep import Cell, Setting
-from ssl_toolkit.width import binary_codes, gradient_rank, zero_fraction
+from ssl_toolkit.probes.width import binary_codes, gradient_rank, zero_fraction
+from ssl_toolkit.training.intervals import interval, minus
+from ssl_toolkit.training.sweep import Cell, Setting
 
 # EN-1: the gradient reaches no more directions than the projector has outputs.
 

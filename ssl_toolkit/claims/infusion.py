@@ -11,7 +11,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ssl_toolkit.claims.chains import (
+from ssl_toolkit.claims.common import SEEDS, crossed
+from ssl_toolkit.claims.infusion_baselines import IN9
+from ssl_toolkit.claims.infusion_parzen import TABLE1
+from ssl_toolkit.claims.infusion_training import (
     PAPER,
     SAMPLES,
     SIDE,
@@ -23,11 +26,8 @@ from ssl_toolkit.claims.chains import (
     settings,
     trained,
 )
-from ssl_toolkit.claims.head_to_head import IN9
-from ssl_toolkit.claims.setup import SEEDS, crossed
 from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, of, ruled
-from ssl_toolkit.claims.table1 import TABLE1
-from ssl_toolkit.data import as_float
+from ssl_toolkit.data import as_float, rng
 from ssl_toolkit.infusion import (
     Mixture,
     Operator,
@@ -42,9 +42,8 @@ from ssl_toolkit.infusion import (
     lower_bound,
     parzen,
 )
-from ssl_toolkit.intervals import interval, minus
-from ssl_toolkit.seeds import rng
-from ssl_toolkit.sweep import Cell, Setting
+from ssl_toolkit.training.intervals import interval, minus
+from ssl_toolkit.training.sweep import Cell, Setting
 
 
 def _longer(budget: Budget) -> list[Setting]:

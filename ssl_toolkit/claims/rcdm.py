@@ -8,16 +8,16 @@ RC-7 and RC-8 from another.
 import statistics
 from collections.abc import Iterator, Sequence
 
-from ssl_toolkit.attacks import apart, mistaken, pgd
-from ssl_toolkit.claims.painted import basis, images_of, last, told, trained_encoder
-from ssl_toolkit.claims.setup import BASE, LABELS, SEEDS, crossed, points
-from ssl_toolkit.claims.shown import READ, shown
+from ssl_toolkit.claims.common import BASE, LABELS, SEEDS, crossed, points
+from ssl_toolkit.claims.rcdm_factors import READ, shown
+from ssl_toolkit.claims.rcdm_training import basis, images_of, last, told, trained_encoder
 from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, of, rank_correlation, ruled
-from ssl_toolkit.features import differentiable, embed
-from ssl_toolkit.intervals import interval, minus
-from ssl_toolkit.probes import few_labels, linear_probe
-from ssl_toolkit.seeds import rng
-from ssl_toolkit.sweep import Cell, Setting
+from ssl_toolkit.data import rng
+from ssl_toolkit.encoders import differentiable, embed
+from ssl_toolkit.probes import few_labels, linear_probe, pgd
+from ssl_toolkit.probes.adversarial import apart, mistaken
+from ssl_toolkit.training.intervals import interval, minus
+from ssl_toolkit.training.sweep import Cell, Setting
 
 PAPER = "High Fidelity Visualization of What Your Self-Supervised Representation Knows About (arXiv 2112.09164)"
 

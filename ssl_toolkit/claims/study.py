@@ -19,8 +19,8 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 
-from ssl_toolkit.files import replacing
-from ssl_toolkit.sweep import Cell, Setting, sweep
+from ssl_toolkit.data.files import replacing
+from ssl_toolkit.training.sweep import Cell, Setting, sweep
 
 Budget = Literal["smoke", "standard", "full"]  # under a minute, minutes, as large as the paper's idea asks for
 Result = Literal["confirmed", "not confirmed", "inconclusive"]

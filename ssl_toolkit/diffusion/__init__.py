@@ -5,11 +5,11 @@
 with denoise(x, t) -> x0, made of any network by `from_eps`, `from_x0`, `from_v`, `from_flow` or `edm_precondition`.
 """
 
-from ssl_toolkit.diffusion.chains import Chain as Chain
-from ssl_toolkit.diffusion.chains import Frame as Frame
-from ssl_toolkit.diffusion.chains import side_by_side as side_by_side
 from ssl_toolkit.diffusion.cold import cold as cold
 from ssl_toolkit.diffusion.cold import covering as covering
+from ssl_toolkit.diffusion.compare import Chain as Chain
+from ssl_toolkit.diffusion.compare import Frame as Frame
+from ssl_toolkit.diffusion.compare import side_by_side as side_by_side
 from ssl_toolkit.diffusion.denoise import Denoise as Denoise
 from ssl_toolkit.diffusion.denoise import Guess as Guess
 from ssl_toolkit.diffusion.denoise import edm_precondition as edm_precondition

@@ -15,10 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.data import batch_index
-from ssl_toolkit.gauges import mean_and_std
-from ssl_toolkit.logistic import principal_axes
-from ssl_toolkit.seeds import rng
+from ssl_toolkit.data import batch_index, rng
+from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
 
 
 def principal_directions(h: Float[Tensor, "n d"], k: int) -> Float[Tensor, "k d"]:

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ssl_toolkit.data import rng
 from ssl_toolkit.diffusion.denoise import Denoise, DenoiseWithVariance, Guess
 from ssl_toolkit.diffusion.schedule import Schedule, per_sample
-from ssl_toolkit.seeds import rng
 
 X = Float[Tensor, "b *x"]
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.logistic import principal_axes
+from ssl_toolkit.encoders.statistics import principal_axes
 
 
 class Prior(NamedTuple):

@@ -21,18 +21,17 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.data import Batch, Dataset
+from ssl_toolkit.data import Batch, Dataset, rng
 from ssl_toolkit.diffusion.denoise import from_flow, guided
 from ssl_toolkit.diffusion.samplers import Denoised, dpmpp_2m
 from ssl_toolkit.diffusion.schedule import flow_schedule
 from ssl_toolkit.diffusion.unet import Conditioning, UNet
-from ssl_toolkit.encoders import Encoder
-from ssl_toolkit.features import embed_depths, evaluating
-from ssl_toolkit.gauges import mean_and_std
+from ssl_toolkit.encoders import Encoder, embed_depths, evaluating
+from ssl_toolkit.encoders.statistics import mean_and_std
 from ssl_toolkit.losses import Terms
-from ssl_toolkit.processes import place
-from ssl_toolkit.seeds import rng
-from ssl_toolkit.train import Objective, TrainState, start, warming
+from ssl_toolkit.training import Objective, TrainState, start
+from ssl_toolkit.training.distributed import place
+from ssl_toolkit.training.loop import warming
 
 Images = Float[Tensor, "b c h w"]
 

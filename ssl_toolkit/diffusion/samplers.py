@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssl_toolkit.data import rng
 from ssl_toolkit.diffusion.denoise import Denoise, DenoiseWithVariance, Guess
 from ssl_toolkit.diffusion.schedule import Schedule, edm_schedule
-from ssl_toolkit.seeds import rng
 
 X = Float[Tensor, "b *x"]
 Times = Tensor | Sequence[int] | Sequence[float]

@@ -22,7 +22,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.seeds import seeded
+from ssl_toolkit.data import seeded
 
 Conditioning = Literal["film", "cbn", "adaln"]
 Map = Float[Tensor, "b c h w"]

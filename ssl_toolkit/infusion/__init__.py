@@ -22,6 +22,9 @@ from ssl_toolkit.infusion.chains import first as first
 from ssl_toolkit.infusion.chains import fit_prior as fit_prior
 from ssl_toolkit.infusion.chains import increasing as increasing
 from ssl_toolkit.infusion.chains import log_density as log_density
+from ssl_toolkit.infusion.inpainting import complete as complete
+from ssl_toolkit.infusion.inpainting import past as past
+from ssl_toolkit.infusion.inpainting import vary as vary
 from ssl_toolkit.infusion.likelihood import bound_by_step as bound_by_step
 from ssl_toolkit.infusion.likelihood import choose_sigma as choose_sigma
 from ssl_toolkit.infusion.likelihood import importance_estimate as importance_estimate
@@ -40,6 +43,3 @@ from ssl_toolkit.infusion.operators import mlp as mlp
 from ssl_toolkit.infusion.recipe import PRESETS as PRESETS
 from ssl_toolkit.infusion.recipe import Recipe as Recipe
 from ssl_toolkit.infusion.recipe import prior_of as prior_of
-from ssl_toolkit.infusion.uses import complete as complete
-from ssl_toolkit.infusion.uses import past as past
-from ssl_toolkit.infusion.uses import vary as vary

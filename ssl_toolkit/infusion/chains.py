@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.features import beside, evaluating
+from ssl_toolkit.data import rng
+from ssl_toolkit.encoders import beside, evaluating
 from ssl_toolkit.infusion.operators import Moments
-from ssl_toolkit.seeds import rng
 
 Transition = Callable[[Tensor, int], Moments]  # z_{t-1}, t -> mean, std
 Alpha = float | Float[Tensor, "..."]  # one for all pixels, or what broadcasts to z

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.features import beside
+from ssl_toolkit.data import rng
+from ssl_toolkit.encoders import beside
 from ssl_toolkit.infusion.chains import (
     Infusion,
     Link,
@@ -27,7 +28,6 @@ from ssl_toolkit.infusion.chains import (
     rate_at,
 )
 from ssl_toolkit.infusion.objectives import NOISY, steps_of_bound
-from ssl_toolkit.seeds import rng
 
 SIGMAS = tuple(10 ** (-1 + i / 9) for i in range(10))  # widths of Parzen's window, 0.1 ... 1
 

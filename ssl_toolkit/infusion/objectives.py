@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssl_toolkit.data import Batch
-from ssl_toolkit.features import beside, evaluating
+from ssl_toolkit.data import Batch, rng
+from ssl_toolkit.encoders import beside, evaluating
 from ssl_toolkit.infusion.chains import (
     Infusion,
     Link,
@@ -31,9 +31,8 @@ from ssl_toolkit.infusion.chains import (
 )
 from ssl_toolkit.infusion.operators import Operator
 from ssl_toolkit.losses import Terms
-from ssl_toolkit.processes import place
-from ssl_toolkit.seeds import rng
-from ssl_toolkit.train import Objective, TrainState
+from ssl_toolkit.training import Objective, TrainState
+from ssl_toolkit.training.distributed import place
 
 NOISY = Mixture(1e-4)
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssl_toolkit.seeds import seeded
+from ssl_toolkit.data import seeded
 
 Apart = Literal["batchnorm", "embedding", "shared"]  # what tells the steps apart: their own BatchNorm, FiLM, or nothing
 BETA, FLOOR = 0.1, 1e-4  # var = BETA sigmoid(net) + FLOOR, as in the released code

@@ -17,7 +17,7 @@ from ssl_toolkit.data import Dataset
 from ssl_toolkit.infusion.chains import Mixture, Prior, fit_prior
 from ssl_toolkit.infusion.objectives import denoising
 from ssl_toolkit.infusion.operators import Operator, conv, mlp
-from ssl_toolkit.train import Objective, TrainState, start
+from ssl_toolkit.training import Objective, TrainState, start
 
 
 @dataclass(frozen=True)

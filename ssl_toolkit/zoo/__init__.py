@@ -10,7 +10,7 @@ made again: `ssl-toolkit zoo build NAME --folder FOLDER`. Weights are stored in 
 are those of the stored model.
 """
 
-from ssl_toolkit.zoo.making import build as build
+from ssl_toolkit.zoo.build import build as build
 from ssl_toolkit.zoo.plans import PLANS as PLANS
 from ssl_toolkit.zoo.store import Card as Card
 from ssl_toolkit.zoo.store import Shipped as Shipped

@@ -7,15 +7,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from ssl_toolkit import infusion
-from ssl_toolkit.data import Dataset, as_bytes, as_float
+from ssl_toolkit.data import Dataset, as_bytes, as_float, rng
+from ssl_toolkit.diffusion.factor_reader import FACTORS, kept
+from ssl_toolkit.diffusion.metrics import faithfulness, kid_in_units, recognition, retention
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
-from ssl_toolkit.encoders import Encoder
-from ssl_toolkit.factors import read_factors
-from ssl_toolkit.generative import faithfulness, kid_in_units, recognition, retention
+from ssl_toolkit.encoders import Encoder, embed, pixels, untrained
 from ssl_toolkit.infusion import Gaussian, Operator, chain, dequantise, lower_bound, prior_of
-from ssl_toolkit.probes import embed, knn_accuracy, linear_probe, pixels, untrained
-from ssl_toolkit.reader import FACTORS, kept
-from ssl_toolkit.seeds import rng
+from ssl_toolkit.probes import knn_accuracy, linear_probe, read_factors
 from ssl_toolkit.zoo.plans import Plan
 
 LABELLED = 10_000  # training images whose labels a probe gets

@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from ssl_toolkit import infusion, reader
+from ssl_toolkit import infusion
+from ssl_toolkit.diffusion import factor_reader as reader
 from ssl_toolkit.diffusion import rcdm
-from ssl_toolkit.recipes import TITLES, Method, Recipe, tuned
+from ssl_toolkit.joint import TITLES, Method, Recipe, tuned
 
 DATA = ("shapes", "fashion-mnist")
 METHODS: tuple[Method, ...] = ("simclr", "supervised", "vicreg", "byol")

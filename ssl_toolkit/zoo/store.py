@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Dataset
+from ssl_toolkit.data.files import replacing
 from ssl_toolkit.diffusion import rcdm
 from ssl_toolkit.diffusion.rcdm import RCDM
 from ssl_toolkit.encoders import Encoder
-from ssl_toolkit.files import replacing
 from ssl_toolkit.infusion import Operator
 from ssl_toolkit.zoo.plans import KINDS
 

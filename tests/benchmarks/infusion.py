@@ -29,7 +29,7 @@ def run() -> dict[str, object]:
 
 def _trained(recipe, data, real, judge) -> dict[str, object]:
     from ssl_toolkit.infusion import chain, prior_of
-    from ssl_toolkit.train import train
+    from ssl_toolkit.training import train
 
     state, objective = recipe.start(data), recipe.objective(data)
     found: dict[str, object] = {"parameters": sum(p.numel() for p in state.model.parameters())}
@@ -52,8 +52,8 @@ def _trained(recipe, data, real, judge) -> dict[str, object]:
 
 
 def _quality(samples: torch.Tensor, real: torch.Tensor, judge) -> dict[str, float]:
-    from ssl_toolkit.features import embed
-    from ssl_toolkit.generative import kid, recognition
+    from ssl_toolkit.diffusion.metrics import kid, recognition
+    from ssl_toolkit.encoders import embed
 
     seen = recognition(embed(judge, samples, depth="embedding"))
     z, other = embed(judge, real), embed(judge, samples)

@@ -20,7 +20,7 @@ FAST = bool(os.environ.get("SSL_TOOLKIT_FAST"))
 def run(
     names: tuple[str, ...] = DATA, marks: tuple[float, ...] = MARKS, seeds: tuple[int, ...] = SEEDS
 ) -> dict[str, object]:
-    from ssl_toolkit.recipes import METHODS
+    from ssl_toolkit.joint import METHODS
 
     if FAST:
         return {name: scores(name, METHODS[:2], (0.5,), (0,)) for name in names}
@@ -29,9 +29,10 @@ def run(
 
 def scores(name: str, methods: tuple[str, ...], marks: tuple[float, ...], seeds: tuple[int, ...]) -> dict[str, object]:
     from ssl_toolkit import load_data
-    from ssl_toolkit.probes import embed, linear_probe, pixels, untrained
-    from ssl_toolkit.recipes import tuned
-    from ssl_toolkit.train import train
+    from ssl_toolkit.encoders import embed, pixels, untrained
+    from ssl_toolkit.joint import tuned
+    from ssl_toolkit.probes import linear_probe
+    from ssl_toolkit.training import train
 
     data, test = load_data(name), load_data(name, split="test")
     labelled = data[:10_000]

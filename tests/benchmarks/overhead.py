@@ -12,7 +12,7 @@ def run() -> dict[str, float]:
     from ssl_toolkit import Recipe, load_data, rng
     from ssl_toolkit.data import batch
     from ssl_toolkit.losses import nt_xent
-    from ssl_toolkit.train import train
+    from ssl_toolkit.training import train
 
     data, recipe = load_data("shapes", limit=4096), Recipe(steps=10_000)
     size, augment = recipe.batch_size, recipe.augment(data)

@@ -29,8 +29,8 @@ def online_cost() -> dict[str, float]:
     A step of `train` is timed between its yields; what the probes take after it, by the time to the next yield.
     """
     from ssl_toolkit import Recipe, load_data
-    from ssl_toolkit.online import probed
-    from ssl_toolkit.train import Step
+    from ssl_toolkit.probes.online import probed
+    from ssl_toolkit.training import Step
 
     data, recipe, every = load_data("fashion-mnist", limit=4096), Recipe(steps=COST_STEPS), 2
     state = recipe.start(data)
@@ -56,8 +56,9 @@ def run() -> dict[str, object]:
     from torch.nn.functional import normalize
 
     from ssl_toolkit import Recipe, load_data
-    from ssl_toolkit.probes import embed, knn_accuracy, linear_probe
-    from ssl_toolkit.train import train
+    from ssl_toolkit.encoders import embed
+    from ssl_toolkit.probes import knn_accuracy, linear_probe
+    from ssl_toolkit.training import train
 
     data, test = load_data("fashion-mnist"), load_data("fashion-mnist", split="test")
     recipe = replace(Recipe(), width=128, steps=STEPS)

@@ -16,9 +16,9 @@ CALLS = (5, 10, 20, 50)
 def run(model: str = "fashion-mnist-simclr-rcdm-representation", images: int = IMAGES, reference: int = 250) -> dict:
     from ssl_toolkit import load_data, rng, zoo
     from ssl_toolkit.diffusion import ddim, ddpm, dpmpp_2m, euler, heun
+    from ssl_toolkit.diffusion.metrics import kid
     from ssl_toolkit.diffusion.rcdm import conditions, sample
-    from ssl_toolkit.features import embed
-    from ssl_toolkit.generative import kid
+    from ssl_toolkit.encoders import embed
 
     painter = zoo.load(model)
     data, _, depth = model.rsplit("-", 2)

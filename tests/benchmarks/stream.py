@@ -32,7 +32,7 @@ def photographs(folder: Path, n: int) -> None:
     from PIL import Image
 
     from ssl_toolkit import rng
-    from ssl_toolkit.shapes import SHAPES, shapes
+    from ssl_toolkit.data.shapes import SHAPES, shapes
 
     for first in range(0, n, 100):
         images, factors = shapes(min(100, n - first), size=FILE, seed=first)
@@ -108,8 +108,7 @@ def speed(batches: Iterator[object], steps: int, threads: int) -> float:
 
 
 def run() -> dict[str, object]:
-    from ssl_toolkit.cached import open_cache, write_cache
-    from ssl_toolkit.stream import Stream
+    from ssl_toolkit.data import Stream, open_cache, write_cache
 
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder, cache = Path(temporary) / "photographs", Path(temporary) / "cache.safetensors"

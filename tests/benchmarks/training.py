@@ -96,8 +96,9 @@ def run(names: tuple[str, ...] = tuple(MARKS)) -> dict[str, object]:
     from lightly.transforms import SimCLRTransform
 
     from ssl_toolkit import Recipe, load_data
-    from ssl_toolkit.probes import embed, linear_probe, pixels
-    from ssl_toolkit.train import TrainState, start
+    from ssl_toolkit.encoders import embed, pixels
+    from ssl_toolkit.probes import linear_probe
+    from ssl_toolkit.training import TrainState, start
 
     data, test = load_data("fashion-mnist"), load_data("fashion-mnist", split="test")
 

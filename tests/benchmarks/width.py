@@ -8,7 +8,7 @@ NARROW, WIDE, WARM, ROUNDS = 128, 2048, 5, 40
 
 def run() -> dict[str, float]:
     from ssl_toolkit import Recipe, load_data
-    from ssl_toolkit.train import train
+    from ssl_toolkit.training import train
 
     data = load_data("shapes", limit=2048)
     runs, taken = {}, {}

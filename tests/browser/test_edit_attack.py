@@ -9,7 +9,7 @@ pytestmark = pytest.mark.browser
 
 SETUP = """
 from ssl_toolkit import load_data, zoo
-from ssl_toolkit.features import embed
+from ssl_toolkit.encoders import embed
 from ssl_toolkit.probes import linear_probe
 from ssl_toolkit.widgets import AttackPanel, EditPanel
 data, test = load_data("shapes", limit=1000), load_data("shapes", split="test", limit=100)

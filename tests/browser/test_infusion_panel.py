@@ -9,7 +9,7 @@ SETUP = """
 import torch
 from ssl_toolkit import load_data, rng
 from ssl_toolkit.infusion import denoising, fit_prior, mlp
-from ssl_toolkit.train import start, train
+from ssl_toolkit.training import start, train
 from ssl_toolkit.widgets import InfusionPanel
 data = load_data("fashion-mnist", size=14, limit=2000)
 prior, state = fit_prior(data.images), start(mlp((1, 14, 14), steps=8, hidden=(200,)), lr=2e-3)

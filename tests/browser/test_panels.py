@@ -11,7 +11,8 @@ pytestmark = pytest.mark.browser
 SETUP = """
 import torch
 from ssl_toolkit import Recipe, load_data
-from ssl_toolkit.probes import embed, rankme
+from ssl_toolkit.encoders import embed
+from ssl_toolkit.probes import rankme
 from ssl_toolkit.widgets import ImageGrid, TrainPanel, ViewsPanel
 data = load_data("shapes", limit=4000)
 """

@@ -12,9 +12,9 @@ import time
 import torch
 from ssl_toolkit import load_data
 from ssl_toolkit.encoders import small_conv
-from ssl_toolkit.projection import pca
+from ssl_toolkit.probes import pca
 from ssl_toolkit.widgets import ProbePanel, Scatter
-from ssl_toolkit.widgets.scatter import colour_by
+from ssl_toolkit.widgets.canvases.scatter import colour_by
 data = load_data("shapes")
 model = small_conv(3)
 """

@@ -9,7 +9,8 @@ from PIL import Image
 pytestmark = pytest.mark.browser
 
 PANEL = """
-from ssl_toolkit import load_data, reader
+from ssl_toolkit import load_data
+from ssl_toolkit.diffusion import factor_reader as reader
 from ssl_toolkit.diffusion.rcdm import Recipe
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.widgets import RcdmPanel

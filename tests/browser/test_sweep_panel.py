@@ -11,9 +11,10 @@ from ssl_toolkit.augment import simclr_views
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.joint import joint_embedding
 from ssl_toolkit.losses import nt_xent
-from ssl_toolkit.probes import embed, knn_accuracy, rankme
-from ssl_toolkit.sweep import grid
-from ssl_toolkit.train import start, train
+from ssl_toolkit.encoders import embed
+from ssl_toolkit.probes import knn_accuracy, rankme
+from ssl_toolkit.training.sweep import grid
+from ssl_toolkit.training import start, train
 from ssl_toolkit.widgets import SweepPanel
 data, test = load_data("shapes", limit=200), load_data("shapes", split="test", limit=200)
 objective = joint_embedding(nt_xent, simclr_views(32))

@@ -7,8 +7,8 @@ pytestmark = pytest.mark.browser
 
 SETUP = """
 from ssl_toolkit.claims import CLAIMS, stored
-from ssl_toolkit.claims.widths import CLASSIFIER, basis, measured
-from ssl_toolkit.sweep import grid
+from ssl_toolkit.claims.expand_or_narrow_training import CLASSIFIER, basis, measured
+from ssl_toolkit.training.sweep import grid
 from ssl_toolkit.widgets import WidthPanel
 runs = [cell for claim in ("EN-2", "EN-3") for cell in stored(claim)[1]]
 small = basis("smoke") | {"limit": 300, "steps": 6, "widest": 128}

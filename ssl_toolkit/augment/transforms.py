@@ -1,0 +1,313 @@
+"""Views: random changes of images that a representation is asked to ignore, one independent draw per sample.
+
+    augment = compose(random_resized_crop(32), random_flip(), color_jitter(), random_grayscale())
+    x, params = augment(images, rng(seed, step, "views"))
+
+The drawn parameters come back with the view, and `replay(augment, images, params)` gives the same view bit for bit:
+they can be shown, predicted by a probe, or changed by hand.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from ssl_toolkit.augment import functional as ops
+from ssl_toolkit.augment.functional import Images, stored_crop
+from ssl_toolkit.augment.functional import brightness as brightness
+from ssl_toolkit.augment.functional import contrast as contrast
+from ssl_toolkit.augment.functional import gaussian_blur as gaussian_blur
+from ssl_toolkit.augment.functional import grayscale as grayscale
+from ssl_toolkit.augment.functional import hflip as hflip
+from ssl_toolkit.augment.functional import hue as hue
+from ssl_toolkit.augment.functional import resized_crop as resized_crop
+from ssl_toolkit.augment.functional import rotate as rotate
+from ssl_toolkit.augment.functional import saturation as saturation
+from ssl_toolkit.augment.functional import solarize as solarize
+from ssl_toolkit.augment.functional import translate as translate
+from ssl_toolkit.data import as_float, in_unit_range
+
+Stored = UInt8[Tensor, "b c h w"]
+Params = dict[str, Tensor]  # every value has one entry per sample
+CHUNK = 3 << 19  # bytes of images that are changed at a time on the CPU: they stay in its cache, and malloc reuses them
+
+
+class View(NamedTuple):
+    """Changed images, and the parameters that were drawn for each of them, as "op.parameter"."""
+
+    x: Images
+    params: Params
+
+
+class Op(NamedTuple):
+    """A random operation: what it draws for images of a shape, and what it does with that."""
+
+    name: str
+    draw: Callable[[torch.Size, torch.Generator], Params]
+    apply: Callable[[Tensor, Params], Tensor]
+    size: int | None = None  # of the images that it leaves, where that differs
+    stored: bool = False  # whether it takes bytes too, and makes floats of them
+
+
+class Augment(NamedTuple):
+    """Operations in order; call it with images in [0, 1], or as they are stored, and a CPU generator for a `View`."""
+
+    ops: tuple[Op, ...]
+
+    def __call__(self, x: Images | Stored, generator: torch.Generator, *, part: tuple[int, int] = (0, 1)) -> View:
+        """The views of x. As `part` (r, n) of a batch, the r-th of n equal ones, x changes as it would in the whole."""
+        if not (x.is_floating_point() or x.dtype == torch.uint8) or x.ndim != 4:
+            raise TypeError(
+                f"x is {x.dtype} of shape {tuple(x.shape)}: images are (b, c, h, w), float in [0, 1] or uint8."
+            )
+        in_unit_range(x)
+        params: Params = {}
+        r, n = part
+        mine = slice(r * len(x), (r + 1) * len(x))
+        shape = torch.Size([n * len(x), *x.shape[1:]])
+        for op in self.ops:
+            drawn = op.draw(shape, generator)
+            params |= {f"{op.name}.{name}": value[mine].to(x.device) for name, value in drawn.items()}
+            if op.size is not None:
+                shape = torch.Size([*shape[:2], op.size, op.size])
+        return View(replay(self, x, params), params)
+
+
+def compose(*ops: Op) -> Augment:
+    """The operations in order. A second one of the same name gets a 2, so that every parameter keeps its own name."""
+    seen: dict[str, int] = {}
+    named = []
+    for op in ops:
+        seen[op.name] = seen.get(op.name, 0) + 1
+        named.append(op if seen[op.name] == 1 else op._replace(name=f"{op.name}{seen[op.name]}"))
+    return Augment(tuple(named))
+
+
+def replay(augment: Augment, x: Images | Stored, params: Params) -> Float[Tensor, "b c s t"]:
+    """The view of x with these parameters."""
+    if not (augment.ops and augment.ops[0].stored):
+        x = as_float(x)
+    chunk = max(1, CHUNK // x[:1].nbytes if x.device.type == "cpu" and len(x) else len(x))
+    parts = []
+    for i in range(0, len(x), chunk):
+        part = x[i : i + chunk]
+        for op in augment.ops:
+            start = len(op.name) + 1
+            mine = {k[start:]: v[i : i + chunk] for k, v in params.items() if k.startswith(f"{op.name}.")}
+            part = op.apply(part, mine)
+        parts.append(part)
+    return torch.cat(parts) if parts else as_float(x)
+
+
+def random_resized_crop(
+    size: int, *, scale: tuple[float, float] = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
+) -> Op:
+    """A box with a share of the area uniform in `scale` and an aspect log-uniform in `ratio`, resized to `size`.
+
+    As torchvision's: the first of ten tries that fits the image, else the largest centred box of an allowed aspect.
+    """
+    if not 0 < scale[0] <= scale[1] <= 1:
+        raise ValueError(f"scale is {scale}: a share of the area is a range within (0, 1], smaller first.")
+    if not 0 < ratio[0] <= ratio[1]:
+        raise ValueError(f"ratio is {ratio}: width / height is a range of positive numbers, smaller first.")
+
+    def draw(shape: torch.Size, g: torch.Generator) -> Params:
+        b, _, h, w = shape
+        area = h * w * _uniform((b, 10), *scale, g)
+        aspect = _uniform((b, 10), math.log(ratio[0]), math.log(ratio[1]), g).exp()
+        width, height = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+        fits = (width >= 1) & (width <= w) & (height >= 1) & (height <= h)
+        first = fits.int().argmax(dim=1, keepdim=True)
+        width, height = width.gather(1, first).squeeze(1), height.gather(1, first).squeeze(1)
+        whole_width = float(min(w, round(h * ratio[1])))
+        whole_height = float(min(h, round(w / ratio[0])))
+        width = torch.where(fits.any(1), width, whole_width)
+        height = torch.where(fits.any(1), height, whole_height)
+        place = torch.rand(b, 2, generator=g)
+        place[~fits.any(1)] = 0.5
+        top = (place[:, 0] * (h - height + 1)).floor().clamp_(max=h - 1)
+        left = (place[:, 1] * (w - width + 1)).floor().clamp_(max=w - 1)
+        return {"box": torch.stack([top, left, height, width], dim=1)}
+
+    def apply(x: Tensor, p: Params) -> Tensor:
+        return (stored_crop if x.dtype == torch.uint8 else resized_crop)(x, p["box"], size)
+
+    return Op("crop", draw, apply, size, stored=True)
+
+
+def random_crop(size: int, *, padding: int = 4) -> Op:
+    """A box of `size` pixels anywhere in the image padded with black, as is usual in supervised training."""
+
+    def draw(shape: torch.Size, g: torch.Generator) -> Params:
+        b, _, h, w = shape
+        spare = torch.tensor([h, w]) + 2 * padding - size
+        if bool((spare < 0).any()):
+            raise ValueError(f"size is {size}: an image of {h} x {w} with padding {padding} is smaller than that.")
+        corner = (torch.rand(b, 2, generator=g) * (spare + 1)).floor()
+        return {"corner": corner}
+
+    def apply(x: Tensor, p: Params) -> Tensor:
+        boxes = torch.cat([p["corner"], torch.full_like(p["corner"], size)], dim=1)
+        return resized_crop(torch.nn.functional.pad(x, (padding,) * 4), boxes, size)
+
+    return Op("crop", draw, apply, size)
+
+
+def random_flip(p: float = 0.5) -> Op:
+    """Mirrored left to right with probability p."""
+    _probability(p)
+    return Op("flip", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: hflip(x, q["on"]))
+
+
+def color_jitter(
+    brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4, hue: float = 0.1, *, p: float = 0.8
+) -> Op:
+    """Factors uniform in [1 - s, 1 + s], a hue shift uniform in [-hue, hue], in an order drawn for each sample.
+
+    With probability 1 - p an image is left as it is: its factors are then 1 and its shift 0.
+    """
+    _probability(p)
+    strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
+    for name, s in strengths.items():
+        if not 0 <= s <= (0.5 if name == "hue" else math.inf):
+            raise ValueError(f"{name} is {s}: it must lie in {'[0, 0.5]' if name == 'hue' else '[0, inf)'}.")
+
+    def draw(shape: torch.Size, g: torch.Generator) -> Params:
+        b = shape[0]
+        on = _chance(b, p, g)
+        params: Params = {}
+        for name, s in strengths.items():
+            neutral, low = (0.0, -s) if name == "hue" else (1.0, max(0.0, 1 - s))
+            params[name] = torch.where(on, _uniform((b,), low, neutral + s, g), neutral)
+        return params | {"order": torch.rand(b, 4, generator=g).argsort(dim=1)}
+
+    def apply(x: Tensor, q: Params) -> Tensor:
+        return ops.jitter(x, q["brightness"], q["contrast"], q["saturation"], q["hue"], q["order"])
+
+    return Op("jitter", draw, apply)
+
+
+def random_grayscale(p: float = 0.2) -> Op:
+    """The luma in every channel with probability p."""
+    _probability(p)
+    return Op("gray", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: grayscale(x, q["on"]))
+
+
+def random_blur(p: float = 0.5, *, sigma: tuple[float, float] = (0.1, 2.0), kernel_size: int = 3) -> Op:
+    """A Gaussian blur with probability p, sigma uniform in its range; a sigma of 0 says that there was none."""
+    _probability(p)
+    if not 0 < sigma[0] <= sigma[1]:
+        raise ValueError(f"sigma is {sigma}: a range of positive numbers, smaller first.")
+
+    def draw(shape: torch.Size, g: torch.Generator) -> Params:
+        on = _chance(shape[0], p, g)
+        return {"sigma": torch.where(on, _uniform((shape[0],), *sigma, g), 0.0)}
+
+    def apply(x: Tensor, q: Params) -> Tensor:
+        which = q["sigma"].nonzero().squeeze(1)
+        if not len(which):
+            return x
+        return x.index_copy(0, which, gaussian_blur(x[which], q["sigma"][which], kernel_size))
+
+    return Op("blur", draw, apply)
+
+
+def random_solarize(p: float = 0.2, *, threshold: float = 0.5) -> Op:
+    """Values from `threshold` up are inverted with probability p; a threshold of 2 says that they were not."""
+    _probability(p)
+    return Op(
+        "solarize",
+        lambda shape, g: {"threshold": torch.where(_chance(shape[0], p, g), threshold, 2.0)},
+        lambda x, q: solarize(x, q["threshold"]),
+    )
+
+
+def gaussian_noise(sigma: float = 0.1) -> Op:
+    """x + sigma e, clamped to [0, 1]; e, one standard normal number per pixel, is the parameter."""
+    if sigma < 0:
+        raise ValueError(f"sigma is {sigma}: it must not be negative.")
+    return Op(
+        "noise",
+        lambda shape, g: {"e": torch.randn(shape, generator=g)},
+        lambda x, q: torch.add(x, q["e"], alpha=sigma).clamp_(0, 1),
+    )
+
+
+def random_translate(pixels: float = 4.0) -> Op:
+    """Moved by up to `pixels` right or left and down or up; black comes in."""
+    return Op(
+        "translate",
+        lambda shape, g: {"shift": _uniform((shape[0], 2), -pixels, pixels, g)},
+        lambda x, q: translate(x, q["shift"]),
+    )
+
+
+def random_rotate(degrees: float = 15.0) -> Op:
+    """Turned by up to `degrees` either way; black comes in."""
+    return Op(
+        "rotate",
+        lambda shape, g: {"angle": _uniform((shape[0],), -degrees, degrees, g)},
+        lambda x, q: rotate(x, q["angle"]),
+    )
+
+
+def random_cutout(size: int) -> Op:
+    """A black square of `size` pixels whose centre is anywhere in the image."""
+
+    def draw(shape: torch.Size, g: torch.Generator) -> Params:
+        b, _, h, w = shape
+        corner = (torch.rand(b, 2, generator=g) * torch.tensor([h, w])).floor() - size // 2
+        return {"box": torch.cat([corner, torch.full((b, 2), float(size))], dim=1)}
+
+    return Op("cutout", draw, lambda x, q: ops.erase(x, q["box"]))
+
+
+def simclr_views(
+    size: int,
+    *,
+    scale: tuple[float, float] = (0.2, 1.0),
+    flip: float = 0.5,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.4,
+    hue: float = 0.1,
+    jitter: float = 0.8,
+    gray: float = 0.2,
+    blur: float = 0.0,
+    solarize: float = 0.0,
+    noise: float = 0.0,
+) -> Augment:
+    """SimCLR's recipe for small images: crop, flip, jitter, grey; blur, solarisation and noise when asked for.
+
+    `flip`, `jitter`, `gray`, `blur` and `solarize` are probabilities; an operation that can do nothing is left out.
+    """
+    chain = [random_resized_crop(size, scale=scale)]
+    if flip:
+        chain.append(random_flip(flip))
+    if jitter and any((brightness, contrast, saturation, hue)):
+        chain.append(color_jitter(brightness, contrast, saturation, hue, p=jitter))
+    if gray:
+        chain.append(random_grayscale(gray))
+    if blur:
+        chain.append(random_blur(blur))
+    if solarize:
+        chain.append(random_solarize(solarize))
+    if noise:
+        chain.append(gaussian_noise(noise))
+    return compose(*chain)
+
+
+def _uniform(shape: tuple[int, ...], low: float, high: float, g: torch.Generator) -> Float[Tensor, "..."]:
+    return low + (high - low) * torch.rand(shape, generator=g)
+
+
+def _chance(b: int, p: float, g: torch.Generator) -> Tensor:
+    return torch.rand(b, generator=g) < p
+
+
+def _probability(p: float) -> None:
+    if not 0 <= p <= 1:
+        raise ValueError(f"p is {p}: a probability lies in [0, 1].")

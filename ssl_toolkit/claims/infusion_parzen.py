@@ -1,0 +1,86 @@
+"""The row of the paper's Table 1: the log likelihood of test images under Parzen's window around samples.
+
+On MNIST where it is on this machine; else, by the same protocol, on Fashion-MNIST, where the paper has no figure. The
+samples are means of the last step, and the width of the window is the best of ten on validation images, as in the
+released code. The estimate misleads (see `parzen`): it is here for the sake of the table.
+"""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from ssl_toolkit.claims.common import SEEDS, crossed, trained_on
+from ssl_toolkit.claims.infusion_training import PAPER, operator_of
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, of, ruled
+from ssl_toolkit.data import as_float, at_hand, load_data
+from ssl_toolkit.infusion import PRESETS, chain, choose_sigma, parzen, prior_of, recalibrate
+from ssl_toolkit.training.intervals import interval
+from ssl_toolkit.training.sweep import Cell, Setting
+
+PAPERS_ROW = 312.0  # +- 1.7 over test images
+PORTION = 500  # chains that run at once
+# fmt: off
+RUNS: dict[Budget, Setting] = {
+    "smoke": {"preset": "released", "steps": 4, "batch_size": 64,
+              "train": 1000, "validation": 200, "samples": 200, "test": 200},
+    "standard": {"preset": "paper", "steps": 500, "batch_size": 64,
+                 "train": 50_000, "validation": 1000, "samples": 10_000, "test": 10_000},
+    "full": {"preset": "paper", "steps": 146_000, "batch_size": 512,  # 1500 epochs
+             "train": 50_000, "validation": 10_000, "samples": 10_000, "test": 10_000},
+}
+# fmt: on
+
+
+def _settings(budget: Budget) -> list[Setting]:
+    data = "mnist" if at_hand("mnist") else "fashion-mnist"
+    return crossed(SEEDS[budget], RUNS[budget] | {"data": data})
+
+
+def _measure(setting: Setting) -> Iterator[Values | None]:
+    own = {name: setting[name] for name in ("steps", "batch_size", "seed")}
+    recipe, seed = replace(PRESETS[setting["preset"]], **own), setting["seed"]
+    data = load_data(setting["data"], limit=setting["train"] + setting["validation"])
+    train, validation = data[: setting["train"]], as_float(data[setting["train"] :].images)
+    test = as_float(load_data(setting["data"], split="test", limit=setting["test"]).images)
+    state = recipe.start(train)
+    yield from trained_on(setting, state, train, recipe.objective(train))
+    operator = operator_of(state)
+    prior = prior_of(operator)
+    batches = (as_float(some) for some in train.images[:10_000].split(PORTION))
+    for _ in recalibrate(operator, batches, prior, rate=recipe.rate, infusion=recipe.infusion, seed=seed):
+        yield None
+    means = []
+    for i, z in enumerate(prior.sample(setting["samples"], seed=seed).split(PORTION)):
+        *_, last = chain(operator, z, steps=operator.steps, seed=1000 * seed + i)
+        means.append(last.mean)
+        yield None
+    samples = torch.cat(means)
+    sigma = choose_sigma(samples, validation)
+    yield None
+    found = []
+    for x in test.split(PORTION):
+        found.append(parzen(samples, x, sigma))
+        yield None
+    nats = torch.cat(found)
+    yield {"parzen": nats.mean().item(), "error": nats.std().item() / len(nats) ** 0.5, "sigma": sigma}
+
+
+def _judge(cells: Sequence[Cell]) -> Finding:
+    data = cells[0].setting["data"]
+    nats, ci = interval(of(cells, "parzen"))
+    error, sigmas = statistics.fmean(of(cells, "error")), sorted({cell.result["sigma"] for cell in cells})
+    result = ruled(confirmed=data == "mnist" and ci[1] >= PAPERS_ROW, refuted=data == "mnist" and ci[1] < PAPERS_ROW)
+    widths = ", ".join(f"{sigma:.3g}" for sigma in sigmas)
+    what = f"nats per image of {data}, +- {error:.1f} over test images, by Parzen's window of width {widths}"
+    return Finding(result, nats, ci, what)
+
+
+TABLE1 = Claim(
+    "infusion-table1", PAPER,
+    f"Parzen's window around samples gives test images of MNIST {PAPERS_ROW:.0f} nats, as we recall the paper's table.",
+    f"On MNIST, the 95 % interval reaches {PAPERS_ROW:.0f} nats: confirmed; it stays below: not confirmed. On other "
+    "data: inconclusive. The estimate misleads, and is made for the sake of the table only.",
+    _settings, _measure, _judge,
+)  # fmt: skip

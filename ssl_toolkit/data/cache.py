@@ -1,0 +1,117 @@
+"""What a `Stream` decodes, kept in one file and read where it lies: a `Dataset` that may be larger than memory.
+
+    photos = Stream("photos", size=128)
+    for written in write_cache(photos, "photos.safetensors"):
+        print(f"{written.done:,} of {written.total:,}")
+    data = open_cache("photos.safetensors", photos)
+
+The file is one of safetensors: `labels` and `images`, and plain JSON in its header. The images are mapped into memory:
+the system reads the pages that a batch touches, and drops them when it needs the room.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ssl_toolkit.data.dataset import Dataset
+from ssl_toolkit.data.files import replacing
+from ssl_toolkit.data.folders import DataError
+from ssl_toolkit.data.stream import Stream
+
+FORMAT = 1
+PORTION = 256  # images decoded between two yields
+_PAGE = 4096
+
+
+class Written(NamedTuple):
+    """How many of the images are dealt with."""
+
+    done: int
+    total: int
+
+
+def write_cache(stream: Stream, path: str | os.PathLike[str]) -> Iterator[Written]:
+    """Decode every image once and write them all, or nothing; broken ones are named in a warning and left out.
+
+    A file that has the images of this stream already stays as it is; any other is replaced at the very end. Only one
+    process may write. Raises FileNotFoundError for a folder that does not exist, DataError when no image can be read.
+    """
+    path, n = Path(path), len(stream)
+    if _is_whole(path, stream):
+        yield Written(n, n)
+        return
+    for left in path.parent.glob(f".{path.name}.*.partial"):  # by a process that was killed
+        with suppress(OSError):
+            left.unlink()
+    about = {"cache": FORMAT, "name": stream.name, "classes": stream.classes, "fingerprint": stream.fingerprint()}
+    with replacing(path) as partial, partial.open("wb") as file:
+        labels: list[np.ndarray] = []
+        room = 0
+        for i, part in enumerate(stream.in_order(PORTION)):
+            if i:
+                yield Written(i * PORTION, n)
+            else:  # in front of the images there must be room for the header and for n labels
+                shape = part.images.shape[1:]
+                room = len(_header(about, n, shape)) // _PAGE * _PAGE + _PAGE + 8 * n
+                file.seek(room)
+            file.write(part.images.tobytes())
+            labels.append(part.labels)
+        kept = np.concatenate(labels).astype("<i8")
+        header = _header(about, len(kept), shape).ljust(room - kept.nbytes - 8)
+        file.seek(0)
+        file.write(len(header).to_bytes(8, "little") + header + kept.tobytes())
+    yield Written(n, n)
+
+
+def open_cache(path: str | os.PathLike[str], stream: Stream | None = None) -> Dataset:
+    """The images of a file that `write_cache` wrote; its labels are in memory, the images are not.
+
+    Editing the images changes no file. Raises DataError for a truncated or foreign file, and for one whose images are
+    not, or no longer, those of `stream` where that is given; FileNotFoundError where there is no file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"path is {str(path)!r}: there is no such file; write_cache makes it.")
+    again = "write_cache writes it again."
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("ssl_toolkit", "null"))
+            if not isinstance(about, dict) or "cache" not in about:
+                raise DataError(f"{str(path)!r} was not written by write_cache.")
+            if about["cache"] != FORMAT:
+                raise DataError(
+                    f"{str(path)!r} has format {about['cache']}, this version reads format {FORMAT}: {again}"
+                )
+            images, labels = file.get_tensor("images"), file.get_tensor("labels").clone()
+    except (SafetensorError, ValueError) as error:
+        raise DataError(f"{str(path)!r} is truncated or no cache ({error}): {again}") from None
+    if stream is not None and about["fingerprint"] != stream.fingerprint():
+        raise DataError(
+            f"{str(path)!r} is stale: since it was written, the images of {stream!r} or their size changed; {again}"
+        )
+    classes = tuple(about["classes"]) or tuple(map(str, range(int(labels.max()) + 1)))
+    return Dataset(images, labels, classes, name=about["name"])
+
+
+def _is_whole(path: Path, stream: Stream) -> bool:
+    try:
+        open_cache(path, stream)
+    except (DataError, FileNotFoundError):
+        return False
+    return True
+
+
+def _header(about: dict[str, object], n: int, shape: tuple[int, ...]) -> bytes:
+    labels, images = 8 * n, n * int(np.prod(shape))
+    tensors = {
+        "labels": {"dtype": "I64", "shape": [n], "data_offsets": [0, labels]},
+        "images": {"dtype": "U8", "shape": [n, *shape], "data_offsets": [labels, labels + images]},
+    }
+    return json.dumps({"__metadata__": {"ssl_toolkit": json.dumps(about)}, **tensors}).encode()

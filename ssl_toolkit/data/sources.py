@@ -1,0 +1,198 @@
+"""Where data come from: `load_data` knows a few sets by name, and any folder of class folders."""
+
+import gzip
+import math
+import os
+import struct
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import UInt8
+from torch import Tensor
+
+from ssl_toolkit.data.dataset import Dataset
+from ssl_toolkit.data.folders import DataError, list_folder, read_images
+from ssl_toolkit.data.shapes import SHAPES, shapes
+
+NAMES = ("shapes", "digits", "fashion-mnist", "mnist", "cifar10", "celeba")
+_CLASSES = {
+    "digits": tuple("0123456789"),
+    "mnist": tuple("0123456789"),
+    "fashion-mnist": (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+}
+
+
+def load_data(
+    name_or_folder: str | os.PathLike[str], *, split: str = "train", size: int | None = None, limit: int | None = None
+) -> Dataset:
+    """The "train" or "test" images of a set, by its name, or of a folder that holds a folder for each class.
+
+        "shapes"         10,000 and 2,000 pictures with known factors (or `limit`, any number), 32 x 32
+        "digits"         1,437 and 360 handwritten digits, 8 x 8, the last ones for the test
+        "fashion-mnist"  60,000 and 10,000 pieces of clothing, 28 x 28
+        "mnist"          60,000 and 10,000 handwritten digits, 28 x 28
+        "cifar10"        50,000 and 10,000 photographs, 32 x 32
+        "celeba"         162,770 and 19,962 faces, 64 x 64; the label is the smile, `factors` has all 40 attributes
+        a folder         its JPEG, PNG and other files, 64 x 64, as `folders.list_folder` and `folders.decode` say
+
+    `size` resizes to so many pixels a side, `limit` keeps the first so many images. "shapes" and "digits" need neither
+    files nor a network. The other sets are looked for in the folder SSL_TOOLKIT_DATA (or ~/.cache/ssl_toolkit), and
+    fetched into it. A name goes before a folder of that name, which is written "./mnist".
+
+    Raises ValueError for an argument out of range, DataError for data that cannot be found, fetched or read.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"split is {split!r}: it must be 'train' or 'test'.")
+    if size is not None and size < 4:
+        raise ValueError(f"size is {size}: images need at least 4 pixels a side; None keeps the set's own size.")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}: keep at least 1 image; None keeps them all.")
+    name_or_folder = os.fspath(name_or_folder)
+    match name_or_folder:
+        case "":
+            raise ValueError(f"name_or_folder is empty: give the path of a folder, or one of {', '.join(NAMES)}.")
+        case "shapes":
+            return _shapes(split, size or 32, limit)
+        case "digits":
+            data = _digits(split)
+        case "fashion-mnist" | "mnist":
+            data = _idx(name_or_folder, split, limit)
+        case "cifar10":
+            data = _cifar10(split)
+        case "celeba":
+            return _celeba(split, size or 64, limit)
+        case _:
+            return _folder(name_or_folder, split, size or 64, limit)
+    data = data[:limit]
+    if size is not None:
+        data.images = F.interpolate(data.images, (size, size), mode="bilinear", antialias=True)
+    return data
+
+
+# Sets that are always there.
+
+
+def _shapes(split: str, size: int, limit: int | None) -> Dataset:
+    n, seed = (10_000, 0) if split == "train" else (2_000, 1)
+    images, factors = shapes(limit or n, size=size, seed=seed)
+    return Dataset(images, factors["shape"].clone(), SHAPES, factors, "shapes")
+
+
+def _digits(split: str) -> Dataset:
+    """scikit-learn's digits, one writer after the other: most of the last 360 are by hands not seen in training."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    part = slice(1437) if split == "train" else slice(1437, None)
+    images = torch.from_numpy(digits.images[part]).mul(255 / 16).round().to(torch.uint8)  # drawn in 17 greys
+    labels = torch.from_numpy(digits.target[part]).long()
+    return Dataset(images.unsqueeze(1), labels, _CLASSES["digits"], name="digits")
+
+
+def _folder(folder: str | os.PathLike[str], split: str, size: int, limit: int | None) -> Dataset:
+    root = Path(folder).expanduser()
+    if not root.is_dir():
+        near = get_close_matches(str(folder).lower(), NAMES, n=1)
+        raise ValueError(
+            f"name_or_folder is {str(folder)!r}: it is no folder and none of {', '.join(map(repr, NAMES))}."
+            + (f" Did you mean {near[0]!r}?" if near else "")
+            + " A folder is given by its path and holds a folder of images for each class."
+        )
+    paths, labels, classes = list_folder(root, split=split)
+    images, index = read_images(paths, size=size, limit=limit)
+    return Dataset(images, torch.tensor(labels)[index], classes, name=root.resolve().name)
+
+
+# Sets that are files: looked for, then fetched.
+
+_SYSTEM = Path("/usr/share/datasets")  # of Debian, whose package dataset-fashion-mnist has the original files
+
+
+def cache() -> Path:
+    """Where data are looked for, and where they are fetched to."""
+    return Path(os.environ.get("SSL_TOOLKIT_DATA") or Path.home() / ".cache" / "ssl_toolkit").expanduser()
+
+
+def _torchvision(dataset: str, *, places: list[Path], **options: Any) -> Any:
+    """A data set of torchvision, which downloads what it does not find in our cache and knows the checksums."""
+    from torchvision import datasets
+
+    try:
+        return getattr(datasets, dataset)(cache(), download=True, **options)
+    except Exception as error:  # network, server, checksum, disk: each raises its own kind
+        raise DataError(
+            f"{dataset} is not in {' nor in '.join(map(str, places))}, and fetching it failed ({error}). Put its files "
+            f"into {places[0]}, or set SSL_TOOLKIT_DATA to where you keep such data. "
+            "'shapes' and 'digits' always work: they need neither files nor a network."
+        ) from error
+
+
+_IDX = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # as torchvision writes them
+
+
+def at_hand(name: Literal["mnist", "fashion-mnist"]) -> bool:
+    """Whether both splits are on this machine, so that `load_data` need not fetch them."""
+    return all(_find_idx(_places(name), split) for split in ("train", "test"))
+
+
+def _places(name: str) -> list[Path]:
+    return [cache() / name, cache() / _IDX[name] / "raw", _SYSTEM / name]
+
+
+def _idx(name: str, split: str, limit: int | None) -> Dataset:
+    places = _places(name)
+    if not (files := _find_idx(places, split)):
+        _torchvision(_IDX[name], places=places)
+        files = _find_idx(places, split)
+    images, labels = (_read_idx(file, limit) for file in files)
+    if images.ndim != 3 or labels.shape != images.shape[:1] or labels.max() >= len(_CLASSES[name]):
+        raise DataError(f"{files[0]} and {files[1]} are not the images and labels of {name!r}: replace them.")
+    return Dataset(images.unsqueeze(1), labels.long(), _CLASSES[name], name=name)
+
+
+def _find_idx(places: list[Path], split: str) -> list[Path]:
+    """The files of images and of labels, plain or compressed, in the first place that has both."""
+    prefix = "train" if split == "train" else "t10k"
+    for place in places:
+        kinds = [place / f"{prefix}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
+        files = [next((f for f in (kind, Path(f"{kind}.gz")) if f.is_file()), None) for kind in kinds]
+        if all(files):
+            return [f for f in files if f]
+    return []
+
+
+def _read_idx(path: Path, limit: int | None) -> UInt8[Tensor, "..."]:
+    """The first `limit` items of LeCun's format: 0, 0, 8 (bytes), how many sizes, the sizes (big-endian), the bytes."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            *kind, ndim = file.read(4)
+            if kind != [0, 0, 8]:
+                raise ValueError("it starts otherwise")
+            n, *shape = struct.unpack(f">{ndim}I", file.read(4 * ndim))
+            shape = [min(n, limit or n), *shape]
+            data = bytearray(file.read(math.prod(shape) + 1))  # one more: at its end gzip compares the checksum
+            return torch.frombuffer(data, dtype=torch.uint8, count=math.prod(shape)).view(shape)
+    except Exception as error:  # gzip, zlib, struct and torch each raise their own kind
+        raise DataError(f"{path} is not a whole idx file ({error}): delete it, or replace it by a good one.") from error
+
+
+def _cifar10(split: str) -> Dataset:
+    """The archive holds pickles; torchvision opens them only when their MD5 sums are those of the original."""
+    data = _torchvision("CIFAR10", places=[cache() / "cifar-10-batches-py"], train=split == "train")
+    images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
+    return Dataset(images, torch.tensor(data.targets), tuple(data.classes), name="cifar10")
+
+
+def _celeba(split: str, size: int, limit: int | None) -> Dataset:
+    root = cache() / "celeba"
+    data = _torchvision("CelebA", places=[root], split=split)
+    images, index = read_images([root / "img_align_celeba" / name for name in data.filename], size=size, limit=limit)
+    factors = {name: values[index] for name, values in zip(data.attr_names, data.attr.T, strict=False)}
+    factors["identity"] = data.identity[index, 0]
+    return Dataset(images, factors["Smiling"].clone(), ("not smiling", "smiling"), factors, "celeba")

@@ -1,0 +1,310 @@
+"""Images that do not fit into memory, as the batches that a `Dataset` of them would give.
+
+    photos = Stream("photos", size=128, workers=2)
+    for step in train(state, photos, joint_embedding(nt_xent, simclr_views(64)), until=10_000): ...
+
+Worker processes decode each image of a step once, to a square of bytes; `augment` makes all the views from it. Which
+images a step takes is a function of (seed, step), as for data in memory, and the workers only run ahead of the steps
+that are asked for: a stream has no state to save, and goes on from any step. `cached` keeps what was decoded.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from ssl_toolkit.data.dataset import Batch, as_bytes, batch_index
+from ssl_toolkit.data.folders import DataError, decode, fit, list_folder
+
+
+@runtime_checkable
+class Items(Protocol):
+    """A torch Dataset of (image, label), or whatever else has a length and such items."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, i: int, /) -> Any: ...
+
+
+class Decoded(NamedTuple):
+    """Images as they are stored, their labels and numbers, and what was passed over: why, by number."""
+
+    # arrays go from a worker through a pipe, tensors would need shared memory: containers often have little of it
+    images: UInt8[np.ndarray, "b c s s"]
+    labels: Int64[np.ndarray, " b"]
+    index: Int64[np.ndarray, " b"]  # type: ignore[assignment]  # hides tuple.index, of no use here
+    broken: dict[int, str]
+
+
+class Stream:
+    """The images of a folder, or of any torch Dataset of (image, label), as `size` x `size` pixels.
+
+    A folder is listed and decoded as by `load_data`. The image of a Dataset is of PIL, and becomes RGB, or a tensor
+    (c, h, w) of bytes or of floats in [0, 1]. Of all images the middle square is kept; as views are crops of it, twice
+    the side of a view is a good `size`. Items must not be random: a batch would no more be a function of its step.
+
+    `workers` processes decode ahead; with 0, this one decodes when it is asked. Batches lie on `device`, where bytes
+    become floats. An image that raises OSError is broken: a warning names it, once, and the next one that can be read
+    stands in for it, with its own label and index.
+
+    Raises ValueError for an argument out of range, DataError for a folder without images.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | Items,
+        *,
+        size: int,
+        split: str = "train",
+        workers: int = 2,
+        device: torch.device | str = "cpu",
+    ):
+        if size < 4:
+            raise ValueError(f"size is {size}: images need at least 4 pixels a side.")
+        if workers < 0:
+            raise ValueError(f"workers is {workers}: it must be at least 1, or 0 to decode in this process.")
+        self.size, self.workers, self.device = size, workers, torch.device(device)
+        if isinstance(source, str | os.PathLike):
+            self._source: _Files | _Items = _files(Path(source).expanduser(), split, size)
+        elif isinstance(source, Items) and len(source):
+            self._source = _Items(source, size)
+        else:
+            raise ValueError(f"source is a {type(source).__name__}: give a folder, or items with a length above 0.")
+        self._named: set[int] = set()  # of the broken images
+        self._pool: ProcessPoolExecutor | None = None
+        self._owner = 0  # the process whose children the workers are; a fork must start its own
+        self._ahead: deque[tuple[Int64[Tensor, " b"], Future[Decoded]]] = deque()
+
+    @property
+    def name(self) -> str:
+        return self._source.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names; none where a torch Dataset has no attribute of that name."""
+        return self._source.classes
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image: (c, h, w), read off the first."""
+        return _read(self._source, [0]).images.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __repr__(self) -> str:
+        return f"Stream({self.name}: {len(self):,} images as {self.size} x {self.size}, {len(self.classes)} classes)"
+
+    def batch(self, step: int, *, batch_size: int, seed: int = 0, share: slice = slice(None)) -> Batch:
+        """What `data.batch` gives for these images in memory; only the `share` of a process is decoded.
+
+        Raises ValueError for a batch_size outside 1 ... len(self), DataError when no image can be read or a worker
+        died, and what else an item of a torch Dataset raises.
+        """
+        steps = range(step, step + 1 + self.workers)
+        decoded = self._decode([batch_index(len(self), s, batch_size=batch_size, seed=seed)[share] for s in steps])
+        images, labels, index = (torch.from_numpy(array).to(self.device) for array in decoded[:3])
+        return Batch(images, labels, index)
+
+    def in_order(self, portion: int) -> Iterator[Decoded]:
+        """All images that can be read, from the first to the last, of a portion at a time."""
+        portions = torch.arange(len(self)).split(portion)
+        for i, wanted in enumerate(portions):
+            images, labels, index, broken = self._decode(portions[i : i + 1 + self.workers])
+            own = index == wanted.numpy()
+            yield Decoded(images[own], labels[own], index[own], broken)
+
+    def fingerprint(self) -> str:
+        """Of these images at this size: of each file its path, length and time; of a torch Dataset 16 of the items."""
+        digest = blake2b(f"{len(self)} images of {self.size} pixels".encode(), digest_size=16)
+        for part in self._source.marks():
+            digest.update(part)
+        return digest.hexdigest()
+
+    def _decode(self, wanted: Sequence[Tensor]) -> Decoded:
+        """The first of what is wanted; the workers go on with the rest, and forget what was wanted before."""
+        decoded = self._from_workers(wanted) if self.workers else _read(self._source, wanted[0].tolist())
+        if new := decoded.broken.keys() - self._named:
+            self._named |= new
+            listed = "\n  ".join(decoded.broken[i] for i in sorted(new))
+            warnings.warn(f"{len(new)} broken images are passed over:\n  {listed}", stacklevel=4)
+        return decoded
+
+    def _from_workers(self, wanted: Sequence[Tensor]) -> Decoded:
+        if self._pool is None or self._owner != os.getpid():
+            self._ahead.clear()
+            self._pool, self._owner = ProcessPoolExecutor(self.workers, None, _enter, (self._source,)), os.getpid()
+            weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
+        if self._ahead and not torch.equal(self._ahead[0][0], wanted[0]):
+            for _, future in self._ahead:
+                future.cancel()
+            self._ahead.clear()
+        try:
+            for index in wanted[len(self._ahead) :]:
+                self._ahead.append((index, self._pool.submit(_read_entered, index.tolist())))
+            decoded = self._ahead[0][1].result()
+        except BrokenProcessPool as error:
+            self._pool = None
+            raise DataError(
+                f"a worker process of {self!r} died: it was killed, often for want of memory, or could not start, as "
+                'in a script without `if __name__ == "__main__":`. Fewer workers need less; workers=0 needs none.'
+            ) from error
+        self._ahead.popleft()
+        return decoded
+
+
+# Where images come from: a source is what a worker process is given.
+
+
+@dataclass(frozen=True)
+class _Files:
+    root: str
+    paths: np.ndarray  # below the root, as bytes: one block, where a list would be a million objects
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    size: int
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.root)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def path(self, i: int) -> str:
+        return os.path.join(self.root, os.fsdecode(self.paths[i]))
+
+    def read(self, i: int) -> tuple[UInt8[np.ndarray, "c s s"], int]:
+        try:
+            return decode(self.path(i), self.size), int(self.labels[i])
+        except Exception as error:  # broken bytes make a decoder raise anything
+            raise DataError(f"{self.path(i)} ({error})") from error
+
+    def marks(self) -> Iterator[bytes]:
+        for i, path in enumerate(self.paths):
+            yield path
+            with suppress(OSError):  # what cannot be read will be passed over
+                status = os.stat(self.path(i))
+                yield f" {status.st_size} {int(status.st_mtime)}".encode()
+
+
+def _files(folder: Path, split: str, size: int) -> _Files:
+    if not folder.is_dir():
+        raise ValueError(f"source is {str(folder)!r}: it is no folder; give one that holds a folder for each class.")
+    paths, labels, classes = list_folder(folder, split=split)
+    below = np.array([os.fsencode(path.relative_to(folder)) for path in paths])
+    return _Files(str(folder.resolve()), below, np.array(labels), classes, size)
+
+
+@dataclass(frozen=True)
+class _Items:
+    items: Items
+    size: int
+
+    @property
+    def name(self) -> str:
+        return type(self.items).__name__
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(getattr(self.items, "classes", ()))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def read(self, i: int) -> tuple[UInt8[np.ndarray, "c s s"], int]:
+        from PIL import Image
+
+        try:
+            item = self.items[i]
+        except OSError as error:
+            raise DataError(f"item {i} ({error})") from error
+        if not (isinstance(item, tuple | list) and len(item) == 2):
+            raise TypeError(f"item {i} is a {type(item).__name__}: it must be a pair (image, label).")
+        image, label = item
+        if isinstance(image, Image.Image):
+            return fit(image, self.size), int(label)
+        if isinstance(image, Tensor) and image.ndim == 3 and image.is_floating_point():
+            low, high = image.aminmax()
+            if not (low >= 0 and high <= 1):
+                raise ValueError(f"item {i} has values from {low:.3g} to {high:.3g}: floats are in [0, 1].")
+            image = as_bytes(image)
+        if not (isinstance(image, Tensor) and image.ndim == 3 and image.dtype == torch.uint8):
+            raise TypeError(
+                f"item {i} is an image of {type(image)}: it must be of PIL, or a uint8 or float tensor (c, h, w)."
+            )
+        return _fit_tensor(image, self.size), int(label)
+
+    def marks(self) -> Iterator[bytes]:
+        for i in range(0, len(self), max(1, len(self) // 16)):
+            images, labels, index, _ = _read(self, [i])
+            yield images.tobytes() + f" {labels} {index}".encode()
+
+
+def _fit_tensor(image: UInt8[Tensor, "c h w"], size: int) -> UInt8[np.ndarray, "c s s"]:
+    h, w = image.shape[1:]
+    s = min(h, w)
+    top, left = (h - s) // 2, (w - s) // 2
+    image = image[None, :, top : top + s, left : left + s]
+    if s != size:
+        image = F.interpolate(image, (size, size), mode="bilinear", antialias=True)
+    return image[0].numpy()
+
+
+def _read(source: _Files | _Items, wanted: list[int]) -> Decoded:
+    """These images, in place of each broken one the next that can be read."""
+    found, broken = [], dict[int, str]()
+    for first in wanted:
+        for k in range(len(source)):
+            i = (first + k) % len(source)
+            try:
+                found.append((*source.read(i), i))
+                break
+            except DataError as error:
+                broken[i] = str(error)
+        else:
+            raise DataError(f"none of the {len(source)} images can be read, the last for this: {broken[i]}")
+    images, labels, index = zip(*found, strict=True)
+    return Decoded(np.stack(images), np.array(labels, dtype=np.int64), np.array(index, dtype=np.int64), broken)
+
+
+# What runs in a worker process.
+
+_entered: _Files | _Items
+
+
+def _enter(source: _Files | _Items) -> None:
+    global _entered
+    _entered = source
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the process that trains
+    torch.set_num_threads(1)  # the processes share the cores, and threads of OpenMP do not survive a fork
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    """A parent that was killed cannot say so: its end of a pipe closes."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _read_entered(wanted: list[int]) -> Decoded:
+    return _read(_entered, wanted)

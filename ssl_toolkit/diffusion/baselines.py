@@ -1,0 +1,122 @@
+"""A deterministic decoder, a baseline of RCDM: h -> one image, trained by squared error.
+
+    state = start(Decoder(h, (1, 28, 28)), lr=2e-3)
+    for step in train(state, data, mean_image(h), until=1000, batch_size=64): ...
+
+The best guess under squared error is the mean of all images that have this h, E[x | h]: what h does not hold is not
+drawn anew as by RCDM, it is averaged to a blur.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssl_toolkit.data import Batch, seeded
+from ssl_toolkit.encoders.statistics import mean_and_std
+from ssl_toolkit.losses import Terms
+from ssl_toolkit.training import Objective, TrainState
+
+
+class Decoder(nn.Module):
+    """h (b, d) -> images in [0, 1]: a linear map to a quarter of the size, then twice doubled and convolved.
+
+    h is standardised as by `RCDM`. Raises ValueError for sides that are no multiples of 4, and for another d.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, h: Float[Tensor, "n d"], shape: tuple[int, int, int], *, width: int = 32, seed: int = 0):
+        super().__init__()
+        channels, height, breadth = shape
+        if height % 4 or breadth % 4:
+            raise ValueError(f"shape is {shape}: sides are doubled twice, so they must be multiples of 4, as 28 or 32.")
+        for name, value in zip(("mean", "std"), mean_and_std(h), strict=True):
+            self.register_buffer(name, value)
+        self.quarter = (height // 4, breadth // 4)
+        with seeded(seed, "init"):
+            self.enter = nn.Linear(h.shape[1], 2 * width * height * breadth // 16)
+            self.conv1 = nn.Conv2d(2 * width, width, 3, padding=1)
+            self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+            self.out = nn.Conv2d(width, channels, 3, padding=1)
+
+    def forward(self, h: Float[Tensor, "b d"]) -> Float[Tensor, "b c h w"]:
+        if h.shape[1] != len(self.mean):
+            raise ValueError(f"h has {h.shape[1]} dimensions and this decoder was made for {len(self.mean)}.")
+        x = F.silu(self.enter((h - self.mean) / self.std)).unflatten(1, (-1, *self.quarter))
+        for conv in (self.conv1, self.conv2):
+            x = F.silu(conv(F.interpolate(x, scale_factor=2.0, mode="nearest")))
+        return self.out(x).sigmoid()
+
+
+def mean_image(h: Float[Tensor, "n d"]) -> Objective:
+    """mean (x - D(h))^2, with h[i] the representation of the i-th image of the data, computed beforehand."""
+
+    def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+        given = h[batch.index.to(h.device)].to(batch.images.device)
+        return {"squared error": F.mse_loss(state.model(given).float(), batch.images)}
+
+    return objective
+
+
+class Inverted(NamedTuple):
+    """The images after `step` updates, and the terms of their loss there, one value for each image."""
+
+    step: int
+    images: Float[Tensor, "b c h w"]
+    terms: dict[str, Float[Tensor, " b"]]
+
+
+def invert(
+    f: Callable[[Tensor], Tensor],
+    h: Float[Tensor, "b d"],
+    start: Float[Tensor, "b c h w"],
+    *,
+    steps: int = 200,
+    lr: float = 0.05,
+    tv: float = 0.1,
+    l2: float = 0.0,
+) -> Iterator[Inverted]:
+    """Minimise over images in [0, 1], by Adam from `start` (noise as a rule), yielding after each update
+
+        features   |f(x) - h|^2 / |h|^2
+        variation  tv mean |x - its neighbour below| + |x - its neighbour to the right|
+        norm       l2 mean x^2
+
+    f is differentiable in the pixels, as `features.differentiable` makes it. Each image has its own loss and moments,
+    so that a batch changes nothing for its members. Raises ValueError where h and start differ in length, for fewer
+    than one step, and for an lr that is not positive.
+    """
+    if len(h) != len(start):
+        raise ValueError(f"h has {len(h)} rows and start {len(start)} images: there must be one for each.")
+    if steps < 1 or not lr > 0:
+        raise ValueError(f"steps is {steps} and lr is {lr}: there must be at least 1 step, and a positive rate.")
+    scale = h.square().sum(dim=1).clamp_min(1e-12)
+
+    def terms(x: Tensor) -> dict[str, Tensor]:
+        down, right = x.diff(dim=2).abs().mean(dim=(1, 2, 3)), x.diff(dim=3).abs().mean(dim=(1, 2, 3))
+        return {
+            "features": (f(x) - h).square().sum(dim=1) / scale,
+            "variation": tv * (down + right),
+            "norm": l2 * x.square().mean(dim=(1, 2, 3)),
+        }
+
+    x = start.detach().clone().requires_grad_()
+    optimizer = torch.optim.Adam([x], lr=lr)
+    _look(terms, x)
+    for step in range(1, steps + 1):
+        optimizer.step()
+        x.data.clamp_(0, 1)
+        yield Inverted(step, x.detach().clone(), _look(terms, x))
+
+
+def _look(terms: Callable[[Tensor], dict[str, Tensor]], x: Tensor) -> dict[str, Tensor]:
+    """The terms where x is now, their gradient left in x.grad: of the pixels alone."""
+    with torch.enable_grad():
+        values = terms(x)
+        (x.grad,) = torch.autograd.grad(torch.stack(list(values.values())).sum(), x)
+    return {name: value.detach() for name, value in values.items()}

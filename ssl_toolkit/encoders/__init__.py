@@ -1,0 +1,17 @@
+"""Encoders: small networks of ours and any network of yours, and the features of images at each of their depths."""
+
+from ssl_toolkit.encoders.features import beside as beside
+from ssl_toolkit.encoders.features import differentiable as differentiable
+from ssl_toolkit.encoders.features import embed as embed
+from ssl_toolkit.encoders.features import embed_depths as embed_depths
+from ssl_toolkit.encoders.features import embed_portions as embed_portions
+from ssl_toolkit.encoders.features import evaluating as evaluating
+from ssl_toolkit.encoders.features import features_at as features_at
+from ssl_toolkit.encoders.features import pixels as pixels
+from ssl_toolkit.encoders.features import untrained as untrained
+from ssl_toolkit.encoders.networks import Depths as Depths
+from ssl_toolkit.encoders.networks import Encoder as Encoder
+from ssl_toolkit.encoders.networks import resnet as resnet
+from ssl_toolkit.encoders.networks import set_last_block_width as set_last_block_width
+from ssl_toolkit.encoders.networks import small_conv as small_conv
+from ssl_toolkit.encoders.wrap import wrap as wrap

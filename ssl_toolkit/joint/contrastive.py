@@ -1,0 +1,168 @@
+"""Contrastive objectives that look beyond the batch: at a memory of earlier images, or at a patch of an image."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssl_toolkit.augment import Augment, resized_crop
+from ssl_toolkit.data import Batch, rng
+from ssl_toolkit.joint.objectives import full_precision, predictor_of, together, views_of
+from ssl_toolkit.losses import Terms, moco, nnclr, patch_negative
+from ssl_toolkit.training import Objective, TrainState
+from ssl_toolkit.training.distributed import gather, place
+
+
+class Queue(nn.Module):
+    """The last `size` embeddings, normalised, first in, first out (MoCo: He et al., 2020; NNCLR: Dwibedi et al., 2021).
+
+    It starts with random directions. `train` copies a model's buffers in each step to be able to undo it, so a queue
+    costs a copy of its memory: 2 MB at 4096 x 128.
+    """
+
+    z: Tensor  # (size, dim)
+    position: Tensor  # of the oldest, which the next one replaces
+
+    def __init__(self, size: int = 4096, dim: int = 128, *, seed: int = 0):
+        super().__init__()
+        if size < 1 or dim < 1:
+            raise ValueError(f"size is {size} and dim is {dim}: both must be at least 1; 4096 and 128 are usual.")
+        self.register_buffer("z", F.normalize(torch.randn(size, dim, generator=rng(seed, 0, "queue")), dim=1))
+        self.register_buffer("position", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def push(self, z: Float[Tensor, "b d"]) -> None:
+        """Replace the oldest by z; of more than `size` only the last stay."""
+        size = len(self.z)
+        self._check(z)
+        z = F.normalize(z.to(self.z.dtype), dim=1)[-size:]
+        self.z[(self.position + torch.arange(len(z), device=z.device)) % size] = z
+        self.position.add_(len(z)).remainder_(size)
+
+    @torch.no_grad()
+    def nearest(self, z: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+        """For each z the embedding in memory with the largest cosine."""
+        self._check(z)
+        return self.z[(z.to(self.z.dtype) @ self.z.T).argmax(dim=1)]  # the length of z does not change the order
+
+    def _check(self, z: Tensor) -> None:
+        if z.ndim != 2 or z.shape[1] != self.z.shape[1]:
+            raise ValueError(
+                f"z has shape {tuple(z.shape)}: this queue of {len(self.z)} takes (b, {self.z.shape[1]}); "
+                "its dim must be that of the embedding."
+            )
+
+
+def momentum_contrast(augment: Augment, *, temperature: float = 0.2) -> Objective:
+    """MoCo (He et al., 2020): a view's embedding finds the teacher's of the other view among earlier ones, `moco`.
+
+    The state needs an `ema`, the model a `queue` as wide as its embedding; without them a ValueError says so.
+    """
+
+    def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+        queue = _queue(state)
+        if state.ema is None:
+            raise ValueError("the keys of momentum contrast are a teacher's: start(model, ema=0.99) makes one.")
+        xa, xb = views_of(augment, batch, generator).chunk(2)
+        q = state.model(xa).float()
+        with torch.no_grad():
+            k = state.ema(xb).float()
+        with full_precision(q):
+            terms = moco(q, k, queue.z, temperature=temperature)
+        queue.push(gather(k))  # in place: the loss holds a normalised copy
+        return terms
+
+    return objective
+
+
+def nearest_neighbour(augment: Augment, *, temperature: float = 0.1) -> Objective:
+    """NNCLR (Dwibedi et al., 2021): the mean of `nnclr` both ways between a view's neighbour in `queue` and the other.
+
+    The model needs a predictor, and a `queue` as wide as its embedding; without them a ValueError says so.
+    """
+
+    def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+        queue, predictor = _queue(state), predictor_of(state.model)
+        z = state.model(views_of(augment, batch, generator))
+        pa, pb = (gather(p) for p in predictor(z).float().chunk(2))
+        with full_precision(z):
+            na, nb = (gather(n) for n in queue.nearest(z).chunk(2))
+            there, back = nnclr(na, pb, temperature=temperature), nnclr(nb, pa, temperature=temperature)
+        queue.push(gather(z.chunk(2)[0]))
+        return {name: (there[name] + back[name]) / 2 for name in there}
+
+    return objective
+
+
+def against_a_patch(augment: Augment, patch: Float[Tensor, "1 c h w"], *, temperature: float = 0.2) -> Objective:
+    """Two views attract each other and one patch, the same for all images and steps, repels them: `patch_negative`.
+
+    The patch, a crop of any image and size, is resized to that of the views and embedded with them in each step. The
+    loss is smallest when all images share one point opposite the patch: what keeps them apart is not in it.
+
+    >>> objective = against_a_patch(simclr_views(28), as_float(data.images[:1, :, 4:14, 4:14]))
+    """
+    if patch.ndim != 4 or len(patch) != 1:
+        raise ValueError(f"patch has shape {tuple(patch.shape)}: it must be one crop of one image, (1, c, h, w).")
+    whole = torch.tensor([[0, 0, *patch.shape[2:]]])
+
+    def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+        x = views_of(augment, batch, generator)
+        n = resized_crop(patch.to(x.device), whole.to(x.device), (x.shape[2], x.shape[3]))
+        z = state.model(together(x, n)).float()
+        za, zb, zn = z.split([len(batch.labels), len(batch.labels), 1])
+        with full_precision(z):
+            return patch_negative(za, zb, zn, temperature=temperature)
+
+    return objective
+
+
+def against_own_patch(augment: Augment, *, smallest: float = 0.25, temperature: float = 0.2) -> Objective:
+    """Two views attract each other and a patch of the same image, beside the first view's crop, repels both.
+
+    The patch is a square that fills the widest margin the crop leaves, anywhere along it, at least `smallest` of the
+    image's shorter side wide: a larger crop is overlapped by what is missing. It is resized to the size of the views
+    and not changed otherwise. `augment` must begin with a `random_resized_crop`; without one a ValueError says so.
+    """
+    if not 0 < smallest <= 1:
+        raise ValueError(f"smallest is {smallest}: a share of the image's side lies in (0, 1].")
+
+    def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+        a = augment(batch.stored, generator, part=place())
+        if "crop.box" not in a.params or augment.ops[0].name != "crop":
+            raise ValueError("a patch beside the crop needs views that begin with random_resized_crop(size).")
+        b = augment(batch.stored, generator, part=place())
+        h, w = batch.images.shape[2:]
+        patch = _beside(a.params["crop.box"], (h, w), smallest, generator)
+        n = resized_crop(batch.images, patch, (a.x.shape[2], a.x.shape[3]))
+        z = state.model(together(a.x, b.x, n)).float()
+        with full_precision(z):
+            za, zb, zn = z.chunk(3)
+            return patch_negative(za, zb, zn, temperature=temperature)
+
+    return objective
+
+
+def _beside(
+    box: Float[Tensor, "b 4"], shape: tuple[int, int], smallest: float, generator: torch.Generator
+) -> Float[Tensor, "b 4"]:
+    """For each box (top, left, height, width) a square in the widest margin between it and the edge of the image."""
+    h, w = shape
+    top, left, height, width = box.unbind(1)
+    margin, edge = torch.stack([top, h - top - height, left, w - left - width], dim=1).max(dim=1)
+    side = margin.clamp(math.ceil(smallest * min(h, w)), min(h, w))
+    rows = edge < 2  # the margin is above or below: rows of the whole image
+    r, processes = place()
+    along = torch.rand(processes, len(box), generator=generator)[r].to(box.device)
+    along = (along * (torch.where(rows, w, h) - side + 1)).floor()
+    across = torch.where(edge % 2 == 0, 0, torch.where(rows, h, w) - side)
+    return torch.stack([torch.where(rows, across, along), torch.where(rows, along, across), side, side], dim=1)
+
+
+def _queue(state: TrainState) -> Queue:
+    queue = getattr(state.model, "queue", None)
+    if not isinstance(queue, Queue):
+        raise ValueError("the model has no memory of earlier images: set model.queue = Queue(4096, 128) before start.")
+    return queue

@@ -1,0 +1,158 @@
+"""Objectives of joint-embedding self-supervised learning: what one training step minimises.
+
+An objective maps (state, batch, generator) to the named terms of a loss. It draws two views of each image, or more, so
+that whatever `augment` changes is what the encoder learns to ignore. Those that remember earlier images or compare with
+a patch are in `contrast`, those that sort images into prototypes in `clusters`.
+
+Of several processes each has a part of the batch and the same generator: a draw is one for the whole batch, of which
+`part=place()` is taken, and a loss that compares images with each other gets the gathered embeddings of all. What is a
+mean over images needs no gathering.
+"""
+
+from collections.abc import Callable
+from itertools import combinations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ssl_toolkit.augment import Augment
+from ssl_toolkit.data import Batch
+from ssl_toolkit.losses import Terms, simsiam
+from ssl_toolkit.training import Objective, TrainState
+from ssl_toolkit.training.distributed import gather, place
+
+
+def joint_embedding(
+    loss: Callable[..., Terms], augment: Augment, *, views: int = 2, stochastic: bool = False
+) -> Objective:
+    """loss(za, zb) of the embeddings of two views of each image: SimCLR, VICReg, Barlow Twins by their loss.
+
+    All views go through the encoder as one batch, so BatchNorm's statistics are of all. With more than two, each term
+    is its mean over the pairs of views. Set `stochastic` for a loss that draws, as `partial(nt_xent, negatives=1)`
+    does: it is then called with `generator=`.
+
+    >>> objective = joint_embedding(partial(nt_xent, temperature=0.2), simclr_views(28))
+    """
+
+    def over_pairs(z: Float[Tensor, "v b d"], generator: torch.Generator | None = None) -> Terms:
+        pairs = [loss(*pair, generator=generator) if stochastic else loss(*pair) for pair in combinations(z, 2)]
+        return {name: torch.stack([terms[name] for terms in pairs]).mean() for name in pairs[0]}
+
+    return multi_view(over_pairs, augment, views=views, stochastic=stochastic)
+
+
+def multi_view(
+    loss: Callable[..., Terms], augment: Augment, *, views: int = 2, labels: bool = False, stochastic: bool = False
+) -> Objective:
+    """loss(z) of the embeddings of all views at once, z of shape (views, b, d).
+
+    Set `labels` for a loss that knows them, called as loss(z, labels), and `stochastic` for one that draws, called with
+    `generator=` too. Raises ValueError for fewer than two views.
+
+    >>> objective = multi_view(supcon, simclr_views(28), views=4, labels=True)
+    """
+    at_least_two(views)
+
+    def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+        z = gathered(state.model(views_of(augment, batch, generator, views)).float().unflatten(0, (views, -1)))
+        given = (z, gather(batch.labels)) if labels else (z,)
+        with full_precision(z):
+            return loss(*given, generator=generator) if stochastic else loss(*given)
+
+    return objective
+
+
+def teacher_student(loss: Callable[..., Terms], augment: Augment) -> Objective:
+    """loss(p, z), both ways: the student predicts from each view what the teacher `state.ema` sees in the other (BYOL).
+
+    The model needs a predictor and the state an `ema`; without them a ValueError says so.
+    """
+
+    def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+        predictor = predictor_of(state.model)
+        if state.ema is None:
+            raise ValueError("the state has no teacher: start(model, ema=0.99) makes one.")
+        x = views_of(augment, batch, generator)
+        pa, pb = predictor(state.model(x)).float().chunk(2)
+        with torch.no_grad():
+            za, zb = state.ema(x).float().chunk(2)
+        with full_precision(pa):
+            there, back = loss(pa, zb), loss(pb, za)
+        return {name: there[name] + back[name] for name in there}
+
+    return objective
+
+
+def siamese(augment: Augment) -> Objective:
+    """-cos(p, z) both ways, halved: a single network predicts from each view its own embedding of the other (SimSiam).
+
+    No teacher: the stop-gradient on z, and a predictor that keeps up with it, are what prevents collapse. Without a
+    predictor a ValueError says so.
+    """
+
+    def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+        predictor = predictor_of(state.model)
+        z = state.model(views_of(augment, batch, generator))
+        pa, pb = predictor(z).float().chunk(2)
+        za, zb = z.float().chunk(2)
+        with full_precision(z):
+            there, back = simsiam(pa, zb), simsiam(pb, za)
+        return {name: (there[name] + back[name]) / 2 for name in there}
+
+    return objective
+
+
+def supervised(augment: Augment) -> Objective:
+    """Cross-entropy of the labels, the embedding's dimensions read as logits: the same loop with the answer given.
+
+    Raises ValueError for a projector that ends in fewer dimensions than there are classes, and for negative labels.
+    """
+
+    def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
+        logits = state.model(augment(batch.stored, generator, part=place()).x).float()
+        if (least := int(batch.labels.min())) < 0:
+            raise ValueError(f"a label is {least}: labels count from 0; leave out images without one.")
+        if (largest := int(batch.labels.max())) >= logits.shape[1]:
+            raise ValueError(
+                f"the embedding has {logits.shape[1]} dimensions and a label is {largest}: "
+                f"supervised training needs projector=(..., {largest + 1}) or wider."
+            )
+        return {"cross entropy": F.cross_entropy(logits, batch.labels)}
+
+    return objective
+
+
+def views_of(augment: Augment, batch: Batch, generator: torch.Generator, n: int = 2) -> Float[Tensor, "nb c h w"]:
+    """n views of every image, one set after the other."""
+    return together(*(augment(batch.stored, generator, part=place()).x for _ in range(n)))
+
+
+def together(*x: Tensor) -> Tensor:
+    """As one batch, in the order of memory that convolutions like."""
+    return torch.cat(x).contiguous(memory_format=torch.channels_last)
+
+
+def gathered(z: Float[Tensor, "v b d"]) -> Float[Tensor, "v n d"]:
+    """The views of the images of all processes."""
+    return gather(z.transpose(0, 1)).transpose(0, 1)
+
+
+def full_precision(z: Tensor) -> torch.autocast:
+    """Losses are not cast: products of embeddings in bfloat16 would have eight bits for what they compare."""
+    return torch.autocast(z.device.type, enabled=False)
+
+
+def predictor_of(model: nn.Module) -> nn.Module:
+    """The encoder's predictor; ValueError where it was made without one."""
+    predictor = getattr(model, "predictor", None)
+    if predictor is None:
+        raise ValueError("the encoder has no predictor: make it with predictor=(256, 128).")
+    return predictor
+
+
+def at_least_two(views: int) -> None:
+    """Raises ValueError for fewer views than can agree."""
+    if views < 2:
+        raise ValueError(f"views is {views}: an image needs at least 2, to have something to agree on.")

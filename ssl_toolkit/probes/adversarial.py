@@ -1,0 +1,195 @@
+"""Adversarial images: the smallest changes of pixels that move what an encoder says the most, by FGSM and PGD.
+
+    f = differentiable(encoder)                                      # of features: images -> representation
+    for step in pgd(apart(f, images), images, strength=4, generator=rng(0)): ...
+    fgsm(mistaken(lambda x: probe.logits(f(x)), labels), images, strength=4).images
+
+An attack climbs a loss that has one value for each image, (b, c, h, w) -> (b,). No pixel moves farther than
+eps = strength / 255, strength counting the grey levels of 8 bits, and none leaves [0, 1].
+
+Bordes et al. (2022) ask with RCDM which encoders see another image then, supervised or self-supervised ones. Attack
+each through a head of its own (`mistaken`) and in its own space (`apart`): small gradients may hide a weakness from one
+of the two.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor
+
+from ssl_toolkit.data import as_float, rng
+from ssl_toolkit.encoders import Encoder, differentiable, embed
+from ssl_toolkit.probes.linear import Probe
+
+Loss = Callable[[Tensor], Tensor]  # (b, c, h, w) -> (b,)
+
+
+class Attacked(NamedTuple):
+    """The images after `step` steps, and the loss of each there."""
+
+    step: int
+    images: Float[Tensor, "b c h w"]
+    loss: Float[Tensor, " b"]
+
+
+def mistaken(logits: Callable[[Tensor], Tensor], labels: Int64[Tensor, " b"]) -> Loss:
+    """The cross-entropy of each image's true label: of a supervised encoder's logits, or of a probe's on any encoder.
+
+    >>> mistaken(differentiable(encoder, depth="embedding"), labels)  # the logits of one trained by `joint.supervised`
+    """
+    return lambda x: F.cross_entropy(logits(x), labels, reduction="none")
+
+
+def apart(f: Callable[[Tensor], Tensor], images: Shaped[Tensor, "b c h w"]) -> Loss:
+    """|f(x) - f(images)|^2: away from the representation of the images as they are.
+
+    Its gradient vanishes at the images themselves, so it needs the random start that `pgd` makes with a generator.
+    """
+    h = f(as_float(images)).detach()
+    return lambda x: (f(x) - h).square().sum(dim=1)
+
+
+def towards(f: Callable[[Tensor], Tensor], h: Float[Tensor, "b d"]) -> Loss:
+    """-|f(x) - h|^2: towards the representation h of other images."""
+    return lambda x: -(f(x) - h).square().sum(dim=1)
+
+
+def fgsm(loss: Loss, images: Shaped[Tensor, "b c h w"], *, strength: float) -> Attacked:
+    """The fast gradient sign method (Goodfellow et al., 2015), one step: x + eps sign(dloss / dx), within [0, 1].
+
+    Raises as `pgd` does.
+    """
+    *_, last = pgd(loss, images, strength=strength, steps=1, rate=strength)
+    return last
+
+
+def pgd(
+    loss: Loss,
+    images: Shaped[Tensor, "b c h w"],
+    *,
+    strength: float,
+    steps: int = 10,
+    rate: float | None = None,
+    generator: torch.Generator | None = None,
+) -> Iterator[Attacked]:
+    """Projected gradient ascent (Madry et al., 2018): x <- P(x + rate / 255 sign(dloss / dx)), one `Attacked` a step.
+
+    P projects to all images in [0, 1] within eps of `images` (uint8, or float in [0, 1]). `rate` is in the unit of
+    `strength`; None is 2.5 strength / steps, enough to cross the ball. With a generator it starts anywhere in the ball,
+    uniformly, else at the images. Raises ValueError for a strength outside [0, 255], fewer than one step, images
+    outside [0, 1], and a loss that does not have one value for each image.
+    """
+    x0 = as_float(images)
+    if not 0 <= strength <= 255:
+        raise ValueError(f"strength is {strength}: it counts grey levels and must lie in [0, 255]; 1 to 16 are usual.")
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: it must be at least 1; 10 to 20 are usual.")
+    if not (x0.min() >= 0 and x0.max() <= 1):
+        raise ValueError(f"images hold {x0.min():g} to {x0.max():g}: they must lie in [0, 1].")
+    eps = strength / 255
+    step_size = 2.5 * eps / steps if rate is None else rate / 255
+    low, high = (x0 - eps).clamp_min(0), (x0 + eps).clamp_max(1)
+    x = x0
+    if generator is not None:
+        x = low + (high - low) * torch.rand(x0.shape, generator=generator, dtype=x0.dtype).to(x0.device)
+    _, slope = _gradient(loss, x)
+    for step in range(1, steps + 1):
+        x = (x + step_size * slope.sign()).clamp(low, high)
+        value, slope = _gradient(loss, x)
+        yield Attacked(step, x, value)
+
+
+def _gradient(loss: Loss, x: Tensor) -> tuple[Float[Tensor, " b"], Float[Tensor, "b c h w"]]:
+    """The loss of each image and its gradient: that of the sum, as in evaluation mode no image sees another."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        value = loss(x)
+        if value.shape != x.shape[:1]:
+            raise ValueError(f"the loss has shape {tuple(value.shape)}: it must have one value per image, ({len(x)},).")
+        (slope,) = torch.autograd.grad(value.sum(), x)
+    return value.detach(), slope
+
+
+Target = Literal["head", "representation"]
+
+
+class Seen(NamedTuple):
+    """What an encoder says of images before and after an attack, by its probe and by its features."""
+
+    images: Float[Tensor, "b c h w"]  # as they are after it
+    before: Float[Tensor, "b k"]  # probabilities of the classes
+    after: Float[Tensor, "b k"]
+    h: Float[Tensor, "b d"]
+    attacked: Float[Tensor, "b d"]  # h of the attacked images
+
+    @property
+    def moved(self) -> Float[Tensor, " b"]:
+        """How far h went, in its own units."""
+        return (self.attacked - self.h).norm(dim=1)
+
+
+class Point(NamedTuple):
+    """Of many images at one strength: the share that the probe still gets right, and how far h went on average."""
+
+    strength: float
+    accuracy: float
+    moved: float
+
+
+def fool(
+    encoder: Encoder,
+    probe: Probe,
+    images: Shaped[Tensor, "b c h w"],
+    labels: Int64[Tensor, " b"],
+    *,
+    target: Target,
+    strength: float,
+    steps: int = 10,
+    depth: str = "representation",
+    seed: int = 0,
+) -> Iterator[Seen | None]:
+    """Attack the images and look at them: None after each step of `pgd`, then `Seen`. One step is `fgsm`.
+
+    The probe reads `depth`. The attack on the representation starts at a random place in the ball, as its gradient
+    vanishes at the images. Raises ValueError for a target that is neither, and as `pgd` does.
+    """
+    if target not in ("head", "representation"):
+        raise ValueError(f"target is {target!r}: attack the 'head' or the 'representation'.")
+    f = differentiable(encoder, depth=depth)
+    loss, generator = mistaken(lambda x: probe.logits(f(x)), labels), None
+    if target == "representation":
+        loss, generator = apart(f, images), rng(seed, 0, "attack")
+    rate = strength if steps == 1 else None
+    x = images
+    for step in pgd(loss, images, strength=strength, steps=steps, rate=rate, generator=generator):
+        x = step.images
+        yield None
+    h, attacked = (embed(encoder, some, depth=depth) for some in (images, x))
+    yield Seen(x, probe.logits(h).softmax(dim=1), probe.logits(attacked).softmax(dim=1), h, attacked)
+
+
+def fool_strengths(
+    encoder: Encoder,
+    probe: Probe,
+    images: Shaped[Tensor, "b c h w"],
+    labels: Int64[Tensor, " b"],
+    *,
+    strengths: Sequence[float],
+    target: Target,
+    steps: int = 10,
+    depth: str = "representation",
+    seed: int = 0,
+) -> Iterator[Point | None]:
+    """The same at each of `strengths` in turn: a `Point` after each, None after each step towards it."""
+    for strength in strengths:
+        for seen in fool(
+            encoder, probe, images, labels, target=target, strength=strength, steps=steps, depth=depth, seed=seed
+        ):
+            if seen is None:
+                yield None
+            else:
+                right = (seen.after.argmax(dim=1) == labels).float().mean().item()
+                yield Point(strength, right, seen.moved.mean().item())

@@ -1,0 +1,152 @@
+"""What a representation tells of known causes: every factor of a data set, read off linearly.
+
+    read_factors(z, data.factors, z_test, test.factors)["hue"].score
+
+A chosen factor (int64) is read by a logistic probe, its score is the accuracy; a measured one (float) by ridge
+regression, its score is R2 on the test set. An angle or a hue is a point of the circle: its cosine and its sine are
+regressed, so that 0.99 and 0.01 are neighbours.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ssl_toolkit.data import rng
+from ssl_toolkit.data.shapes import TURNS
+from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
+from ssl_toolkit.probes.linear import linear_probe
+
+WEIGHT_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+
+
+class Reading(NamedTuple):
+    """How well a factor is read, by accuracy or R2 (0 for the mean, perhaps negative), and what chance gives."""
+
+    score: float
+    chance: float
+
+
+def read_factors(
+    train_z: Float[Tensor, "n d"],
+    train: Mapping[str, Tensor],
+    test_z: Float[Tensor, "m d"],
+    test: Mapping[str, Tensor],
+) -> dict[str, Reading]:
+    """Each factor of `train`, read from the features linearly. Raises ValueError for a factor that `test` lacks."""
+    if missing := [name for name in train if name not in test]:
+        raise ValueError(f"test has no factor {missing[0]!r}: it has {', '.join(test)}.")
+    return dict(iter_factors(train_z, train, test_z, test))
+
+
+def iter_factors(
+    train_z: Float[Tensor, "n d"],
+    train: Mapping[str, Tensor],
+    test_z: Float[Tensor, "m d"],
+    test: Mapping[str, Tensor],
+) -> Iterator[tuple[str, Reading]]:
+    """The items of `read_factors`, one after the other."""
+    ridge = None
+    for name, values in train.items():
+        if not values.is_floating_point():
+            probe = linear_probe(train_z, values, test_z, test[name], weight_decays=(1e-3,))
+            yield name, Reading(probe.accuracy, probe.chance)
+        else:
+            ridge = ridge or Ridge(train_z)
+            score = ridge.r2(_targets(name, values), test_z, _targets(name, test[name]))
+            yield name, Reading(score, 0.0)
+
+
+def _targets(name: str, values: Tensor) -> Float[Tensor, "n k"]:
+    if name not in TURNS:
+        return values.float()[:, None]
+    angle = 2 * math.pi / TURNS[name] * values.float()
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def ridge_r2(
+    train_z: Float[Tensor, "n d"],
+    train_t: Float[Tensor, "n k"],
+    test_z: Float[Tensor, "m d"],
+    test_t: Float[Tensor, "m k"],
+    *,
+    weight_decays: tuple[float, ...] = WEIGHT_DECAYS,
+    validation: float = 0.2,
+    seed: int = 0,
+) -> float:
+    """R2 on the test set of ridge regression on standardised features: 1 - |t - t'|^2 / |t - mean t|^2 over all k.
+
+        min over W of   mean |t - W z|^2 + weight_decay |W|^2
+
+    The weight decay is the one with the best R2 on a share `validation` of the training set. Raises ValueError for
+    features that are not finite and for targets that do not change.
+    """
+    return Ridge(train_z, validation=validation, seed=seed).r2(train_t, test_z, test_t, weight_decays=weight_decays)
+
+
+class Ridge:
+    """Ridge regressions on the same features, which are decomposed once."""
+
+    def __init__(self, z: Float[Tensor, "n d"], *, validation: float = 0.2, seed: int = 0):
+        if not z.isfinite().all():
+            raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
+        order = torch.randperm(len(z), generator=rng(seed, 0, "validation"))
+        self.z = z
+        self.held_out, self.rest = order.tensor_split([round(validation * len(order))])
+        self._part, self._whole = _Axes.of(z[self.rest]), _Axes.of(z)
+
+    def r2(
+        self,
+        t: Float[Tensor, "n k"],
+        test_z: Float[Tensor, "m d"],
+        test_t: Float[Tensor, "m k"],
+        *,
+        weight_decays: tuple[float, ...] = WEIGHT_DECAYS,
+    ) -> float:
+        """As `ridge_r2`."""
+        if not test_z.isfinite().all():
+            raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
+        if t.std(dim=0).min() == 0:
+            raise ValueError("train_t is constant: there is nothing to read.")
+        z, held_out = self.z[self.held_out], t[self.held_out]
+        r2 = {decay: _r2(held_out, self._part.fit(t[self.rest], decay)(z)) for decay in weight_decays}
+        return _r2(test_t, self._whole.fit(t, max(weight_decays, key=r2.__getitem__))(test_z))
+
+
+class _Line(NamedTuple):
+    mean: Tensor
+    std: Tensor
+    weight: Float[Tensor, "d k"]
+    bias: Float[Tensor, " k"]
+
+    def __call__(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        return (z - self.mean) / self.std @ self.weight + self.bias
+
+
+class _Axes(NamedTuple):
+    """Standardised features by their principal axes: where ridge regression is a division."""
+
+    mean: Tensor
+    std: Tensor
+    x: Float[Tensor, "n d"]
+    axes: Float[Tensor, "d r"]
+    variance: Float[Tensor, " r"]
+
+    @classmethod
+    def of(cls, z: Float[Tensor, "n d"]) -> "_Axes":
+        mean, std = mean_and_std(z)
+        x = ((z - mean) / std).double()
+        return cls(mean, std, x, *principal_axes(x))
+
+    def fit(self, t: Float[Tensor, "n k"], weight_decay: float) -> _Line:
+        bias = t.mean(dim=0)
+        projected = self.axes.T @ (self.x.T @ (t - bias).double() / len(t))
+        weight = self.axes @ (projected / (self.variance + weight_decay)[:, None])
+        return _Line(self.mean, self.std, weight.to(self.std), bias.to(self.std))
+
+
+def _r2(t: Tensor, prediction: Tensor) -> float:
+    return 1 - ((t - prediction).square().sum() / (t - t.mean(dim=0)).square().sum()).item()

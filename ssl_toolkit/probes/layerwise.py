@@ -1,0 +1,99 @@
+"""What each depth of an encoder knows: features of any encoder step by step, and every label and factor read from them.
+
+The curve of a probe over depths shows where a network is at its best, which is seldom where its loss is (Bordes et al.,
+2022, "Guillotine regularization"). Two baselines go with it: the raw pixels, as the depth "pixels", and chance.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from ssl_toolkit.data import Dataset, as_float
+from ssl_toolkit.encoders import Encoder, embed, embed_depths
+from ssl_toolkit.probes.factors import iter_factors
+from ssl_toolkit.probes.knn import knn_accuracy
+from ssl_toolkit.probes.linear import linear_probe
+
+AnyEncoder = nn.Module | Callable[[Tensor], Tensor]
+LINEAR, KNN = "linear probe", "kNN"
+
+
+class Embedded(NamedTuple):
+    """The features of the first `done` images; those of a depth are complete where done == total."""
+
+    done: int
+    total: int
+    features: dict[str, Float[Tensor, "n _"]]
+
+
+def embed_steps(model: AnyEncoder, images: Shaped[Tensor, "n c h w"], *, batch_size: int = 64) -> Iterator[Embedded]:
+    """The features of `images` at every depth, batch after batch; the last record holds them all.
+
+    A module that is no `Encoder`, and any other function (b, c, h, w) -> (b, d), has the one depth "representation".
+    Raises ValueError or TypeError for a function that returns something else, and for features that are not finite.
+    """
+    parts: dict[str, list[Tensor]] = {}
+    done = 0
+    for x in images.split(batch_size):
+        new = embed_depths(model, x) if isinstance(model, Encoder) else {"representation": embed(model, x)}
+        for depth, z in new.items():
+            if not z.isfinite().all():
+                raise ValueError(f"the features at depth {depth!r} hold NaN or infinite values: the encoder diverged.")
+            parts.setdefault(depth, []).append(z)
+        done += len(x)
+        last = done == len(images)
+        yield Embedded(done, len(images), {depth: torch.cat(z) for depth, z in parts.items()} if last else {})
+
+
+def small_pixels(images: Shaped[Tensor, "n c h w"], *, side: int = 16) -> Float[Tensor, "n d"]:
+    """The baseline "pixels": the image, averaged to at most `side` pixels a side: quick to probe."""
+    x = as_float(images)
+    return (F.adaptive_avg_pool2d(x, side) if x.shape[-1] > side else x).flatten(1)
+
+
+class Score(NamedTuple):
+    """How well something is read at a depth: accuracy, or R2 of what is measured, and what guessing has."""
+
+    depth: str
+    what: str  # LINEAR or KNN, of the classes, or the name of a factor, read linearly
+    score: float
+    chance: float
+
+
+def read_depths(
+    train_z: Mapping[str, Float[Tensor, "n _"]],
+    train: Dataset,
+    test_z: Mapping[str, Float[Tensor, "m _"]],
+    test: Dataset,
+    *,
+    factors: bool = True,
+    k: int = 20,
+    seed: int = 0,
+) -> Iterator[Score]:
+    """At each depth of `train_z`: the classes by a linear probe and by kNN, then every factor of the data, linearly.
+
+    Raises ValueError for one class only, fewer images than classes, and depths that `test_z` lacks.
+
+    >>> for score in read_depths({"pixels": pixels(data.images), **z}, data, {"pixels": ..., **z_test}, test):
+    ...     ...                                                                                    # doctest: +SKIP
+    """
+    if missing := [depth for depth in train_z if depth not in test_z]:
+        raise ValueError(f"test_z has no depth {missing[0]!r}: it has {', '.join(test_z)}.")
+    if (seen := train.labels.unique().numel()) < 2:
+        raise ValueError(f"the {len(train)} images to train on are of one class: a probe needs at least two.")
+    if len(train) < len(train.classes):
+        raise ValueError(
+            f"there are {len(train)} images to train on, of {seen} of {len(train.classes)} classes: a probe needs more."
+        )
+    for depth, z in train_z.items():
+        q = test_z[depth]
+        probe = linear_probe(z, train.labels, q, test.labels, weight_decays=(1e-4, 1e-2), seed=seed)
+        yield Score(depth, LINEAR, probe.accuracy, probe.chance)
+        accuracy = knn_accuracy(z, train.labels, q, test.labels, k=min(k, len(z)))
+        yield Score(depth, KNN, accuracy, probe.chance)
+        for name, reading in iter_factors(z, train.factors, q, test.factors) if factors else ():
+            yield Score(depth, name, reading.score, reading.chance)

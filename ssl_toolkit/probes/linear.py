@@ -1,0 +1,230 @@
+"""What a representation knows of labels: linear and MLP probes on features of any depth.
+
+Every score comes with its chance level, and `pixels` and `untrained` give the two others that a number needs to mean
+anything: raw pixels and the same network untrained. Features come from `features`, neighbours from `knn`, and what
+needs no label from `gauges`; all that belongs to a look at a representation can be had from here, too.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from ssl_toolkit.data import Dataset, rng, seeded
+from ssl_toolkit.encoders import Encoder, embed_depths
+from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
+from ssl_toolkit.probes.logistic import Fit, logistic
+
+
+class Probe(NamedTuple):
+    """What a linear classifier on frozen features reads; `chance` is the share of the commonest test class."""
+
+    accuracy: float
+    chance: float
+    train_accuracy: float
+    weight_decay: float  # the one chosen on the validation split
+    weight: Float[Tensor, "c d"]  # for features standardised by `mean` and `std`
+    bias: Float[Tensor, " c"]
+    mean: Float[Tensor, " d"]
+    std: Float[Tensor, " d"]
+
+    def logits(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        return F.linear((z - self.mean) / self.std, self.weight, self.bias)
+
+    def predict(self, z: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
+        return self.logits(z).argmax(dim=1)
+
+
+def linear_probe(
+    train_z: Float[Tensor, "n d"],
+    train_y: Int64[Tensor, " n"],
+    test_z: Float[Tensor, "m d"],
+    test_y: Int64[Tensor, " m"],
+    *,
+    weight_decays: Sequence[float] = (1e-5, 1e-4, 1e-3, 1e-2),
+    validation: float = 0.1,
+    iterations: int = 100,
+    seed: int = 0,
+) -> Probe:
+    """Multinomial logistic regression on standardised features, by L-BFGS until it converges or `iterations` are made.
+
+        min over W, b of   mean cross-entropy + weight_decay / 2 * |W|^2
+
+    The weight decay is the one with the best accuracy on a share `validation` of the training set, by a quarter of the
+    iterations each; the probe is then fitted on all of it. Where no class can spare an example, it is the strongest.
+    Nothing looks at the test set before the end. Raises ValueError for unequal lengths, features that are not finite,
+    fewer than two classes, or weight decays that are not positive.
+    """
+    _check(train_z, train_y, test_z, test_y, validation)
+    if not weight_decays or not min(weight_decays) > 0:
+        raise ValueError(
+            f"weight_decays is {tuple(weight_decays)}: it must hold positive numbers; 1e-5 to 1e-2 are usual."
+        )
+    if train_z.dtype != torch.float64:
+        train_z, test_z = train_z.float(), test_z.float()
+    mean, std = mean_and_std(train_z)
+    z = (train_z - mean) / std
+    axes, variance = principal_axes(z)
+    x = axes.T @ z.T  # (r, n)
+    best = max(weight_decays)
+    fit = Fit(x.new_zeros(classes := _classes(train_y, test_y), len(x)), x.new_zeros(classes))
+    held_out, rest = _validation_split(train_y, validation, seed)
+    if len(weight_decays) > 1 and len(held_out):
+        kept, kept_y = x.index_select(1, rest), train_y[rest]
+        # from the strongest to the weakest, each starting where the last one ended
+        fits: dict[float, Fit] = {}
+        for decay in sorted(weight_decays, reverse=True):
+            fits[decay] = fit = logistic(
+                kept, kept_y, fit, weight_decay=decay, variance=variance, iterations=iterations // 4
+            )
+        scores = {decay: fits[decay].accuracy(x[:, held_out], train_y[held_out]) for decay in fits}
+        best = max(scores, key=lambda decay: (scores[decay], decay))
+        fit = fits[best]
+    fit = logistic(x, train_y, fit, weight_decay=best, variance=variance, iterations=iterations)
+    weight = fit.weight @ axes.T
+    accuracy = Fit(weight, fit.bias).accuracy(((test_z - mean) / std).T, test_y)
+    return Probe(accuracy, _chance(test_y), fit.accuracy(x, train_y), best, weight, fit.bias, mean, std)
+
+
+def probe_depths(
+    model: Encoder,
+    train: Dataset,
+    test: Dataset,
+    *,
+    depths: Sequence[str] | None = None,
+    weight_decays: Sequence[float] = (1e-5, 1e-4, 1e-3, 1e-2),
+    seed: int = 0,
+) -> dict[str, Probe]:
+    """A `linear_probe` at each of `depths` (None: every one that the model has), by one pass over the images.
+
+    >>> {depth: probe.accuracy for depth, probe in probe_depths(state.model, data, test).items()}   # doctest: +SKIP
+    """
+    train_z, test_z = embed_depths(model, train.images, depths=depths), embed_depths(model, test.images, depths=depths)
+    train_y, test_y = train.labels.cpu(), test.labels.cpu()
+    return {
+        depth: linear_probe(z, train_y, test_z[depth], test_y, weight_decays=weight_decays, seed=seed)
+        for depth, z in train_z.items()
+    }
+
+
+class MLPProbe(NamedTuple):
+    """What a small network on frozen features reads, so far: it can overfit, so the epoch matters."""
+
+    accuracy: float  # on the test set, after the best epoch
+    last_accuracy: float  # on the test set, after the last one
+    chance: float
+    best: int  # the epoch, from 1, that is the best on the validation split
+    validation: tuple[float, ...]  # accuracy on that split after each epoch
+
+
+def mlp_probe(
+    train_z: Float[Tensor, "n d"],
+    train_y: Int64[Tensor, " n"],
+    test_z: Float[Tensor, "m d"],
+    test_y: Int64[Tensor, " m"],
+    *,
+    hidden: Sequence[int] = (512,),
+    epochs: int = 50,
+    patience: int | None = 10,
+    lr: float = 1e-3,
+    weight_decay: float = 1e-4,
+    batch_size: int = 256,
+    validation: float = 0.1,
+    seed: int = 0,
+) -> Iterator[MLPProbe]:
+    """Train Linear-ReLU layers of `hidden` units on standardised features by AdamW; after each epoch, the probe so far.
+
+    The best epoch is the first with the highest accuracy on a share `validation` of the training set, which is not
+    trained on; nothing is chosen by the test set. Training ends after `patience` epochs without a better one (None:
+    never), or `epochs`. Raises ValueError as `linear_probe` does, and where no class can spare an example.
+
+    >>> *_, probe = mlp_probe(z[:800], y[:800], z[800:], y[800:], patience=None)    # doctest: +SKIP
+    >>> probe.best < len(probe.validation)                    # it overfits where this is so    # doctest: +SKIP
+    """
+    _check(train_z, train_y, test_z, test_y, validation)
+    if epochs < 1 or (patience is not None and patience < 1):
+        raise ValueError(
+            f"epochs={epochs} and patience={patience} count epochs: at least 1; patience=None never stops."
+        )
+    held_out, rest = _validation_split(train_y, validation, seed)
+    if not len(held_out):
+        raise ValueError("every class of train_y has a single example: none can be held out for validation.")
+    mean, std = mean_and_std(train_z)
+    x, x_test = (train_z - mean) / std, (test_z - mean) / std
+    widths = [x.shape[1], *hidden, _classes(train_y, test_y)]
+    with seeded(seed, "mlp"):
+        layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
+    net = nn.Sequential(*layers[:-1]).to(x.device)  # the last one is linear
+    optimizer = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=weight_decay)
+
+    def accuracy(z: Tensor, y: Tensor) -> float:
+        with torch.no_grad():
+            return (net(z).argmax(dim=1) == y).float().mean().item()
+
+    curve: list[float] = []
+    at_best, best = 0.0, 0
+    for epoch in range(1, epochs + 1):
+        order = rest[torch.randperm(len(rest), generator=rng(seed, epoch, "mlp")).to(rest.device)]
+        for index in order.split(batch_size):
+            with torch.enable_grad():
+                optimizer.zero_grad()
+                F.cross_entropy(net(x[index]), train_y[index]).backward()
+                optimizer.step()
+        curve.append(accuracy(x[held_out], train_y[held_out]))
+        last = accuracy(x_test, test_y)
+        if not best or curve[-1] > curve[best - 1]:
+            at_best, best = last, epoch
+        yield MLPProbe(at_best, last, _chance(test_y), best, tuple(curve))
+        if patience is not None and epoch - best >= patience:
+            return
+
+
+def _check(train_z: Tensor, train_y: Tensor, test_z: Tensor, test_y: Tensor, validation: float) -> None:
+    if len(train_z) != len(train_y) or len(test_z) != len(test_y) or not len(test_y):
+        raise ValueError(
+            f"features and labels differ in length, or there are none: {len(train_z)} and {len(train_y)} to train, "
+            f"{len(test_z)} and {len(test_y)} to test."
+        )
+    if not (train_z.isfinite().all() and test_z.isfinite().all()):
+        raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
+    if train_y.unique().numel() < 2:
+        raise ValueError("train_y holds one class only: a probe needs at least two.")
+    if (least := int(min(train_y.min(), test_y.min()))) < 0:
+        raise ValueError(f"a label is {least}: labels count from 0; leave out images without one.")
+    if not 0 < validation < 1:
+        raise ValueError(f"validation is {validation}: it is a share of the training set, in (0, 1); 0.1 is usual.")
+
+
+def _classes(train_y: Tensor, test_y: Tensor) -> int:
+    return int(max(train_y.max(), test_y.max())) + 1
+
+
+def _chance(y: Int64[Tensor, " n"]) -> float:
+    return y.bincount().max().item() / len(y)
+
+
+def _validation_split(y: Int64[Tensor, " n"], share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices held out and kept, the share taken of every class so that few labels stay balanced."""
+    order = torch.randperm(len(y), generator=rng(seed, 0, "validation")).to(y.device)
+    by_class = [order[y[order] == c] for c in y.unique()]
+    # a class keeps one example at least
+    held_out = torch.cat([index[: min(len(index) - 1, max(1, round(share * len(index))))] for index in by_class])
+    kept = torch.ones(len(y), dtype=torch.bool, device=y.device)
+    kept[held_out] = False
+    return held_out, kept.nonzero().squeeze(1)
+
+
+def few_labels(labels: Int64[Tensor, " n"], per_class: int, *, seed: int = 0) -> Int64[Tensor, " m"]:
+    """Indices of `per_class` examples of every class, drawn by `seed`.
+
+    Raises ValueError where a class has fewer.
+    """
+    counts = labels.bincount()
+    if not 1 <= per_class <= int(counts[counts > 0].min()):
+        raise ValueError(f"per_class is {per_class}: it must lie in 1 ... {int(counts[counts > 0].min())}.")
+    order = torch.randperm(len(labels), generator=rng(seed, per_class, "few labels")).to(labels.device)
+    return torch.cat([order[labels[order] == c][:per_class] for c in labels.unique()])

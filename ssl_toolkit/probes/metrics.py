@@ -1,0 +1,131 @@
+"""Gauges of a representation that need no label: how many dimensions it uses, how evenly, and whether it collapses.
+
+A collapsed encoder gives every image the same output, the cheapest agreement of two views. A gauge shows it while the
+loss still looks well, and `verdict` says it in words. A high rank is necessary for a good representation, not
+sufficient: compare runs of one method by it, not methods.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from ssl_toolkit.encoders.statistics import _checked
+
+# of the way from one dimension to all of them, below which `verdict` says so
+COLLAPSING, NARROW = 0.08, 0.25
+_FLOOR = 1e-10  # of the largest eigenvalue: below it lies the rounding of features in float32
+
+
+def verdict(rank: float, most: int) -> str:
+    """An effective rank in words, as "collapsing: rank 3 of 128"; `most` is the largest that it can be.
+
+    With s = (rank - 1) / (most - 1): "collapsing" where s < 0.08, "narrow" where s < 0.25, else "spread"; and
+    "collapsed" is a collapsing one with less than two dimensions left. For `rankme` of (n, d) features `most` is
+    min(n, d), for `lidar` of n samples min(n - 1, d). Raises ValueError for a rank outside 1 ... most.
+    """
+    if not 0.99 <= rank <= 1.01 * most:  # RankMe's eps moves it by a little
+        raise ValueError(f"rank is {rank} of {most}: an effective rank lies in 1 ... most.")
+    share = (rank - 1) / (most - 1) if most > 1 else 1.0
+    word = "collapsing" if share < COLLAPSING else "narrow" if share < NARROW else "spread"
+    if word == "collapsing" and rank < 2:
+        word = "collapsed"
+    return f"{word}: rank {rank:.0f} of {most}"
+
+
+def spectrum(z: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    """Singular values of the centred features over sqrt(n - 1), largest first: standard deviations along PCA axes."""
+    z = _checked(z, least=2)
+    sigma = _deviations(z)
+    return F.pad(sigma, (0, z.shape[1] - len(sigma))).float()
+
+
+def rankme(z: Float[Tensor, "n d"], *, eps: float = 1e-7) -> float:
+    """RankMe (Garrido et al., 2023): exp of the entropy of p_k = sigma_k / |sigma|_1 + eps, from 1 to min(n, d).
+
+    sigma are the singular values of z, not centred, as in the paper. A collapsed representation has a rank near 1.
+    """
+    return _effective_rank(_singular_values(_checked(z, least=1)), eps)
+
+
+def lidar(z: Float[Tensor, "n q d"], *, delta: float = 1e-4) -> float:
+    """LiDAR (Thilak et al., 2023) of q views of each of n samples: the effective rank of what tells samples apart.
+
+        exp of the entropy of lambda / |lambda|_1,   lambda the eigenvalues of S_w^-1/2 S_b S_w^-1/2
+
+    S_b is the covariance of the samples' means, S_w the pooled covariance of views about the mean of their sample plus
+    delta I. It lies in 1 ... min(n - 1, d). Beside directions that tell samples apart, those in which only views differ
+    count little, though they fool `rankme`. Raises ValueError for q = 1, fewer than two samples, delta <= 0.
+    """
+    n, q, _ = z.shape
+    if q < 2:
+        raise ValueError(f"z holds q={q} view of each sample: LiDAR compares views, so it needs q >= 2; 10 are usual.")
+    if not delta > 0:
+        raise ValueError(f"delta is {delta}: it must be positive, so that S_w has an inverse; 1e-4 is usual.")
+    z = _checked(z, least=2).double()
+    means = z.mean(dim=1)
+    within = (z - means[:, None]).flatten(0, 1)  # (n q, d)
+    variance, axes = torch.linalg.eigh(within.T @ within / (n * (q - 1)))
+    between = (means - means.mean(dim=0)) @ axes / (variance.clamp_min(0) + delta).sqrt()
+    return _effective_rank(_singular_values(between).square())
+
+
+def alpha_req(z: Float[Tensor, "n d"], *, first: int = 1, last: int | None = None) -> float:
+    """alpha-ReQ (Agrawal et al., 2022): alpha of lambda_j ~ j^-alpha, the power law by which the eigenvalues of the
+    covariance fall.
+
+        min over alpha, c of   sum_j 1/j (log lambda_j + alpha log j - c)^2     for j = first ... last
+
+    Weighted by 1/j each octave of indices counts alike; equal weights would fit little but the tail. `last` is by
+    default as far as eigenvalues rise above the rounding of float32 (1e-10 of the largest). The last ones of n samples
+    fall faster than the law, so take n of several times d, or an earlier `last`. 0 is white; `inf` is said of a single
+    direction, as of a collapsed representation. Raises ValueError for a range without two indices in 1 ... d.
+    """
+    z = _checked(z, least=2)
+    last = z.shape[1] if last is None else last
+    if not 1 <= first < last <= z.shape[1]:
+        raise ValueError(f"the fit is of {first} ... {last}: it needs two indices or more in 1 ... {z.shape[1]}.")
+    eigenvalues = _deviations(z).square()[:last]
+    eigenvalues = eigenvalues[eigenvalues > _FLOOR * eigenvalues[0]]
+    if len(eigenvalues) <= first:
+        return math.inf
+    j = torch.arange(first, len(eigenvalues) + 1, dtype=torch.float64, device=z.device)
+    x, y, weight = j.log(), eigenvalues[first - 1 :].log(), 1 / j / (1 / j).sum()
+    x, y = x - (weight * x).sum(), y - (weight * y).sum()
+    return -((weight * x * y).sum() / (weight * x * x).sum()).item()
+
+
+def feature_std(z: Float[Tensor, "n d"]) -> float:
+    """Mean over dimensions of the standard deviation of z / |z|: 1 / sqrt(d) when spread evenly, 0 when collapsed."""
+    return F.normalize(_checked(z, least=2), dim=1).std(dim=0).mean().item()
+
+
+def alignment(za: Float[Tensor, "n d"], zb: Float[Tensor, "n d"]) -> float:
+    """Mean squared distance of the normalised embeddings of two views (Wang and Isola, 2020): 0 is perfect."""
+    za, zb = _checked(za, least=1), _checked(zb, least=1)
+    return (F.normalize(za, dim=1) - F.normalize(zb, dim=1)).square().sum(dim=1).mean().item()
+
+
+def uniformity(z: Float[Tensor, "n d"]) -> float:
+    """log mean exp(-2 |z_i - z_j|^2) over pairs of normalised embeddings (Wang and Isola, 2020): low is well spread."""
+    return torch.pdist(F.normalize(_checked(z, least=2), dim=1)).square().mul(-2).exp().mean().log().item()
+
+
+def _singular_values(z: Float[Tensor, "n d"]) -> Float[Tensor, " r"]:
+    """Largest first, r = min(n, d), by the smaller of the two Gram matrices in float64."""
+    z = z.double() if z.shape[0] >= z.shape[1] else z.double().T
+    return torch.linalg.eigvalsh(z.T @ z).flip(0).clamp_min(0).sqrt()
+
+
+def _deviations(z: Float[Tensor, "n d"]) -> Float[Tensor, " r"]:
+    """Standard deviations along the principal axes, largest first."""
+    z = z.double()
+    return _singular_values(z - z.mean(dim=0)) / (len(z) - 1) ** 0.5
+
+
+def _effective_rank(values: Float[Tensor, " r"], eps: float = 0.0) -> float:
+    """exp of the entropy of p = values / their sum + eps."""
+    p = values / values.sum().clamp_min(torch.finfo(torch.float64).tiny) + eps
+    return torch.special.entr(p).sum().exp().item()

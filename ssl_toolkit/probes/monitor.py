@@ -1,0 +1,149 @@
+"""Watching a representation grow: short looks at a model between its training steps, as records to plot.
+
+    for record in watch(state, data, objective, until=500, bank=data[:2000], queries=data[-500:]):
+        if isinstance(record, Look): print(record.step, record.knn, record.rankme)
+
+A look never changes the run: it draws no random number and moves no average of BatchNorm.
+"""
+
+from collections.abc import Generator, Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from ssl_toolkit.augment import Augment
+from ssl_toolkit.data import Dataset, as_float, rng
+from ssl_toolkit.encoders import embed, embed_portions, pixels, untrained
+from ssl_toolkit.encoders.statistics import neighbours
+from ssl_toolkit.probes.knn import knn_accuracy
+from ssl_toolkit.probes.metrics import alpha_req, feature_std, lidar, rankme, spectrum, verdict
+from ssl_toolkit.probes.online import LinearProbes, Reading, read
+from ssl_toolkit.training import Objective, Step, TrainState, train
+
+PORTION = 128  # images embedded between two yields: no step of a look may hold a notebook's kernel for long
+SAMPLES, VIEWS = 64, 8  # for LiDAR
+STEEPNESS = 50  # dimensions that alpha-ReQ is fitted to: the queries are too few to tell the later ones
+LEARN = 5  # steps of a run to one of its probes
+
+
+class Look(NamedTuple):
+    """What the representation of `queries` is like after `step` updates."""
+
+    step: int
+    knn: float  # accuracy of the queries' labels by their neighbours in the bank
+    rankme: float  # of at most `most`
+    std: float  # mean standard deviation of the normalised features, times sqrt(width): 1 when spread evenly
+    most: int  # that the rank can be: the width, or the number of queries where that is smaller
+    spectrum: Float[Tensor, " d"]
+    alpha: float  # of alpha-ReQ: the j-th eigenvalue of the covariance falls like j^-alpha
+    lidar: float | None  # of at most `samples` - 1 and the width; None where no views were asked for
+    samples: int
+    similarity: Float[Tensor, "q k"]
+    neighbours: Int64[Tensor, "q k"]  # of the first queries, in the bank
+
+    @property
+    def verdict(self) -> str:
+        """The rank in words."""
+        return verdict(self.rankme, self.most)
+
+    @property
+    def told_apart(self) -> str:
+        """LiDAR in words."""
+        if self.lidar is None:
+            return ""
+        return verdict(self.lidar, min(self.samples - 1, len(self.spectrum)))
+
+
+class Baselines(NamedTuple):
+    """kNN accuracies that a trained representation must beat to have learned anything."""
+
+    chance: float
+    pixels: float
+    untrained: float
+
+
+def baselines(
+    model: nn.Module, bank: Dataset, queries: Dataset, *, portion: int = PORTION
+) -> Iterator[Baselines | None]:
+    """Chance (the commonest class), raw pixels, and the same network before training: None between portions of the
+    work, then the `Baselines`."""
+    chance = queries.labels.bincount().max().item() / len(queries)
+
+    def score(zb: Tensor, zq: Tensor) -> float:
+        return knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
+
+    by_pixels = score(pixels(bank.images), pixels(queries.images))
+    yield None
+    z = yield from _embedded(untrained(model), bank, queries, portion)
+    yield Baselines(chance, by_pixels, score(*z))
+
+
+def look(
+    state: TrainState,
+    bank: Dataset,
+    queries: Dataset,
+    *,
+    augment: Augment | None = None,
+    shown: int = 4,
+    k: int = 7,
+    portion: int = PORTION,
+) -> Iterator[Look | None]:
+    """Embed both sets a portion at a time: None in between, then the `Look`.
+
+    With `augment`, LiDAR is measured too: on the same eight views each of 64 queries at every look.
+    """
+    zb, zq = yield from _embedded(state.model, bank, queries, portion)
+    apart, samples = None, min(SAMPLES, len(queries))
+    if augment is not None:
+        images, views = as_float(queries.images[:samples]), []
+        for i in range(VIEWS):
+            views.append(embed(state.model, augment(images, rng(0, i, "lidar")).x))
+            yield None
+        apart = lidar(torch.stack(views, dim=1))
+        yield None
+    width, most = zq.shape[1], min(zq.shape[1], len(zq))
+    similarity, index = neighbours(zb, zq[:shown], k=k)
+    knn = knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
+    std = feature_std(zq) * width**0.5
+    deviations, alpha = spectrum(zq)[:most], alpha_req(zq, last=min(STEEPNESS, width))
+    yield Look(state.step, knn, rankme(zq), std, most, deviations, alpha, apart, samples, similarity, index)
+
+
+def _embedded(
+    model: nn.Module, bank: Dataset, queries: Dataset, portion: int
+) -> Generator[None, None, tuple[Tensor, Tensor]]:
+    zb = yield from embed_portions(model, bank.images, portion=portion)
+    zq = yield from embed_portions(model, queries.images, portion=portion)
+    return zb, zq
+
+
+def watch(
+    state: TrainState,
+    data: Dataset,
+    objective: Objective,
+    *,
+    until: int,
+    bank: Dataset,
+    queries: Dataset,
+    augment: Augment | None = None,
+    probes: LinearProbes | None = None,
+    every: int = 25,
+    batch_size: int = 256,
+    seed: int = 0,
+) -> Iterator[Step | Look | Reading | None]:
+    """`train`, with a `Look` before the first step, after each multiple of `every`, and at the end.
+
+    `augment` makes views for the looks' LiDAR. `probes` learn after every fifth step of the run, which adds 5 % to its
+    time, and each look is then followed by their `Reading` of the queries.
+    """
+    yield from look(state, bank, queries, augment=augment)
+    for step in train(state, data, objective, until=until, batch_size=batch_size, seed=seed):
+        yield step
+        if probes is not None and step.step % LEARN == 0:
+            probes.follow(state, data, batch_size=batch_size, seed=seed)
+        if step.step % every == 0 or step.step == until:
+            yield from look(state, bank, queries, augment=augment)
+            if probes is not None:
+                yield from read(state.model, probes, queries, step=step.step)

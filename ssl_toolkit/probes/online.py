@@ -1,0 +1,151 @@
+"""Linear probes that learn while the encoder trains: what each depth knows of the labels, at every moment of a run.
+
+    for record in probed(state, data, objective, until=500, test=test[:1000]):
+        if isinstance(record, Reading): print(record.step, record.accuracy)
+
+FFCV-SSL (Bordes et al., 2023) keeps one linear layer at the representation and one after every layer of the projector.
+So do we, and leave no trace in the run: features come from the encoder in evaluation mode without gradients, no number
+is drawn from a generator of the run, and so it equals the run without probes bit for bit.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from ssl_toolkit.data import Dataset, as_float, batch, seeded
+from ssl_toolkit.encoders import Depths, beside, features_at
+from ssl_toolkit.training import Objective, Step, TrainState, train
+
+
+class Reading(NamedTuple):
+    """What the probes read of the test images after `step` updates of the encoder."""
+
+    step: int
+    accuracy: dict[str, float]  # by depth, in order
+    chance: float  # the share of the commonest test class
+
+
+class LinearProbes(nn.Module):
+    """A linear classifier of the labels at each of `depths` of a model (None: the representation and all after it).
+
+    One optimiser trains them on the features of the last `memory` images, standardised by their own mean and variance:
+    more images a step make it less noisy, and few enough that they are hardly older than the encoder. Adam moves every
+    weight by about its rate, so with rates of `lr` / sqrt(d) wide and narrow depths learn at one pace.
+    Raises ValueError for a model that is no `Encoder`, a depth that does not exist, fewer than two classes, or numbers
+    out of range.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        *,
+        depths: Sequence[str] | None = None,
+        lr: float = 0.2,
+        memory: int = 1024,
+        seed: int = 0,
+    ):
+        super().__init__()
+        classes, least, largest = len(data.classes), int(data.labels.min()), int(data.labels.max())
+        if classes < 2 or least < 0 or largest >= classes:
+            raise ValueError(
+                f"the data name {classes} classes and have labels {least} ... {largest}: "
+                "probes need two classes or more and labels from 0 to one less than their number."
+            )
+        if not lr > 0 or memory < 2:
+            raise ValueError(f"lr={lr} must be positive, 0.05 to 0.5 are usual, and memory={memory} at least 2.")
+        device = next(model.parameters()).device
+        features = features_at(model, as_float(data.images[:1].to(device)), depths)
+        if depths is None:
+            names = list(features)
+            depths = names[names.index("representation") :]
+        self.depths, self.memory = tuple(depths), memory
+        widths = [features[depth].shape[1] for depth in depths]
+        with seeded(seed, "probes"):
+            # with a momentum of 1 the running statistics are those of the images learned from last
+            layers = [
+                nn.Sequential(nn.BatchNorm1d(d, affine=False, momentum=1.0), nn.Linear(d, classes)) for d in widths
+            ]
+        self.layers = nn.ModuleList(layers).to(device)
+        self.optimizer = torch.optim.AdamW(
+            [{"params": layer.parameters(), "lr": lr / d**0.5} for layer, d in zip(layers, widths, strict=True)]
+        )
+        self.recent: Depths = {depth: torch.empty(0, d, device=device) for depth, d in zip(depths, widths, strict=True)}
+        self.labels = torch.empty(0, dtype=torch.int64, device=device)
+
+    def forward(self, features: Depths) -> Depths:
+        """The scores of the classes (b, c) at each depth."""
+        return {depth: layer(features[depth]) for depth, layer in zip(self.depths, self.layers, strict=True)}
+
+    def learn(self, features: Depths, labels: Int64[Tensor, " b"]) -> None:
+        """Remember these features, and make one step on the cross-entropy of all that are remembered."""
+        self.recent = {depth: torch.cat([z, features[depth]])[-self.memory :] for depth, z in self.recent.items()}
+        self.labels = torch.cat([self.labels, labels])[-self.memory :]
+        self.train()
+        self.optimizer.zero_grad()
+        with torch.enable_grad():
+            losses = [F.cross_entropy(scores, self.labels) for scores in self(self.recent).values()]
+            torch.stack(losses).sum().backward()
+        self.optimizer.step()
+
+    def follow(self, state: TrainState, data: Dataset, *, batch_size: int, seed: int) -> None:
+        """`learn` from the plain images of the batch that `state` was trained on last."""
+        images, labels, _ = batch(data, state.step - 1, batch_size=batch_size, seed=seed)
+        self.learn(features_at(state.model, images.to(state.device), self.depths), labels.to(state.device))
+
+    def correct(self, features: Depths, labels: Int64[Tensor, " b"]) -> Float[Tensor, " k"]:
+        """How many labels are read correctly at each depth."""
+        self.eval()
+        with torch.no_grad():
+            return torch.stack([(scores.argmax(dim=1) == labels).sum() for scores in self(features).values()]).float()
+
+
+def read(
+    model: nn.Module, probes: LinearProbes, test: Dataset, *, step: int, portion: int = 128
+) -> Iterator[Reading | None]:
+    """Classify the test images a portion at a time: None in between, then the `Reading`."""
+    correct = torch.zeros(len(probes.depths))
+    for images, labels in zip(test.images.split(portion), test.labels.split(portion), strict=True):
+        features = features_at(model, as_float(beside(model, images)), probes.depths)
+        correct += probes.correct(features, beside(model, labels)).cpu()
+        yield None
+    accuracy = dict(zip(probes.depths, (correct / len(test)).tolist(), strict=True))
+    yield Reading(step, accuracy, test.labels.bincount().max().item() / len(test))
+
+
+def probed(
+    state: TrainState,
+    data: Dataset,
+    objective: Objective,
+    *,
+    until: int,
+    test: Dataset,
+    every: int = 2,
+    report: int = 50,
+    probes: LinearProbes | None = None,
+    batch_size: int = 256,
+    seed: int = 0,
+) -> Iterator[Step | Reading | None]:
+    """`train`, with a step of linear probes after every `every` of its own, and what they read of `test` after every
+    `report` and at the end.
+
+    A probe's step sees the plain images of the batch that was trained on. With the recipe's encoder on two cores the
+    probes add 12 % to the time of training, 5 % with `every=5`. They are no part of `state`: after a resume they are
+    fitted anew and have caught up after some 200 of their steps, unless `probes` are handed on.
+    Raises ValueError for a model that is no `Encoder`, an empty test set, or numbers out of range.
+    """
+    if every < 1 or report < 1:
+        raise ValueError(f"every={every} and report={report} count steps: both must be at least 1.")
+    if not len(test):
+        raise ValueError("test holds no image: the probes need some that are not trained on.")
+    probes = probes or LinearProbes(state.model, data, seed=seed)
+    for step in train(state, data, objective, until=until, batch_size=batch_size, seed=seed):
+        yield step
+        if step.step % every == 0:
+            probes.follow(state, data, batch_size=batch_size, seed=seed)
+        if step.step % report == 0 or step.step == until:
+            yield from read(state.model, probes, test, step=step.step)

@@ -1,0 +1,168 @@
+"""Features in the plane: PCA at once, and t-SNE as a generator that can be watched, stopped and looked back at.
+
+scikit-learn's t-SNE returns only at its end, which is a minute later for 10,000 points; here each iteration is yielded.
+The gradient is that of van der Maaten and Hinton (2008). Its repulsion, a sum over all pairs, is a convolution on a
+grid (Linderman, Rachh, Hoskins, Steinerberger and Kluger, 2019).
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ssl_toolkit.encoders.statistics import principal_axes
+
+
+class Layout(NamedTuple):
+    """The points of the plane after an iteration of t-SNE; at iteration 0 neighbours are still being searched."""
+
+    iteration: int
+    iterations: int
+    points: Float[Tensor, "n 2"]
+
+
+def pca(z: Float[Tensor, "n d"]) -> Float[Tensor, "n 2"]:
+    """The two directions in which the features vary most. A plane has two: the second is 0 where d is 1.
+
+    Raises ValueError for fewer than 3 images, features that are not finite, and features without any variance.
+    """
+    z = _checked(z)
+    if z.shape[1] == 1:
+        return torch.cat([z - z.mean(), torch.zeros_like(z)], dim=1)
+    x = z - z.mean(dim=0)
+    first = principal_axes(x)[0][:, :2]
+    largest = first.gather(0, first.abs().argmax(dim=0, keepdim=True))  # an axis has no sign of its own
+    return x @ (first * largest.sign())
+
+
+def tsne(
+    z: Float[Tensor, "n d"],
+    *,
+    perplexity: float = 30.0,
+    iterations: int = 500,
+    exaggeration: float = 12.0,
+    exaggerated: int = 200,
+    lr: float | None = None,
+) -> Iterator[Layout]:
+    """t-SNE of features, from their PCA; yields the layout before the first and after every iteration.
+
+        min over y of KL(p | q),   p_ij = (p_j|i + p_i|j) / 2n,   q_ij ~ 1 / (1 + |y_i - y_j|^2)
+
+    p_j|i is a Gaussian around z_i over its 3 * `perplexity` nearest, as wide as that perplexity asks. In the first
+    `exaggerated` iterations p is multiplied by `exaggeration`, which gathers the clusters. `lr` is max(n / exaggeration
+    / 4, 50) where None (Belkina et al., 2019, as in scikit-learn). Raises ValueError as `pca` does, and for a
+    perplexity outside [1, (n - 1) / 3].
+
+    >>> for layout in tsne(embed(model, data.images)):    # doctest: +SKIP
+    ...     scatter.show(layout.points)
+    """
+    z = _checked(z)
+    n = len(z)
+    if not 1 <= perplexity <= (n - 1) / 3:
+        raise ValueError(f"perplexity is {perplexity}: for {n} images it must lie in [1, {(n - 1) / 3:.4g}].")
+    y = pca(z)
+    y = 1e-4 * y / y[:, 0].std()
+    lr = max(n / exaggeration / 4, 50.0) if lr is None else lr
+    portions = []
+    for rows in torch.arange(n).split(256):
+        portions.append(_affinities(z, rows, perplexity))
+        yield Layout(0, iterations, y)
+    affinities = Affinities(*(torch.cat(parts) for parts in zip(*portions, strict=True)))
+    velocity, gain = torch.zeros_like(y), torch.ones_like(y)
+    for i in range(1, iterations + 1):
+        early = i <= exaggerated
+        gradient = kl_gradient(affinities, y, exaggeration if early else 1.0)
+        # a coordinate whose gradient keeps its sign gains speed (Jacobs, 1988)
+        gain = torch.where(velocity * gradient < 0, gain + 0.2, gain * 0.8).clamp_min(0.01)
+        velocity = (0.5 if early else 0.8) * velocity - lr * gain * gradient
+        y = y + velocity
+        y = y - y.mean(dim=0)
+        yield Layout(i, iterations, y)
+
+
+class Affinities(NamedTuple):
+    """p_j|i of each point for its k nearest others j = index[i, :]; all other p are 0."""
+
+    p: Float[Tensor, "n k"]
+    index: Int64[Tensor, "n k"]  # type: ignore[assignment]  # hides tuple.index, of no use here
+
+
+def kl_gradient(affinities: Affinities, y: Float[Tensor, "n 2"], exaggeration: float = 1.0) -> Float[Tensor, "n 2"]:
+    """The gradient of KL(p | q), p multiplied by `exaggeration`:
+
+    4 sum_j (p_ij - q_ij) w_ij (y_i - y_j),   w_ij = 1 / (1 + |y_i - y_j|^2),   q_ij = w_ij / sum_k,l w_kl
+    """
+    n, k = affinities.p.shape
+    j = affinities.index.flatten()
+    away = [column[:, None] - column.index_select(0, j).view(n, k) for column in y.T.contiguous()]  # x, then y
+    pull = affinities.p / (2 * n) / (1 + away[0].square() + away[1].square())
+    attraction = []
+    for column in away:  # p_j|i pulls i towards j, and j towards i by as much
+        force = column.mul_(pull)
+        attraction.append(force.sum(dim=1).index_add_(0, j, force.flatten(), alpha=-1))
+    push, total = repulsion(y)
+    return 4 * (exaggeration * torch.stack(attraction, dim=1) - push / total)
+
+
+def repulsion(y: Float[Tensor, "n 2"], *, most: int = 100) -> tuple[Float[Tensor, "n 2"], float]:
+    """sum_j w_ij^2 (y_i - y_j) for each i, and the sum of w over all pairs, interpolated.
+
+    The plane is cut into boxes at most 1 wide (wider where there were more than `most` a side), with 3 x 3 nodes in
+    each. A point's charges go to the nodes of its box by Lagrange's polynomials, are convolved with w and w^2 by FFT,
+    and come back by the same polynomials.
+    """
+    low = y.min(dim=0).values
+    span = (y.max(dim=0).values - low).max().clamp_min(1e-9).item()
+    boxes = min(most, max(50, 10 * math.ceil(span / 10)))
+    m, h = 3 * boxes, span / boxes  # nodes a side, and the width of a box
+    place = (y - low) / h
+    box = place.floor().clamp_max(boxes - 1)
+    u = place - box
+    a, b, c = (u - node for node in (1 / 6, 3 / 6, 5 / 6))
+    polynomials = torch.stack([4.5 * b * c, -9 * a * c, 4.5 * a * b], dim=2)  # (n, 2, 3)
+    weight = polynomials[:, 0, :, None] * polynomials[:, 1, None, :]  # (n, 3, 3)
+    row, column = (3 * box[:, i, None].long() + torch.arange(3) for i in (0, 1))
+    at = (m * row[:, :, None] + column[:, None, :]).flatten()
+
+    charges = (torch.ones(len(y)), *y.T)
+    grids = [torch.zeros(m * m).index_add_(0, at, (weight * q[:, None, None]).flatten()) for q in charges]
+    waves = torch.fft.rfft2(torch.stack(grids).view(3, m, m), s=(2 * m, 2 * m))  # twice as wide: nothing wraps around
+    step = torch.arange(2 * m)
+    step = torch.minimum(step, 2 * m - step) * (h / 3)
+    w = 1 / (1 + step[:, None] ** 2 + step**2)
+    near, far = torch.fft.rfft2(torch.stack([w.square(), w]))
+    fields = torch.fft.irfft2(waves * near, s=(2 * m, 2 * m))[:, :m, :m].reshape(3, -1)
+    one, x1, x2 = ((f.index_select(0, at).view(-1, 9) * weight.flatten(1)).sum(dim=1) for f in fields)
+    # sum_i,j w_ij by Parseval; half of the waves are stored, all but the outer columns stand for two
+    power = waves[0].abs().square() * far.real
+    total = (2 * power.sum() - power[:, 0].sum() - power[:, -1].sum()).item() / (2 * m) ** 2
+    return y * one[:, None] - torch.stack([x1, x2], dim=1), total - len(y)
+
+
+def _affinities(z: Float[Tensor, "n d"], rows: Int64[Tensor, " r"], perplexity: float) -> Affinities:
+    """p_j|i ~ exp(-beta_i |z_i - z_j|^2) for some i, each beta bisected until exp of the entropy is the perplexity."""
+    squared = torch.cdist(z[rows], z).square_()
+    squared[torch.arange(len(rows)), rows] = torch.inf
+    squared, index = squared.topk(int(3 * perplexity), dim=1, largest=False)
+    squared -= squared[:, :1].clone()
+    squared /= squared.mean(dim=1, keepdim=True).clamp_min(1e-12)
+    low, high = torch.full((len(rows), 1), -12.0), torch.full((len(rows), 1), 12.0)  # of log beta
+    for _ in range(32):
+        log_p = (-((low + high) / 2).exp() * squared).log_softmax(dim=1)
+        entropy = -(log_p.exp() * log_p).sum(dim=1, keepdim=True)
+        wide = entropy > math.log(perplexity)
+        low, high = torch.where(wide, (low + high) / 2, low), torch.where(wide, high, (low + high) / 2)
+    return Affinities(log_p.exp(), index)
+
+
+def _checked(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    if len(z) < 3:
+        raise ValueError(f"there are features of {len(z)} images: a projection needs at least 3.")
+    if not z.isfinite().all():
+        raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
+    if bool((z.std(dim=0) <= 1e-6 * z.abs().mean(dim=0)).all()):
+        raise ValueError("the features are the same for all images: the encoder has collapsed.")
+    return z.detach().float().cpu()

@@ -1,0 +1,106 @@
+"""The work of the probing workbench, in steps: features, their plane, and what is read at every depth."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import ipywidgets as w
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from ssl_toolkit.data import Dataset, rng
+from ssl_toolkit.probes.cka import linear_cka
+from ssl_toolkit.probes.layerwise import AnyEncoder, Score, embed_steps, read_depths, small_pixels
+from ssl_toolkit.probes.tsne import pca, tsne
+
+PIXELS = "pixels"
+TRAIN, TEST = 1500, 500  # images that probes by depth learn from, and those that they are tested on
+COMPARED = 1000  # images between which CKA compares depths
+
+
+class Work(NamedTuple):
+    """How far it is."""
+
+    unit: str
+    done: int
+    total: int
+
+
+@dataclass
+class Probed:
+    """One encoder, and what is known of it so far."""
+
+    name: str
+    model: AnyEncoder
+    depth: w.Dropdown  # which of its depths is shown
+    features: dict[str, Tensor] = field(default_factory=dict)
+    planes: dict[tuple[str, str], Float[Tensor, "n 2"]] = field(default_factory=dict)  # by projection and depth
+    scores: list[Score] = field(default_factory=list)
+    measured: bool = False
+    error: Exception | None = None
+
+    @property
+    def z(self) -> Float[Tensor, "n d"]:
+        return self.features[self.depth.value]
+
+    def plane(self, projection: str) -> Float[Tensor, "n 2"]:
+        """Its points at the depth that is shown; those of PCA while there are no others."""
+        depth = self.depth.value
+        if ("PCA", depth) not in self.planes:
+            self.planes["PCA", depth] = pca(self.z)
+        return self.planes.get((projection, depth), self.planes["PCA", depth])
+
+
+def embed_all(probed: Sequence[Probed], images: UInt8[Tensor, "n c h w"], batch_size: int) -> Iterator[Work]:
+    """The features of each encoder that has none yet; one that fails keeps its error, and the next one's turn comes."""
+    for p in probed:
+        if p.features or p.error is not None:
+            continue
+        try:
+            for embedded in embed_steps(p.model, images, batch_size=batch_size):
+                yield Work("image", embedded.done, embedded.total)
+            p.features = embedded.features
+        except (TypeError, ValueError, RuntimeError) as error:
+            p.error = type(error)(f"{p.name}: {error}")
+
+
+def spread_out(probed: Sequence[Probed]) -> Iterator[Work | None]:
+    """t-SNE of each encoder's depth that has none yet; it can be seen on the way."""
+    for k, p in enumerate(probed):
+        key = ("t-SNE", p.depth.value)
+        if key in p.planes:
+            continue
+        try:
+            for layout in tsne(p.z, perplexity=min(30.0, (len(p.z) - 1) / 3)):
+                p.planes[key] = layout.points
+                done, total = layout.iteration + k * layout.iterations, layout.iterations * len(probed)
+                yield Work("iteration", done, total) if layout.iteration else None
+        except GeneratorExit:  # half of it is no picture of the features
+            del p.planes[key]
+            raise
+
+
+def read_all(probed: Sequence[Probed], data: Dataset, seed: int) -> Iterator[Work]:
+    """The scores of each encoder that has none yet, beside those of the pixels."""
+    order = torch.randperm(len(data), generator=rng(seed, 0, "probe panel"))
+    test, train = order.tensor_split([min(TEST, len(order) // 4)])
+    train = train[:TRAIN]
+    for p in probed:
+        if p.measured:
+            continue
+        p.scores, features = [], {PIXELS: small_pixels(data.images), **p.features}
+        a, b = ({depth: z[part] for depth, z in features.items()} for part in (train, test))
+        for score in read_depths(a, data[train], b, data[test], seed=seed):
+            p.scores.append(score)
+            yield Work("score", len(p.scores), len(features) * (2 + len(data.factors)))
+        p.measured = True
+
+
+def compare(a: Probed, b: Probed, known: dict[tuple[str, str], float]) -> Iterator[Work]:
+    """CKA of every depth of one encoder with every depth of the other, into `known`."""
+    for i, (row, x) in enumerate(a.features.items()):
+        for j, (column, y) in enumerate(b.features.items()):
+            if (row, column) not in known:
+                known[row, column] = linear_cka(x[:COMPARED], y[:COMPARED])
+            yield Work("score", i * len(b.features) + j + 1, len(a.features) * len(b.features))

@@ -1,0 +1,212 @@
+"""Training as a generator: the caller holds the loop, the state is a plain object outside of it.
+
+    state = start(small_conv(1), lr=2e-3, total=1000)
+    for step in train(state, data, joint_embedding(nt_xent, simclr_views(28)), until=1000):
+        ...                                          # look, plot, probe, change state.lr, break
+
+Each `next()` makes one update and yields after it, so stopping anywhere leaves a whole state. All randomness is a
+function of (seed, step): `train(until=500)`, `save`, `load`, `train(until=1000)` equals an uninterrupted run bit for
+bit. A file holds tensors (safetensors) and plain JSON in its header, never pickle.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from ssl_toolkit.data import Batch, Dataset, Source, batch, rng
+from ssl_toolkit.training.distributed import align, average, join, place, synchronised
+from ssl_toolkit.training.state import NonFiniteError, Objective, Step, TrainState
+
+
+def start(
+    model: nn.Module,
+    *,
+    lr: float = 2e-3,
+    weight_decay: float = 1e-4,
+    warmup: int = 0,
+    total: int | None = None,
+    ema: float | None = None,
+    following: Callable[[TrainState], float] | None = None,
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
+    device: torch.device | str | None = None,
+) -> TrainState:
+    """A state at step 0, its model moved to `device` (None: Accelerate's choice, an accelerator where there is one).
+
+    `optimizer(groups, lr=lr)` is any of PyTorch's kind; biases and the scales of normalisation are not decayed. `ema`
+    is the momentum of a teacher that follows the model, `rising` to 1 as BYOL needs it unless `following` is another
+    function of the state, as `warming` for an average to sample from. Raises ValueError for numbers out of range.
+    """
+    if not 0 < lr < math.inf:
+        raise ValueError(f"lr is {lr}: it must be positive and finite; 1e-4 to 1e-2 are usual for AdamW.")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ValueError("the model has no parameter to train: set requires_grad of some.")
+    if not weight_decay >= 0 or warmup < 0 or (total is not None and total < 1):
+        raise ValueError(f"weight_decay={weight_decay} and warmup={warmup} must be >= 0, total={total} at least 1.")
+    if ema is not None and not 0 <= ema < 1:
+        raise ValueError(f"ema is {ema}: a momentum lies in [0, 1); 0.99 to 0.999 are usual.")
+    model = model.to(device or join().device)
+    groups = [
+        {"params": [p for p in model.parameters() if p.requires_grad and p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in model.parameters() if p.requires_grad and p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    teacher = None if ema is None else copy.deepcopy(model).requires_grad_(False)
+    return TrainState(model, optimizer(groups, lr=lr), teacher, lr, warmup, total, ema or 0.0, following or rising)
+
+
+def rate(state: TrainState) -> float:
+    """The learning rate of the next step: linear warm-up, then a cosine to 0 at `total`."""
+    warm = min(1.0, (state.step + 1) / (state.warmup + 1))
+    if state.total is None or state.step < state.warmup:
+        return state.lr * warm
+    progress = min(1.0, (state.step - state.warmup) / max(1, state.total - state.warmup))
+    return state.lr * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def train(
+    state: TrainState,
+    data: Dataset | Source,
+    objective: Objective,
+    *,
+    until: int,
+    batch_size: int = 256,
+    seed: int = 0,
+    precision: str = "auto",
+) -> Iterator[Step]:
+    """Make updates until `state.step` is `until`, yielding a `Step` after each. Call again to go on.
+
+    `batch_size` counts the images of one step over all processes; under `accelerate launch` each process takes its
+    share, and the steps are those of one process that has them all. "auto" computes in bfloat16 where the device gains
+    by it. Raises NonFiniteError, in every process, when a term or its gradient is not finite, with the state of the
+    step before it; MemoryError, which names what to lower, when the device has no room for a step.
+    """
+    join()
+    rank, processes = place()
+    if batch_size % processes:
+        raise ValueError(f"batch_size is {batch_size}: it must be a multiple of the {processes} processes.")
+    share = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
+    device = state.device
+    cast = torch.autocast(device.type, torch.bfloat16, enabled=_bf16(precision, device))
+    state.model.train()
+    state.model.to(memory_format=torch.channels_last)
+    if state.ema is not None:
+        state.ema.train().to(memory_format=torch.channels_last)
+    align([*state.model.parameters(), *([] if state.ema is None else state.ema.parameters()), *_buffers(state)])
+    while state.step < until:
+        began = time.perf_counter()
+        made = batch(data, state.step, batch_size=batch_size, seed=seed, share=share)
+        mine = Batch(made.stored.to(device), made.labels.to(device), made.index)
+        generator = rng(seed, state.step, "views")
+        lr = rate(state)
+        if not 0 <= lr < math.inf:
+            raise ValueError(f"state.lr is {state.lr}: it must be positive and finite; 1e-4 to 1e-2 are usual.")
+        for group in state.optimizer.param_groups:
+            group["lr"] = lr
+        try:
+            terms = _update(state, mine, objective, generator, cast)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                raise MemoryError(
+                    f"step {state.step + 1} needs more memory than is left on {device}: lower batch_size "
+                    f"({batch_size}), the width of the network, or the size or number of the views."
+                ) from error
+            raise
+        yield Step(state.step, terms, lr, time.perf_counter() - began)
+
+
+def _update(
+    state: TrainState,
+    batch: Batch,
+    objective: Objective,
+    generator: torch.Generator,
+    cast: torch.autocast,
+) -> dict[str, float]:
+    """One update of all that `state` holds, or none at all; the terms of its loss.
+
+    What it allocates is free again when it returns, so that the next step finds memory that the cache still has.
+    """
+    buffers = [b.clone() for b in _buffers(state)]  # BatchNorm's averages and queues move before the loss is known
+    seen = _batches_seen(state.ema)
+    try:
+        with cast, synchronised():
+            terms = objective(state, batch, generator)
+        _check_terms(terms)
+        state.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
+        losses = torch.stack([t.detach().float() for t in terms.values()])
+        average([*gradients, losses])
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        values = torch.cat([losses, norm[None]]).tolist()
+        for name, value in zip([*terms, "gradient norm"], values, strict=True):
+            if not math.isfinite(value):
+                raise NonFiniteError(state.step + 1, name, value)
+    except BaseException:  # Ctrl-C too
+        torch._foreach_copy_(_buffers(state), buffers)
+        state.optimizer.zero_grad(set_to_none=True)
+        raise
+    state.optimizer.step()
+    if state.ema is not None:
+        _follow(state, ran=_batches_seen(state.ema) > seen)
+    state.step += 1
+    return dict(zip(terms, values, strict=False))
+
+
+def _check_terms(terms: object) -> None:
+    if not isinstance(terms, dict) or not terms or any(not isinstance(t, Tensor) or t.ndim for t in terms.values()):
+        raise TypeError(f"the objective returned {terms!r:.80}: it must be a dict of scalar tensors, {{'name': loss}}.")
+
+
+def _bf16(precision: str, device: torch.device) -> bool:
+    if precision not in ("auto", "bf16", "fp32"):
+        raise ValueError(f"precision is {precision!r}: it must be 'auto', 'bf16' or 'fp32'.")
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # a CPU gains by it with AMX; with AVX512-BF16 alone the casts cost more than its products save
+    return device.type == "cpu" and getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+
+
+def _buffers(state: TrainState) -> list[Tensor]:
+    return [b for module in (state.model, state.ema) if module is not None for b in module.buffers()]
+
+
+_AVERAGES = ("running_mean", "running_var")  # as BatchNorm calls its buffers
+
+
+@torch.no_grad()
+def _follow(state: TrainState, ran: bool) -> None:
+    """ema <- m ema + (1 - m) model; BatchNorm's averages are the model's, where no objective runs the teacher."""
+    assert state.ema is not None
+    weight = 1 - state.following(state)
+    torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), weight)
+    if not ran:
+        for average, mine in zip(*(_named(m, *_AVERAGES) for m in (state.ema, state.model)), strict=True):
+            average.copy_(mine)
+
+
+def _batches_seen(model: nn.Module | None) -> int:
+    """How many batches the BatchNorms of the model have seen, in all."""
+    return 0 if model is None else sum(int(count) for count in _named(model, "num_batches_tracked"))
+
+
+def _named(model: nn.Module, *names: str) -> list[Tensor]:
+    """The buffers of these names, in whichever layer."""
+    return [buffer for name, buffer in model.named_buffers() if name.rpartition(".")[2] in names]
+
+
+def rising(state: TrainState) -> float:
+    """m = 1 - (1 - momentum) (1 + cos(pi step / total)) / 2 as in BYOL: the teacher comes to rest as training ends."""
+    m = state.momentum
+    if state.total is not None:
+        m = 1 - (1 - m) * (1 + math.cos(math.pi * min(1.0, state.step / state.total))) / 2
+    return m
+
+
+def warming(state: TrainState) -> float:
+    """m = min(momentum, (1 + step) / (10 + step)): an average that forgets the untrained weights at once."""
+    return min(state.momentum, (1 + state.step) / (10 + state.step))

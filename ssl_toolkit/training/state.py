@@ -1,0 +1,57 @@
+"""What training changes, as a plain object outside of the loop, and the record of one step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from ssl_toolkit.data import Batch
+from ssl_toolkit.losses import Terms
+
+
+class Step(NamedTuple):
+    """One update that was made: the terms of its loss, its learning rate, and how long it took."""
+
+    step: int  # updates made so far, this one included
+    terms: dict[str, float]
+    lr: float
+    seconds: float
+
+    @property
+    def loss(self) -> float:
+        return sum(self.terms.values())
+
+
+@dataclass
+class TrainState:
+    """All that training changes, and the few numbers that say how. Assign `lr` to change it while it runs."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    ema: nn.Module | None  # the teacher: a moving average of the model
+    lr: float  # peak learning rate, before the schedule
+    warmup: int  # steps of linear warm-up
+    total: int | None  # the cosine reaches 0 here; None keeps the rate constant after the warm-up
+    momentum: float  # of the moving average, at its base
+    following: "Callable[[TrainState], float]"  # the momentum of the next step
+    step: int = 0
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+Objective = Callable[[TrainState, Batch, torch.Generator], Terms]
+
+
+class NonFiniteError(ArithmeticError):
+    """A term of the loss, or its gradient, is NaN or infinite. The state is as it was after the last good step."""
+
+    def __init__(self, step: int, term: str, value: float):
+        self.step, self.term = step, term
+        super().__init__(
+            f"step {step}: {term} is {value}; training stopped and the state of step {step - 1} is kept. "
+            "A lower learning rate or a longer warm-up usually helps."
+        )

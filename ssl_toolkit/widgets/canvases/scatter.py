@@ -1,0 +1,192 @@
+"""Thousands of images as points of the plane, on a canvas that lives in the browser: hover, pan, zoom, pick, lasso."""
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from colorsys import hsv_to_rgb
+from typing import Any, NamedTuple
+
+import anywidget
+import ipywidgets as w
+import numpy as np
+import torch
+import torch.nn.functional as F
+import traitlets
+from einops import rearrange
+from jaxtyping import Float, Float32, Int64, Shaped, UInt8
+from torch import Tensor
+
+from ssl_toolkit.data.shapes import TURNS
+from ssl_toolkit.widgets.canvases.canvas import STATIC, Pictured, Pixels, script
+from ssl_toolkit.widgets.canvases.colors import COLOURS, cividis, in_hex
+from ssl_toolkit.widgets.figures.plots import BLUE, GREY
+
+MOST = 3 * len(COLOURS)  # values that colours and three marker shapes tell apart
+STEPS = 64  # of a scale
+THUMBNAIL = 32  # pixels a side, at most
+
+
+class Colouring(NamedTuple):
+    """A colour for each point, and its legend: words of the values, or the ends of a scale."""
+
+    name: str
+    index: UInt8[np.ndarray, " n"]  # type: ignore[assignment]  # into the palette; hides tuple.index
+    palette: list[str]
+    words: list[str]  # of a scale: none
+    ends: tuple[str, str]
+    values: Float32[np.ndarray, " n"]
+
+
+def colour_by(name: str, values: Shaped[Tensor, " n"], words: Sequence[str] = ()) -> Colouring:
+    """Chosen values (integers, at most 24 of them) by colour and marker, measured ones on a scale.
+
+    A scale is cividis, from the first to the 99th percentile, or the hue itself where the factor is one. Values that
+    are no number are grey.
+    """
+    if not values.is_floating_point() and int(values.max()) < MOST and int(values.min()) >= 0:
+        used = int(values.max()) + 1
+        named = [words[i] if i < len(words) else str(i) for i in range(max(used, min(len(words), MOST)))]
+        palette = [COLOURS[i % len(COLOURS)] for i in range(len(named))]
+        raw = values.cpu().numpy()
+        return Colouring(name, raw.astype(np.uint8), palette, named, ("", ""), raw.astype(np.float32))
+    v = values.double().cpu().numpy()
+    known = v[np.isfinite(v)]
+    turn = TURNS.get(name)
+    low, high = (0.0, turn) if turn else np.percentile(known, (1, 99)).tolist() if len(known) else (0.0, 1.0)
+    share = np.nan_to_num((v - low) / ((high - low) or 1.0), nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
+    index = np.where(np.isfinite(v), share * (STEPS - 1) + 0.5, 255).astype(np.uint8)
+    steps = [i / (STEPS - 1) for i in range(STEPS)]
+    hues = [in_hex(255 * c for c in hsv_to_rgb(step, 0.75, 0.85)) for step in steps]
+    palette = hues if turn else cividis(steps)  # the factors on a circle are hues
+    return Colouring(name, index, palette, [], (f"{low:.3g}", f"{high:.3g}"), v.astype(np.float32))
+
+
+def thumbnails(images: UInt8[Tensor, "n c h w"]) -> tuple[bytes, tuple[int, int, int], tuple[int, int]]:
+    """One JPEG of all images, at most 32 pixels a side each: its bytes, (width, height, columns) and the pitch.
+
+    The pitch, from one image to the next, is a multiple of 8, so that no block of the JPEG belongs to two images.
+    """
+    from PIL import Image
+
+    n, c, h, w = images.shape
+    if (larger := max(h, w)) > THUMBNAIL:
+        to = (max(1, h * THUMBNAIL // larger), max(1, w * THUMBNAIL // larger))
+        images = torch.cat([F.interpolate(x.float(), to, mode="area").round().byte() for x in images.split(256)])
+        h, w = to
+    across, down = -(-w // 8) * 8, -(-h // 8) * 8
+    images = (
+        F.pad(images.float(), (0, across - w, 0, down - h), mode="replicate").byte()
+        if across - w + down - h
+        else images
+    )
+    columns = math.ceil(math.sqrt(n))
+    rows = -(-n // columns)
+    tiles = torch.zeros(rows * columns, c, down, across, dtype=torch.uint8)
+    tiles[:n] = images.cpu()
+    sheet = rearrange(tiles, "(rows columns) c h w -> (rows h) (columns w) c", rows=rows)
+    buffer = io.BytesIO()
+    Image.fromarray(sheet.squeeze(2).numpy()).save(buffer, "JPEG", quality=90, subsampling=0)
+    return buffer.getvalue(), (w, h, columns), (across, down)
+
+
+class Scatter(Pictured, anywidget.AnyWidget):
+    """Images as points: hovering shows one, a click picks it, a lasso (or Shift) selects a group.
+
+    `show(points)` takes (n, 2), or (p, n, 2) for planes side by side, in which hovering and selection are linked.
+    `on_pick(callback)` gets the index of an image, `on_select(callback)` the list of all that were selected. Drag to
+    move; the wheel zooms once the plane was clicked. By keys: arrows go from point to point, Enter picks, Space selects
+    one and V all in view, + - 0 zoom, Shift with arrows moves, L is the lasso, Escape clears.
+    """
+
+    _esm = script("scatter")
+    _css = STATIC / "scatter.css"
+
+    points = traitlets.Bytes(b"").tag(sync=True)  # float32 (p, n, 2), in [-1, 1]
+    titles = traitlets.List(traitlets.Unicode()).tag(sync=True)  # one per plane
+    colour = traitlets.Bytes(b"").tag(sync=True)  # uint8 (n,): place in the palette
+    values = traitlets.Bytes(b"").tag(sync=True)  # float32 (n,): what is read out
+    palette = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    legend = traitlets.Dict().tag(sync=True)  # name, words, low, high
+    sheet = traitlets.Bytes(b"").tag(sync=True)
+    tile = traitlets.List(traitlets.Int(), [0, 0, 1]).tag(sync=True)  # width, height, columns
+    pitch = traitlets.List(traitlets.Int(), [0, 0]).tag(sync=True)
+    selected = traitlets.Bytes(b"").tag(sync=True)  # uint32 indices
+    picked = traitlets.Int(-1).tag(sync=True)
+    marks = traitlets.List().tag(sync=True)  # per plane, the indices that are ringed
+    side = traitlets.Int(440).tag(sync=True)
+    label = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(
+        self, images: UInt8[Tensor, "n c h w"] | None = None, *, side: int = 440, label: str = "images in the plane"
+    ):
+        if images is not None and (len(images) == 0 or images.shape[1] not in (1, 3)):
+            raise ValueError(f"images has shape {tuple(images.shape)}: a sheet holds n > 0 images of 1 or 3 channels.")
+        super().__init__(side=side, label=label)
+        self.images = images
+        self._picked = w.CallbackDispatcher()
+        self._selected = w.CallbackDispatcher()
+        self.on_msg(self._on_message)
+
+    def show(self, points: Float[Tensor, "*p n 2"], titles: Sequence[str] = ()) -> None:
+        """Draw these points, each plane centred and scaled to fill its frame."""
+        planes = points.detach().float().cpu().reshape(-1, *points.shape[-2:])
+        low, high = planes.amin(dim=1, keepdim=True), planes.amax(dim=1, keepdim=True)
+        half = (high - low).amax(dim=2, keepdim=True).clamp_min(1e-12) / 2
+        scaled = (planes - (low + high) / 2) / half
+        if not scaled.isfinite().all():
+            raise ValueError("points hold NaN or infinite values: there is no place to draw them.")
+        n, had = scaled.shape[1], len(self.colour)
+        with self.hold_sync():
+            if n != had:
+                self.colour, self.values = bytes(n), bytes(4 * n)
+                self.palette, self.legend = [BLUE], {}
+            self.titles = list(titles) or [""] * len(planes)
+            self.points = scaled.numpy().tobytes()
+
+    def paint(self, colouring: Colouring) -> None:
+        """Colour the points, and draw the legend."""
+        low, high = colouring.ends
+        with self.hold_sync():
+            self.colour, self.values = colouring.index.tobytes(), colouring.values.tobytes()
+            self.palette = colouring.palette
+            self.legend = {"name": colouring.name, "words": colouring.words, "low": low, "high": high}
+
+    def mark(self, picked: int, marks: Sequence[Sequence[int]] = ()) -> None:
+        """Ring one image and, plane by plane, others such as its neighbours."""
+        with self.hold_sync():
+            self.picked, self.marks = picked, [[int(i) for i in plane] for plane in marks]
+
+    def select(self, index: Int64[Tensor, " m"]) -> None:
+        """Bring these images out; none: all."""
+        self.selected = index.cpu().numpy().astype(np.uint32).tobytes()
+
+    def on_pick(self, callback: Callable[[int], None]) -> None:
+        self._picked.register_callback(callback)
+
+    def on_select(self, callback: Callable[[list[int]], None]) -> None:
+        self._selected.register_callback(callback)
+
+    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+        if content.get("type") == "sheet" and self.images is not None and not self.sheet:
+            sheet, tile, pitch = thumbnails(self.images)  # asked for when the points are drawn, which must not wait
+            with self.hold_sync():
+                self.tile, self.pitch, self.sheet = list(tile), list(pitch), sheet
+        elif content.get("type") == "pick":
+            self._picked(int(content["index"]))
+        elif content.get("type") == "select":
+            self._selected([int(i) for i in content["indices"]])
+
+    def picture(self) -> Pixels:
+        """The planes side by side as pixels, for notebooks that are read without a kernel."""
+        planes = np.frombuffer(self.points, np.float32).reshape(max(1, len(self.titles)), -1, 2)
+        colour = np.frombuffer(self.colour, np.uint8)
+        rgb = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in [*self.palette, *[GREY] * 256]], np.uint8)
+        side, gap = self.side, 8
+        sheet = np.full((side, len(planes) * (side + gap) - gap, 3), 255, np.uint8)
+        for k, plane in enumerate(planes):
+            x = (side / 2 + plane[:, 0] * (side / 2 - 8)).astype(int) + k * (side + gap)
+            y = (side / 2 - plane[:, 1] * (side / 2 - 8)).astype(int)
+            for dx in range(-1, 2):
+                for dy in range(-1, 2):
+                    sheet[y + dy, x + dx] = rgb[colour]
+        return sheet

@@ -1,0 +1,208 @@
+"""Figures from plain records: plotly, transparent, in colours that the colour-blind tell apart, for both themes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import plotly.graph_objects as go
+import torch
+from plotly.basedatatypes import BaseFigure
+from plotly.subplots import make_subplots
+
+from ssl_toolkit.probes.monitor import Baselines, Look
+from ssl_toolkit.probes.online import Reading
+from ssl_toolkit.training import Step
+from ssl_toolkit.training.intervals import interval
+
+# Okabe and Ito (2008)
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+GREY = "#767676"  # readable on white and on JupyterLab's dark background
+POINTS = 400  # of a curve; more would only cost time on the way to the browser
+BARE: dict[str, Any] = {  # what all figures have in common
+    "autosize": True,
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+    "font": {"color": GREY, "size": 12},
+    "uirevision": "keep",
+    "hovermode": "x",
+    "modebar": {"remove": ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"]},
+}
+LEGEND: dict[str, Any] = {"yanchor": "top", "orientation": "h", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
+GRID = {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False, "linecolor": GREY}
+
+
+class Curve(NamedTuple):
+    """One line: where its figure puts it and what it holds."""
+
+    name: str
+    x: Sequence[float | str]
+    y: Sequence[float]
+
+
+TERM_SLOTS = 4  # no loss here has more terms
+PROBE_SLOTS = 4  # the representation, two layers of the projector, one of a predictor
+
+
+def training_curves(
+    steps: Sequence[Step], looks: Sequence[Look], base: Baselines | None, readings: Sequence[Reading] = ()
+) -> list[Curve]:
+    """The curves of `training_figure`, in the order of its traces: the loss and its terms, accuracies by neighbours and
+    by the linear probes of `readings`, the spectrum."""
+    thin = steps[:: max(1, len(steps) // POINTS)]
+    if steps and thin[-1] is not steps[-1]:
+        thin = [*thin, steps[-1]]
+    x = [float(s.step) for s in thin]
+    names = list(steps[-1].terms) if steps else []
+    terms = [Curve(name, x, [s.terms[name] for s in thin]) for name in names[:TERM_SLOTS]]
+    terms += [Curve("", [], [])] * (TERM_SLOTS - len(terms))
+    seen = [float(look.step) for look in looks]
+    ends = [0.0, max(1.0, *seen, *x)] if seen or x else [0.0, 1.0]
+    levels = zip(Baselines._fields, base or (), strict=False)
+    lines = {name: Curve(_BASELINE_NAMES[name], ends, [value, value]) for name, value in levels}
+    read = [float(reading.step) for reading in readings]
+    depths = list(readings[-1].accuracy)[:PROBE_SLOTS] if readings else []
+    probes = [Curve(depth, read, [r.accuracy[depth] for r in readings]) for depth in depths]
+    probes += [Curve("", [], [])] * (PROBE_SLOTS - len(probes))
+    spectrum = looks[-1].spectrum if looks else torch.empty(0)
+    spectrum = spectrum / spectrum[:1].clamp_min(1e-12)
+    return [
+        Curve("loss", x, [s.loss for s in thin]),
+        *terms,
+        Curve("kNN", seen, [look.knn for look in looks]),
+        *(lines.get(name, Curve(_BASELINE_NAMES[name], [], [])) for name in Baselines._fields),
+        *probes,
+        Curve("singular values", list(range(1, len(spectrum) + 1)), spectrum.clamp_min(1e-6).tolist()),
+    ]
+
+
+_BASELINE_NAMES = {"chance": "chance", "pixels": "raw pixels", "untrained": "untrained"}
+
+
+def filled_axes(steps: Sequence[Step], looks: Sequence[Look]) -> dict[int, bool]:
+    """The columns of `training_figure` that have something to show; the others have no numbers on their axes."""
+    return {1: bool(steps), 2: bool(looks), 3: bool(looks)}
+
+
+def training_figure(
+    steps: Sequence[Step], looks: Sequence[Look], base: Baselines | None = None, readings: Sequence[Reading] = ()
+) -> go.Figure:
+    """Three plots in a row: the terms of the loss, accuracies over their baselines, the spectrum of the features."""
+    figure = make_subplots(1, 3, subplot_titles=("loss", "accuracy", "singular values, relative"))
+    places = [1] * (1 + TERM_SLOTS) + [2] * (4 + PROBE_SLOTS) + [3]
+    styles = [
+        *({"color": c, "width": 2 if i else 3} for i, c in enumerate((GREY, BLUE, ORANGE, GREEN, PURPLE))),
+        {"color": BLUE, "width": 3},
+        {"color": GREY, "width": 1.5, "dash": "dot"},
+        {"color": ORANGE, "width": 1.5, "dash": "dash"},
+        {"color": PURPLE, "width": 1.5, "dash": "dashdot"},
+        *({"color": c, "width": 2} for c in (GREEN, VERMILION, SKY, PURPLE)),
+        {"color": BLUE, "width": 2},
+    ]
+    legends = ["legend"] * (1 + TERM_SLOTS) + ["legend2"] * 4 + ["legend3"] * PROBE_SLOTS + ["legend"]
+    curves = training_curves(steps, looks, base, readings)
+    for curve, column, line, legend in zip(curves, places, styles, legends, strict=True):
+        trace = go.Scatter(
+            x=list(curve.x), y=list(curve.y), name=curve.name, line=line, mode="lines",
+            legend=legend, showlegend=bool(curve.name) and column < 3,
+        )  # fmt: skip
+        figure.add_trace(trace, row=1, col=column)
+    figure.update_layout(BARE, height=290, margin={"l": 40, "r": 8, "t": 26, "b": 84})
+    for column, filled in filled_axes(steps, looks).items():
+        for axes in (figure.update_xaxes, figure.update_yaxes):
+            axes(showticklabels=filled, row=1, col=column)
+    figure.update_layout(
+        legend=LEGEND | {"x": 0.0, "y": -0.25},
+        legend2=LEGEND | {"x": 0.37, "y": -0.25},
+        legend3={"x": 0.37, "y": -0.36, "title": {"text": "linear:", "side": "left"}, **LEGEND},
+    )
+    for axes in (figure.update_xaxes, figure.update_yaxes):
+        axes(GRID)
+    figure.update_xaxes(title={"text": "step", "standoff": 4}, row=1, col=1)
+    figure.update_xaxes(title={"text": "step", "standoff": 4}, row=1, col=2)
+    figure.update_xaxes(title={"text": "dimension", "standoff": 4}, type="log", row=1, col=3)
+    figure.update_yaxes(tickformat=".0%", row=1, col=2)
+    figure.update_yaxes(type="log", exponentformat="power", row=1, col=3)
+    return figure
+
+
+RUNS = 6  # as many runs as there are colours that can be told apart
+
+
+def runs_figure(height: int = 300) -> go.Figure:
+    """One plot of up to `RUNS` curves, to be filled by `show_runs`."""
+    figure = go.Figure()
+    for colour in (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY):
+        figure.add_scatter(x=[], y=[], mode="lines+markers", line={"color": colour, "width": 2}, marker={"size": 4})
+    legend = LEGEND | {"x": 0, "y": -0.2}
+    figure.update_layout(BARE, height=height, margin={"l": 56, "r": 8, "t": 30, "b": 66}, legend=legend)
+    figure.update_layout(title={"font": {"size": 13}, "x": 0.5, "y": 0.97, "yanchor": "top"})
+    figure.update_xaxes(GRID, title={"standoff": 4})
+    figure.update_yaxes(GRID, title={"standoff": 4})
+    return figure
+
+
+def show_runs(
+    figure: BaseFigure,
+    curves: Sequence[Curve],
+    *,
+    title: str,
+    axes: tuple[str, str],
+    level: tuple[str, float] | None = None,
+) -> None:
+    """Fill the figure with these curves, at most `RUNS`, and a dotted line at a named level, as that of chance."""
+    filled = [*curves, *[Curve("", [], [])] * (RUNS - len(curves))]
+    dotted = {"color": GREY, "width": 1.5, "dash": "dot"}
+    with figure.batch_update():
+        for trace, curve in zip(figure.data, filled, strict=True):
+            trace.x, trace.y, trace.name, trace.showlegend = list(curve.x), list(curve.y), curve.name, bool(curve.name)
+        figure.layout.title.text = title
+        figure.layout.xaxis.title.text, figure.layout.yaxis.title.text = axes if curves else ("", "")
+        figure.layout.xaxis.showticklabels = figure.layout.yaxis.showticklabels = bool(curves)
+        name, y = level or ("", 0.0)
+        line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": dotted}
+        figure.layout.shapes = [line | {"label": {"text": name, "textposition": "end"}}] if level else []
+
+
+def means_figure(
+    groups: Mapping[str, Sequence[float]], *, title: str, levels: dict[str, float] | None = None, percent: bool = True
+) -> go.Figure:
+    """The mean of each group with Student's 95 % interval, beside dotted lines at named levels such as baselines."""
+    figure = go.Figure()
+    means, halves = [], []
+    for values in groups.values():
+        mean, (low, _) = interval(values)
+        means.append(mean)
+        halves.append(mean - low)
+    figure.add_scatter(
+        x=list(groups), y=means, mode="markers", marker={"size": 9, "color": BLUE}, showlegend=False,
+        error_y={"array": halves, "color": BLUE, "thickness": 2, "width": 6},
+    )  # fmt: skip
+    for name, y in (levels or {}).items():
+        line = {"color": GREY, "dash": "dot", "width": 1.5}
+        figure.add_hline(y=y, line=line, annotation={"text": name, "font": {"size": 11}})
+    figure.update_layout(BARE, height=280, margin={"l": 56, "r": 8, "t": 34, "b": 40}, title={"text": title, "x": 0.5})
+    figure.update_xaxes(GRID, type="category")
+    figure.update_yaxes(GRID, tickformat=".0%" if percent else "")
+    return figure
+
+
+def measured_figure() -> go.Figure:
+    """One dot with its interval for each group of measurements, below one another, to be filled by `show_measured`."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[], y=[], mode="markers", marker={"size": 8, "color": BLUE},
+        error_x={"array": [], "color": BLUE, "thickness": 2, "width": 5},
+    )  # fmt: skip
+    figure.update_layout(BARE, margin={"l": 8, "r": 16, "t": 34, "b": 40}, hovermode="closest", showlegend=False)
+    figure.update_layout(title={"font": {"size": 13}, "x": 0.5, "y": 0.98, "yanchor": "top"})
+    figure.update_xaxes(GRID)
+    figure.update_yaxes(GRID, type="category", automargin=True, autorange="reversed")
+    return figure
+
+
+def show_measured(figure: BaseFigure, groups: Mapping[str, Sequence[float]], *, title: str) -> None:
+    """Fill the figure with the groups' means and, where there are two values or more, Student's 95 % intervals."""
+    intervals = [interval(v) if len(v) > 1 else (v[0], (v[0], v[0])) for v in groups.values()]
+    with figure.batch_update():
+        figure.data[0].x, figure.data[0].y = [mean for mean, _ in intervals], list(groups)
+        figure.data[0].error_x.array = [mean - low for mean, (low, _) in intervals]
+        figure.layout.title.text, figure.layout.height = title, 90 + 20 * max(3, len(groups))

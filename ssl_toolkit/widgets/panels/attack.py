@@ -1,0 +1,231 @@
+"""AttackPanel: images changed by a few grey levels, and what encoders see of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any, NamedTuple
+
+import ipywidgets as w
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from ssl_toolkit.data import Dataset, as_bytes, as_float
+from ssl_toolkit.diffusion.edit import Rows, paint_rows
+from ssl_toolkit.diffusion.monitor import PORTION
+from ssl_toolkit.diffusion.rcdm import RCDM
+from ssl_toolkit.encoders import Encoder, embed_portions
+from ssl_toolkit.encoders.statistics import typical_distance
+from ssl_toolkit.probes import Probe, fool, fool_strengths
+from ssl_toolkit.probes.adversarial import Point, Seen, Target
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, check_index, tile
+from ssl_toolkit.widgets.canvases.image_strip import strip
+from ssl_toolkit.widgets.controls import dropdown, line, live, paragraph, seed_box, slider, whole
+from ssl_toolkit.widgets.figures.attacks import LOOKS, attack_figure, show_attacks
+from ssl_toolkit.widgets.player import Player
+
+METHODS = {"FGSM: one step": 1, "PGD": 0}
+TARGETS: dict[str, Target] = {"its probe": "head", "its representation": "representation"}
+PICKS, COLUMNS = 24, 4
+REDRAW = 0.3  # seconds; the browser needs a core that the attacks need as well
+STRENGTHS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the curve
+MANY = 96  # images of the curve
+
+
+class Look(NamedTuple):
+    """What one encoder sees of the picked image before and after, and what was painted of either."""
+
+    seen: Seen
+    rows: Rows | None
+
+
+class AttackPanel(Pictured, w.VBox):
+    """Attack an image through each encoder's own gradients: what its probe says then, and how far its h went.
+
+    `probes` read `depth` of the encoders of the same names; `painters`, where there are some, are `RCDM`s of them, and
+    paint what is known of the image before and after the attack, from the same noise. The curves are of the first
+    `many` test images. `panel.pick(3)`, `panel.strength.value = 8`, `panel.method.value = "PGD"` and
+    `panel.target.value = "its representation"` do what the controls do; `panel.play()` begins, `panel.wait()` returns
+    what each encoder sees, and `panel.curves` are the points by encoder.
+    """
+
+    def __init__(
+        self,
+        encoders: Mapping[str, Encoder],
+        probes: Mapping[str, Probe],
+        test: Dataset,
+        *,
+        painters: Mapping[str, RCDM] | None = None,
+        depth: str = "representation",
+        strength: float = 4.0,
+        strengths: Sequence[float] = STRENGTHS,
+        steps: int = 10,
+        k: int = 4,
+        many: int = MANY,
+        seed: int = 0,
+        name: str = "attack",
+    ):
+        if not 1 <= len(encoders) <= len(LOOKS) or set(encoders) != set(probes):
+            raise ValueError(
+                f"encoders has {', '.join(encoders) or 'nothing'} and probes {', '.join(probes) or 'nothing'}: "
+                f"give one to {len(LOOKS)} encoders, and a probe of the same name for each."
+            )
+        if unknown := set(painters or {}) - set(encoders):
+            raise ValueError(f"painters has {sorted(unknown)[0]!r}: there is no encoder of that name.")
+        self.encoders, self.probes, self.painters = dict(encoders), dict(probes), dict(painters or {})
+        self.test, self.depth, self.strengths, self.k, self.many = test, depth, tuple(strengths), k, many
+        self.units: dict[str, float] = {}  # by encoder: the distance of two images at random
+        self.looks: dict[str, Look] = {}
+        self.curves: dict[str, list[Point]] = {}
+        self.picked = 0
+        self._of: tuple[object, ...] = ()  # what the curves are of
+
+        self._make_controls(strength, steps, seed)
+        self.player: Player[int | None] = Player(
+            self._records, lambda _: self._draw(), progress=lambda done: (done or 0, self._total()), unit="attack",
+            redraw=REDRAW, history=0, name=name,
+        )  # fmt: skip
+        self.player.back.layout.display = self.player.speed.layout.display = "none"
+        self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 44 // test.images.shape[-1]))
+        self.grid.captions = [test.classes[label] for label in test.labels[:PICKS].tolist()]
+        self.grid.label, self.grid.selected = "images to attack", 0
+        self.grid.on_pick(self.pick)
+        self.html = w.HTML()
+        self.html.add_class("ssl-attack-rows")
+        self.figure = live(attack_figure(), toolbar=False)
+        super().__init__(self._placed())
+        self.add_class("ssl-panel")
+        self.add_class("ssl-attack")
+        for control in self._controls:
+            control.observe(lambda _: self._on_control(), "value")
+        self.player.observe(lambda _: self.player.soon(self._show_given), "state")
+        self._on_control()
+
+    def _make_controls(self, strength: float, steps: int, seed: int) -> None:
+        tip = "Grey levels of 255 by which a pixel may change"
+        self.strength = slider("Strength", strength, (0.0, 16.0, 0.5), tip, "ssl-attack-strength", width="300px")
+        tip = "One step along the sign of the gradient, or several that stay within the strength"
+        self.method = dropdown("Method", list(METHODS), "PGD", tip, "ssl-attack-method")
+        self.steps = whole("Steps", steps, (1, 100), "Steps of PGD", "ssl-attack-steps")
+        tip = "What each encoder is misled by"
+        self.target = dropdown("Against", list(TARGETS), "its probe", tip, "ssl-attack-against")
+        self.seed = seed_box(seed, "Of random starts and samples", "ssl-attack-seed")
+        self._controls = [self.strength, self.method, self.steps, self.target, self.seed]
+
+    def _placed(self) -> list[w.Widget]:
+        left = w.VBox([w.HTML("Pick an image:"), self.grid], layout=w.Layout(flex="0 0 auto"))
+        right = w.VBox([line(*self._controls), self.player, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
+        return [w.HBox([left, right], layout=w.Layout(grid_gap="20px")), self.figure]
+
+    # what a person may call --------------------------------------------------------------------------------------
+    def play(self) -> None:
+        self.player.play()
+
+    def pick(self, index: int) -> None:
+        """Attack this test image."""
+        check_index(index, self.test)
+        self.picked, self.grid.selected = index, index if index < PICKS else -1
+        self._on_control()
+
+    def wait(self) -> dict[str, Look]:
+        """Attack and paint to the end, raise what went wrong, and return what each encoder sees of the image."""
+        self.player.wait()
+        return self.looks
+
+    # the run -----------------------------------------------------------------------------------------------------
+    def _total(self) -> int:
+        return len(self.encoders) * (1 + len(self.strengths))
+
+    def _records(self) -> Iterator[int | None]:
+        """The picked image first, then, where they are of another attack, the curves: how many attacks are done."""
+        steps = METHODS[self.method.value] or self.steps.value
+        settings: dict[str, Any] = {"target": TARGETS[self.target.value], "steps": steps, "seed": self.seed.value}
+        settings["depth"] = self.depth
+        self.looks, done = {}, 0
+        for name, encoder in self.encoders.items():
+            if name not in self.units:
+                h = yield from embed_portions(encoder, self.test.images, depth=self.depth, portion=PORTION)
+                self.units[name] = typical_distance(h)
+            one = slice(self.picked, self.picked + 1)
+            for seen in fool(
+                encoder, self.probes[name], self.test.images[one], self.test.labels[one],
+                strength=self.strength.value, **settings,
+            ):  # fmt: skip
+                if seen is not None:
+                    self.looks[name] = Look(seen, None)
+                yield None
+            if name in self.painters:
+                seen = self.looks[name].seen
+                h, painter = torch.cat([seen.h, seen.attacked]), self.painters[name]
+                for rows in paint_rows(encoder, painter, h, depth=self.depth, k=self.k, seed=self.seed.value):
+                    self.looks[name] = Look(seen, rows)
+                    yield done
+            done += 1
+            yield done
+        if self._of != (of := tuple(settings.values())):
+            self.curves, self._of = {name: [] for name in self.encoders}, of
+        some, labels = self.test.images[: self.many], self.test.labels[: self.many]
+        for name, encoder in self.encoders.items():
+            done += len(self.curves[name])
+            left = self.strengths[len(self.curves[name]) :]
+            for point in fool_strengths(encoder, self.probes[name], some, labels, strengths=left, **settings):
+                if point is not None:
+                    self.curves[name].append(point._replace(moved=point.moved / self.units[name]))
+                    done += 1
+                yield None if point is None else done
+        yield done
+
+    # what is seen ------------------------------------------------------------------------------------------------
+    def _draw(self) -> None:
+        chance = self.test.labels.bincount().max().item() / len(self.test)
+        truth = escape(self.test.classes[int(self.test.labels[self.picked])])
+        rows = [
+            self._row(name, look, colour) for (name, look), (colour, _) in zip(self.looks.items(), LOOKS, strict=False)
+        ]
+        below = "Each encoder is attacked through its own gradients. In the difference, grey is no change. "
+        below += "Under each sample: how far its features are from those it was painted from. " if self.painters else ""
+        below += "Distances are in units of that between two images at random."
+        top = paragraph(f"It is: <b>{truth}</b>. Chance is {chance:.0%}.")
+        self.html.value = top + "".join(rows) + paragraph(below)
+        show_attacks(self.figure, self.curves, chance=chance, strength=self.strength.value)
+
+    def _row(self, name: str, look: Look, colour: str) -> str:
+        """An encoder's rows: the image, then the attacked one and the difference, each with what is painted of it."""
+        seen, unit = look.seen, self.units[name]
+        says = " → ".join(f"<b>{escape(self._says(p[0]))}</b>" for p in (seen.before, seen.after))
+        title = f"<b style='color:{colour}'>{escape(name)}</b> says {says}; h moved by {seen.moved.item() / unit:.2f}"
+        pictures, gain = self._pictures(look), f"difference × {self._gain():.0f}"
+        if look.rows is None:
+            return strip(pictures, ["as it is", "attacked", gain], title=title)
+        rows = []
+        for i, what in enumerate(("as it is", "attacked")):
+            distances = [] if look.rows.distance is None else look.rows.distance[i].tolist()
+            under = [what, *([f"{d / unit:.2f}" for d in distances] or [""] * self.k)]
+            images = torch.cat([pictures[[i]], look.rows.images[i], pictures[2:][:i]])
+            rows.append(strip(images, [*under, gain][: len(images)], title="" if i else title))
+        return "".join(rows)
+
+    def _says(self, p: Tensor) -> str:
+        best = int(p.argmax())
+        return f"{self.test.classes[best]} {p[best]:.0%}"
+
+    def _pictures(self, look: Look) -> UInt8[Tensor, "3 c h w"]:
+        """The image, the attacked one, and what differs, so amplified that the strength is black or white."""
+        before, after = as_float(self.test.images[[self.picked]]).cpu(), look.seen.images.cpu()
+        return as_bytes(torch.cat([before, after, 0.5 + self._gain() * (after - before)]))
+
+    def _gain(self) -> float:
+        return 127.5 / max(self.strength.value, 0.5)
+
+    def _show_given(self) -> None:
+        """Before a run: the image as it is."""
+        if self.player.state == "idle":
+            image, label = self.test.images[[self.picked]], self.test.classes[int(self.test.labels[self.picked])]
+            self.html.value = strip(image, [label], title="Press Play to attack it.")
+
+    def _on_control(self) -> None:
+        self.steps.disabled = METHODS[self.method.value] == 1
+        self.player.restart(self._show_given)
+
+    def picture(self) -> Pixels:
+        pictures = [self._pictures(look) for look in self.looks.values()]
+        return tile(torch.cat(pictures), 3, 2) if pictures else tile(self.grid.images, COLUMNS, 2)

@@ -1,0 +1,251 @@
+"""ChainPanel: how images come out of noise, step by step, with two samplers or two denoisers on the same noise."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from ssl_toolkit.data import as_bytes, rng
+from ssl_toolkit.diffusion import (
+    Chain,
+    Denoise,
+    Denoised,
+    Frame,
+    Schedule,
+    ddim,
+    ddpm,
+    dpmpp_2m,
+    euler,
+    heun,
+    side_by_side,
+)
+from ssl_toolkit.diffusion.metrics import nearest
+from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
+from ssl_toolkit.widgets.canvases.chain import ChainCanvas
+from ssl_toolkit.widgets.controls import checkbox, dropdown, line, live, paragraph, seed_box, slider, whole
+from ssl_toolkit.widgets.figures.chains import chain_figure, show_chains, show_cursor
+from ssl_toolkit.widgets.player import Player
+
+SAMPLERS: dict[str, Callable[..., Iterator[Denoised]]] = {
+    "ddpm": ddpm, "ddim": ddim, "euler": euler, "heun": heun, "dpmpp_2m": dpmpp_2m,
+}  # fmt: skip
+RANDOM = ("ddpm", "ddim")  # draw noise on the way, and take a seed for it
+NONE = "none"
+FRAMES = 100  # of longer chains so many travel to the browser
+IDLE = "Pure noise. Press Play to see what comes out of it."
+
+
+class ChainPanel(Pictured, w.VBox):
+    """Two chains A and B from the same noise, played and scrubbed in the browser: their states x_t and guesses x0.
+
+    `denoise` is any denoise(x, t) -> x0 on `schedule`, or several by name; `shape` is that of one image, (c, h, w).
+    `bank`, the images of a `Dataset`, adds the one that is nearest to each guess. All controls are attributes:
+    `panel.sampler["B"].value = "heun"`, `panel.eta["A"]`, `panel.denoiser["A"]`, `panel.steps`, `panel.seed`,
+    `panel.clip`; a change makes the chains anew once there are some. `panel.play()` begins, `panel.wait()` runs to the
+    end and returns the frames.
+    """
+
+    def __init__(
+        self,
+        denoise: Denoise | Mapping[str, Denoise],
+        shape: tuple[int, int, int],
+        *,
+        schedule: Schedule,
+        samplers: tuple[str, str] = ("ddim", "dpmpp_2m"),
+        steps: int = 20,
+        clip: bool = True,
+        seed: int = 0,
+        n: int = 8,
+        bank: UInt8[Tensor, "m c h w"] | None = None,
+        name: str = "chain",
+    ):
+        self.denoise = dict(denoise) if isinstance(denoise, Mapping) else {"the denoiser": denoise}
+        if not self.denoise:
+            raise ValueError("denoise is empty: give at least one denoise(x, t) -> x0.")
+        if wrong := [s for s in samplers if s not in (*SAMPLERS, NONE)]:
+            raise ValueError(f"samplers holds {wrong[0]!r}: it may hold {', '.join([*SAMPLERS, NONE])}.")
+        if shape[0] not in (1, 3):
+            raise ValueError(f"shape is {shape}: images of 1 or 3 channels can be shown.")
+        self.shape, self.schedule, self.n = shape, schedule, n
+        self._bank = None if bank is None else bank.float()
+        self.frames: list[Frame] = []
+        self._shown: list[Frame] = []  # those that the canvas has
+
+        self._make_controls(samplers, steps, seed, clip)
+        self.player: Player[Frame] = Player(
+            self._records, self._draw, progress=lambda frame: (frame.i, self.steps.value), history=0, name=name
+        )
+        self.player.back.layout.display = "none"  # the canvas is played and scrubbed by itself
+        self.canvas = ChainCanvas(columns=n, scale=max(1, round(52 / shape[2])), label="chains")
+        self.figure = live(chain_figure(), toolbar=False)
+        self.summary = w.HTML()
+        super().__init__(self._placed())
+        self.add_class("ssl-panel")
+        self.add_class("ssl-chains")
+        self._arrange()
+        self._show_noise()
+        of_chains = [*self.denoiser.values(), *self.sampler.values(), *self.eta.values()]
+        for control in (*of_chains, self.steps, self.seed, self.clip):
+            control.observe(lambda _: self._on_control(), "value")
+        self.canvas.observe(lambda _: self.player.soon(self._follow), "value")
+        self.player.observe(lambda _: self.player.soon(self._show_noise), "state")
+
+    def _make_controls(self, samplers: tuple[str, str], steps: int, seed: int, clip: bool) -> None:
+        names, same = list(self.denoise), "which starts at the same noise"
+        self.denoiser = {
+            "A": dropdown("A", names, names[0], "The denoiser of chain A", "ssl-chains-denoiser-a"),
+            "B": dropdown("B", names, names[-1], f"The denoiser of chain B, {same}", "ssl-chains-denoiser-b"),
+        }
+        self.sampler = {
+            "A": dropdown("A", list(SAMPLERS), samplers[0], "The sampler of chain A", "ssl-chains-sampler-a"),
+            "B": dropdown(
+                "B", [*SAMPLERS, NONE], samplers[1], f"The sampler of chain B, {same}", "ssl-chains-sampler-b"
+            ),
+        }
+        tip = "Of DDIM: 0 adds no noise on the way, 1 as much as DDPM"
+        self.eta = {
+            "A": slider("eta", 0.0, (0.0, 1.0, 0.1), tip, "ssl-chains-eta-a", width="190px"),
+            "B": slider("eta", 0.0, (0.0, 1.0, 0.1), tip, "ssl-chains-eta-b", width="190px"),
+        }
+        self.steps = whole("Steps", steps, (1, 1000), "Steps of both chains", "ssl-chains-steps", width="120px")
+        self.seed = seed_box(seed, "Of the noise both start at", "ssl-chains-seed", width="120px")
+        tip = "Keep each guess x0 within the range that images have"
+        self.clip = checkbox("Clip the guess", clip, tip, "ssl-chains-clip")
+
+    def _placed(self) -> list[w.Widget]:
+        lines = {key: [self.sampler[key], self.eta[key]] for key in "AB"}
+        if len(self.denoise) > 1:
+            for key in "AB":
+                self.sampler[key].description = "by"  # one letter is enough before the two
+                lines[key].insert(0, self.denoiser[key])
+        self.canvas.layout = w.Layout(flex="0 0 auto", max_width="66%")
+        right = w.VBox([self.figure, self.summary], layout=w.Layout(flex="1 1 0", min_width="0"))
+        body = w.HBox([self.canvas, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
+        return [line(*lines["A"], self.steps, self.seed, self.clip), line(*lines["B"]), self.player, body]
+
+    # what a person may call --------------------------------------------------------------------------------------
+    def play(self) -> None:
+        self.player.play()
+
+    def pause(self) -> None:
+        self.player.pause()
+
+    def wait(self) -> list[Frame]:
+        """Run to the end, raise what went wrong, and return the frames of both chains."""
+        self.player.wait()
+        return self.frames
+
+    # the run -----------------------------------------------------------------------------------------------------
+    def _chains(self) -> dict[str, Chain]:
+        """What the controls say."""
+        chains = {}
+        for key, control in self.sampler.items():
+            if (name := control.value) == NONE:
+                continue
+            settings: dict[str, Any] = {"seed": self.seed.value} if name in RANDOM else {}
+            if name == "ddim":
+                settings["eta"] = self.eta[key].value
+            chains[key] = Chain(self.denoise[self.denoiser[key].value], partial(SAMPLERS[name], **settings))
+        return chains
+
+    def _noise(self) -> Float[Tensor, "n c h w"]:
+        return torch.randn(self.n, *self.shape, generator=rng(self.seed.value, 0, "noise"))
+
+    def _records(self) -> Iterator[Frame]:
+        self.frames = []
+        clip = 1.0 if self.clip.value else None
+        for frame in side_by_side(
+            self._chains(), self._noise(), schedule=self.schedule, steps=self.steps.value, clip=clip
+        ):
+            self.frames.append(frame)
+            yield frame
+
+    # what is seen ------------------------------------------------------------------------------------------------
+    def _draw(self, frame: Frame) -> None:
+        """The frame alone while the chains are made, which is quick to send; then all up to it."""
+        made = self.frames[: frame.i + 1]
+        running = self.player.state == "running"
+        self._shown = made[-1:] if running else [*made[: -1 : -(-len(made) // FRAMES)], made[-1]]
+        captions = [self._caption(frame) for frame in self._shown]
+        self.canvas.show(self._rows(self._shown), captions=captions, value=len(self._shown) - 1)
+        if not running:
+            settled = {key: [levels(f.x0[key], frame.x0[key]) for f in made] for key in frame.x0}
+            show_chains(self.figure, [f.snr for f in made], settled)
+            self.summary.value = self._told(frame)
+        self._follow()
+
+    def _rows(self, frames: list[Frame]) -> dict[str, UInt8[Tensor, "f n c h w"]]:
+        rows = {}
+        for key in frames[0].x:
+            guesses = torch.stack([shown(frame.x0[key]) for frame in frames])
+            rows[f"{key}: x at t"] = torch.stack([shown(frame.x[key], self._spread(frame.t)) for frame in frames])
+            rows[f"{key}: guess of x0"] = guesses
+            if self._bank is not None:
+                index = nearest(guesses.flatten(0, 1), self._bank).index
+                rows[f"{key}: nearest image"] = self._bank[index].view_as(guesses).byte()
+        return rows
+
+    def _spread(self, t: float) -> float:
+        """What x is divided by to be seen: 1 but for the schedule of EDM, whose noise has deviations up to 80."""
+        return max(1.0, float(self.schedule.sigma(torch.tensor(t))))
+
+    def _caption(self, frame: Frame) -> str:
+        calls = ", ".join(f"{key} {count}" for key, count in frame.calls.items())
+        time = f"t {frame.t:.4g}" if frame.snr < torch.inf else "the image"
+        ratio = "∞" if frame.snr == torch.inf else f"{frame.snr:.2g}"
+        return f"step {frame.i} of {self.steps.value} · {time} · signal / noise {ratio} · network calls {calls}"
+
+    def _told(self, frame: Frame) -> str:
+        """In words, how the chains differ and how far their images are from those of the bank."""
+        lines = []
+        for key, x in frame.x0.items():
+            by = f"{self.denoiser[key].value} by " if len(self.denoise) > 1 else ""
+            told = f"<b>{key}</b> {escape(by + self.sampler[key].value)}: {frame.calls[key]} network calls"
+            if self._bank is not None:
+                found = self._bank[nearest(shown(x), self._bank).index]
+                off = levels(x, found / 127.5 - 1)
+                told += f", {off:.0f} of 255 grey levels from the nearest image"
+            lines.append(told)
+        if len(frame.x0) == 2:
+            apart = levels(frame.x0["A"], frame.x0["B"])
+            lines.append(f"A and B are {apart:.0f} grey levels apart.")
+        return paragraph("<br>".join(lines))
+
+    def _follow(self) -> None:
+        """The cursor goes where the canvas is."""
+        if self.canvas.value < len(self._shown):
+            show_cursor(self.figure, self._shown[self.canvas.value].i)
+
+    def _show_noise(self) -> None:
+        """Before a run: what both chains start at."""
+        if self.player.state == "idle":
+            self.frames, self._shown = [], []
+            self.canvas.show({"noise": shown(self._noise())[None]}, captions=[IDLE])
+            self.summary.value = ""
+
+    def _arrange(self) -> None:
+        for key, control in self.sampler.items():
+            self.eta[key].disabled = control.value != "ddim"
+            self.denoiser[key].disabled = control.value == NONE
+
+    def _on_control(self) -> None:
+        self._arrange()
+        self.player.restart(self._show_noise)
+
+    def picture(self) -> Pixels:
+        return self.canvas.picture()
+
+
+def shown(x: Float[Tensor, "n c h w"], spread: float = 1.0) -> UInt8[Tensor, "n c h w"]:
+    """A state in [-1, 1], or beyond, as pixels."""
+    return as_bytes((x / spread + 1) / 2)
+
+
+def levels(x: Float[Tensor, "n *x"], y: Float[Tensor, "n *x"]) -> float:
+    """How far images in [-1, 1] are from others, in grey levels: the median of their root mean squares over pixels."""
+    return 127.5 * (x - y).square().flatten(1).mean(dim=1).sqrt().median().item()

@@ -1,0 +1,222 @@
+"""InfusionPanel: a trained chain beside the same chain infused with targets, and images completed where one paints."""
+
+from typing import Any, NamedTuple
+
+import ipywidgets as w
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from ssl_toolkit.data import as_bytes, as_float
+from ssl_toolkit.infusion import Infusion, Link, Mixture, Operator, Prior, chain, complete, first, increasing, past
+from ssl_toolkit.infusion.objectives import steps_of_bound
+from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
+from ssl_toolkit.widgets.canvases.chain import ChainCanvas
+from ssl_toolkit.widgets.canvases.mask import MaskCanvas
+from ssl_toolkit.widgets.controls import Quiet, button, checkbox, dress, dropdown, line, live, seed_box, slider
+from ssl_toolkit.widgets.figures.plots import Curve, runs_figure, show_runs
+from ssl_toolkit.widgets.player import running_loop, soon
+
+
+class Preset(NamedTuple):
+    """A rate of infusion, first + growth t, and a sentence on what it does."""
+
+    first: float
+    growth: float
+    why: str
+
+
+PRESETS = {
+    "a little more at each step": Preset(0.0, 0.01, "Enough to lead the chain to its target; most is its own work."),
+    "no infusion": Preset(0.0, 0.0, "Both chains are the same: the noise is, and nothing of the target enters."),
+    "a lot from the start": Preset(0.3, 0.0, "The target shows at once; trained so, an operator meets no blank noise."),
+    "nothing but the target": Preset(1.0, 0.0, "Every pixel is copied at every step: nothing is left to denoise."),
+}
+MODEL, INFUSED, TARGET = "model's chain", "infused chain", "target"
+COMPLETIONS = "completions"
+
+
+class InfusionPanel(Pictured, w.VBox):
+    """The model's chain and the infused chain from the same noise, frame by frame, and the bound that each step gives.
+
+    `images` are targets, of which the first n are shown. A click on a target takes it below, where a mask is painted
+    on it and n completions of what it hides run beside each other. `panel.growth.value = 0.02`,
+    `panel.steps.value = 30`, `panel.pick(3)` and `panel.mask = mask` do what the controls do; `panel.draw()` shows
+    what the operator does now, as while it trains; `panel.links` and `panel.completions` are the chains that are seen.
+    """
+
+    def __init__(
+        self,
+        operator: Operator,
+        prior: Prior,
+        images: UInt8[Tensor, "m c h w"],
+        *,
+        growth: float = 0.01,
+        infusion: Infusion = Mixture(1e-4),  # noqa: B008  # it is frozen
+        n: int = 8,
+        seed: int = 0,
+    ):
+        if not len(images):
+            raise ValueError("images is empty: the infused chain needs targets.")
+        self.operator, self.prior, self.infusion, self.images = operator, prior, infusion, images[:n]
+        self.links: dict[str, list[Link]] = {}
+        self.completions: list[Link] = []
+        self.index, self._quiet = 0, Quiet()
+        self._loop = loop = running_loop()  # the operator may be in training there: never between two lines of its step
+        self._make_controls(growth, seed)
+        self.why, self.note = w.HTML(), w.HTML()
+        self.note.add_class("ssl-infusion-note")
+        self.canvas = ChainCanvas(scale=max(1, round(72 / images.shape[-1])), label="chain")
+        self.figure = live(runs_figure(height=250))
+        self.painter = MaskCanvas(self.images[0])
+        self.tries = ChainCanvas(columns=4, scale=self.canvas.scale, label=COMPLETIONS)
+        super().__init__(self._placed())
+        self.add_class("ssl-panel")
+        self.add_class("ssl-infusion")
+        for control in (self.first, self.growth):
+            control.observe(self._on_slider, "value")
+        self.steps.observe(lambda _: soon(loop, self._draw_chains), "value")
+        for control in (self.seed, self.means):
+            control.observe(lambda _: soon(loop, self.draw), "value")
+        self.preset.observe(self._on_preset, "value")
+        self.marked.observe(lambda change: setattr(self.canvas, "marked", change["new"]), "value")
+        self.canvas.on_pick(lambda _row, index: soon(loop, lambda: self.pick(index)))
+        self.painter.observe(lambda _: soon(loop, self._complete), "painted")
+        for name, made in self.buttons.items():
+            made.on_click(lambda _, name=name: soon(loop, lambda: self._hide(name)))
+        self._name_preset()
+        self._draw_chains()
+        self._hide("Lower half")
+        self.canvas.value = self.tries.value = operator.steps
+
+    def _make_controls(self, growth: float, seed: int) -> None:
+        T = self.operator.steps
+        tip = "Rates of infusion that are worth a look"
+        self.preset = dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, "ssl-infusion-preset")
+        tip = "The share of pixels copied before the chain starts"
+        self.first = slider(
+            "First rate", 0.0, (0.0, 1.0, 0.01), tip, "ssl-infusion-first", width="270px", digits=3, dragged=True
+        )
+        tip = "What the rate grows by at each step"
+        self.growth = slider(
+            "Growth", growth, (0.0, 0.2, 0.005), tip, "ssl-infusion-growth", width="270px", digits=3, dragged=True
+        )
+        tip = f"Length of the chain; past {T} its last step is repeated"
+        self.steps = w.IntSlider(T, min=1, max=2 * T, description="Steps T")
+        dress(self.steps, tip, "ssl-infusion-steps", width="270px")
+        self.seed = seed_box(seed, "Of the noise that all chains start at", "ssl-infusion-seed")
+        tip = "Show the mean of each step's distribution in place of what was drawn from it"
+        self.means = checkbox("Means", True, tip, "ssl-infusion-means")
+        tip = "Tint what was copied from the target"
+        self.marked = checkbox("Mark infused pixels", True, tip, "ssl-infusion-marked")
+        self.buttons = {
+            name: button(name, "", "What is hidden of the image", f"ssl-infusion-{name.split()[0].lower()}")
+            for name in ("Lower half", "Upper half", "Clear")
+        }
+
+    def _placed(self) -> list[w.Widget]:
+        left = w.VBox([self.painter, line(*self.buttons.values())], layout=w.Layout(flex="0 0 auto"))
+        right = w.VBox([self.note, self.tries], layout=w.Layout(flex="1 1 0", min_width="0"))
+        return [
+            line(self.preset, self.why),
+            line(self.first, self.growth, self.steps, self.seed, self.means, self.marked),
+            self.canvas,
+            self.figure,
+            w.HBox([left, right], layout=w.Layout(grid_gap="24px", margin="8px 0 0 0")),
+        ]
+
+    @property
+    def mask(self) -> Bool[Tensor, "h w"]:
+        """Where the chosen image is hidden. Assign another to complete it there."""
+        return self.painter.mask
+
+    @mask.setter
+    def mask(self, hidden: Bool[Tensor, "..."]) -> None:
+        self.painter.mask = hidden
+
+    def pick(self, index: int) -> None:
+        """Complete another of the targets."""
+        self.index = index
+        self.painter.show(self.images[index])
+        self._complete()
+
+    def draw(self) -> None:
+        """Chains, bound and completions as the operator and the controls are now."""
+        self._draw_chains()
+        self._complete()
+
+    def _draw_chains(self) -> None:
+        x, T, seed = as_float(self.images), self.steps.value, self.seed.value
+        rate = increasing(self.growth.value, self.first.value)
+        step = past(self.operator) if self.operator.steps < T else self.operator
+        free = first(self.prior, x, rate=0.0, seed=seed)
+        infused = first(self.prior, x, rate=rate, infusion=self.infusion, seed=seed)
+        model = [free, *chain(step, free.z, steps=T, seed=seed)]
+        led = chain(step, infused.z, steps=T, target=x, rate=rate, infusion=self.infusion, seed=seed)
+        self.links = {MODEL: model, INFUSED: [infused, *led]}
+        rows = {name: self._frames(links) for name, links in self.links.items()}
+        marks = [link.infused for link in self.links[INFUSED] if link.infused is not None]
+        self.canvas.show(
+            rows | {TARGET: self.images.expand(T + 1, *self.images.shape)},
+            marks={INFUSED: torch.stack(marks).any(dim=2)} if marks else {},
+            captions=[f"z {t} of {T} · rate {rate(t):.3g}" for t in range(T + 1)],
+        )
+        bound = steps_of_bound(self.links[INFUSED], x, rate=rate, infusion=self.infusion).mean(dim=1)
+        running = bound.cumsum(dim=0).tolist()
+        show_runs(
+            self.figure,
+            [Curve("of each step", range(T + 1), bound.tolist()), Curve("sum so far", range(T + 1), running)],
+            title=f"lower bound of log p(target): {running[-1]:,.0f} nats per image",
+            axes=("step", "nats"),
+        )
+
+    def _complete(self) -> None:
+        hidden = self.painter.mask
+        if not bool(hidden.any()):
+            self.note.value = "Paint on the image what is to be completed; a click on a target takes another."
+            return
+        image, T = as_float(self.images[self.index]), self.operator.steps
+        n, seed = len(self.images), self.seed.value
+        self.completions = list(complete(self.operator, image, hidden, prior=self.prior, steps=T, n=n, seed=seed))
+        known = torch.where(hidden, 0.0, image)
+        images = self._frames([link._replace(mean=torch.where(hidden, link.mean, known)) for link in self.completions])
+        self.tries.show({COMPLETIONS: images}, captions=[f"z {t} of {T}" for t in range(T + 1)])
+        spread = self.completions[-1].mean[..., hidden].std(dim=0).mean().item() if n > 1 else 0.0
+        share = hidden.float().mean().item()
+        self.note.value = f"{n} completions of {share:.0%} of the pixels; standard deviation {spread:.2f} a pixel"
+
+    def _frames(self, links: list[Link]) -> UInt8[Tensor, "t n c h w"]:
+        states = torch.stack([link.mean if self.means.value else link.z for link in links])
+        return as_bytes(states)
+
+    def _hide(self, part: str) -> None:
+        hidden = torch.zeros(self.images.shape[-2:], dtype=torch.bool)
+        half = len(hidden) // 2
+        hidden[{"Lower half": slice(half, None), "Upper half": slice(half), "Clear": slice(0)}[part]] = True
+        self.mask = hidden
+
+    def _on_slider(self, _: Any) -> None:
+        if not self._quiet:
+            soon(self._loop, self._on_rate)
+
+    def _on_rate(self) -> None:
+        self._name_preset()
+        self._draw_chains()
+
+    def _on_preset(self, change: dict[str, Any]) -> None:
+        if (preset := PRESETS.get(change["new"])) is None or self._quiet:
+            return
+        with self._quiet:
+            self.first.value, self.growth.value = preset.first, preset.growth
+        soon(self._loop, self._on_rate)
+
+    def _name_preset(self) -> None:
+        """What the dropdown says is what the sliders say."""
+        now = (round(self.first.value, 3), round(self.growth.value, 3))
+        name = next((name for name, preset in PRESETS.items() if preset[:2] == now), None)
+        with self._quiet:
+            self.preset.value = name
+        self.why.value = "" if name is None else PRESETS[name].why
+
+    def picture(self) -> Pixels:
+        return self.canvas.picture()

@@ -1,0 +1,323 @@
+"""ProbePanel: what a representation knows. Its images in the plane, neighbours, groups, probes at every depth."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from ssl_toolkit.data import Dataset
+from ssl_toolkit.probes import what_they_share
+from ssl_toolkit.probes.enrichment import NAMES
+from ssl_toolkit.probes.layerwise import AnyEncoder
+from ssl_toolkit.probes.workbench import Probed, Work, compare, embed_all, read_all, spread_out
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels
+from ssl_toolkit.widgets.canvases.heat_map import HeatMap
+from ssl_toolkit.widgets.canvases.scatter import Scatter, colour_by
+from ssl_toolkit.widgets.controls import Quiet, dropdown, line, live, paragraph, toggle
+from ssl_toolkit.widgets.figures.plots import runs_figure, show_runs
+from ssl_toolkit.widgets.panels.probe_views import (
+    Tiles,
+    cka_tiles,
+    depth_curves,
+    factor_tiles,
+    group_tiles,
+    group_words,
+    nearest,
+    neighbour_tiles,
+    neighbour_words,
+)
+from ssl_toolkit.widgets.player import Player
+
+PROJECTIONS = ("PCA", "t-SNE")
+IMAGES, PROBES, FACTORS, CKA = VIEWS = ("Images", "Probes", "Factors", "CKA")
+TIPS = (
+    "Images in the plane, their neighbours, and what a group shares",
+    "The class, read by a linear probe and by kNN at every depth",
+    "Every factor, read linearly at every depth",
+    "How alike two depths are",
+)
+REDRAW = 0.3  # seconds; the browser that draws needs a core, too
+NEIGHBOURS, SHOWN = 7, 40
+HINT = (
+    "Hover over a point to see its image, click it for its nearest neighbours. <b>Lasso</b> a group to see what it "
+    "shares; <code>panel.selection</code> holds its indices."
+)
+
+
+class ProbePanel(Pictured, w.VBox):
+    """Any depth of an encoder, or of two beside each other: points to hover, pick and lasso, and probes by depth.
+
+    `encoders` is an `Encoder`, any module or function (b, c, h, w) -> (b, d), or two of these by name. `data` are
+    images that it was not trained on, of which the first `limit` are used. `panel.selection` holds the indices of the
+    group, or of the picked image and its neighbours: `data[panel.selection]`. Controls are attributes (`panel.depth`,
+    `panel.projection`, `panel.colour`, `panel.view`) or methods (`panel.pick(i)`, `panel.select(indices)`), and what it
+    shows comes from plain functions: `embed_steps`, `pca`, `tsne`, `neighbours`, `what_they_share`, `read_depths`,
+    `linear_cka`. `panel.wait()` ends the work and raises what went wrong. Raises ValueError for more than two encoders
+    and for a projection, colour or view that there is not.
+    """
+
+    def __init__(
+        self,
+        encoders: AnyEncoder | Mapping[str, AnyEncoder],
+        data: Dataset,
+        *,
+        depth: str = "representation",
+        projection: str = "PCA",
+        colour: str = "class",
+        view: str = IMAGES,
+        limit: int = 10_000,
+        batch_size: int = 64,
+        seed: int = 0,
+        name: str = "probe",
+    ):
+        models = dict(encoders) if isinstance(encoders, Mapping) else {"encoder": encoders}
+        data = data[:limit]
+        # the labels under another name are left out
+        factors = {k: v for k, v in data.factors.items() if v.ndim == 1 and not torch.equal(v, data.labels)}
+        self.data = data = Dataset(data.images, data.labels, data.classes, factors, data.name)
+        self._colours = {"class": (data.labels, data.classes)} | {
+            factor: (values, NAMES.get(factor, ())) for factor, values in factors.items()
+        }
+        if not 1 <= len(models) <= 2:
+            raise ValueError(
+                f"encoders are {len(models)}: show one, or two by name, as {{'SimCLR': a, 'untrained': b}}."
+            )
+        for argument, value, known in (
+            ("projection", projection, PROJECTIONS), ("colour", colour, self._colours), ("view", view, VIEWS)
+        ):  # fmt: skip
+            if value not in known:
+                raise ValueError(f"{argument} is {value!r}: it must be one of {', '.join(known)}.")
+        self.batch_size, self.seed = batch_size, seed
+        self._asked, self._quiet = depth, Quiet()
+        self._selection = torch.empty(0, dtype=torch.int64)
+        self._shown = torch.empty(0, dtype=torch.int64)
+        self._cka: dict[tuple[str, str], float] = {}
+        self._drawn: list[Tensor] = []  # the planes that are shown
+
+        self._make_controls(models, depth, projection, colour, view)
+        self._make_views(two=len(models) == 2)
+        self.player: Player[Any] = Player(
+            self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, redraw=REDRAW, name=name
+        )
+        super().__init__(self._placed())
+        self.add_class("ssl-panel")
+        self.add_class("ssl-probe")
+        self.colour.observe(lambda _: self._paint(), "value")
+        for control in (self.projection, self.view, *(p.depth for p in self.probed)):
+            control.observe(lambda _: self._again(), "value")
+        self._arrange()
+        self.player.play()
+
+    def _make_controls(
+        self, models: Mapping[str, AnyEncoder], depth: str, projection: str, colour: str, view: str
+    ) -> None:
+        self.probed = []
+        for name, model in models.items():
+            text = f"Depth of {name}" if len(models) == 2 else "Depth"
+            self.probed.append(Probed(name, model, dropdown(text, [depth], depth, "Where to look", "ssl-probe-depth")))
+        self.depth = self.probed[0].depth
+        tip = "How to bring the features into the plane"
+        self.projection = dropdown("Projection", PROJECTIONS, projection, tip, "ssl-probe-projection")
+        tip = "What the colours of the points mean"
+        self.colour = dropdown("Colour", list(self._colours), colour, tip, "ssl-probe-colour")
+        self.view = toggle(VIEWS, view, "What is shown of the representation", "ssl-probe-view", tips=TIPS)
+
+    def _make_views(self, *, two: bool) -> None:
+        self.scatter = Scatter(self.data.images, side=300 if two else 430, label="features of images in the plane")
+        self.scatter.on_pick(lambda i: self.player.soon(lambda: self.pick(i)))
+        self.scatter.on_select(lambda index: self.player.soon(lambda: self.select(torch.tensor(index).long())))
+        self.words = w.HTML(paragraph(HINT))
+        self.words.add_class("ssl-probe-words")
+        self.grid: ImageGrid | None = None
+        self.maps = [HeatMap(f"what can be read from {p.name}") for p in self.probed]
+        self.similarity = HeatMap("CKA between depths")
+        for p, heat in zip(self.probed, self.maps, strict=True):
+            heat.on_pick(partial(self._go_column, p))
+        self.similarity.on_pick(self._go_both)
+        self.figure: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
+
+    def _placed(self) -> list[w.Widget]:
+        controls = line(*(p.depth for p in self.probed), self.projection, self.colour)
+        self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
+        self.player.toolbar.layout.flex, self.player.bar.layout.width = "1 1 0", "80px"
+        tools = w.HBox([self.view, self.player.toolbar], layout=w.Layout(grid_gap="12px", align_items="center"))
+        left = w.Box([self.scatter], layout=w.Layout(flex="0 0 auto"))
+        self.beside = w.VBox([self.words], layout=w.Layout(flex="1 1 0", min_width="300px"))
+        self.body = w.HBox([left, self.beside], layout=w.Layout(grid_gap="16px", flex_flow="row wrap"))
+        self.below = w.VBox()  # the other views, in the place of the points
+        return [controls, tools, self.body, self.below]
+
+    # what a person may call --------------------------------------------------------------------------------------
+    @property
+    def selection(self) -> Int64[Tensor, " m"]:
+        """Indices into the data: the group that was selected, or the image that was picked and its neighbours."""
+        return self._selection
+
+    def pick(self, i: int) -> None:
+        """Show the nearest neighbours of an image, at the depth of each encoder."""
+        if not 0 <= i < len(self.data):
+            raise IndexError(f"image {i} is not there: the panel shows {len(self.data)} images, from 0.")
+        found = {p.name: nearest(p.z, i, NEIGHBOURS) for p in self.probed if p.features}
+        if not found:
+            return
+        near = torch.cat([torch.tensor([i]), *(f.index for f in found.values())])
+        self._selection = torch.tensor(list(dict.fromkeys(near.tolist())))
+        self.scatter.mark(i, [found[p.name].index.tolist() if p.name in found else [] for p in self._seen])
+        self._show_images(neighbour_tiles(self.data, i, found), neighbour_words(self.data, i, found), 8)
+
+    def select(self, index: Int64[Tensor, " m"]) -> None:
+        """Make these images the selection, and show what they share; none: let go of it."""
+        shares = what_they_share(self.data, index)
+        self._selection = index
+        self.scatter.select(index)
+        self.scatter.mark(-1)
+        if len(index):
+            self._show_images(group_tiles(self.data, index, SHOWN), group_words(index, shares), 10)
+        else:
+            self.words.value = paragraph(HINT)
+
+    def wait(self) -> None:
+        """Do all the work that the controls ask for, at once, and raise what went wrong."""
+        self.player.wait()
+
+    # the work: whatever the controls ask for and is not known yet -------------------------------------------------
+    def _work(self) -> Iterator[Work | None]:
+        yield from embed_all(self.probed, self.data.images, self.batch_size)
+        for p in self._seen:
+            self._offer(p)
+        if self._seen:
+            self._show_points()  # at once: what comes next may fail, or be over before the next drawing
+            yield Work("image", len(self.data), len(self.data))
+            if self.view.value in (PROBES, FACTORS):
+                yield from read_all(self._seen, self.data, self.seed)
+            elif self.view.value == CKA:
+                yield from compare(self._seen[0], self._seen[-1], self._cka)
+            elif self.projection.value == "t-SNE":
+                yield from spread_out(self._seen)
+        for p in self.probed:
+            if p.error is not None:
+                raise p.error
+
+    @property
+    def _seen(self) -> list[Probed]:
+        return [p for p in self.probed if p.features]
+
+    def _offer(self, p: Probed) -> None:
+        """The depths that the encoder turned out to have."""
+        if p.depth.options == (known := tuple(p.features)):
+            return
+        with self._quiet:
+            p.depth.options = known
+            p.depth.value = self._asked if self._asked in known else known[-1]
+        if self._asked not in (*known, "representation"):
+            p.error = ValueError(f"depth is {self._asked!r}: {p.name} has {', '.join(known)}.")
+
+    def _again(self) -> None:
+        """Begin the work anew: what is known already takes no time."""
+        if not self._quiet:
+            for p in self.probed:
+                p.error = None if p.features else p.error  # of a depth that was asked for; another may be there
+            self.player.reset()
+            self.player.soon(self._arrange)
+            self.player.play()
+
+    # what is seen ------------------------------------------------------------------------------------------------
+    def _draw(self, record: Work) -> None:
+        self.player.unit = record.unit
+        if self._seen:
+            self._show_points()
+        if record.unit == "score":
+            self._show_scores()
+
+    def _show_points(self) -> None:
+        planes = [p.plane(self.projection.value) for p in self._seen]
+        if [id(plane) for plane in planes] != [id(plane) for plane in self._drawn]:
+            first, self._drawn = not self._drawn, planes
+            self.scatter.show(torch.stack(planes), [p.name for p in self._seen] if len(self.probed) > 1 else ())
+            if first:
+                self._paint()
+
+    def _paint(self) -> None:
+        values, words = self._colours[self.colour.value]
+        if self._drawn:
+            self.scatter.paint(colour_by(self.colour.value, values, words))
+
+    def _arrange(self) -> None:
+        """Put what the open view needs beside the points."""
+        if self.view.value == PROBES and self.figure is None:
+            self.figure = live(runs_figure(height=400))
+        shown = {
+            IMAGES: [],
+            PROBES: [self.figure],
+            FACTORS: [w.HTML(paragraph(_SKILL)), *self._titled(self.maps)],
+            CKA: [w.HTML(paragraph(_ALIKE)), self.similarity],
+        }
+        self.below.children = shown[self.view.value]
+        self.body.layout.display = "" if self.view.value == IMAGES else "none"  # where it was is not forgotten
+        if self._seen:
+            self._show_scores()
+
+    def _titled(self, maps: list[HeatMap]) -> list[w.Widget]:
+        if len(maps) == 1:
+            return list(maps)
+        titled = [w.VBox([w.HTML(f"<b>{escape(p.name)}</b>"), heat]) for p, heat in zip(self.probed, maps, strict=True)]
+        return [w.HBox(titled, layout=w.Layout(flex_flow="row wrap", grid_gap="16px"))]
+
+    def _show_scores(self) -> None:
+        if self.view.value == PROBES:
+            curves, chance = depth_curves({p.name: p.scores for p in self._seen})
+            level = ("chance", chance) if chance is not None else None
+            show_runs(self.figure, curves, title="read of the class, by depth", axes=("", "accuracy"), level=level)
+        elif self.view.value == FACTORS:
+            for p, heat in zip(self.probed, self.maps, strict=True):
+                tiles, rows, columns = factor_tiles(p.scores, list(p.features), list(self.data.factors))
+                heat.show(tiles, rows=rows, columns=columns, names=("", "depth"), goal=None, chance=0.0)
+        elif self.view.value == CKA:
+            rows, columns = list(self._seen[0].features), list(self._seen[-1].features)
+            names = (self._seen[0].name, self._seen[-1].name) if len(self._seen) > 1 else ("", "depth")
+            tiles = cka_tiles(self._cka, rows, columns)
+            self.similarity.show(tiles, rows=rows, columns=columns, names=names, goal=None)
+
+    def _show_images(self, tiles: Tiles, told: str, columns: int) -> None:
+        self._shown = tiles.index
+        if self.grid is None:
+            self.grid = ImageGrid(tiles.images, columns=columns, scale=_scale(self.data), label="images")
+            self.grid.on_pick(lambda i: self.player.soon(partial(self._pick_shown, i)))
+        self.grid.columns, self.grid.selected = columns, -1
+        self.grid.show(tiles.images, frames=tiles.frames, captions=tiles.captions)
+        self.words.value = paragraph(told)
+        self.beside.children = [self.words, self.grid]
+        self.view.value = IMAGES
+
+    def _pick_shown(self, i: int) -> None:
+        if i < len(self._shown):
+            self.pick(int(self._shown[i]))
+
+    def _go_column(self, p: Probed, _: int, column: int) -> None:
+        self._go(p, column - 1)  # the first column holds the pixels
+
+    def _go(self, p: Probed, column: int) -> None:
+        """To a depth, by its place."""
+        if 0 <= column < len(p.depth.options):
+            self.player.soon(lambda: setattr(p.depth, "value", p.depth.options[column]))
+
+    def _go_both(self, row: int, column: int) -> None:
+        self._go(self._seen[-1], column)
+        if len(self._seen) > 1:
+            self._go(self._seen[0], row)
+
+    def picture(self) -> Pixels:
+        return self.scatter.picture()
+
+
+_SKILL = "How much of each factor a linear probe reads: 0 is chance, 1 is all of it. Click a place to go to its depth."
+_ALIKE = "How alike two depths are: 1 means equal up to rotation and scale. Click a place to go there."
+
+
+def _scale(data: Dataset) -> int:
+    return max(1, round(44 / data.images.shape[-1]))

@@ -1,0 +1,321 @@
+"""RcdmPanel: train a diffusion model on what an encoder says of images, and see what it knows and what it does not."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as w
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from ssl_toolkit.data import Dataset
+from ssl_toolkit.data.folders import from_bytes
+from ssl_toolkit.diffusion.factor_reader import FACTORS, kept
+from ssl_toolkit.diffusion.monitor import DEPTHS, Kept, Painted, Progress, Subject, paint, prepare, watch
+from ssl_toolkit.diffusion.rcdm import RCDM, Recipe, conditions
+from ssl_toolkit.encoders import Encoder, embed_depths
+from ssl_toolkit.training import TrainState, load, save
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, check_index, tile
+from ssl_toolkit.widgets.controls import button, dress, dropdown, line, live, report, seed_box, slider, whole
+from ssl_toolkit.widgets.figures.chains import learning_figure, show_learning
+from ssl_toolkit.widgets.panels.rcdm_rows import pictures, rows
+from ssl_toolkit.widgets.player import Player
+
+REDRAW = 0.5  # seconds; the browser needs a core that training needs as well
+PICKS, COLUMNS = 24, 8  # test images to choose from
+NONE = "nothing"  # to compare with
+Canvas = dict[str, Painted]
+
+
+class RcdmPanel(Pictured, w.VBox):
+    """What one depth of an encoder says of an image and what another does, painted side by side.
+
+    One `RCDM` for each of one or two `depths` learns to paint images of `data` from their features alone. Pick an image
+    of `test`, which no model ever saw, or upload one: what stays the same across its samples is known at that depth,
+    what varies is not. Under each sample is the distance of its features to the image's, as a share of that between two
+    images drawn at random. Of several encoders, by name, a depth is "simclr embedding"; those that `models` has, as the
+    shipped ones, are trained already and paint at once. Each `every` steps the samples are measured, and painted anew
+    twice as often; with a `reader`, bars say what they keep of each factor.
+
+        RcdmPanel(zoo.load("shapes-simclr"), data, test, depths=("embedding",), reader=zoo.load("shapes-reader"),
+                  models={"embedding": zoo.load("shapes-simclr-rcdm-embedding")})
+
+    `panel.play()`, `panel.pick(3)`, `panel.upload(file.read_bytes())`, `panel.choose("stage1")`, `panel.save(path)`,
+    `panel.guidance.value = 2` do what the controls do; `panel.subjects` are the models by depth, `panel.painted` the
+    samples, `panel.history` the records, and `panel.wait()` runs to the end.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder | Mapping[str, Encoder],
+        data: Dataset,
+        test: Dataset,
+        *,
+        depths: tuple[str, ...] | None = None,
+        models: Mapping[str, RCDM] | None = None,
+        reader: Encoder | None = None,
+        recipe: Recipe | None = None,
+        every: int = 100,
+        k: int = 6,
+        guidance: float = 1.0,
+        steps: int = 20,
+        seed: int = 0,
+        name: str = "rcdm",
+    ):
+        self.data, self.test, self.models, self.reader = data, test, dict(models or {}), reader
+        self.choices = _choices(encoder, test)
+        usual = [depth for depth in DEPTHS if depth in self.choices] or [c for c in self.choices if DEPTHS[0] in c]
+        self.depths = self._valid(tuple(usual[:2]) if depths is None else depths)
+        self.recipe, self.every, self.k = recipe or Recipe(), every, k
+        self.subjects: dict[str, Subject] = {}
+        self.history: list[Progress] = []
+        self.painted: Canvas = {}
+        self.picked, self.given = 0, test.images[0].cpu()
+        self._loaded: dict[str, TrainState] = {}
+
+        self._make_controls(guidance, steps, seed)
+        self.player: Player[Progress | None] = Player(
+            self._records, self._draw, progress=lambda p: p and (p.step, self.recipe.steps), redraw=REDRAW, name=name
+        )
+        self.painter: Player[Canvas | None] = Player(self._painting, self._show, history=0, name=f"{name}, samples")
+        self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 40 // test.images.shape[-1]))
+        self.grid.label, self.grid.selected = "images that were never trained on", 0
+        self.figure = live(learning_figure(() if reader is None else FACTORS), toolbar=False)
+        show_learning(self.figure, [], self.depths)  # else its legend has Plotly's own names
+        self.rows, self.message = w.HTML(), w.HTML()
+        self.rows.add_class("ssl-rcdm-samples")
+        super().__init__(self._placed())
+        self.add_class("ssl-panel")
+        self.add_class("ssl-rcdm")
+        for control in (self.guidance, self.steps, self.seed):
+            control.observe(lambda _: self.repaint(), "value")
+        for place, menu in enumerate(self.menus):
+            menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
+        self.grid.on_pick(self.pick)
+        self.file.observe(lambda change: self._uploaded(change["new"]), "value")
+        self.save_button.on_click(lambda _: report(self.player.soon, self.message, self.save))
+        self.load_button.on_click(lambda _: report(self.player.soon, self.message, self.load))
+        self.player.reset_button.on_click(lambda _: self.player.soon(self._forget))
+        self._show({})
+        self.repaint()
+
+    def _make_controls(self, guidance: float, steps: int, seed: int) -> None:
+        names, (one, other) = list(self.choices), (*self.depths, NONE)[:2]
+        tip = "What samples are painted from"
+        first = dropdown("Paint from", names, one, tip, "ssl-rcdm-first", width="260px")
+        tip = "What is painted beside them"
+        second = dropdown("compared with", [NONE, *names], other, tip, "ssl-rcdm-second", width="260px")
+        self.menus = [first, second]
+        tip = "1 paints what the features say, more exaggerates it, 0 ignores them"
+        self.guidance = slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, "ssl-rcdm-guidance")
+        self.guidance.disabled = self.recipe.drop == 0  # without a learned null there is nothing to exaggerate from
+        self.steps = whole("Steps", steps, (1, 200), "Steps of the sampler", "ssl-rcdm-steps")
+        self.seed = seed_box(seed, "Of the noise of the samples", "ssl-rcdm-seed")
+        self.file = w.FileUpload(accept="image/*", description="Your own image", layout=w.Layout(width="auto"))
+        self.file.tooltip = "The middle of it, in the size of the data"
+        self.file.add_class("ssl-rcdm-upload")
+        tip = "Where models are saved and loaded, the depth before its ending"
+        self.path = dress(w.Text("rcdm.safetensors", description="File"), tip, "ssl-rcdm-file", width="175px")
+        self.save_button = button("Save", "save", "Write the models to files, one for each depth", "ssl-rcdm-save")
+        self.load_button = button("Load", "folder-open", "Go on from the models in these files", "ssl-rcdm-load")
+
+    def _placed(self) -> list[w.Widget]:
+        files = w.HBox(
+            [self.path, self.save_button, self.load_button], layout=w.Layout(align_items="center", grid_gap="2px")
+        )
+        pick = w.HTML("Pick an image that was never trained on:")
+        left = w.VBox(
+            [pick, self.grid, self.file, files, self.message], layout=w.Layout(flex="0 0 auto", width="335px")
+        )
+        state = w.HBox([w.HTML("samples:"), self.painter.status], layout=w.Layout(grid_gap="6px"))
+        sampling = line(*self.menus, self.guidance, self.steps, self.seed)
+        right = w.VBox([sampling, self.rows, state], layout=w.Layout(flex="1 1 0", min_width="0"))
+        body = w.HBox([left, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
+        return [self.player, body, self.figure]
+
+    # what a person may call --------------------------------------------------------------------------------------
+    def play(self) -> None:
+        self.player.play()
+
+    def pause(self) -> None:
+        self.player.pause()
+
+    def reset(self) -> None:
+        """Forget all that was learned."""
+        self.player.reset()
+        self._forget()
+
+    def pick(self, index: int) -> None:
+        """Paint from the features of this test image."""
+        check_index(index, self.test)
+        self._give(self.test.images[index].cpu(), index)
+
+    def upload(self, content: bytes) -> str:
+        """Paint from the features of an image file's content, fitted to the data. Raises DataError for a bad one."""
+        self._give(from_bytes(content, self.data.shape), -1)
+        return "painted from your image"
+
+    def choose(self, *depths: str) -> None:
+        """Compare these depths, one or two; what others have learned is kept, and training goes on if it runs."""
+        if (depths := self._valid(depths)) == self.depths:
+            return
+        self.depths = depths
+        self._show_choice()
+        show_learning(self.figure, self.history, depths)
+        running = self.player.state == "running"
+        self.player.reset()
+        if running:
+            self.player.play()
+        self.repaint()
+
+    def repaint(self) -> None:
+        """Samples of the models as they are now."""
+        self.painter.reset()
+        if any(depth in known for depth in self.depths for known in (self.subjects, self.models, self._loaded)):
+            self.painter.play()
+        else:
+            self.painter.soon(lambda: self._show({}))
+
+    def wait(self) -> dict[str, Subject]:
+        """Train and paint to the end, raise what went wrong, and return the trained models by depth."""
+        self.player.wait()
+        self.painter.wait()
+        return self.subjects
+
+    def save(self, path: str | Path | None = None) -> str:
+        """Write the model of each depth to `path` with the depth before its ending; a run goes on from it exactly."""
+        states = {d: subject.state for d, subject in self.subjects.items() if d in self.depths}
+        written = []
+        for depth, file in self._files(path).items():
+            if (state := states.get(depth)) is not None:
+                save(state, file)
+                written.append(file.name)
+        if not written:
+            raise ValueError("there is nothing to save yet: press Play or Step first.")
+        return f"saved {', '.join(written)}"
+
+    def load(self, path: str | Path | None = None) -> str:
+        """Go on from what `save` wrote for this encoder and these depths; a wrong file changes nothing."""
+        states, files = {}, self._files(path)
+        for name, file in files.items():
+            encoder, depth = self.choices[name]
+            # the file knows how h is standardised; the width is all that two images have to tell
+            states[name] = self.recipe.start(self.test[:2], conditions(encoder, self.test.images[:2], depth=depth))
+            load(file, states[name])
+        self.player.reset()
+        self.history = []
+        for name, state in states.items():
+            self.models.pop(name, None)
+            subject = self.subjects.pop(name, None)
+            if subject is None or subject.state is None:
+                self._loaded[name] = state
+            else:
+                self.subjects[name] = subject.going_on(state)
+        self.repaint()
+        return f"loaded {', '.join(file.name for file in files.values())}: press Play to go on"
+
+    def _forget(self) -> None:
+        self.subjects, self.history, self._loaded = {}, [], {}
+        show_learning(self.figure, [], self.depths)
+        self.repaint()
+
+    # the run -----------------------------------------------------------------------------------------------------
+    def _valid(self, depths: tuple[str, ...]) -> tuple[str, ...]:
+        if not 1 <= len(set(depths)) == len(depths) <= 2:
+            raise ValueError(f"depths is {depths}: give one depth of the encoder, or two to compare.")
+        if unknown := [depth for depth in (*depths, *self.models) if depth not in self.choices]:
+            raise ValueError(f"depth is {unknown[0]!r}: there are {', '.join(self.choices)}.")
+        return depths
+
+    def _files(self, path: str | Path | None) -> dict[str, Path]:
+        path = Path(path or self.path.value)
+        return {d: path.with_name(f"{path.stem}.{d.replace(' ', '-')}{path.suffix}") for d in self.depths}
+
+    def _prepare(self, depths: list[str]) -> Iterator[None]:
+        """Subjects for those that have none yet."""
+        missing = {depth: self.choices[depth] for depth in depths if depth not in self.subjects}
+        if not missing:
+            return
+        for made in prepare(missing, self.data, self.test, recipe=self.recipe, models=self.models):
+            yield None
+            for depth, subject in (made or {}).items():
+                if depth not in self.subjects:  # nobody else has made it meanwhile
+                    state = self._loaded.pop(depth, None)
+                    self.subjects[depth] = subject if state is None else subject.going_on(state)
+
+    def _records(self) -> Iterator[Progress | None]:
+        yield from self._prepare(list(self.depths))
+        chosen = {depth: self.subjects[depth] for depth in self.depths}
+        read: Kept | None = None if self.reader is None else partial(kept, self.reader, images=self.test.images)
+        for record in watch(chosen, self.data, recipe=self.recipe, every=self.every, kept=read):
+            if record is not None:
+                self.history.append(record)
+                if record.faithful or record.step % max(1, self.every // 2) == 0:
+                    self.repaint()
+            yield record
+            while self.painter.state == "running":  # samples that a person waits for come before the next step
+                self.painter.advance()
+                yield None
+
+    def _painting(self) -> Iterator[Canvas | None]:
+        yield from self._prepare([depth for depth in self.depths if depth in self.models or depth in self._loaded])
+        painted: Canvas = {}
+        for depth in self.depths:
+            if (subject := self.subjects.get(depth)) is None:
+                continue
+            h = conditions(subject.encoder, self.given[None], depth=subject.depth)[0]
+            for result in paint(
+                subject, h, k=self.k, steps=self.steps.value, guidance=self.guidance.value, seed=self.seed.value
+            ):
+                yield None
+                if result is not None:
+                    painted[depth] = result
+        yield painted
+
+    # what is seen ------------------------------------------------------------------------------------------------
+    def _draw(self, record: Progress | None) -> None:
+        """The curves up to this record."""
+        if record is not None:
+            show_learning(self.figure, [p for p in self.history if p.step <= record.step], self.depths)
+
+    def _show(self, painted: Canvas | None) -> None:
+        if painted is not None:
+            self.painted = painted
+            self.rows.value = rows(self.given, self.depths, painted, self.subjects)
+
+    def _give(self, image: UInt8[Tensor, "c h w"], index: int) -> None:
+        self.given, self.picked, self.grid.selected = image, index, index if index < PICKS else -1
+        self.repaint()
+
+    def _show_choice(self) -> None:
+        for menu, depth in zip(self.menus, [*self.depths, NONE], strict=False):
+            menu.value = depth
+
+    def _chosen(self, place: int, depth: str) -> None:
+        """What a menu says; the same depth twice is one."""
+
+        def choose() -> None:
+            depths = [*self.depths[:place], depth, *self.depths[place + 1 :]]
+            self.choose(*(name for name in dict.fromkeys(depths) if name != NONE))
+
+        self.player.soon(choose)
+
+    def _uploaded(self, files: tuple[Any, ...]) -> None:
+        if files:
+            content, self.file.value = bytes(files[0].content), ()
+            report(self.player.soon, self.message, lambda: self.upload(content))
+
+    def picture(self) -> Pixels:
+        rows = [pictures(self.given, result) for result in self.painted.values()] or [self.grid.images]
+        return tile(torch.cat(rows), self.k + 2 if self.painted else COLUMNS, 2)
+
+
+def _choices(encoder: Encoder | Mapping[str, Encoder], test: Dataset) -> dict[str, tuple[Encoder, str]]:
+    """Every depth of every encoder, by the name it has in the menus."""
+    if isinstance(encoder, Encoder):
+        return {depth: (encoder, depth) for depth in embed_depths(encoder, test.images[:1])}
+    return {
+        f"{name} {depth}": (one, depth) for name, one in encoder.items() for depth in embed_depths(one, test.images[:1])
+    }

@@ -1,0 +1,173 @@
+"""ViewsPanel: pick an image, drag the strengths of the augmentations, and see what its views still share."""
+
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+import torch
+
+from ssl_toolkit.augment import Augment, View, simclr_views
+from ssl_toolkit.data import Dataset, as_bytes, as_float, rng
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, tile
+from ssl_toolkit.widgets.controls import Quiet, button, dropdown, paragraph, seed_box, slider
+from ssl_toolkit.widgets.figures.plots import BLUE
+
+# name of the argument of simclr_views: (label, maximum, what it does)
+STRENGTHS = {
+    "crop": ("Crop from", 1.0, "The smallest share of the image that a crop may keep; 1 keeps it whole"),
+    "flip": ("Flip", 1.0, "Probability that a view is mirrored"),
+    "brightness": ("Brightness", 1.0, "How far the brightness may change, either way"),
+    "contrast": ("Contrast", 1.0, "How far the contrast may change, either way"),
+    "saturation": ("Saturation", 1.0, "How far the saturation may change, either way"),
+    "hue": ("Hue", 0.5, "How far the hue may turn, in turns, either way"),
+    "gray": ("Grey", 1.0, "Probability that a view loses its colour"),
+    "blur": ("Blur", 1.0, "Probability that a view is blurred"),
+    "solarize": ("Solarize", 1.0, "Probability that bright values are inverted"),
+    "noise": ("Noise", 1.0, "Standard deviation of the noise added"),
+}
+_NONE = dict.fromkeys(STRENGTHS, 0.0) | {"crop": 1.0}
+PRESETS: dict[str, tuple[dict[str, float], str]] = {
+    "SimCLR's recipe": (
+        _NONE
+        | {"crop": 0.2, "flip": 0.5, "gray": 0.2, "hue": 0.1}
+        | dict.fromkeys(("brightness", "contrast", "saturation"), 0.4),
+        "Place, size and colour change; what kind of thing it is remains. Made for telling classes apart.",
+    ),
+    "Crop only": (
+        _NONE | {"crop": 0.2},
+        "Colour survives every view, so matching colours is enough to match views: a shortcut past the shape.",
+    ),
+    "Noise only": (
+        _NONE | {"noise": 0.2},
+        "Everything that can be seen survives: the representation may keep all of it, classes are nothing special.",
+    ),
+    "Too strong": (
+        _NONE | {"crop": 0.02, "brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.5, "noise": 0.4},
+        "The views share hardly anything any more: two of one image are as hard to match as two of different ones.",
+    ),
+    "None": (_NONE, "The two views are equal, so the task is solved before training: nothing is learned."),
+}  # fmt: skip
+
+
+class ViewsPanel(Pictured, w.VBox):
+    """Views of one image under augmentations whose strengths are sliders; the numbers drawn for each view are shown.
+
+    `panel.augment` is what the sliders say, to train with; `panel.code()` the line that makes it; `panel.pick(i)`,
+    `panel.draw_again()` and `panel.strengths["noise"].value = 0.2` do what the controls do.
+    """
+
+    def __init__(self, data: Dataset, *, size: int | None = None, n: int = 12, seed: int = 0):
+        self.data, self.n = data, n
+        self.size = size or data.images.shape[-1]
+        self.index, self._quiet = 0, Quiet()
+        shown = min(12, len(data))
+        scale = max(1, round(56 / self.size))
+        self.candidates = ImageGrid(data.images[:shown], columns=12, label="images to choose from")
+        self.candidates.selected = 0
+        self.candidates.on_pick(self.pick)
+        tip = "Strengths that teach well, or fail in a way worth seeing"
+        self.preset = dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, "ssl-views-preset", width="230px")
+        self.why = w.HTML(PRESETS[self.preset.value][1])
+        self.seed = seed_box(seed, "Of the numbers that are drawn for the views", "ssl-views-seed")
+        self.again = button("Draw again", "random", "Other random numbers, same strengths", "ssl-views-again")
+        self.again.on_click(lambda _: self.draw_again())
+        self.strengths: dict[str, w.FloatSlider] = {}
+        for name, (text, top, tip) in STRENGTHS.items():
+            low = 0.02 if name == "crop" else 0.0
+            self.strengths[name] = slider(
+                text, low, (low, top, 0.02), tip, f"ssl-views-{name}", width="290px", label="76px", dragged=True
+            )
+        grey = data.images.shape[1] == 1
+        for name in ("saturation", "hue", "gray"):
+            self.strengths[name].disabled = grey
+        note = "<i>These images are grey: saturation, hue and grey change nothing.</i>" if grey else ""
+        blank = torch.zeros(n, data.images.shape[1], self.size, self.size, dtype=torch.uint8)
+        self.views = ImageGrid(
+            blank, columns=6, scale=2 * scale if self.size < 64 else scale, label="views of the image"
+        )
+        self.views.on_pick(self._show_numbers)
+        self.numbers = w.HTML()
+        left = w.VBox([*self.strengths.values(), w.HTML(note)], layout=w.Layout(flex="0 0 auto", width="310px"))
+        right = w.VBox([self.views, self.numbers], layout=w.Layout(flex="1 1 auto", min_width="0"))
+        top_row = w.HBox([self.preset, self.seed, self.again], layout=w.Layout(align_items="center", grid_gap="6px"))
+        super().__init__([top_row, self.why, self.candidates, w.HBox([left, right])])
+        self.add_class("ssl-panel")
+        self.add_class("ssl-views")
+        self._set(PRESETS[self.preset.value][0])
+        self.preset.observe(self._on_preset, "value")
+        for control in (self.seed, *self.strengths.values()):
+            control.observe(lambda _: self._draw(), "value")
+        self._draw()
+
+    @property
+    def augment(self) -> Augment:
+        """The views that the sliders describe."""
+        return simclr_views(self.size, **self._arguments())
+
+    def code(self) -> str:
+        """The line that makes `augment` without the panel."""
+        arguments = "".join(f", {name}={value}" for name, value in self._arguments().items())
+        return f"augment = simclr_views({self.size}{arguments})"
+
+    def _arguments(self) -> dict[str, Any]:
+        values = {name: round(slider.value, 3) for name, slider in self.strengths.items()}
+        jitter = any(values[name] for name in ("brightness", "contrast", "saturation", "hue"))
+        return {"scale": (values.pop("crop"), 1.0), "jitter": 0.8 if jitter else 0.0, **values}
+
+    def pick(self, index: int) -> None:
+        """Views of another image of the data set."""
+        self.index = index
+        if index < self.candidates.shape[0]:
+            self.candidates.selected = index
+        self._draw()
+
+    def draw_again(self) -> None:
+        self.seed.value += 1
+
+    @property
+    def view(self) -> View:
+        """The n views shown, and what was drawn for each."""
+        x = as_float(self.data.images[self.index : self.index + 1]).expand(self.n, -1, -1, -1)
+        return self.augment(x, rng(self.seed.value, 0, "views"))
+
+    def _draw(self) -> None:
+        if self._quiet:
+            return
+        self._view = self.view
+        self.views.show(as_bytes(self._view.x), frames=self._frames())
+        self._show_numbers(max(0, self.views.selected))
+
+    def _frames(self) -> list[str]:
+        return [BLUE if i == max(0, self.views.selected) else "" for i in range(self.n)]
+
+    def _show_numbers(self, index: int) -> None:
+        cells = []
+        for name, values in self._view.params.items():
+            if name != "noise.e":  # as many numbers as pixels
+                cells.append(f"<span>{name}</span><b style='font-weight:500'>{_written(values[index])}</b>")
+        code = escape(self.code())
+        self.numbers.value = paragraph(
+            f"<b>Drawn for view {index + 1}</b> (click another)"
+            "<div style='display:grid;grid-template-columns:repeat(2,max-content auto);gap:2px 12px;margin:4px 0 10px'>"
+            f"{''.join(cells)}</div><b>The same without the panel</b>"
+            f"<br><code style='font-size:11px'>{code}</code>"
+        )
+
+    def _set(self, strengths: dict[str, float]) -> None:
+        with self._quiet:
+            for name, value in strengths.items():
+                self.strengths[name].value = value
+
+    def _on_preset(self, change: dict[str, Any]) -> None:
+        strengths, self.why.value = PRESETS[change["new"]]
+        self._set(strengths)
+        self._draw()
+
+    def picture(self) -> Pixels:
+        return tile(self.views.images, 6, self.views.scale)
+
+
+def _written(value: torch.Tensor) -> str:
+    if value.dtype == torch.bool:
+        return "yes" if value else "no"
+    return " ".join(f"{round(v, 3):g}" for v in value.flatten().tolist())

@@ -1,0 +1,66 @@
+"""What a reader says of images, and what samples keep of their causes by its word."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ssl_toolkit import load_data
+from ssl_toolkit.data.shapes import TURNS
+from ssl_toolkit.diffusion.factor_reader import FACTORS, Recipe, code, kept, read
+from ssl_toolkit.encoders import Encoder
+from ssl_toolkit.training import train
+
+DATA = load_data("shapes", limit=400)
+
+
+class Code(torch.nn.Module):
+    """A backbone for images whose first pixels are the code, in [0, 1]: its reader makes no error."""
+
+    def forward(self, x):
+        return {"representation": 8 * (x.flatten(1)[:, :7] - 0.5)}
+
+
+PERFECT = Encoder(Code(), width=7, projector=(7,))
+torch.nn.init.eye_(PERFECT.projector[0].weight)
+
+
+def images(codes):
+    return torch.cat([0.5 + codes / 8, torch.zeros(len(codes), 9)], dim=1).view(-1, 1, 4, 4)
+
+
+def test_what_is_read_is_what_was_coded():
+    values = read(PERFECT, images(code(DATA)))
+    for name in FACTORS:
+        v = DATA.factors[name]
+        if name in TURNS:
+            apart = (values[name] - v + TURNS[name] / 2) % TURNS[name] - TURNS[name] / 2
+            assert apart.abs().max() < 1e-4
+        else:
+            assert torch.corrcoef(torch.stack([values[name], v]))[0, 1] == pytest.approx(1, abs=1e-5)
+
+
+def test_samples_that_are_alike_keep_all_and_samples_at_random_keep_nothing():
+    codes = code(DATA)
+    order = torch.stack([torch.randperm(400, generator=torch.Generator().manual_seed(i)) for i in range(4)], dim=1)
+    alike = images(codes)[:, None].expand(-1, 4, -1, -1, -1)
+    at_random = images(codes)[order]
+    assert kept(PERFECT, alike, images(codes)) == pytest.approx(dict.fromkeys(FACTORS, 1.0), abs=1e-6)
+    assert kept(PERFECT, at_random, images(codes)) == pytest.approx(dict.fromkeys(FACTORS, 0.0), abs=0.06)
+
+
+def test_once_around_the_circle_is_no_change():
+    turned = replace(DATA, factors=DATA.factors | {"hue": DATA.factors["hue"] + TURNS["hue"]})
+    assert torch.allclose(code(turned), code(DATA), atol=1e-5)
+
+
+def test_it_learns_to_read():
+    recipe = Recipe(steps=30, warmup=5)
+    state = recipe.start(DATA)
+    losses = [step.loss for step in train(state, DATA, recipe.objective(DATA), until=30, batch_size=32)]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_data_without_factors_are_refused():
+    with pytest.raises(ValueError, match=r"does not know the 'hue' of its images: take load_data\('shapes'\)"):
+        Recipe().objective(load_data("digits", limit=20))

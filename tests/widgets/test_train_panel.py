@@ -1,0 +1,177 @@
+"""TrainPanel as data, without a browser."""
+
+import base64
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ssl_toolkit.data import Dataset, rng
+from ssl_toolkit.joint import METHODS, Recipe
+from ssl_toolkit.probes.monitor import Look, look
+from ssl_toolkit.training import train
+from ssl_toolkit.widgets.panels.train import TrainPanel
+from ssl_toolkit.widgets.panels.train_presets import PRESETS
+
+DATA = Dataset(
+    images=torch.randint(0, 256, (160, 1, 28, 28), generator=rng(0), dtype=torch.uint8),
+    labels=torch.arange(160) % 4,
+    classes=("a", "b", "c", "d"),
+)
+SMALL = Recipe(steps=3, batch_size=16, width=32, projector=(16, 8))
+
+
+def take(panel, steps):
+    for _ in range(2 * steps + 2):  # a look is a record too
+        if len(panel.steps) >= steps:
+            return
+        panel.player.step()
+    pytest.fail(f"{len(panel.steps)} steps: {panel.player.status.value}")
+
+
+def test_a_run_of_the_panel_is_the_run_of_the_loop():
+    panel = TrainPanel(DATA, SMALL, every=2)
+    state = panel.wait()
+    by_hand = SMALL.start(DATA)
+    steps = list(train(by_hand, DATA[:-32], SMALL.objective(DATA), until=3, batch_size=16))
+    assert [s.terms for s in panel.steps] == [s.terms for s in steps]
+    assert all(torch.equal(p, q) for p, q in zip(state.model.parameters(), by_hand.model.parameters(), strict=True))
+    assert [record.step for record in panel.looks] == [0, 2, 3]
+    assert "kNN accuracy" in panel.gauges.value
+    assert "untrained" in panel.gauges.value
+    assert "LiDAR" in panel.gauges.value
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains(method):
+    panel = TrainPanel(DATA, replace(SMALL, method=method), every=50)
+    assert panel.wait().step == 3
+    assert [t.name for t in panel.figure.data][1 : 1 + len(panel.steps[-1].terms)] == list(panel.steps[-1].terms)
+
+
+def test_controls_make_the_recipe_and_presets_say_why():
+    panel = TrainPanel(DATA, SMALL)
+    assert panel.recipe == replace(SMALL, lr=panel.rate.value)
+    for name, (recipe, why) in reversed(PRESETS.items()):
+        panel.preset.value = name
+        assert panel.method.value == recipe.method
+        assert panel.why.value == why
+    assert all(c.tooltip and c.description for c in [*panel._fixed, *panel._live])
+
+
+def test_rate_and_crop_change_a_run_in_progress_and_the_rest_is_locked():
+    panel = TrainPanel(DATA, replace(SMALL, steps=6), every=50)
+    take(panel, 1)
+    before = panel._objective
+    assert panel.width.disabled
+    panel.rate.value = 1e-2
+    panel.crop.value = 0.9
+    assert panel.state.lr == pytest.approx(1e-2)
+    assert panel._objective is not before
+    panel.player.reset()
+    assert not panel.width.disabled
+
+
+def test_a_run_saved_in_the_panel_goes_on_as_if_it_had_not_stopped(tmp_path):
+    whole = TrainPanel(DATA, SMALL, every=50)
+    whole.wait()
+    first = TrainPanel(DATA, SMALL, every=50)
+    take(first, 2)
+    first.save(tmp_path / "run.safetensors")
+    second = TrainPanel(DATA, SMALL, every=50)
+    second.load(tmp_path / "run.safetensors")
+    second.wait()
+    assert second.steps[-1].terms == whole.steps[-1].terms
+
+
+def test_after_a_run_a_change_says_what_it_needs_and_the_words_go_with_it():
+    panel = TrainPanel(DATA, SMALL)
+    panel.wait()
+    panel.crop.value = 0.5
+    assert "press Reset, then Play" in panel.message.value
+    panel.player.reset()
+    assert panel.message.value == ""
+
+
+def test_looking_back_shows_the_run_as_it_stood():
+    panel = TrainPanel(DATA, SMALL, every=1)
+    panel.wait()
+    loss, knn = panel.figure.data[0], panel.figure.data[5]
+    assert list(loss.x) == [1, 2, 3]
+    assert list(knn.x) == [0, 1, 2, 3]
+    moment = [record.step for record in panel.player.records].index(2)
+    panel.player.look_back(moment)
+    assert list(loss.x) == [1, 2]
+    assert "step 2 of 3" in panel.player.status.value
+
+
+def test_probes_of_every_depth_are_drawn_and_leave_no_trace_in_the_run():
+    plain, probed = TrainPanel(DATA, SMALL, every=2), TrainPanel(DATA, replace(SMALL, steps=7), every=2, probes=True)
+    plain.recipe = replace(SMALL, steps=7)
+    a, b = plain.wait(), probed.wait()
+    assert all(torch.equal(p, q) for p, q in zip(a.model.parameters(), b.model.parameters(), strict=True))
+    assert [reading.step for reading in probed.readings] == [2, 4, 6, 7]
+    drawn = {trace.name: list(trace.y) for trace in probed.figure.data if trace.legend == "legend3" and trace.name}
+    assert list(drawn) == ["representation", "projector1", "embedding"]
+    assert drawn["embedding"] == [reading.accuracy["embedding"] for reading in probed.readings]
+
+
+def test_before_a_run_the_neighbours_are_those_of_the_pixels():
+    panel = TrainPanel(DATA, SMALL)
+    assert "raw pixels" in panel.legend.value
+    assert len(panel.grid.images) == 4 * 8
+    panel.player.step()
+    assert "raw pixels" not in panel.legend.value
+    panel.player.reset()
+    assert "raw pixels" in panel.legend.value
+
+
+def test_a_bad_file_is_told_and_changes_nothing(tmp_path):
+    panel = TrainPanel(DATA, SMALL, every=50)
+    panel.wait()
+    (tmp_path / "bad.safetensors").write_bytes(b"no")
+    panel.path.value = str(tmp_path / "bad.safetensors")
+    panel.load_button.click()
+    assert "CheckpointError" in panel.message.value
+    assert panel.state.step == 3
+    assert panel.player.state == "done"
+
+
+def test_what_was_loaded_is_let_go_by_controls_that_it_does_not_fit_and_hides_no_baseline(tmp_path):
+    panel = TrainPanel(DATA, SMALL, every=50)
+    panel.wait()
+    untrained = panel.baselines.untrained
+    panel.save(path := tmp_path / "run.safetensors")
+    panel.load(path)
+    assert panel.wait().step == 3
+    assert panel.baselines.untrained == untrained
+    panel.load(path)
+    panel.width.value = 64
+    assert panel.wait().step == 3
+    assert panel.steps[0].step == 1  # a new run
+
+
+def test_a_look_is_made_in_short_portions_and_counts_neighbours():
+    state = SMALL.start(DATA)
+    *portions, last = look(state, DATA[:100], DATA[100:], portion=16)
+    assert len(portions) == 7 + 4
+    assert last.lidar is None
+    assert set(portions) == {None}
+    assert isinstance(last, Look)
+    assert last.neighbours.shape == (4, 7)
+    assert 0 <= last.knn <= 1
+
+
+def test_a_collapse_is_called_one():
+    spectrum, nothing = torch.ones(128), torch.zeros(1, 1)
+    looks = [
+        Look(0, 0.1, r, 0.0, 128, spectrum, 1.0, r, 129, nothing, nothing.long()) for r in (1.1, 3.0, 8.0, 20.0, 90.0)
+    ]
+    words = ["collapsed", "collapsing", "collapsing", "narrow", "spread"]
+    assert [look.verdict.split(":")[0] for look in looks] == words
+    assert [look.told_apart.split(":")[0] for look in looks] == words
+
+
+def test_a_saved_notebook_shows_a_picture():
+    bundle, _ = TrainPanel(DATA, SMALL)._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
