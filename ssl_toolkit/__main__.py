@@ -68,7 +68,7 @@ def train(args: argparse.Namespace) -> int:
     from ssl_toolkit.joint import METHODS, tuned
     from ssl_toolkit.training import load, save
     from ssl_toolkit.training import train as steps
-    from ssl_toolkit.training.distributed import place
+    from ssl_toolkit.training.distributed import rank_and_world_size
 
     if args.method not in METHODS:
         print(f"--method is {args.method!r}: it must be one of {', '.join(METHODS)}.", file=sys.stderr)
@@ -93,7 +93,7 @@ def train(args: argparse.Namespace) -> int:
         if state.step >= recipe.steps:
             print(f"--steps is {recipe.steps} and {args.resume} is at step {state.step}: give more.", file=sys.stderr)
             return 2
-    rank, processes = place()
+    rank, processes = rank_and_world_size()
     if rank == 0 and processes > 1:
         print(f"{processes} processes train one encoder", flush=True)
     for step in steps(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed):

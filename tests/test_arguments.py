@@ -15,7 +15,7 @@ from ssl_toolkit.claims import stored
 from ssl_toolkit.data import as_float, batch
 from ssl_toolkit.diffusion import ddim, ddim_invert, flow_schedule, from_eps, from_v, heun, linear_schedule
 from ssl_toolkit.diffusion.metrics import nearest, prdc
-from ssl_toolkit.diffusion.rcdm import Recipe
+from ssl_toolkit.diffusion.rcdm import RCDMRecipe
 from ssl_toolkit.encoders import embed, resnet, set_last_block_width, small_conv
 from ssl_toolkit.infusion import chain, fit_prior, mlp
 from ssl_toolkit.joint import joint_embedding, supervised, tuned
@@ -24,7 +24,7 @@ from ssl_toolkit.training import load, start, train
 
 X = torch.rand(8, 3, 16, 16, generator=rng(0))
 DATA = Dataset((255 * X).byte(), torch.arange(8) % 2, ("a", "b"))
-UNLABELLED = Dataset(DATA.images, torch.full((8,), -1), ("a", "b"))
+UNLABELED = Dataset(DATA.images, torch.full((8,), -1), ("a", "b"))
 FLOW, DISCRETE = flow_schedule(), linear_schedule()
 
 
@@ -60,9 +60,9 @@ def paths(steps, schedule=FLOW, sampler=ddim, **settings):
         (lambda: start(small_conv(3).requires_grad_(False)), "no parameter to train"),
         (lambda: step(lambda state, batch, _: state.model(batch.images).sum()), "the objective returned tensor"),
         (lambda: step(lambda state, batch, _: {}), "the objective returned {}"),
-        (lambda: step(supervised(simclr_views(16)), UNLABELLED), "a label is -1"),
+        (lambda: step(supervised(simclr_views(16)), UNLABELED), "a label is -1"),
         (lambda: plain(byol)(torch.rand(2, 4, 3), torch.rand(2, 4, 3)), r"\(2, 4, 3\).*both must be \(b, d\)"),
-        (lambda: Recipe().start(DATA, torch.rand(9, 4)), r"h has shape \(9, 4\).*the 8 images"),
+        (lambda: RCDMRecipe().start(DATA, torch.rand(9, 4)), r"h has shape \(9, 4\).*the 8 images"),
         (lambda: paths(20), "the times are 20: give a list"),
         (lambda: paths([50.7, 10.2], DISCRETE), "timesteps, integers 0 ... 999"),
         (lambda: paths([999, 500, 1]), r"on the straight path t is in \[0, 1\]"),

@@ -33,13 +33,13 @@ def contrast(x: Images, f: PerSample) -> Images:
 
 
 def saturation(x: Images, f: PerSample) -> Images:
-    """clamp(f x + (1 - f) luma(x)); a grey image stays as it is."""
+    """clamp(f x + (1 - f) luma(x)); a gray image stays as it is."""
     f = _each(x, "f", f, 0.0)
     return x if x.shape[1] == 1 else (x * f).add_(_luma(x) * (1 - f)).clamp_(0, 1)
 
 
 def hue(x: Images, f: PerSample) -> Images:
-    """Turn the hue of HSV by f of a full turn, f in [-0.5, 0.5]; a grey image stays as it is."""
+    """Turn the hue of HSV by f of a full turn, f in [-0.5, 0.5]; a gray image stays as it is."""
     f = _each(x, "f", f, -0.5, 0.5)
     return x if x.shape[1] == 1 else _turn(x, f, out=torch.empty_like(x))
 
@@ -57,7 +57,7 @@ def jitter(
     Equal to calling one after the other, at a fraction of the cost: all but hue are clamp(f x + (1 - f) g), with g = 0,
     the mean luma or the luma, so one pass over the batch does what each sample has at one place of its order.
     """
-    grey = x.shape[1] == 1
+    gray = x.shape[1] == 1
     factors = torch.stack([_each(x, "brightness", brightness, 0.0), _each(x, "contrast", contrast, 0.0),
                            _each(x, "saturation", saturation, 0.0)], dim=1).view(-1, 3)  # fmt: skip
     turn = _each(x, "hue", hue, -0.5, 0.5)
@@ -65,14 +65,14 @@ def jitter(
         raise ValueError("order must have one row per image, each a permutation of 0 (brightness) to 3 (hue).")
 
     # sorted by the place of their hue in the order, the images whose hue turns now are a slice; the unchanged come last
-    turns = (turn.view(-1) != 0) & (not grey)
+    turns = (turn.view(-1) != 0) & (not gray)
     place = torch.where(turns, order.argmax(dim=1), 4 + (factors == 1).all(dim=1).long())
     by_place = place.argsort()
     *ends, changed, _ = place.bincount(minlength=6).cumsum(0).tolist()
     x, turn = x.index_select(0, by_place), turn.index_select(0, by_place)
     factors, order = factors.index_select(0, by_place), order.index_select(0, by_place)
 
-    linear = 2 if grey else 3
+    linear = 2 if gray else 3
     codes = order[order < linear].view(-1, linear)  # each sample's order, hue left out
     active, begin = x[:changed], 0
     for i in range(linear + 1):
@@ -90,14 +90,14 @@ def jitter(
 
 
 def _luma(x: Tensor) -> Float[Tensor, "b 1 h w"]:
-    """0.2989 R + 0.587 G + 0.114 B (ITU-R 601-2); a grey image is its own."""
+    """0.2989 R + 0.587 G + 0.114 B (ITU-R 601-2); a gray image is its own."""
     if x.shape[1] == 1:
         return x
     return (x[:, :1] * 0.2989).add_(x[:, 1:2], alpha=0.587).add_(x[:, 2:3], alpha=0.114)
 
 
 def _turn(x: Tensor, f: Tensor, out: Tensor) -> Tensor:
-    """`hue` of colour images, f (b, 1, 1, 1), written to `out`, which may be x."""
+    """`hue` of color images, f (b, 1, 1, 1), written to `out`, which may be x."""
     r, g, b = x.split(1, dim=1)
     low = torch.minimum(torch.minimum(r, g), b)
     chroma = torch.maximum(torch.maximum(r, g), b).sub_(low)
@@ -123,7 +123,7 @@ def solarize(x: Images, threshold: PerSample) -> Images:
 
 
 def gaussian_blur(x: Images, sigma: PerSample, kernel_size: int = 3) -> Images:
-    """A Gaussian of `sigma` pixels, cut to `kernel_size` taps and normalised; borders are reflected."""
+    """A Gaussian of `sigma` pixels, cut to `kernel_size` taps and normalized; borders are reflected."""
     h, w = x.shape[-2:]
     half = kernel_size // 2
     if kernel_size % 2 == 0 or not 1 <= half < min(h, w):
@@ -191,12 +191,12 @@ def _check_boxes(x: Tensor, boxes: Tensor) -> None:
 
 
 def _resampling(start: Tensor, length: Tensor, n: int, size: int) -> Float[Tensor, "b s n"]:
-    """Weights of the n inputs for each of `size` outputs: a triangle around the output's centre, inside the box."""
+    """Weights of the n inputs for each of `size` outputs: a triangle around the output's center, inside the box."""
     start, length = start.view(-1, 1, 1), length.view(-1, 1, 1)
     step = length / size
-    centre = start + (torch.arange(size, device=start.device, dtype=start.dtype).view(1, -1, 1) + 0.5) * step
+    center = start + (torch.arange(size, device=start.device, dtype=start.dtype).view(1, -1, 1) + 0.5) * step
     pixel = torch.arange(n, device=start.device, dtype=start.dtype) + 0.5
-    weight = (pixel - centre).abs_().mul_(-1 / step.clamp_min(1)).add_(1).clamp_min_(0)
+    weight = (pixel - center).abs_().mul_(-1 / step.clamp_min(1)).add_(1).clamp_min_(0)
     weight.mul_((pixel >= start) & (pixel < start + length))
     return weight.div_(weight.sum(dim=2, keepdim=True))
 
@@ -217,7 +217,7 @@ def hflip(x: Images, mask: Bool[Tensor, " b"]) -> Images:
 
 
 def rotate(x: Images, angle: PerSample) -> Images:
-    """Turned counter-clockwise by `angle` degrees about the centre, bilinear; what comes in from outside is black."""
+    """Turned counter-clockwise by `angle` degrees about the center, bilinear; what comes in from outside is black."""
     h, w = x.shape[-2:]
     a = _each(x, "angle", angle, -math.inf, math.inf).view(-1) * (math.pi / 180)
     cos, sin, zero = a.cos(), a.sin(), torch.zeros_like(a)
@@ -268,7 +268,7 @@ def check_images(x: Tensor) -> None:
     if x.ndim != 4:
         raise ValueError(f"x has shape {tuple(x.shape)}: images are (b, c, h, w); one image is x[None].")
     if x.shape[1] not in (1, 3):
-        raise ValueError(f"x has {x.shape[1]} channels: images are grey (1) or RGB (3).")
+        raise ValueError(f"x has {x.shape[1]} channels: images are gray (1) or RGB (3).")
 
 
 def _each(x: Tensor, name: str, value: object, low: float = -math.inf, high: float = math.inf) -> Tensor:

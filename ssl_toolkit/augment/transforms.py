@@ -28,7 +28,7 @@ from ssl_toolkit.augment.functional import rotate as rotate
 from ssl_toolkit.augment.functional import saturation as saturation
 from ssl_toolkit.augment.functional import solarize as solarize
 from ssl_toolkit.augment.functional import translate as translate
-from ssl_toolkit.data import as_float, in_unit_range
+from ssl_toolkit.data import as_float, check_unit_range
 
 Stored = UInt8[Tensor, "b c h w"]
 Params = dict[str, Tensor]  # every value has one entry per sample
@@ -63,7 +63,7 @@ class Augment(NamedTuple):
             raise TypeError(
                 f"x is {x.dtype} of shape {tuple(x.shape)}: images are (b, c, h, w), float in [0, 1] or uint8."
             )
-        in_unit_range(x)
+        check_unit_range(x)
         params: Params = {}
         r, n = part
         mine = slice(r * len(x), (r + 1) * len(x))
@@ -107,7 +107,7 @@ def random_resized_crop(
 ) -> Op:
     """A box with a share of the area uniform in `scale` and an aspect log-uniform in `ratio`, resized to `size`.
 
-    As torchvision's: the first of ten tries that fits the image, else the largest centred box of an allowed aspect.
+    As torchvision's: the first of ten tries that fits the image, else the largest centered box of an allowed aspect.
     """
     if not 0 < scale[0] <= scale[1] <= 1:
         raise ValueError(f"scale is {scale}: a share of the area is a range within (0, 1], smaller first.")
@@ -255,7 +255,7 @@ def random_rotate(degrees: float = 15.0) -> Op:
 
 
 def random_cutout(size: int) -> Op:
-    """A black square of `size` pixels whose centre is anywhere in the image."""
+    """A black square of `size` pixels whose center is anywhere in the image."""
 
     def draw(shape: torch.Size, g: torch.Generator) -> Params:
         b, _, h, w = shape
@@ -280,7 +280,7 @@ def simclr_views(
     solarize: float = 0.0,
     noise: float = 0.0,
 ) -> Augment:
-    """SimCLR's recipe for small images: crop, flip, jitter, grey; blur, solarisation and noise when asked for.
+    """SimCLR's recipe for small images: crop, flip, jitter, gray; blur, solarization and noise when asked for.
 
     `flip`, `jitter`, `gray`, `blur` and `solarize` are probabilities; an operation that can do nothing is left out.
     """

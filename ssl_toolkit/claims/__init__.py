@@ -10,9 +10,9 @@ from pathlib import Path
 
 from ssl_toolkit.claims import democratizing, expand_or_narrow, infusion, rcdm
 from ssl_toolkit.claims.study import BUDGETS as BUDGETS
-from ssl_toolkit.claims.study import Budget, Claim, examine, judged
+from ssl_toolkit.claims.study import Budget, Claim, apply_rule, run_claim
 from ssl_toolkit.claims.study import Verdict as Verdict
-from ssl_toolkit.training.sweep import Cell, read
+from ssl_toolkit.training.sweep import Cell, read_cells
 
 PAPERS = (democratizing, expand_or_narrow, rcdm, infusion)  # a file for each paper, with its claims in CLAIMS
 CLAIMS: dict[str, Claim] = {claim.id: claim for paper in PAPERS for claim in paper.CLAIMS}
@@ -26,7 +26,7 @@ def run(
     `folder` keeps the measurements, so that a run that was stopped goes on where it was. Raises ValueError for a claim
     or a budget that there is not.
     """
-    return examine(_known(claim_id), budget=budget, folder=folder)
+    return run_claim(_known(claim_id), budget=budget, folder=folder)
 
 
 def stored(claim_id: str) -> tuple[Verdict, list[Cell]]:
@@ -37,12 +37,12 @@ def stored(claim_id: str) -> tuple[Verdict, list[Cell]]:
     """
     claim = _known(claim_id)
     path = results() / claim.cells("standard")
-    cells, settings = read(path, version=claim.version), claim.settings("standard")
+    cells, settings = read_cells(path, version=claim.version), claim.settings("standard")
     if len(cells) < len(settings):
         raise FileNotFoundError(
             f"{str(path)!r} holds {len(cells)} measurements of {len(settings)}: go on with the run."
         )
-    return judged(claim, cells, "standard"), cells
+    return apply_rule(claim, cells, "standard"), cells
 
 
 def _known(claim_id: str) -> Claim:

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ssl_toolkit.claims.study import Budget, Finding, Values, of, ruled
+from ssl_toolkit.claims.study import Budget, Finding, Values, decide, values_of
 from ssl_toolkit.data import Dataset, Source, load_data
 from ssl_toolkit.encoders import embed, pixels
-from ssl_toolkit.joint import Recipe
+from ssl_toolkit.joint import JointRecipe
 from ssl_toolkit.probes import few_labels, linear_probe, rankme, read_factors
 from ssl_toolkit.training import Objective, TrainState, train
-from ssl_toolkit.training.intervals import interval, minus
+from ssl_toolkit.training.intervals import paired_interval
 from ssl_toolkit.training.sweep import Cell, Setting, grid
 
 VALIDATION, TEST, LABELS = 2000, 5000, 100  # images held out, images tested on, labels of each class that a probe gets
@@ -44,7 +44,7 @@ POINTS = 20  # of the loss's curve that a run yields
 def trained(setting: Setting, objective: Objective | None = None) -> Generator[Values | None, None, TrainState]:
     """SimCLR as in the tuned recipe, but for what the setting says; the loss now and then, else None after a step."""
     data = parts(setting["data"], setting["limit"]).train
-    recipe = Recipe(**{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")})
+    recipe = JointRecipe(**{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")})
     state = recipe.start(data)
     yield from trained_on(setting, state, data, objective or recipe.objective(data))
     return state
@@ -84,11 +84,11 @@ def baseline(setting: Setting) -> Iterator[Values | None]:
 
 def before_training(setting: Setting) -> nn.Module:
     """The network from which `trained` starts with this seed."""
-    recipe = Recipe(width=setting["width"], seed=setting["seed"])
+    recipe = JointRecipe(width=setting["width"], seed=setting["seed"])
     return recipe.start(parts(setting["data"], setting["limit"]).train).model
 
 
-def crossed(seeds: int, base: Setting, **axes: Sequence) -> list[Setting]:
+def over_seeds(seeds: int, base: Setting, **axes: Sequence) -> list[Setting]:
     """The product of the axes with the seeds, one seed after the other: an early stop leaves whole comparisons."""
     return [base | setting for setting in grid(seed=range(seeds), **axes)]
 
@@ -100,15 +100,15 @@ SEEDS: dict[Budget, int] = {"smoke": 3, "standard": 3, "full": 5}
 
 def baselines(budget: Budget) -> list[Setting]:
     """The settings of raw pixels and of the untrained net, which every claim is held against."""
-    return crossed(SEEDS[budget], BASE | {"steps": 0}, method=("pixels", "untrained"))
+    return over_seeds(SEEDS[budget], BASE | {"steps": 0}, method=("pixels", "untrained"))
 
 
 def at_best(cells: Sequence[Cell], name: str, **setting: object) -> list[float]:
     """Test scores, seed by seed, at the value of `name` with the best mean on the validation split."""
     agreeing = [cell for cell in cells if all(cell.setting.get(key) == value for key, value in setting.items())]
     values = {cell.setting[name] for cell in agreeing}
-    best = max(values, key=lambda v: statistics.fmean(of(agreeing, "validation", **{name: v})))
-    return of(agreeing, "test", **{name: best})
+    best = max(values, key=lambda v: statistics.fmean(values_of(agreeing, "validation", **{name: v})))
+    return values_of(agreeing, "test", **{name: best})
 
 
 def points(difference: tuple[float, tuple[float, float]]) -> tuple[float, tuple[float, float]]:
@@ -129,8 +129,8 @@ def factors_read(setting: Setting, model: nn.Module) -> Values:
 
 def against_baselines(scores: list[float], rank: float, cells: Sequence[Cell], what: str) -> Finding:
     """Confirmed when better than the untrained network and raw pixels, with a rank above 2."""
-    over = {name: interval(minus(scores, of(cells, "test", method=name))) for name in ("untrained", "pixels")}
-    result = ruled(
+    over = {name: paired_interval(scores, values_of(cells, "test", method=name)) for name in ("untrained", "pixels")}
+    result = decide(
         confirmed=all(low > 0 for _, (low, _) in over.values()) and rank > 2,
         refuted=over["untrained"][0] <= 0 or rank <= 2,
     )

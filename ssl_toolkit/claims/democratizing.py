@@ -25,19 +25,19 @@ from ssl_toolkit.claims.common import (
     baselines,
     before_training,
     classes_read,
-    crossed,
     factors_read,
+    over_seeds,
     parts,
     points,
     trained,
 )
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, of, ruled
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, decide, values_of
 from ssl_toolkit.data import Dataset, as_float, batch, rng
 from ssl_toolkit.encoders import Encoder, embed_depths
-from ssl_toolkit.joint import Recipe, against_a_patch, against_own_patch, joint_embedding, progressive, ramp
+from ssl_toolkit.joint import JointRecipe, against_a_patch, against_own_patch, joint_embedding, progressive, ramp
 from ssl_toolkit.losses import nt_xent
 from ssl_toolkit.probes import few_labels, linear_probe, mlp_probe
-from ssl_toolkit.training.intervals import interval, minus
+from ssl_toolkit.training.intervals import differences, mean_interval, paired_interval
 from ssl_toolkit.training.sweep import Cell, Setting
 
 PAPER = "Towards Democratizing Joint-Embedding SSL (arXiv 2303.01986)"
@@ -55,7 +55,7 @@ BATCHES: dict[Budget, tuple[int, ...]] = {
 def _batch_settings(budget: Budget) -> list[Setting]:
     epochs = {"smoke": 0.25, "standard": 1, "full": 10}[budget]
     rates = [5e-4 * 4**i for i in range(-1, 3)] if budget != "full" else [5e-4 * 2**i for i in range(-3, 5)]
-    settings = crossed(SEEDS[budget], BASE, batch_size=BATCHES[budget], lr=rates)
+    settings = over_seeds(SEEDS[budget], BASE, batch_size=BATCHES[budget], lr=rates)
     return [s | {"steps": round(epochs * s["limit"] / s["batch_size"])} for s in settings]
 
 
@@ -70,12 +70,12 @@ def _judge_batches(cells: Sequence[Cell]) -> Finding:
     tuned = {size: at_best(cells, "lr", batch_size=size) for size in sizes}
     best = max(tuned.values(), key=statistics.fmean)
     small, large = sizes[0], sizes[-1]
-    gap, ci = points(interval(minus(best, tuned[small])))
+    gap, ci = points(paired_interval(best, tuned[small]))
     # the rate that is best for the largest batch, scaled in proportion to the batch
-    rate = max(rates, key=lambda lr: statistics.fmean(of(cells, "validation", batch_size=large, lr=lr)))
+    rate = max(rates, key=lambda lr: statistics.fmean(values_of(cells, "validation", batch_size=large, lr=lr)))
     scaled = min(rates, key=lambda lr: abs(lr / (rate * small / large) - 1))
-    fixed, _ = points(interval(minus(best, of(cells, "test", batch_size=small, lr=scaled))))
-    result = ruled(confirmed=gap <= 3 and fixed > max(0.0, 2 * gap), refuted=gap > 5)
+    fixed, _ = points(paired_interval(best, values_of(cells, "test", batch_size=small, lr=scaled)))
+    result = decide(confirmed=gap <= 3 and fixed > max(0.0, 2 * gap), refuted=gap > 5)
     what = f"points lost by batch {small} with its own learning rate ({fixed:.1f} with the rate scaled from {large})"
     return Finding(result, gap, ci, what)
 
@@ -97,14 +97,14 @@ def _negative_settings(budget: Budget) -> list[Setting]:
     counts = (1, None) if budget == "smoke" else (1, 4, 16, None)
     rates = (2e-3,) if budget == "smoke" else (5e-4, 2e-3)
     axes = {"negatives": counts, "lr": rates}
-    return [*crossed(SEEDS[budget], BASE | {"steps": STEPS[budget]}, **axes), *baselines(budget)]
+    return [*over_seeds(SEEDS[budget], BASE | {"steps": STEPS[budget]}, **axes), *baselines(budget)]
 
 
 def _few_negatives(setting: Setting) -> Iterator[Values | None]:
     if setting["method"] != "simclr":
         yield from baseline(setting)
         return
-    augment = Recipe().augment(parts(setting["data"], setting["limit"]).train)
+    augment = JointRecipe().augment(parts(setting["data"], setting["limit"]).train)
     loss = partial(nt_xent, temperature=0.2, negatives=setting["negatives"])
     state = yield from trained(setting, joint_embedding(loss, augment, stochastic=True))
     yield classes_read(setting, state.model)
@@ -132,7 +132,7 @@ DJ2 = Claim(
 def _patch_settings(budget: Budget) -> list[Setting]:
     rates = (2e-3,) if budget == "smoke" else (5e-4, 2e-3)
     base = BASE | {"steps": STEPS[budget]}
-    return [*crossed(SEEDS[budget], base, patch=("constant", "own"), lr=rates), *baselines(budget)]
+    return [*over_seeds(SEEDS[budget], base, patch=("constant", "own"), lr=rates), *baselines(budget)]
 
 
 def _patch(setting: Setting) -> Iterator[Values | None]:
@@ -140,7 +140,7 @@ def _patch(setting: Setting) -> Iterator[Values | None]:
         yield from baseline(setting)
         return
     data = parts(setting["data"], setting["limit"]).train
-    augment, side = Recipe().augment(data), data.images.shape[-1]
+    augment, side = JointRecipe().augment(data), data.images.shape[-1]
     corner, size = side // 4, side // 2
     one = as_float(data.images[:1, :, corner : corner + size, corner : corner + size])
     objective = against_a_patch(augment, one) if setting["patch"] == "constant" else against_own_patch(augment)
@@ -177,7 +177,7 @@ def _noise_settings(budget: Budget) -> list[Setting]:
     sigmas = (0.1, 0.5) if budget == "smoke" else (0.05, 0.1, 0.2, 0.5, 1.0)
     base = BASE | {"data": "shapes", "steps": STEPS[budget]}
     seeds = 3 if budget == "smoke" else 5  # over so many pairs Student's t of three seeds can hardly confirm anything
-    return [*crossed(seeds, base, sigma=sigmas), *crossed(seeds, base | {"steps": 0}, method=("untrained",))]
+    return [*over_seeds(seeds, base, sigma=sigmas), *over_seeds(seeds, base | {"steps": 0}, method=("untrained",))]
 
 
 def _noise_only(setting: Setting) -> Iterator[Values | None]:
@@ -194,7 +194,9 @@ def _judge_noise(cells: Sequence[Cell]) -> Finding:
     sigmas = sorted({cell.setting["sigma"] for cell in cells if "sigma" in cell.setting})
     level = 1 - 0.05 / (len(factors) * len(sigmas))  # Bonferroni: so many chances to be lucky
     gains = {
-        (name, sigma): interval(minus(of(cells, name, sigma=sigma), of(cells, name, method="untrained")), level=level)
+        (name, sigma): paired_interval(
+            values_of(cells, name, sigma=sigma), values_of(cells, name, method="untrained"), level=level
+        )
         for name in factors
         for sigma in sigmas
     }
@@ -229,7 +231,7 @@ VIEWS: dict[str, Augment] = {
 
 def _view_settings(budget: Budget) -> list[Setting]:
     base = BASE | {"data": "shapes", "steps": STEPS[budget]}
-    return crossed(SEEDS[budget], base, views=list(VIEWS))
+    return over_seeds(SEEDS[budget], base, views=list(VIEWS))
 
 
 def _some_views(setting: Setting) -> Iterator[Values | None]:
@@ -240,17 +242,19 @@ def _some_views(setting: Setting) -> Iterator[Values | None]:
 
 def _judge_views(cells: Sequence[Cell]) -> Finding:
     factors = list(cells[0].result)
-    best = {name: max(VIEWS, key=lambda views: statistics.fmean(of(cells, name, views=views))) for name in factors}
+    best = {
+        name: max(VIEWS, key=lambda views: statistics.fmean(values_of(cells, name, views=views))) for name in factors
+    }
     # of the set that is best for most factors, what it loses where another is best
     common = statistics.mode(best.values())
     level = 1 - 0.05 / len(factors)  # Bonferroni
     losses = {
-        name: interval(minus(of(cells, name, views=winner), of(cells, name, views=common)), level=level)
+        name: paired_interval(values_of(cells, name, views=winner), values_of(cells, name, views=common), level=level)
         for name, winner in best.items()
         if winner != common
     }
     if not losses:
-        score = interval(of(cells, factors[0], views=common))
+        score = mean_interval(values_of(cells, factors[0], views=common))
         return Finding("not confirmed", *score, f"{factors[0]} with {common!r}, the best set for every factor")
     name, (effect, ci) = max(losses.items(), key=lambda item: item[1][1][0])
     what = (
@@ -274,7 +278,7 @@ DJ5 = Claim(
 
 
 def _probe_settings(budget: Budget) -> list[Setting]:
-    return crossed(SEEDS[budget], BASE | {"steps": STEPS[budget], "epochs": 20 if budget == "smoke" else 60})
+    return over_seeds(SEEDS[budget], BASE | {"steps": STEPS[budget], "epochs": 20 if budget == "smoke" else 60})
 
 
 def _probes(setting: Setting) -> Iterator[Values | None]:
@@ -298,14 +302,14 @@ def _probes(setting: Setting) -> Iterator[Values | None]:
 
 
 def _judge_probes(cells: Sequence[Cell]) -> Finding:
-    gain = interval(minus(of(cells, "representation"), of(cells, "embedding")))
+    gain = paired_interval(values_of(cells, "representation"), values_of(cells, "embedding"))
     effect, ci = points(gain)
-    lost, (low, _) = interval(minus(of(cells, "mlp"), of(cells, "mlp at the last epoch")))
-    result = ruled(confirmed=ci[0] > 0 and low > 0, refuted=effect <= 0)
-    mlp = statistics.fmean(minus(of(cells, "mlp"), of(cells, "representation")))
+    lost, (low, _) = paired_interval(values_of(cells, "mlp"), values_of(cells, "mlp at the last epoch"))
+    result = decide(confirmed=ci[0] > 0 and low > 0, refuted=effect <= 0)
+    mlp = statistics.fmean(differences(values_of(cells, "mlp"), values_of(cells, "representation")))
     what = (
         f"points that the representation is read better than the embedding (an MLP reads it {100 * mlp:+.1f} points "
-        f"better than a line at its best epoch, {statistics.fmean(of(cells, 'best epoch')):.0f} of "
+        f"better than a line at its best epoch, {statistics.fmean(values_of(cells, 'best epoch')):.0f} of "
         f"{cells[0].setting['epochs']}, and {100 * (mlp - lost):+.1f} at the last)"
     )
     return Finding(result, effect, ci, what)
@@ -352,7 +356,7 @@ class _PerSample(TorchDataset):
 
 def _speed_settings(budget: Budget) -> list[Setting]:
     base = BASE | {"data": "shapes", "steps": STEPS[budget], "images": 512 if budget == "smoke" else 4096}
-    return crossed(SEEDS[budget], base, resolution=("fixed", "growing"))
+    return over_seeds(SEEDS[budget], base, resolution=("fixed", "growing"))
 
 
 def _speed(setting: Setting) -> Iterator[Values | None]:
@@ -361,7 +365,7 @@ def _speed(setting: Setting) -> Iterator[Values | None]:
     size, steps = data.images.shape[-1], setting["steps"]
     values = {}
     if setting["resolution"] == "fixed":
-        n, augment = setting["images"], Recipe().augment(data)
+        n, augment = setting["images"], JointRecipe().augment(data)
         began = time.perf_counter()
         for i in range(n // 64):
             images, generator = batch(data, i, batch_size=64, seed=setting["seed"]).images, rng(setting["seed"], i)
@@ -391,14 +395,14 @@ def _speed(setting: Setting) -> Iterator[Values | None]:
 
 
 def _judge_speed(cells: Sequence[Cell]) -> Finding:
-    ours, theirs = (of(cells, name, resolution="fixed") for name in ("images/s", "images/s per sample"))
-    ratio, ci = interval([a / b for a, b in zip(ours, theirs, strict=True)])
+    ours, theirs = (values_of(cells, name, resolution="fixed") for name in ("images/s", "images/s per sample"))
+    ratio, ci = mean_interval([a / b for a, b in zip(ours, theirs, strict=True)])
     lost, (_, most) = points(
-        interval(minus(of(cells, "test", resolution="fixed"), of(cells, "test", resolution="growing")))
+        paired_interval(values_of(cells, "test", resolution="fixed"), values_of(cells, "test", resolution="growing"))
     )
-    seconds = [statistics.fmean(of(cells, "seconds", resolution=r)) for r in ("growing", "fixed")]
+    seconds = [statistics.fmean(values_of(cells, "seconds", resolution=r)) for r in ("growing", "fixed")]
     share = seconds[0] / seconds[1]
-    result = ruled(confirmed=ci[0] >= 2 and most <= 1 and share < 1, refuted=ratio < 2 or lost > 1 or share >= 1)
+    result = decide(confirmed=ci[0] >= 2 and most <= 1 and share < 1, refuted=ratio < 2 or lost > 1 or share >= 1)
     what = (
         f"times the images/s of per-sample transforms (growing views: {share:.0%} of the time, {lost:+.1f} points lost)"
     )

@@ -9,7 +9,7 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 
-from ssl_toolkit.claims.common import SEEDS, crossed, parts, points, trained_on
+from ssl_toolkit.claims.common import SEEDS, over_seeds, parts, points, trained_on
 from ssl_toolkit.claims.expand_or_narrow_training import (
     CLASSIFIER,
     DEFAULT,
@@ -25,13 +25,13 @@ from ssl_toolkit.claims.expand_or_narrow_training import (
     slope,
     slopes,
 )
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, of, rank_correlation, ruled
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, decide, rank_correlation, values_of
 from ssl_toolkit.data import batch
 from ssl_toolkit.encoders import embed
 from ssl_toolkit.losses import nt_xent
 from ssl_toolkit.probes import linear_probe, mlp_probe
 from ssl_toolkit.probes.width import binary_codes, gradient_rank, zero_fraction
-from ssl_toolkit.training.intervals import interval, minus
+from ssl_toolkit.training.intervals import mean_interval, paired_interval
 from ssl_toolkit.training.sweep import Cell, Setting
 
 # EN-1: the gradient reaches no more directions than the projector has outputs.
@@ -40,7 +40,7 @@ from ssl_toolkit.training.sweep import Cell, Setting
 def _rank_settings(budget: Budget) -> list[Setting]:
     widths, outputs = ((8, 64), (4, 32)) if budget == "smoke" else ((8, 64, 512), (4, 32, 256))
     base = basis(budget) | {"steps": 0 if budget == "smoke" else 20}
-    return [s | {"projector": [s["k"]]} for s in crossed(SEEDS[budget], base, width=widths, k=outputs)]
+    return [s | {"projector": [s["k"]]} for s in over_seeds(SEEDS[budget], base, width=widths, k=outputs)]
 
 
 def _rank(setting: Setting) -> Iterator[Values | None]:
@@ -56,7 +56,7 @@ def _judge_rank(cells: Sequence[Cell]) -> Finding:
         return statistics.fmean(c.result["rank"] / min(c.setting["width"], c.setting["k"]) for c in run)
 
     most = max(c.result["rank"] - min(c.setting["width"], c.setting["k"]) for c in cells)
-    effect, ci = interval(by_seed(cells, share))
+    effect, ci = mean_interval(by_seed(cells, share))
     result: Result = "confirmed" if most <= 0 else "not confirmed"
     return Finding(result, effect, ci, f"of min(D, K) is reached by the gradient's rank ({most:+.0f} at most beyond)")
 
@@ -75,21 +75,23 @@ EN1 = Claim(
 
 
 def _wide_settings(budget: Budget) -> list[Setting]:
-    return crossed(SEEDS[budget], basis(budget), method=("simclr", "untrained"), width=WIDTHS[budget])
+    return over_seeds(SEEDS[budget], basis(budget), method=("simclr", "untrained"), width=WIDTHS[budget])
 
 
 def _judge_wide(cells: Sequence[Cell]) -> Finding:
     trained = [cell for cell in cells if cell.setting["method"] == "simclr"]
     means = means_by_width(trained, "test")
     widest = max(means)
-    wide, default = (of(trained, "test", width=w) for w in (widest, DEFAULT))
-    gain, ci = points(interval(minus(wide, default)))
-    random, random_ci = points(interval(minus(wide, of(trained, "test, random", width=DEFAULT))))
-    narrow, _ = points(interval(minus(of(trained, "test, narrowed", width=widest), default)))
-    bare, _ = points(interval(minus(*(of(cells, "test", method="untrained", width=w) for w in (widest, DEFAULT)))))
-    fixed, _ = points(interval(minus(*(of(trained, "fixed decay", width=w) for w in (widest, DEFAULT)))))
+    wide, default = (values_of(trained, "test", width=w) for w in (widest, DEFAULT))
+    gain, ci = points(paired_interval(wide, default))
+    random, random_ci = points(paired_interval(wide, values_of(trained, "test, random", width=DEFAULT)))
+    narrow, _ = points(paired_interval(values_of(trained, "test, narrowed", width=widest), default))
+    bare, _ = points(
+        paired_interval(*(values_of(cells, "test", method="untrained", width=w) for w in (widest, DEFAULT)))
+    )
+    fixed, _ = points(paired_interval(*(values_of(trained, "fixed decay", width=w) for w in (widest, DEFAULT))))
     rho = rank_correlation(list(means), list(means.values()))
-    result = ruled(confirmed=ci[0] > 0 and rho >= 0.8 and random_ci[0] > 0, refuted=gain <= 0 or rho <= 0)
+    result = decide(confirmed=ci[0] > 0 and rho >= 0.8 and random_ci[0] > 0, refuted=gain <= 0 or rho <= 0)
     what = (
         f"points gained by D = {widest} over {DEFAULT} (rank correlation {rho:.2f}; {random:+.1f} over random ReLU "
         f"features of D = {DEFAULT}; {narrow:+.1f} once narrowed by PCA; {fixed:+.1f} without a tuned weight decay; "
@@ -113,18 +115,18 @@ EN2 = Claim(
 
 def _supervised_settings(budget: Budget) -> list[Setting]:
     base = basis(budget) | {"method": "supervised", "projector": CLASSIFIER}
-    return crossed(SEEDS[budget], base, width=WIDTHS[budget])
+    return over_seeds(SEEDS[budget], base, width=WIDTHS[budget])
 
 
 def _judge_supervised(cells: Sequence[Cell]) -> Finding:
-    home, away = (interval(slopes(cells, value)) for value in ("test", "transfer"))
-    apart = interval(minus(slopes(cells, "transfer"), slopes(cells, "test")))
-    result = ruled(
+    home, away = (mean_interval(slopes(cells, value)) for value in ("test", "transfer"))
+    apart = paired_interval(slopes(cells, "transfer"), slopes(cells, "test"))
+    result = decide(
         confirmed=away[1][0] > 0 and (home[1][1] <= 0 or apart[1][0] > 0), refuted=away[0] <= 0 or apart[0] <= 0
     )
     effect, ci = points(apart)
     wide = [cell for cell in cells if cell.setting["width"] >= DEFAULT]
-    beyond, (low, high) = points(interval(minus(slopes(wide, "transfer"), slopes(wide, "test"))))
+    beyond, (low, high) = points(paired_interval(slopes(wide, "transfer"), slopes(wide, "test")))
     what = (
         f"points more for each doubling of D on the factors than on the class ({100 * away[0]:+.2f} and "
         f"{100 * home[0]:+.2f}; from D = {DEFAULT} up {beyond:+.1f} [{low:.1f}, {high:.1f}])"
@@ -152,27 +154,29 @@ def _shorter(budget: Budget) -> Setting:
 
 def _sampling_settings(budget: Budget) -> list[Setting]:
     widths, outputs = ((DEFAULT,), (8, 128)) if budget == "smoke" else ((32, 512), (8, 512))
-    settings = crossed(SEEDS[budget], _shorter(budget), sampling=("balanced", "two classes"), width=widths, k=outputs)
+    settings = over_seeds(
+        SEEDS[budget], _shorter(budget), sampling=("balanced", "two classes"), width=widths, k=outputs
+    )
     return [s | {"projector": [s["k"]]} for s in settings]
 
 
 def _judge_sampling(cells: Sequence[Cell]) -> Finding:
     def within_widths(run: Sequence[Cell]) -> float:
-        """Least squares over ln(D / K) with a level of its own for each D: the slope of what is centred per D."""
-        centred = []
+        """Least squares over ln(D / K) with a level of its own for each D: the slope of what is centered per D."""
+        centered = []
         for width in {cell.setting["width"] for cell in run}:
             same = [cell for cell in run if cell.setting["width"] == width]
             x = [math.log(width / cell.setting["k"]) for cell in same]
             y = [cell.result["test"] for cell in same]
-            centred += [(a - statistics.fmean(x), b - statistics.fmean(y)) for a, b in zip(x, y, strict=True)]
-        return slope(centred)
+            centered += [(a - statistics.fmean(x), b - statistics.fmean(y)) for a, b in zip(x, y, strict=True)]
+        return slope(centered)
 
     fits = {
-        sampling: interval(by_seed([c for c in cells if c.setting["sampling"] == sampling], within_widths))
+        sampling: mean_interval(by_seed([c for c in cells if c.setting["sampling"] == sampling], within_widths))
         for sampling in ("balanced", "two classes")
     }
     (two, ci), (balanced, (low, high)) = points(fits["two classes"]), points(fits["balanced"])
-    result = ruled(confirmed=ci[0] > 0 and low <= 0 <= high, refuted=two <= 0)
+    result = decide(confirmed=ci[0] > 0 and low <= 0 <= high, refuted=two <= 0)
     what = f"points for each e-fold of D / K with two classes in a batch ({balanced:+.2f} balanced)"
     return Finding(result, two, ci, what)
 
@@ -192,16 +196,16 @@ EN4 = Claim(
 
 def _projector_settings(budget: Budget) -> list[Setting]:
     base = basis(budget) | {"width": 512}
-    return crossed(SEEDS[budget], base, projector=([], [32], [128], [256, 128]))
+    return over_seeds(SEEDS[budget], base, projector=([], [32], [128], [256, 128]))
 
 
 def _judge_projector(cells: Sequence[Cell]) -> Finding:
-    without = of(cells, "test", projector=[])
-    gaps = {k: interval(minus(of(cells, "test", projector=[k]), without)) for k in (32, 128)}
+    without = values_of(cells, "test", projector=[])
+    gaps = {k: paired_interval(values_of(cells, "test", projector=[k]), without) for k in (32, 128)}
     k = max(gaps, key=lambda k: gaps[k][0])
     gap, ci = points(gaps[k])
-    mlp, _ = points(interval(minus(of(cells, "test", projector=[256, 128]), without)))
-    result = ruled(confirmed=gap >= 5 and ci[0] > 0, refuted=ci[1] < 5)
+    mlp, _ = points(paired_interval(values_of(cells, "test", projector=[256, 128]), without))
+    result = decide(confirmed=gap >= 5 and ci[0] > 0, refuted=ci[1] < 5)
     return Finding(result, gap, ci, f"points lost without a projector to a linear one of {k} ({mlp:.1f} to an MLP)")
 
 
@@ -218,7 +222,7 @@ EN5 = Claim(
 
 
 def _form_settings(budget: Budget) -> list[Setting]:
-    return crossed(SEEDS[budget], basis(budget), width=WIDTHS[budget])
+    return over_seeds(SEEDS[budget], basis(budget), width=WIDTHS[budget])
 
 
 def _form(setting: Setting) -> Iterator[Values | None]:
@@ -244,9 +248,9 @@ def _form(setting: Setting) -> Iterator[Values | None]:
 
 def _judge_form(cells: Sequence[Cell]) -> Finding:
     signs = {"zero fraction": 1, "mlp gap": -1, "binary drop": -1}
-    fits = {name: interval(slopes(cells, name)) for name in signs}
+    fits = {name: mean_interval(slopes(cells, name)) for name in signs}
     towards = {name: sorted((signs[name] * low, signs[name] * high)) for name, (_, (low, high)) in fits.items()}
-    result = ruled(
+    result = decide(
         confirmed=all(low > 0 for low, _ in towards.values()),
         refuted=any(signs[name] * mean <= 0 for name, (mean, _) in fits.items()),
     )
@@ -277,7 +281,7 @@ NETS: dict[str, Setting] = {  # of 0.56 M parameters
 def _net_settings(budget: Budget) -> list[Setting]:
     base = _shorter(budget)
     told = {"simclr": base["projector"], "supervised": CLASSIFIER}
-    settings = crossed(SEEDS[budget], base, method=list(told), net=list(NETS))
+    settings = over_seeds(SEEDS[budget], base, method=list(told), net=list(NETS))
     return [s | NETS[s["net"]] | {"projector": told[s["method"]]} for s in settings]
 
 
@@ -285,11 +289,11 @@ def _judge_nets(cells: Sequence[Cell]) -> Finding:
     gains = {}
     for method in ("simclr", "supervised"):
         others = ("deeper", "wider")
-        best = max(others, key=lambda net: statistics.fmean(of(cells, "test", method=method, net=net)))
-        scores = [of(cells, "test", method=method, net=net) for net in ("last block", best)]
-        gains[method] = (*points(interval(minus(*scores))), best)
+        best = max(others, key=lambda net: statistics.fmean(values_of(cells, "test", method=method, net=net)))
+        scores = [values_of(cells, "test", method=method, net=net) for net in ("last block", best)]
+        gains[method] = (*points(paired_interval(*scores)), best)
     (ssl, ci, best), (told, told_ci, told_best) = gains.values()
-    result = ruled(confirmed=ci[0] > 0 and told <= 0, refuted=ssl <= 0 or told_ci[0] > 0)
+    result = decide(confirmed=ci[0] > 0 and told <= 0, refuted=ssl <= 0 or told_ci[0] > 0)
     what = f"points gained by a wide last block over a {best} net ({told:+.1f} over a {told_best} one, supervised)"
     return Finding(result, ssl, ci, what)
 

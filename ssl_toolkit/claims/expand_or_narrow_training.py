@@ -19,7 +19,7 @@ from ssl_toolkit.claims.common import Parts, parts, trained_on
 from ssl_toolkit.claims.study import Budget, Values
 from ssl_toolkit.data import FewClasses, as_float
 from ssl_toolkit.encoders import Encoder, embed, small_conv
-from ssl_toolkit.joint import Recipe
+from ssl_toolkit.joint import JointRecipe
 from ssl_toolkit.joint.objectives import Objective
 from ssl_toolkit.losses import Terms, nt_xent
 from ssl_toolkit.probes import linear_probe, rankme, read_factors
@@ -49,7 +49,7 @@ def basis(budget: Budget) -> Setting:
 
 
 def begin(setting: Setting) -> tuple[TrainState, Objective]:
-    """The net before training and what it will minimise; nets of one seed share all layers below the last block's end.
+    """The net before training and what it will minimize; nets of one seed share all layers below the last block's end.
 
     "planes" and "blocks" of the setting, where it has them, are those of `small_conv`.
     """
@@ -58,7 +58,7 @@ def begin(setting: Setting) -> tuple[TrainState, Objective]:
     total = max(1, setting["steps"])
     state = start(model, lr=setting["lr"], warmup=min(20, total // 5), total=total)
     method: Any = "simclr" if setting["method"] == "untrained" else setting["method"]
-    return state, Recipe(method).objective(parts(setting["data"], setting["limit"]).train)
+    return state, JointRecipe(method).objective(parts(setting["data"], setting["limit"]).train)
 
 
 def encoder_of(state: TrainState) -> Encoder:

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ssl_toolkit.claims.common import SEEDS, crossed
+from ssl_toolkit.claims.common import SEEDS, over_seeds
 from ssl_toolkit.claims.infusion_baselines import IN9
 from ssl_toolkit.claims.infusion_parzen import TABLE1
 from ssl_toolkit.claims.infusion_training import (
@@ -26,7 +26,7 @@ from ssl_toolkit.claims.infusion_training import (
     settings,
     trained,
 )
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, of, ruled
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, decide, values_of
 from ssl_toolkit.data import as_float, rng
 from ssl_toolkit.infusion import (
     Mixture,
@@ -35,14 +35,14 @@ from ssl_toolkit.infusion import (
     chain,
     choose_sigma,
     complete,
-    dequantise,
+    dequantize,
     importance_estimate,
     increasing,
     log_density,
     lower_bound,
     parzen,
 )
-from ssl_toolkit.training.intervals import interval, minus
+from ssl_toolkit.training.intervals import differences, mean_interval, paired_interval
 from ssl_toolkit.training.sweep import Cell, Setting
 
 
@@ -60,7 +60,7 @@ def _values(setting: Setting, operator: Operator, prior: Prior) -> Values:
     *_, last = chain(operator, prior.sample(SAMPLES, seed=setting["seed"]), steps=operator.steps, seed=setting["seed"])
     samples, parts = last.mean.clamp(0, 1), images()
     test, held_out = as_float(parts.test.images), as_float(parts.validation.images)
-    x = _dequantised(setting)
+    x = _dequantized(setting)
     return {
         "bound": _bound(setting, operator, prior),
         # the floor of the prior's variance is 1e-5, the operator's 1e-4: to the prior's advantage
@@ -73,19 +73,19 @@ def _values(setting: Setting, operator: Operator, prior: Prior) -> Values:
 
 def _bound(setting: Setting, operator: Operator, prior: Prior) -> float:
     rate, infusion = increasing(setting["omega"], setting["alpha"]), infusion_of(setting)
-    x = _dequantised(setting)
+    x = _dequantized(setting)
     return lower_bound(operator, x, prior=prior, rate=rate, infusion=infusion, seed=setting["seed"]).mean().item()
 
 
-def _dequantised(setting: Setting) -> Tensor:
-    return dequantise(as_float(images().test.images), rng(setting["seed"], 0, "dequantise"))
+def _dequantized(setting: Setting) -> Tensor:
+    return dequantize(as_float(images().test.images), rng(setting["seed"], 0, "dequantise"))
 
 
 # IN-0: the bound is one.
 
 
 def _chain_settings(budget: Budget) -> list[Setting]:
-    return crossed(SEEDS[budget], {"steps": 5, "chains": {"smoke": 2000, "standard": 10000, "full": 100000}[budget]})
+    return over_seeds(SEEDS[budget], {"steps": 5, "chains": {"smoke": 2000, "standard": 10000, "full": 100000}[budget]})
 
 
 def _known(setting: Setting) -> Iterator[Values | None]:
@@ -115,10 +115,10 @@ def _known(setting: Setting) -> Iterator[Values | None]:
 
 
 def _judge_bound(cells: Sequence[Cell]) -> Finding:
-    gap, ci = interval(of(cells, "bound below"))
-    ten, off = of(cells, "of 10 below"), of(cells, "of all off")
-    rises = min(minus(of(cells, "bound below"), ten)) > 0 and min(ten) > -0.02
-    holds = min(of(cells, "bound below")) > 0 and rises and max(off) < 0.05
+    gap, ci = mean_interval(values_of(cells, "bound below"))
+    ten, off = values_of(cells, "of 10 below"), values_of(cells, "of all off")
+    rises = min(differences(values_of(cells, "bound below"), ten)) > 0 and min(ten) > -0.02
+    holds = min(values_of(cells, "bound below")) > 0 and rises and max(off) < 0.05
     what = (
         f"nats by which the bound is below log p(x); {statistics.fmean(ten):.2f} for the estimate from 10 chains, "
         f"at most {max(off):.3f} either way from all"
@@ -139,8 +139,8 @@ IN0 = Claim(
 
 
 def _judge_against_prior(cells: Sequence[Cell]) -> Finding:
-    gain, ci = interval(minus(of(cells, "bound"), of(cells, "prior")))
-    result = ruled(confirmed=ci[0] > 0, refuted=gain <= 0)
+    gain, ci = paired_interval(values_of(cells, "bound"), values_of(cells, "prior"))
+    result = decide(confirmed=ci[0] > 0, refuted=gain <= 0)
     return Finding(
         result, gain, ci, "nats per image, 196 pixels, of the bound over the factorial Gaussian it starts from"
     )
@@ -159,10 +159,10 @@ IN1 = Claim(
 
 
 def _judge_ablation(cells: Sequence[Cell]) -> Finding:
-    shares = [a / b for a, b in zip(*(of(cells, "diversity", omega=w) for w in (0.0, 0.02)), strict=True)]
-    share, ci = interval([100 * s for s in shares])
-    gain, (low, _) = interval(minus(of(cells, "score", omega=0.02), of(cells, "score", omega=0.0)))
-    result = ruled(confirmed=ci[1] < 20 and low > 0, refuted=share >= 80 or gain <= 0)
+    shares = [a / b for a, b in zip(*(values_of(cells, "diversity", omega=w) for w in (0.0, 0.02)), strict=True)]
+    share, ci = mean_interval([100 * s for s in shares])
+    gain, (low, _) = paired_interval(values_of(cells, "score", omega=0.02), values_of(cells, "score", omega=0.0))
+    result = decide(confirmed=ci[1] < 20 and low > 0, refuted=share >= 80 or gain <= 0)
     what = f"% of the infused operator's diversity without infusion (class score {gain:+.2f} by infusion)"
     return Finding(result, share, ci, what)
 
@@ -191,11 +191,13 @@ def _rate_settings(budget: Budget) -> list[Setting]:
 
 def _judge_rates(cells: Sequence[Cell]) -> Finding:
     rates = sorted({cell.setting["alpha"] for cell in cells if cell.setting["omega"] == 0})
-    scores = {alpha: of(cells, "score", omega=0.0, alpha=alpha) for alpha in rates}
+    scores = {alpha: values_of(cells, "score", omega=0.0, alpha=alpha) for alpha in rates}
     best = max(rates, key=lambda alpha: statistics.fmean(scores[alpha]))
-    ends = [interval(minus(scores[best], scores[end])) for end in (rates[0], rates[-1]) if end != best]
-    gain, ci = interval(minus(of(cells, "score", omega=0.02), scores[best]))
-    result = ruled(confirmed=all(low > 0 for _, (low, _) in ends) and ci[1] >= 0, refuted=best in (rates[0], rates[-1]))
+    ends = [paired_interval(scores[best], scores[end]) for end in (rates[0], rates[-1]) if end != best]
+    gain, ci = paired_interval(values_of(cells, "score", omega=0.02), scores[best])
+    result = decide(
+        confirmed=all(low > 0 for _, (low, _) in ends) and ci[1] >= 0, refuted=best in (rates[0], rates[-1])
+    )
     return Finding(result, gain, ci, f"class score of the increasing rate over the best constant one, {best:g}")
 
 
@@ -218,10 +220,10 @@ def _step_settings(budget: Budget) -> list[Setting]:
 
 def _judge_steps(cells: Sequence[Cell]) -> Finding:
     lengths = sorted({cell.setting["T"] for cell in cells})
-    scores = {T: of(cells, "score", T=T) for T in lengths}
-    gain, ci = interval(minus(scores[lengths[-1]], scores[1]))
+    scores = {T: values_of(cells, "score", T=T) for T in lengths}
+    gain, ci = paired_interval(scores[lengths[-1]], scores[1])
     worst = min(lengths, key=lambda T: statistics.fmean(scores[T]))
-    result = ruled(confirmed=ci[0] > 0 and worst == 1, refuted=gain <= 0)
+    result = decide(confirmed=ci[0] > 0 and worst == 1, refuted=gain <= 0)
     means = ", ".join(f"{statistics.fmean(scores[T]):.2f} at T = {T}" for T in lengths)
     return Finding(result, gain, ci, f"class score of {lengths[-1]} steps over one ({means})")
 
@@ -239,11 +241,11 @@ IN4 = Claim(
 
 
 def _judge_apart(cells: Sequence[Cell]) -> Finding:
-    scores = {apart: of(cells, "score", apart=apart) for apart in ("batchnorm", "embedding", "shared")}
+    scores = {apart: values_of(cells, "score", apart=apart) for apart in ("batchnorm", "embedding", "shared")}
     best = max(("batchnorm", "embedding"), key=lambda apart: statistics.fmean(scores[apart]))
-    gain, ci = interval(minus(scores[best], scores["shared"]))
-    result = ruled(confirmed=ci[0] > 0, refuted=gain <= 0)
-    bounds = ", ".join(f"{statistics.fmean(of(cells, 'bound', apart=a)):.0f} {a}" for a in scores)
+    gain, ci = paired_interval(scores[best], scores["shared"])
+    result = decide(confirmed=ci[0] > 0, refuted=gain <= 0)
+    bounds = ", ".join(f"{statistics.fmean(values_of(cells, 'bound', apart=a)):.0f} {a}" for a in scores)
     return Finding(result, gain, ci, f"class score of {best} steps over shared ones (bounds: {bounds})")
 
 
@@ -261,11 +263,11 @@ IN5 = Claim(
 
 def _judge_objectives(cells: Sequence[Cell]) -> Finding:
     bounds, scores = (
-        [of(cells, name, objective=o) for o in ("variational", "denoising")] for name in ("bound", "score")
+        [values_of(cells, name, objective=o) for o in ("variational", "denoising")] for name in ("bound", "score")
     )
-    gain, ci = interval(minus(*bounds))
-    score, (_, high) = interval(minus(*scores[::-1]))
-    result = ruled(confirmed=ci[0] > 0 and high >= 0, refuted=gain <= 0)
+    gain, ci = paired_interval(*bounds)
+    score, (_, high) = paired_interval(*scores[::-1])
+    result = decide(confirmed=ci[0] > 0 and high >= 0, refuted=gain <= 0)
     return Finding(result, gain, ci, f"nats of the bound by training for it (class score {score:+.2f} by denoising)")
 
 
@@ -284,7 +286,7 @@ _INFUSIONS = ("mixture", "gaussian")
 
 
 def _by_either(setting: Setting) -> Iterator[Values | None]:
-    """The bound by both infusions: what one operator gains by the other q is no merit of what it has learnt."""
+    """The bound by both infusions: what one operator gains by the other q is no merit of what it has learned."""
     operator, prior = yield from trained(setting)
     bounds = {f"bound by {kind}": _bound(setting | {"infusion": kind}, operator, prior) for kind in _INFUSIONS}
     yield _values(setting, operator, prior) | bounds
@@ -292,13 +294,15 @@ def _by_either(setting: Setting) -> Iterator[Values | None]:
 
 def _judge_infusions(cells: Sequence[Cell]) -> Finding:
     gains = {
-        name: interval(minus(*(of(cells, name, infusion=kind) for kind in ("gaussian", "mixture"))))
+        name: paired_interval(*(values_of(cells, name, infusion=kind) for kind in ("gaussian", "mixture")))
         for name in ("bound by gaussian", "score")
     }
-    result = ruled(
+    result = decide(
         confirmed=all(mean >= 0 for mean, _ in gains.values()), refuted=any(high < 0 for _, (_, high) in gains.values())
     )
-    tighter = minus(*(of(cells, f"bound by {kind}", infusion="mixture") for kind in ("gaussian", "mixture")))
+    tighter = differences(
+        *(values_of(cells, f"bound by {kind}", infusion="mixture") for kind in ("gaussian", "mixture"))
+    )
     what = (
         f"nats of the bound, taken by Gaussian infusion, of the operator trained by it over that by the mixture (class "
         f"score {gains['score'][0]:+.2f}); the latter's own is {statistics.fmean(tighter):.0f} lower by the mixture"
@@ -347,11 +351,13 @@ def _completions(setting: Setting) -> Iterator[Values | None]:
 
 
 def _judge_completions(cells: Sequence[Cell]) -> Finding:
-    ours = of(cells, "chain")
-    gains = {name: interval([100 * (1 - a / b) for a, b in zip(ours, of(cells, name), strict=True)])
+    ours = values_of(cells, "chain")
+    gains = {name: mean_interval([100 * (1 - a / b) for a, b in zip(ours, values_of(cells, name), strict=True)])
              for name in ("mean image", "neighbour")}  # fmt: skip
     hardest = min(gains, key=lambda name: gains[name][0])
-    result = ruled(confirmed=gains[hardest][1][0] > 0 and min(of(cells, "spread")) > 0, refuted=gains[hardest][0] <= 0)
+    result = decide(
+        confirmed=gains[hardest][1][0] > 0 and min(values_of(cells, "spread")) > 0, refuted=gains[hardest][0] <= 0
+    )
     other = next(name for name in gains if name != hardest)
     what = f"% of squared error saved over the {hardest} ({gains[other][0]:.0f} % over the {other})"
     return Finding(result, *gains[hardest], what)

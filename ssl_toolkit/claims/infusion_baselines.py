@@ -37,7 +37,7 @@ from ssl_toolkit.claims.infusion_training import (
     started,
     trained,
 )
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, of, ruled
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, decide, values_of
 from ssl_toolkit.data import Batch, as_float, rng
 from ssl_toolkit.diffusion import (
     Schedule,
@@ -51,12 +51,12 @@ from ssl_toolkit.diffusion import (
     from_x0,
 )
 from ssl_toolkit.diffusion.denoise import Network
-from ssl_toolkit.encoders import evaluating
+from ssl_toolkit.encoders import eval_mode
 from ssl_toolkit.infusion import Operator, Prior, chain, fit_prior
 from ssl_toolkit.infusion.chains import fork
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.training import Objective, TrainState
-from ssl_toolkit.training.intervals import interval, minus
+from ssl_toolkit.training.intervals import paired_interval
 from ssl_toolkit.training.sweep import Cell, Setting
 
 METHODS = ("infusion", "DDIM", "flow", "flow by x0", "cold")
@@ -97,7 +97,7 @@ def _step(operator: Operator, t: Float[Tensor, " b"]) -> int:
 
 
 def objective(method: str, prior: Prior) -> Objective:
-    """What one of the others minimises: the mean error over T states of each image."""
+    """What one of the others minimizes: the mean error over T states of each image."""
 
     def errors(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         operator = operator_of(state)
@@ -142,7 +142,7 @@ def samples(method: str, operator: Operator, prior: Prior, *, seed: int) -> Floa
     e, T = torch.randn(SAMPLES, 1, SIDE, SIDE, generator=rng(seed, 0, "samples")), operator.steps
     schedule = _schedule(method, T)
     times = schedule.timesteps(T)
-    with evaluating(operator):
+    with eval_mode(operator):
         match method:
             case "infusion":
                 *_, link = chain(operator, prior.sample(SAMPLES, seed=seed), steps=T, seed=seed)
@@ -194,10 +194,10 @@ def _measure(setting: Setting) -> Iterator[Values | None]:
 
 def _judge(cells: Sequence[Cell]) -> Finding:
     others = METHODS[1:]
-    kids = {(m, T): of(cells, "kid", method=m, T=T) for m in METHODS for T in (FEW, MANY)}
+    kids = {(m, T): values_of(cells, "kid", method=m, T=T) for m in METHODS for T in (FEW, MANY)}
     best = {T: min(others, key=lambda m: statistics.fmean(kids[m, T])) for T in (FEW, MANY)}
-    few, many = (interval(minus(kids[best[T], T], kids["infusion", T])) for T in (FEW, MANY))
-    result = ruled(confirmed=few[0] >= 0 and many[1][1] < 0, refuted=few[1][1] < 0)
+    few, many = (paired_interval(kids[best[T], T], kids["infusion", T]) for T in (FEW, MANY))
+    result = decide(confirmed=few[0] >= 0 and many[1][1] < 0, refuted=few[1][1] < 0)
     what = f"KID below that of {best[FEW]}, the best other, at {FEW} calls ({many[0]:+.3g} to {best[MANY]} at {MANY})"
     return Finding(result, *few, what)
 

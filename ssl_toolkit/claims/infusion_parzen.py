@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import torch
 
-from ssl_toolkit.claims.common import SEEDS, crossed, trained_on
+from ssl_toolkit.claims.common import SEEDS, over_seeds, trained_on
 from ssl_toolkit.claims.infusion_training import PAPER, operator_of
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, of, ruled
-from ssl_toolkit.data import as_float, at_hand, load_data
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, decide, values_of
+from ssl_toolkit.data import as_float, is_available, load_data
 from ssl_toolkit.infusion import PRESETS, chain, choose_sigma, parzen, prior_of, recalibrate
-from ssl_toolkit.training.intervals import interval
+from ssl_toolkit.training.intervals import mean_interval
 from ssl_toolkit.training.sweep import Cell, Setting
 
 PAPERS_ROW = 312.0  # +- 1.7 over test images
@@ -34,8 +34,8 @@ RUNS: dict[Budget, Setting] = {
 
 
 def _settings(budget: Budget) -> list[Setting]:
-    data = "mnist" if at_hand("mnist") else "fashion-mnist"
-    return crossed(SEEDS[budget], RUNS[budget] | {"data": data})
+    data = "mnist" if is_available("mnist") else "fashion-mnist"
+    return over_seeds(SEEDS[budget], RUNS[budget] | {"data": data})
 
 
 def _measure(setting: Setting) -> Iterator[Values | None]:
@@ -69,9 +69,9 @@ def _measure(setting: Setting) -> Iterator[Values | None]:
 
 def _judge(cells: Sequence[Cell]) -> Finding:
     data = cells[0].setting["data"]
-    nats, ci = interval(of(cells, "parzen"))
-    error, sigmas = statistics.fmean(of(cells, "error")), sorted({cell.result["sigma"] for cell in cells})
-    result = ruled(confirmed=data == "mnist" and ci[1] >= PAPERS_ROW, refuted=data == "mnist" and ci[1] < PAPERS_ROW)
+    nats, ci = mean_interval(values_of(cells, "parzen"))
+    error, sigmas = statistics.fmean(values_of(cells, "error")), sorted({cell.result["sigma"] for cell in cells})
+    result = decide(confirmed=data == "mnist" and ci[1] >= PAPERS_ROW, refuted=data == "mnist" and ci[1] < PAPERS_ROW)
     widths = ", ".join(f"{sigma:.3g}" for sigma in sigmas)
     what = f"nats per image of {data}, +- {error:.1f} over test images, by Parzen's window of width {widths}"
     return Finding(result, nats, ci, what)

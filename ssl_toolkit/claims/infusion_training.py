@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssl_toolkit.claims.common import SEEDS, Parts, crossed, trained_on
+from ssl_toolkit.claims.common import SEEDS, Parts, over_seeds, trained_on
 from ssl_toolkit.claims.study import Budget, Values
 from ssl_toolkit.data import load_data
 from ssl_toolkit.diffusion.metrics import kid_in_units, recognition
@@ -28,7 +28,7 @@ from ssl_toolkit.infusion import (
     mlp,
     variational,
 )
-from ssl_toolkit.joint import Recipe
+from ssl_toolkit.joint import JointRecipe
 from ssl_toolkit.probes import Probe, linear_probe
 from ssl_toolkit.training import TrainState, start, train
 from ssl_toolkit.training.sweep import Setting
@@ -44,7 +44,7 @@ BASE: Setting = {
 
 def settings(budget: Budget, **axes: Sequence) -> list[Setting]:
     """The base setting at this budget, varied along the axes, with each seed."""
-    return crossed(SEEDS[budget], BASE | {"steps": UPDATES[budget]}, **axes)
+    return over_seeds(SEEDS[budget], BASE | {"steps": UPDATES[budget]}, **axes)
 
 
 @lru_cache(maxsize=1)
@@ -113,8 +113,8 @@ def judge(steps: int) -> Generator[None, None, nn.Module]:
 
 
 @lru_cache(maxsize=1)
-def _judge(steps: int) -> tuple[Recipe, TrainState]:
-    recipe = Recipe("supervised", steps=steps, width=128, scale=(1.0, 1.0), jitter=0.0)
+def _judge(steps: int) -> tuple[JointRecipe, TrainState]:
+    recipe = JointRecipe("supervised", steps=steps, width=128, scale=(1.0, 1.0), jitter=0.0)
     return recipe, recipe.start(images().train)
 
 

@@ -8,15 +8,15 @@ RC-7 and RC-8 from another.
 import statistics
 from collections.abc import Iterator, Sequence
 
-from ssl_toolkit.claims.common import BASE, LABELS, SEEDS, crossed, points
+from ssl_toolkit.claims.common import BASE, LABELS, SEEDS, over_seeds, points
 from ssl_toolkit.claims.rcdm_factors import READ, shown
 from ssl_toolkit.claims.rcdm_training import basis, images_of, last, told, trained_encoder
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, of, rank_correlation, ruled
+from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, decide, rank_correlation, values_of
 from ssl_toolkit.data import rng
-from ssl_toolkit.encoders import differentiable, embed
+from ssl_toolkit.encoders import embed, feature_function
 from ssl_toolkit.probes import few_labels, linear_probe, pgd
-from ssl_toolkit.probes.adversarial import apart, mistaken
-from ssl_toolkit.training.intervals import interval, minus
+from ssl_toolkit.probes.adversarial import label_loss, representation_loss
+from ssl_toolkit.training.intervals import differences, mean_interval, paired_interval
 from ssl_toolkit.training.sweep import Cell, Setting
 
 PAPER = "High Fidelity Visualization of What Your Self-Supervised Representation Knows About (arXiv 2112.09164)"
@@ -26,14 +26,14 @@ PAPER = "High Fidelity Visualization of What Your Self-Supervised Representation
 
 def _told_settings(budget: Budget) -> list[Setting]:
     base = basis(budget, data="fashion-mnist")
-    return crossed(SEEDS[budget], base, told=("h", "another's h", "nothing"))
+    return over_seeds(SEEDS[budget], base, told=("h", "another's h", "nothing"))
 
 
 def _judge_faithfulness(cells: Sequence[Cell]) -> Finding:
-    mrr, ci = interval(of(cells, "mrr", told="h"))
-    control = statistics.fmean(of(cells, "mrr", told="another's h"))
-    chance = of(cells, "chance", told="h")[0]
-    result = ruled(confirmed=mrr >= 0.8 and control < 5 * chance, refuted=mrr < 0.3)
+    mrr, ci = mean_interval(values_of(cells, "mrr", told="h"))
+    control = statistics.fmean(values_of(cells, "mrr", told="another's h"))
+    chance = values_of(cells, "chance", told="h")[0]
+    result = decide(confirmed=mrr >= 0.8 and control < 5 * chance, refuted=mrr < 0.3)
     return Finding(result, mrr, ci, f"mean reciprocal rank (told another's h {control:.3f}, chance {chance:.3f})")
 
 
@@ -47,8 +47,8 @@ RC1 = Claim(
 
 
 def _judge_quality(cells: Sequence[Cell]) -> Finding:
-    gain, ci = interval(minus(of(cells, "kid", told="nothing"), of(cells, "kid", told="h")))
-    result = ruled(confirmed=ci[0] > 0, refuted=gain <= 0)
+    gain, ci = paired_interval(values_of(cells, "kid", told="nothing"), values_of(cells, "kid", told="h"))
+    result = decide(confirmed=ci[0] > 0, refuted=gain <= 0)
     return Finding(result, gain, ci, "KID, on a supervised net's features, saved by being told h")
 
 
@@ -62,8 +62,8 @@ RC2 = Claim(
 
 
 def _judge_nearness(cells: Sequence[Cell]) -> Finding:
-    ratio, ci = interval(of(cells, "nearness", told="h"))
-    result = ruled(confirmed=ci[0] > 0.9, refuted=ratio < 0.7)
+    ratio, ci = mean_interval(values_of(cells, "nearness", told="h"))
+    result = decide(confirmed=ci[0] > 0.9, refuted=ratio < 0.7)
     return Finding(result, ratio, ci, "distance of samples to the nearest training image, in that to held-out images")
 
 
@@ -84,26 +84,26 @@ DEPTHS = ("representation", "embedding")
 
 def _depth_settings(budget: Budget) -> list[Setting]:
     methods = ("simclr", "vicreg", "byol") if budget == "full" else ("simclr",)
-    return crossed(SEEDS[budget], basis(budget, data="shapes"), method=methods, depth=DEPTHS)
+    return over_seeds(SEEDS[budget], basis(budget, data="shapes"), method=methods, depth=DEPTHS)
 
 
 def _mean(cells: Sequence[Cell], names: Sequence[str], **setting: object) -> list[float]:
     """What these values are on average, seed by seed."""
-    each = [of(cells, name, **setting) for name in names]
+    each = [values_of(cells, name, **setting) for name in names]
     return [statistics.fmean(values) for values in zip(*each, strict=True)]
 
 
 def _lost(cells: Sequence[Cell], names: Sequence[str]) -> dict[str, list[float]]:
     """By how much the mean of these values is higher before the projector than after it, for each method."""
     methods = sorted({cell.setting["method"] for cell in cells})
-    return {m: minus(*(_mean(cells, names, method=m, depth=depth) for depth in DEPTHS)) for m in methods}
+    return {m: differences(*(_mean(cells, names, method=m, depth=depth) for depth in DEPTHS)) for m in methods}
 
 
 def _judge_projector(cells: Sequence[Cell]) -> Finding:
     lost = _lost(cells, [f"kept {name}" for name in CHANGED])
-    found = [interval(values) for values in lost.values()]
-    mean, ci = interval([statistics.fmean(values) for values in zip(*lost.values(), strict=True)])
-    result = ruled(confirmed=2 * sum(m > 0.1 and low > 0 for m, (low, _) in found) > len(found), refuted=mean <= 0)
+    found = [mean_interval(values) for values in lost.values()]
+    mean, ci = mean_interval([statistics.fmean(values) for values in zip(*lost.values(), strict=True)])
+    result = decide(confirmed=2 * sum(m > 0.1 and low > 0 for m, (low, _) in found) > len(found), refuted=mean <= 0)
     return Finding(result, mean, ci, f"of the variance of {', '.join(CHANGED)} kept before the projector and not after")
 
 
@@ -126,8 +126,8 @@ def _judge_agreement(cells: Sequence[Cell]) -> Finding:
             for name in READ
         ]
         correlations.append(rank_correlation(*zip(*pairs, strict=True)))
-    mean, ci = interval(correlations)
-    result = ruled(confirmed=mean >= 0.7, refuted=mean < 0.3)
+    mean, ci = mean_interval(correlations)
+    result = decide(confirmed=mean >= 0.7, refuted=mean < 0.3)
     return Finding(result, mean, ci, "rank correlation of what samples keep with what a linear probe reads")
 
 
@@ -142,8 +142,8 @@ RC4 = Claim(
 
 def _judge_following(cells: Sequence[Cell]) -> Finding:
     lost = _lost(cells, ("hue follows", "scale follows"))
-    gain, ci = interval([statistics.fmean(values) for values in zip(*lost.values(), strict=True)])
-    result = ruled(confirmed=ci[0] > 0, refuted=gain <= 0)
+    gain, ci = mean_interval([statistics.fmean(values) for values in zip(*lost.values(), strict=True)])
+    result = decide(confirmed=ci[0] > 0, refuted=gain <= 0)
     before, after = (statistics.fmean(_mean(cells, ("hue follows", "scale follows"), depth=d)) for d in DEPTHS)
     what = f"of an augmentation followed before the projector ({before:.2f}) and not after ({after:.2f})"
     return Finding(result, gain, ci, what)
@@ -164,8 +164,8 @@ def _judge_edits(cells: Sequence[Cell]) -> Finding:
         return _mean(cells, (name,), depth="representation")
 
     own, removed = at_h("own shape"), at_h("own shape, removed")
-    drop, ci = interval([1 - after / max(before, 1e-9) for before, after in zip(own, removed, strict=True)])
-    rise, rise_ci = interval(minus(at_h("target's shape, transplanted"), at_h("target's shape")))
+    drop, ci = mean_interval([1 - after / max(before, 1e-9) for before, after in zip(own, removed, strict=True)])
+    rise, rise_ci = paired_interval(at_h("target's shape, transplanted"), at_h("target's shape"))
     changed, others = (statistics.fmean(at_h(f"{what} changed")) for what in ("shape", "others"))
     result: Result = "not confirmed"
     if statistics.fmean(own) < 0.25:
@@ -181,7 +181,7 @@ def _judge_edits(cells: Sequence[Cell]) -> Finding:
 
 RC7 = Claim(
     "RC-7", PAPER,
-    "The dimensions that an image's neighbours have in common hold what they show: zeroed, it is gone; replaced by "
+    "The dimensions that an image's neighbors have in common hold what they show: zeroed, it is gone; replaced by "
     "another image's, that one's appears.",
     "With the common dimensions of the representation at 0, the share of samples that a classifier takes for the "
     "image's own shape falls by half at least; with those of an image of another shape, that one's share rises with a "
@@ -193,11 +193,11 @@ RC7 = Claim(
 
 
 def _judge_interpolation(cells: Sequence[Cell]) -> Finding:
-    rho, ci = interval(_mean(cells, ("progress by weight",), depth="representation"))
+    rho, ci = mean_interval(_mean(cells, ("progress by weight",), depth="representation"))
     jump, covered = (
         statistics.fmean(_mean(cells, (name,), depth="representation")) for name in ("largest jump", "covered")
     )
-    result = ruled(confirmed=rho >= 0.9, refuted=jump > 0.5 or ci[1] < 0.9)
+    result = decide(confirmed=rho >= 0.9, refuted=jump > 0.5 or ci[1] < 0.9)
     what = f"rank correlation of weight and progress (largest jump {jump:.2f} of the way, {covered:.2f} of it covered)"
     return Finding(result, rho, ci, what)
 
@@ -214,12 +214,12 @@ RC8 = Claim(
 
 
 def _width_settings(budget: Budget) -> list[Setting]:
-    return crossed(SEEDS[budget], basis(budget, data="shapes"), width=(32, 512), depth=("representation",))
+    return over_seeds(SEEDS[budget], basis(budget, data="shapes"), width=(32, 512), depth=("representation",))
 
 
 def _judge_width(cells: Sequence[Cell]) -> Finding:
-    gain, ci = interval(minus(*(_mean(cells, [f"kept {name}" for name in READ], width=width) for width in (512, 32))))
-    result = ruled(confirmed=ci[0] > 0, refuted=gain <= 0)
+    gain, ci = paired_interval(*(_mean(cells, [f"kept {name}" for name in READ], width=width) for width in (512, 32)))
+    result = decide(confirmed=ci[0] > 0, refuted=gain <= 0)
     return Finding(result, gain, ci, "of the variance of all factors kept by a width of 512 and not of 32")
 
 
@@ -244,7 +244,7 @@ STRENGTHS: dict[Budget, list[float]] = {
 def _attack_settings(budget: Budget) -> list[Setting]:
     steps, images = {"smoke": (4, 32), "standard": (400, 500), "full": (4000, 500)}[budget]
     base = BASE | {"steps": steps, "conditions": images, "strengths": STRENGTHS[budget]}
-    return crossed(SEEDS[budget], base, method=("simclr", "supervised"))
+    return over_seeds(SEEDS[budget], base, method=("simclr", "supervised"))
 
 
 def _attacked(setting: Setting) -> Iterator[Values | None]:
@@ -254,15 +254,17 @@ def _attacked(setting: Setting) -> Iterator[Values | None]:
     test = images.test[: setting["conditions"]]
     h = embed(encoder, test.images)
     probe = linear_probe(embed(encoder, few.images), few.labels, h, test.labels, weight_decays=(1e-2,))
-    f, before = differentiable(encoder), probe.predict(h)
+    f, before = feature_function(encoder), probe.predict(h)
     by_chance = (h - h.roll(1, dims=0)).norm(dim=1).mean()
     values: Values = {"accuracy": probe.accuracy}
     for strength in setting["strengths"]:
-        wrong = mistaken(lambda x: probe.logits(f(x)), before)
+        wrong = label_loss(lambda x: probe.logits(f(x)), before)
         misled = yield from last(pgd(wrong, test.images, strength=strength))
         changed = probe.predict(embed(encoder, misled.images)) != before
         generator = rng(seed, 0, "attack")
-        pushed = yield from last(pgd(apart(f, test.images), test.images, strength=strength, generator=generator))
+        pushed = yield from last(
+            pgd(representation_loss(f, test.images), test.images, strength=strength, generator=generator)
+        )
         values[f"flipped at {strength:g}"] = changed.float().mean().item()
         values[f"moved at {strength:g}"] = (pushed.loss.sqrt().mean() / by_chance).item()
     yield values
@@ -274,13 +276,13 @@ def _judge_robustness(cells: Sequence[Cell]) -> Finding:
     def excess(what: str) -> tuple[float, tuple[float, float]]:
         """Of the supervised encoder over the self-supervised one, on average over the strengths."""
         each = [
-            minus(*(of(cells, f"{what} at {s:g}", method=method) for method in ("supervised", "simclr")))
+            differences(*(values_of(cells, f"{what} at {s:g}", method=method) for method in ("supervised", "simclr")))
             for s in strengths
         ]
-        return interval([statistics.fmean(values) for values in zip(*each, strict=True)])
+        return mean_interval([statistics.fmean(values) for values in zip(*each, strict=True)])
 
     flipped, moved = excess("flipped"), excess("moved")
-    result = ruled(confirmed=flipped[1][0] > 0 and moved[1][0] > 0, refuted=flipped[0] <= 0 or moved[0] <= 0)
+    result = decide(confirmed=flipped[1][0] > 0 and moved[1][0] > 0, refuted=flipped[0] <= 0 or moved[0] <= 0)
     effect, ci = points(flipped)
     what = f"points more predictions flipped of the supervised encoder (h moved by {moved[0]:+.2f} of a mean distance)"
     return Finding(result, effect, ci, what)

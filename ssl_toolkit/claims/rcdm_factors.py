@@ -18,12 +18,12 @@ from ssl_toolkit.claims.common import Parts
 from ssl_toolkit.claims.rcdm_training import images_of, last, paint, painter, trained_encoder
 from ssl_toolkit.claims.study import Values, rank_correlation
 from ssl_toolkit.data import Batch, Dataset, as_float
-from ssl_toolkit.data.shapes import RANGES, SHAPES, TURNS
+from ssl_toolkit.data.shapes import PERIODS, RANGES, SHAPES
 from ssl_toolkit.diffusion.edit import common_dimensions, interpolate, remove, transplant
 from ssl_toolkit.diffusion.metrics import retention
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions
 from ssl_toolkit.encoders import Encoder, embed, small_conv
-from ssl_toolkit.encoders.statistics import neighbours
+from ssl_toolkit.encoders.statistics import neighbors
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.probes import read_factors
 from ssl_toolkit.training import TrainState, start, train
@@ -39,8 +39,8 @@ def code(factors: dict[str, Tensor]) -> Float[Tensor, "n 7"]:
     columns = []
     for name in READ:
         v = factors[name]
-        if name in TURNS:
-            angle = 2 * torch.pi / TURNS[name] * v
+        if name in PERIODS:
+            angle = 2 * torch.pi / PERIODS[name] * v
             columns += [angle.cos(), angle.sin()]
         else:
             low, high = RANGES[name]
@@ -53,8 +53,8 @@ def decode(said: Float[Tensor, "n 7"]) -> dict[str, Float[Tensor, " n"]]:
     values, columns = {}, iter(said.unbind(dim=1))
     for name in READ:
         first = next(columns)
-        if name in TURNS:
-            values[name] = torch.atan2(next(columns), first) * (TURNS[name] / (2 * torch.pi))
+        if name in PERIODS:
+            values[name] = torch.atan2(next(columns), first) * (PERIODS[name] / (2 * torch.pi))
         else:
             low, high = RANGES[name]
             values[name] = (low + high + (high - low) * first) / 2
@@ -131,7 +131,7 @@ def _retained(setting: Setting, scene: Scene) -> Generator[None, None, Values]:
     read = read_factors(scene.h, known, scene.test_h, wanted)
     values = {"reader's shape": (real.shape == test.labels).float().mean().item()}
     for name in READ:
-        values[f"kept {name}"] = retention(in_samples[name].view(-1, EACH), in_images[name], turn=TURNS.get(name))
+        values[f"kept {name}"] = retention(in_samples[name].view(-1, EACH), in_images[name], turn=PERIODS.get(name))
         values[f"read {name}"] = read[name].score
     return values
 
@@ -190,7 +190,7 @@ def _edited(setting: Setting, scene: Scene) -> Generator[None, None, Values]:
     usual = scene.h.abs().median(dim=0).values
     edits, share = [], []
     for h, source, near in zip(
-        scene.test_h[:n], scene.test_h[others], neighbours(scene.h, scene.test_h[:n], k=20)[1], strict=True
+        scene.test_h[:n], scene.test_h[others], neighbors(scene.h, scene.test_h[:n], k=20)[1], strict=True
     ):
         common = common_dimensions(scene.h[near], above=usual)
         edits.append(torch.stack([h, remove(h, common), transplant(h, common, source)]))

@@ -17,9 +17,9 @@ from ssl_toolkit.claims.study import Budget, Values
 from ssl_toolkit.data import as_float, rng
 from ssl_toolkit.diffusion.metrics import faithfulness, kid_in_units, nearest
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
-from ssl_toolkit.diffusion.rcdm import Recipe as Painter
+from ssl_toolkit.diffusion.rcdm import RCDMRecipe as Painter
 from ssl_toolkit.encoders import Encoder, embed
-from ssl_toolkit.joint import Method, Recipe
+from ssl_toolkit.joint import JointRecipe, Method
 from ssl_toolkit.training import train
 from ssl_toolkit.training.sweep import Setting
 
@@ -54,7 +54,9 @@ def last(records: Iterator[Record]) -> Generator[None, None, Record]:
 def trained_encoder(setting: Setting, method: Method) -> Generator[None, None, Encoder]:
     """The encoder that this method trains."""
     data, seed = images_of(setting).train, setting["seed"]
-    recipe = Recipe(method=method, **{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")})
+    recipe = JointRecipe(
+        method=method, **{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")}
+    )
     state, objective = recipe.start(data), recipe.objective(data)
     yield from last(train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=seed))
     assert isinstance(state.model, Encoder)

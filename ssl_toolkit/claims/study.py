@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 
-from ssl_toolkit.data.files import replacing
+from ssl_toolkit.data.files import atomic_write
 from ssl_toolkit.training.sweep import Cell, Setting, sweep
 
 Budget = Literal["smoke", "standard", "full"]  # under a minute, minutes, as large as the paper's idea asks for
@@ -81,7 +81,7 @@ class Claim(NamedTuple):
         return f"{self.cells_of or self.id}.{budget}.jsonl"
 
 
-def examine(
+def run_claim(
     claim: Claim, *, budget: Budget = "standard", folder: str | os.PathLike[str] | None = None
 ) -> Iterator[Cell | Verdict | None]:
     """Measure every setting, then judge: None while one is at work, each measured `Cell`, the `Verdict` at the end.
@@ -103,13 +103,13 @@ def examine(
                 raise RuntimeError(f"{claim.id} could not measure {record.setting}: {record.error}")
             cells.append(record)
             yield record
-        verdict = judged(claim, cells, budget)
+        verdict = apply_rule(claim, cells, budget)
         if folder is not None:
             _write(path.with_name(f"{claim.id}.{budget}.json"), claim, verdict)
         yield verdict
 
 
-def judged(claim: Claim, cells: Sequence[Cell], budget: Budget) -> Verdict:
+def apply_rule(claim: Claim, cells: Sequence[Cell], budget: Budget) -> Verdict:
     """The claim's rule applied to what was measured."""
     finding = claim.judge(cells)
     seeds, seconds = len({cell.setting["seed"] for cell in cells}), round(sum(cell.seconds for cell in cells), 1)
@@ -126,19 +126,19 @@ def _write(path: Path, claim: Claim, verdict: Verdict) -> None:
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "date": time.strftime("%Y-%m-%d"),
     }
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 # What judges need.
 
 
-def ruled(*, confirmed: bool, refuted: bool) -> Result:
+def decide(*, confirmed: bool, refuted: bool) -> Result:
     """The verdict of a rule of two conditions; what refutes outweighs what confirms."""
     return "not confirmed" if refuted else "confirmed" if confirmed else "inconclusive"
 
 
-def of(cells: Sequence[Cell], value: str, **setting: Any) -> list[float]:
+def values_of(cells: Sequence[Cell], value: str, **setting: Any) -> list[float]:
     """That value of the cells whose settings agree with these, in the order of their seeds."""
     chosen = [cell for cell in cells if all(cell.setting.get(name) == v for name, v in setting.items())]
     if not chosen:

@@ -10,12 +10,12 @@ from ssl_toolkit.data.dataset import as_bytes as as_bytes
 from ssl_toolkit.data.dataset import as_float as as_float
 from ssl_toolkit.data.dataset import batch as batch
 from ssl_toolkit.data.dataset import batch_index as batch_index
-from ssl_toolkit.data.dataset import in_unit_range as in_unit_range
+from ssl_toolkit.data.dataset import check_unit_range as check_unit_range
 from ssl_toolkit.data.folders import DataError as DataError
 from ssl_toolkit.data.sampling import FewClasses as FewClasses
 from ssl_toolkit.data.sampling import long_tail as long_tail
 from ssl_toolkit.data.seeds import rng as rng
 from ssl_toolkit.data.seeds import seeded as seeded
-from ssl_toolkit.data.sources import at_hand as at_hand
+from ssl_toolkit.data.sources import is_available as is_available
 from ssl_toolkit.data.sources import load_data as load_data
 from ssl_toolkit.data.stream import Stream as Stream

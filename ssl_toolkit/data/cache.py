@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssl_toolkit.data.dataset import Dataset
-from ssl_toolkit.data.files import replacing
+from ssl_toolkit.data.files import atomic_write
 from ssl_toolkit.data.folders import DataError
 from ssl_toolkit.data.stream import Stream
 
@@ -49,7 +49,7 @@ def write_cache(stream: Stream, path: str | os.PathLike[str]) -> Iterator[Writte
         with suppress(OSError):
             left.unlink()
     about = {"cache": FORMAT, "name": stream.name, "classes": stream.classes, "fingerprint": stream.fingerprint()}
-    with replacing(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         labels: list[np.ndarray] = []
         room = 0
         for i, part in enumerate(stream.in_order(PORTION)):

@@ -136,7 +136,7 @@ def as_bytes(images: Float[Tensor, "*b c h w"]) -> UInt8[Tensor, "*b c h w"]:
     return (255 * images).round().clamp(0, 255).byte().cpu()
 
 
-def in_unit_range(images: Shaped[Tensor, "*b c h w"]) -> None:
+def check_unit_range(images: Shaped[Tensor, "*b c h w"]) -> None:
     """Raises ValueError for float images that leave [0, 1] by more than rounding, or hold NaN: those of 0 ... 255."""
     if images.is_floating_point() and images.numel():
         low, high = (v.item() for v in images.aminmax())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A file beside `path` to write to; it takes the place of `path` at the end, and leaves no trace where that fails.
 
     Every process writes to one of its own. Raises FileNotFoundError where the folder of `path` does not exist, and

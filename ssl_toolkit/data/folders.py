@@ -166,7 +166,7 @@ def _open(file: str | os.PathLike[str] | io.BytesIO) -> "ImageFile":
 def decode(path: str | os.PathLike[str] | io.BytesIO, size: int) -> UInt8[np.ndarray, "3 s s"]:
     """One file as RGB, upright, its shorter side resized to `size` and the middle of its longer side kept.
 
-    Grey becomes three equal channels and 16 bits become 8; transparency is laid on white; EXIF's orientation is
+    Gray becomes three equal channels and 16 bits become 8; transparency is laid on white; EXIF's orientation is
     applied; the first frame stands for an animation.
     """
     from PIL import ImageOps
@@ -191,8 +191,8 @@ def _rgb(image: "Image") -> "Image":
     from PIL import Image
 
     if image.mode[0] in "IF":  # integers of 16 bits, whatever the mode calls them; floats in [0, 1]
-        grey = np.asarray(image, dtype=np.float64) / (65535 if image.mode[0] == "I" else 1)
-        return Image.fromarray((grey.clip(0, 1) * 255).round().astype(np.uint8)).convert("RGB")
+        gray = np.asarray(image, dtype=np.float64) / (65535 if image.mode[0] == "I" else 1)
+        return Image.fromarray((gray.clip(0, 1) * 255).round().astype(np.uint8)).convert("RGB")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -26,7 +26,7 @@ def rng(seed: int, step: int = 0, stream: str = "") -> torch.Generator:
 def seeded(seed: int, stream: str) -> Iterator[None]:
     """Lend torch's global CPU generator the numbers of `rng(seed, 0, stream)`, for code that can draw from no other.
 
-    PyTorch initialises its layers from the global generator; on leaving, that is as it was before.
+    PyTorch initializes its layers from the global generator; on leaving, that is as it was before.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.set_state(rng(seed, 0, stream).get_state())

@@ -1,4 +1,4 @@
-"""Pictures whose causes are known: one textured shape on a coloured ground, every factor drawn on its own.
+"""Pictures whose causes are known: one textured shape on a colored ground, every factor drawn on its own.
 
 A shape is a signed distance function, negative inside (after Inigo Quilez). What it covers of a pixel is
 clamp(1/2 - distance in pixels, 0, 1): all the antialiasing there is. A texture is one more such function.
@@ -7,11 +7,11 @@ The factors are independent and uniform, and the picture shows each of them:
     shape       which of SHAPES
     texture     which of TEXTURES darkens the shape; it moves, turns and grows with it
     hue         of the shape, in turns of the HSV circle: what `augment.hue` changes
-    x, y        centre, in sides of the image from its top left corner; the shape never leaves the frame
+    x, y        center, in sides of the image from its top left corner; the shape never leaves the frame
     scale       radius of the circle around the shape, in sides of the image
     angle       in radians, counter-clockwise; it stays within +-30 degrees, less than any shape's symmetry (a star
                 repeats after 72), so it never wraps around. Plain circles and rings alone do not show it
-    background  hue of the ground, which is darker and greyer than any shape
+    background  hue of the ground, which is darker and grayer than any shape
 
 and on request `distractor_shape`, `distractor_hue`, `distractor_x` and `distractor_y`: a small plain shape in a corner,
 behind the other, which a good representation may ignore.
@@ -147,7 +147,7 @@ def _draw(image: Float[np.ndarray, "n 3 s s"], factors: dict[str, np.ndarray]) -
     x, y, scale, angle = (factors[name][:, None, None] for name in ("x", "y", "scale", "angle"))
     size = image.shape[-1]
     pixels = (np.arange(size) + 0.5) / size  # their centres
-    # the shape's own frame: its centre is 0, its radius 1, its angle 0
+    # the shape's own frame: its center is 0, its radius 1, its angle 0
     cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
     right, up = pixels - x, y - pixels[:, None]
     u = (right * cos + up * sin).astype(np.float32)
@@ -205,7 +205,7 @@ def _polygon(*corners: tuple[float, float]) -> Distance:
 
 
 def _spikes(*radii: float) -> Distance:
-    """The polygon with corners at these distances from the centre and at equal angles, the first at the top."""
+    """The polygon with corners at these distances from the center and at equal angles, the first at the top."""
     turns = [2 * math.pi * i / len(radii) for i in range(len(radii))]
     return _polygon(*((-r * math.sin(turn), r * math.cos(turn)) for r, turn in zip(radii, turns, strict=True)))
 
@@ -254,4 +254,4 @@ def _from_lattice(u: Plane) -> Plane:
 _SHAPES = (_circle, _box(0.7, 0.7), _spikes(1.0, 1.0, 1.0), _spikes(*5 * (1.0, 0.45)), _cross, _ring, _heart, _moon)
 _TEXTURES = (_plain, _stripes, _dots, _checker)
 
-TURNS = {"hue": 1.0, "background": 1.0, "distractor_hue": 1.0}  # factors on a circle, and how much is once around
+PERIODS = {"hue": 1.0, "background": 1.0, "distractor_hue": 1.0}  # factors on a circle, and how much is once around

@@ -90,7 +90,7 @@ def _digits(split: str) -> Dataset:
 
     digits = load_digits()
     part = slice(1437) if split == "train" else slice(1437, None)
-    images = torch.from_numpy(digits.images[part]).mul(255 / 16).round().to(torch.uint8)  # drawn in 17 greys
+    images = torch.from_numpy(digits.images[part]).mul(255 / 16).round().to(torch.uint8)  # drawn in 17 grays
     labels = torch.from_numpy(digits.target[part]).long()
     return Dataset(images.unsqueeze(1), labels, _CLASSES["digits"], name="digits")
 
@@ -114,7 +114,7 @@ def _folder(folder: str | os.PathLike[str], split: str, size: int, limit: int | 
 _SYSTEM = Path("/usr/share/datasets")  # of Debian, whose package dataset-fashion-mnist has the original files
 
 
-def cache() -> Path:
+def cache_folder() -> Path:
     """Where data are looked for, and where they are fetched to."""
     return Path(os.environ.get("SSL_TOOLKIT_DATA") or Path.home() / ".cache" / "ssl_toolkit").expanduser()
 
@@ -124,7 +124,7 @@ def _torchvision(dataset: str, *, places: list[Path], **options: Any) -> Any:
     from torchvision import datasets
 
     try:
-        return getattr(datasets, dataset)(cache(), download=True, **options)
+        return getattr(datasets, dataset)(cache_folder(), download=True, **options)
     except Exception as error:  # network, server, checksum, disk: each raises its own kind
         raise DataError(
             f"{dataset} is not in {' nor in '.join(map(str, places))}, and fetching it failed ({error}). Put its files "
@@ -136,13 +136,13 @@ def _torchvision(dataset: str, *, places: list[Path], **options: Any) -> Any:
 _IDX = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # as torchvision writes them
 
 
-def at_hand(name: Literal["mnist", "fashion-mnist"]) -> bool:
+def is_available(name: Literal["mnist", "fashion-mnist"]) -> bool:
     """Whether both splits are on this machine, so that `load_data` need not fetch them."""
     return all(_find_idx(_places(name), split) for split in ("train", "test"))
 
 
 def _places(name: str) -> list[Path]:
-    return [cache() / name, cache() / _IDX[name] / "raw", _SYSTEM / name]
+    return [cache_folder() / name, cache_folder() / _IDX[name] / "raw", _SYSTEM / name]
 
 
 def _idx(name: str, split: str, limit: int | None) -> Dataset:
@@ -184,13 +184,13 @@ def _read_idx(path: Path, limit: int | None) -> UInt8[Tensor, "..."]:
 
 def _cifar10(split: str) -> Dataset:
     """The archive holds pickles; torchvision opens them only when their MD5 sums are those of the original."""
-    data = _torchvision("CIFAR10", places=[cache() / "cifar-10-batches-py"], train=split == "train")
+    data = _torchvision("CIFAR10", places=[cache_folder() / "cifar-10-batches-py"], train=split == "train")
     images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
     return Dataset(images, torch.tensor(data.targets), tuple(data.classes), name="cifar10")
 
 
 def _celeba(split: str, size: int, limit: int | None) -> Dataset:
-    root = cache() / "celeba"
+    root = cache_folder() / "celeba"
     data = _torchvision("CelebA", places=[root], split=split)
     images, index = read_images([root / "img_align_celeba" / name for name in data.filename], size=size, limit=limit)
     factors = {name: values[index] for name, values in zip(data.attr_names, data.attr.T, strict=False)}

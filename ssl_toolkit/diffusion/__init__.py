@@ -5,6 +5,10 @@
 with denoise(x, t) -> x0, made of any network by `from_eps`, `from_x0`, `from_v`, `from_flow` or `edm_precondition`.
 """
 
+from ssl_toolkit.diffusion import monitor as monitor
+from ssl_toolkit.diffusion.baselines import Decoder as Decoder
+from ssl_toolkit.diffusion.baselines import invert as invert
+from ssl_toolkit.diffusion.baselines import mean_image as mean_image
 from ssl_toolkit.diffusion.cold import cold as cold
 from ssl_toolkit.diffusion.cold import covering as covering
 from ssl_toolkit.diffusion.compare import Chain as Chain
@@ -19,10 +23,28 @@ from ssl_toolkit.diffusion.denoise import from_flow as from_flow
 from ssl_toolkit.diffusion.denoise import from_v as from_v
 from ssl_toolkit.diffusion.denoise import from_x0 as from_x0
 from ssl_toolkit.diffusion.denoise import guided as guided
+from ssl_toolkit.diffusion.directions import principal_directions as principal_directions
+from ssl_toolkit.diffusion.directions import sparse_directions as sparse_directions
+from ssl_toolkit.diffusion.edit import along as along
+from ssl_toolkit.diffusion.edit import between as between
+from ssl_toolkit.diffusion.edit import paint_rows as paint_rows
 from ssl_toolkit.diffusion.exact import exact_denoiser as exact_denoiser
+from ssl_toolkit.diffusion.factor_reader import ReaderRecipe as ReaderRecipe
+from ssl_toolkit.diffusion.factor_reader import factor_retention as factor_retention
 from ssl_toolkit.diffusion.likelihood import Bits as Bits
 from ssl_toolkit.diffusion.likelihood import bits_per_dim as bits_per_dim
 from ssl_toolkit.diffusion.likelihood import variational_term as variational_term
+from ssl_toolkit.diffusion.metrics import faithfulness as faithfulness
+from ssl_toolkit.diffusion.metrics import frechet_distance as frechet_distance
+from ssl_toolkit.diffusion.metrics import kid as kid
+from ssl_toolkit.diffusion.metrics import memorization as memorization
+from ssl_toolkit.diffusion.metrics import nearest as nearest
+from ssl_toolkit.diffusion.metrics import prdc as prdc
+from ssl_toolkit.diffusion.metrics import retention as retention
+from ssl_toolkit.diffusion.prior import fit_prior as fit_prior
+from ssl_toolkit.diffusion.rcdm import RCDM as RCDM
+from ssl_toolkit.diffusion.rcdm import RCDMRecipe as RCDMRecipe
+from ssl_toolkit.diffusion.rcdm import conditions as conditions
 from ssl_toolkit.diffusion.samplers import Denoised as Denoised
 from ssl_toolkit.diffusion.samplers import ddim as ddim
 from ssl_toolkit.diffusion.samplers import ddim_invert as ddim_invert

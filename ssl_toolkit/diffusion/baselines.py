@@ -24,7 +24,7 @@ from ssl_toolkit.training import Objective, TrainState
 class Decoder(nn.Module):
     """h (b, d) -> images in [0, 1]: a linear map to a quarter of the size, then twice doubled and convolved.
 
-    h is standardised as by `RCDM`. Raises ValueError for sides that are no multiples of 4, and for another d.
+    h is standardized as by `RCDM`. Raises ValueError for sides that are no multiples of 4, and for another d.
     """
 
     mean: Tensor
@@ -81,10 +81,10 @@ def invert(
     tv: float = 0.1,
     l2: float = 0.0,
 ) -> Iterator[Inverted]:
-    """Minimise over images in [0, 1], by Adam from `start` (noise as a rule), yielding after each update
+    """Minimize over images in [0, 1], by Adam from `start` (noise as a rule), yielding after each update
 
         features   |f(x) - h|^2 / |h|^2
-        variation  tv mean |x - its neighbour below| + |x - its neighbour to the right|
+        variation  tv mean |x - its neighbor below| + |x - its neighbor to the right|
         norm       l2 mean x^2
 
     f is differentiable in the pixels, as `features.differentiable` makes it. Each image has its own loss and moments,

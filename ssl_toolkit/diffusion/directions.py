@@ -48,7 +48,7 @@ def sparse_directions(
 
         min over D, |d_j| <= 1, and c >= 0 of   |x - c D|^2 / 2 + penalty sqrt(d) |c|_1
 
-    with x = h standardised in each dimension. As codes are positive, an atom is a thing to add to an image; it is
+    with x = h standardized in each dimension. As codes are positive, an atom is a thing to add to an image; it is
     returned in the units of h. Raises ValueError for k below 1, for a penalty that is not positive, and for a
     batch_size outside 1 ... n.
     """

@@ -1,8 +1,8 @@
 """Edits of what RCDM is conditioned on (Bordes et al., 2022): change h = f(x), and let samples tell what changed.
 
-    _, index = neighbours(bank, h[None], k=20)
+    _, index = neighbors(bank, h[None], k=20)
     common = common_dimensions(bank[index[0]])
-    remove(h, common)                     # what the neighbours share is gone, and the rest of the image stays
+    remove(h, common)                     # what the neighbors share is gone, and the rest of the image stays
     transplant(h, common, other)          # or it is replaced by what another image has there
 
 Plain functions of representations come first. Below them are the questions that a person asks (`between` two images,
@@ -21,7 +21,7 @@ from torch import Tensor
 from ssl_toolkit.data import as_bytes, as_float, rng
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
 from ssl_toolkit.encoders import Encoder
-from ssl_toolkit.encoders.statistics import neighbours
+from ssl_toolkit.encoders.statistics import neighbors
 
 H = Float[Tensor, "*n d"]
 
@@ -56,9 +56,9 @@ def interpolate(
 def common_dimensions(
     h: Float[Tensor, "n d"], *, more_than: int = 14, above: float | Float[Tensor, " d"] = 0.0
 ) -> Bool[Tensor, " d"]:
-    """The dimensions in which more than `more_than` of the n have |h| > `above`: what neighbours have in common.
+    """The dimensions in which more than `more_than` of the n have |h| > `above`: what neighbors have in common.
 
-    The defaults are the paper's for 20 neighbours of a ResNet's wide representation: dimensions that are not 0. Where
+    The defaults are the paper's for 20 neighbors of a ResNet's wide representation: dimensions that are not 0. Where
     hardly any is ever 0, as after a small net's last average or in a projector, this takes all of them; then give each
     dimension a level of its own, say `bank.abs().median(dim=0).values`. Raises ValueError unless 0 <= more_than < n.
     """
@@ -102,35 +102,35 @@ def mask_patches(
     return x.masked_fill(masked[:, :, :height, :width], fill)
 
 
-class Asked(NamedTuple):
+class Edits(NamedTuple):
     """The representations to paint and their names; the first is that of the image itself."""
 
     names: list[str]
     h: Float[Tensor, "n d"]
 
 
-def between(a: Float[Tensor, " d"], b: Float[Tensor, " d"], stops: int, *, spherical: bool = False) -> Asked:
+def between(a: Float[Tensor, " d"], b: Float[Tensor, " d"], stops: int, *, spherical: bool = False) -> Edits:
     """`stops` representations on the way from a to b, both among them, as by `interpolate`."""
     if stops < 2:
         raise ValueError(f"stops is {stops}: a way has at least 2, its ends.")
     weights = torch.linspace(0, 1, stops)
-    return Asked([f"{x:.3g}" for x in weights.tolist()], interpolate(a, b, weights, spherical=spherical))
+    return Edits([f"{x:.3g}" for x in weights.tolist()], interpolate(a, b, weights, spherical=spherical))
 
 
-def along(h: Float[Tensor, " d"], directions: Float[Tensor, "k d"], amounts: Sequence[float]) -> Asked:
+def along(h: Float[Tensor, " d"], directions: Float[Tensor, "k d"], amounts: Sequence[float]) -> Edits:
     """h as it is, and h moved by so much along each of the directions at once."""
     moved = h
     for direction, amount in zip(directions, amounts, strict=True):
         moved = move(moved, direction, amount)
-    return Asked(["as it is", "moved"], torch.stack([h, moved]))
+    return Edits(["as it is", "moved"], torch.stack([h, moved]))
 
 
 class Common(NamedTuple):
-    """What an image's neighbours have in common, without it and with another image's in its place."""
+    """What an image's neighbors have in common, without it and with another image's in its place."""
 
-    asked: Asked
+    asked: Edits
     dims: Bool[Tensor, " d"]
-    neighbours: Int64[Tensor, " k"]  # in the bank, nearest first
+    neighbors: Int64[Tensor, " k"]  # in the bank, nearest first
 
 
 def without_common(
@@ -142,15 +142,15 @@ def without_common(
     more_than: int = 14,
     relative: bool = True,
 ) -> Common:
-    """h with the dimensions that are common to its k neighbours set to 0, and to those of `other`.
+    """h with the dimensions that are common to its k neighbors set to 0, and to those of `other`.
 
-    A neighbour has a dimension that is not 0, as in the paper, or if `relative` one above its median in the bank.
+    A neighbor has a dimension that is not 0, as in the paper, or if `relative` one above its median in the bank.
     """
-    _, index = neighbours(bank, h[None], k=k)
+    _, index = neighbors(bank, h[None], k=k)
     above = bank.abs().median(dim=0).values if relative else 0.0
     dims = common_dimensions(bank[index[0]], more_than=more_than, above=above)
     rows = torch.stack([h, remove(h, dims), transplant(h, dims, other)])
-    return Common(Asked(["as it is", "common ones removed", "common ones from B"], rows), dims, index[0])
+    return Common(Edits(["as it is", "common ones removed", "common ones from B"], rows), dims, index[0])
 
 
 def hidden(

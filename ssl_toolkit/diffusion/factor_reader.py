@@ -16,7 +16,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ssl_toolkit.data import Batch, Dataset
-from ssl_toolkit.data.shapes import TURNS
+from ssl_toolkit.data.shapes import PERIODS
 from ssl_toolkit.diffusion.metrics import retention
 from ssl_toolkit.encoders import Encoder, embed, small_conv
 from ssl_toolkit.losses import Terms
@@ -26,7 +26,7 @@ FACTORS = ("hue", "background", "x", "y", "scale")  # what every picture of `sha
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ReaderRecipe:
     """One reader: its embedding is the `code` of `FACTORS`. `dataclasses.replace(recipe, width=64)` gives another."""
 
     steps: int = 1000
@@ -39,16 +39,16 @@ class Recipe:
 
     def model(self, data: Dataset) -> Encoder:
         """An untrained reader for images of this shape."""
-        outputs = sum(2 if name in TURNS else 1 for name in FACTORS)
+        outputs = sum(2 if name in PERIODS else 1 for name in FACTORS)
         return small_conv(data.shape[0], width=self.width, projector=(self.width, outputs), seed=self.seed)
 
     def start(self, data: Dataset) -> TrainState:
-        """An untrained reader for these images and its optimiser, at step 0."""
+        """An untrained reader for these images and its optimizer, at step 0."""
         return start(self.model(data), lr=self.lr, weight_decay=self.weight_decay, warmup=self.warmup, total=self.steps)
 
     def objective(self, data: Dataset) -> Objective:
         """The mean squared error of the code of these images' factors."""
-        target = code(data)
+        target = encode_factors(data)
 
         def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
             t = target[batch.index.to(target.device)].to(batch.images.device)
@@ -57,8 +57,8 @@ class Recipe:
         return objective
 
 
-def code(data: Dataset) -> Float[Tensor, "n k"]:
-    """The `FACTORS` of each image, as a network is to say them: cosine and sine on a circle, the others standardised.
+def encode_factors(data: Dataset) -> Float[Tensor, "n k"]:
+    """The `FACTORS` of each image, as a network is to say them: cosine and sine on a circle, the others standardized.
 
     Raises ValueError for data that lack one of them.
     """
@@ -67,22 +67,24 @@ def code(data: Dataset) -> Float[Tensor, "n k"]:
         if name not in data.factors:
             raise ValueError(f"{data!r} does not know the {name!r} of its images: take load_data('shapes').")
         v = data.factors[name].float()
-        angle = 2 * torch.pi * v / TURNS.get(name, 1.0)
-        columns += [angle.cos(), angle.sin()] if name in TURNS else [(v - v.mean()) / v.std()]
+        angle = 2 * torch.pi * v / PERIODS.get(name, 1.0)
+        columns += [angle.cos(), angle.sin()] if name in PERIODS else [(v - v.mean()) / v.std()]
     return torch.stack(columns, dim=1)
 
 
-def read(reader: Encoder, images: Shaped[Tensor, "n c h w"]) -> dict[str, Float[Tensor, " n"]]:
+def predict_factors(reader: Encoder, images: Shaped[Tensor, "n c h w"]) -> dict[str, Float[Tensor, " n"]]:
     """Each factor as the reader sees it: on a circle from -1/2 to 1/2 of a turn, the others in standard deviations."""
     columns = iter(embed(reader, images, depth="embedding").unbind(dim=1))
     values = {}
     for name in FACTORS:
         first = next(columns)
-        values[name] = TURNS[name] * torch.atan2(next(columns), first) / (2 * torch.pi) if name in TURNS else first
+        values[name] = PERIODS[name] * torch.atan2(next(columns), first) / (2 * torch.pi) if name in PERIODS else first
     return values
 
 
-def kept(reader: Encoder, samples: Shaped[Tensor, "m k c h w"], images: Shaped[Tensor, "n c h w"]) -> dict[str, float]:
+def factor_retention(
+    reader: Encoder, samples: Shaped[Tensor, "m k c h w"], images: Shaped[Tensor, "n c h w"]
+) -> dict[str, float]:
     """`generative.retention` of each factor in k samples of each of m conditions, beside what it is in real images."""
-    seen, real = read(reader, samples.flatten(0, 1)), read(reader, images)
-    return {name: retention(seen[name].view(samples.shape[:2]), real[name], turn=TURNS.get(name)) for name in FACTORS}
+    seen, real = predict_factors(reader, samples.flatten(0, 1)), predict_factors(reader, images)
+    return {name: retention(seen[name].view(samples.shape[:2]), real[name], turn=PERIODS.get(name)) for name in FACTORS}

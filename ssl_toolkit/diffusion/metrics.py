@@ -107,7 +107,7 @@ def kid_in_units(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"]) -> floa
 
 
 def prdc(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, k: int = 5) -> PRDC:
-    """Precision, recall, density and coverage by balls: that of a point reaches to its k-th neighbour in its own set.
+    """Precision, recall, density and coverage by balls: that of a point reaches to its k-th neighbor in its own set.
 
         precision  share of j with |f_j - r_i| < R_i for some i        density  mean over j of #{i: ...} / k
         recall     share of i with |r_i - f_j| < R_j for some j        coverage share of i with |r_i - f_j| < R_i
@@ -130,7 +130,7 @@ def prdc(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, k: int = 5) 
 
 
 def _radii(z: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:
-    return torch.cat([d.kthvalue(k + 1, dim=1).values for d in _distances(z, z)])  # the first neighbour is itself
+    return torch.cat([d.kthvalue(k + 1, dim=1).values for d in _distances(z, z)])  # the first neighbor is itself
 
 
 def ranks(
@@ -138,7 +138,7 @@ def ranks(
 ) -> Int64[Tensor, " n"]:
     """1 + #{j: |q_i - h_j| < |q_i - h_truth(i)|}: where the right candidate comes among those nearest to each query.
 
-    Others that are just as near count by half: features that are all alike recognise nothing.
+    Others that are just as near count by half: features that are all alike recognize nothing.
 
     Bordes et al. (2022) embed a sample of RCDM and ask which image's representation is closest to it: the one that it
     was conditioned on? `truth` is the index of that candidate (None: the query's own row).
@@ -225,20 +225,20 @@ def nearest(samples: Shaped[Tensor, "n *x"], bank: Shaped[Tensor, "m *x"]) -> Ne
     return Nearest((z - other[index]).norm(dim=1), index)
 
 
-def memorisation(
+def memorization(
     samples: Shaped[Tensor, "n *x"], held_out: Shaped[Tensor, "k *x"], train: Shaped[Tensor, "m *x"]
 ) -> float:
     """The median distance of samples to their nearest training image over that of held-out images to theirs.
 
-    About 1 for a model that learnt what images are like, well below 1 for one that repeats its training set.
+    About 1 for a model that learned what images are like, well below 1 for one that repeats its training set.
     """
     return (nearest(samples, train).distance.median() / nearest(held_out, train).distance.median()).item()
 
 
 def _distances(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Iterator[Float[Tensor, "p m"]]:
-    centre = y.mean(dim=0)  # distances come from products: a common offset would only cost digits
-    y = y - centre
-    return (torch.cdist(part - centre, y) for part in x.split(_PORTION))
+    center = y.mean(dim=0)  # distances come from products: a common offset would only cost digits
+    y = y - center
+    return (torch.cdist(part - center, y) for part in x.split(_PORTION))
 
 
 def _check(x: Tensor, y: Tensor, *, least: int) -> None:

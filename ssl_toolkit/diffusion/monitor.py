@@ -17,14 +17,14 @@ from torch import Tensor
 
 from ssl_toolkit.data import Dataset, as_bytes
 from ssl_toolkit.diffusion.metrics import Faithfulness, faithfulness, pixel_variation
-from ssl_toolkit.diffusion.rcdm import RCDM, Recipe, conditions, sample
+from ssl_toolkit.diffusion.rcdm import RCDM, RCDMRecipe, conditions, sample
 from ssl_toolkit.encoders import Encoder, embed_depths
 from ssl_toolkit.encoders.statistics import typical_distance
 from ssl_toolkit.training import TrainState, train
 
 DEPTHS = ("representation", "embedding")
 PORTION = 256  # images embedded between two yields
-Kept = Callable[[UInt8[Tensor, "m k c h w"]], dict[str, float]]  # what k samples of each condition have in common
+Retain = Callable[[UInt8[Tensor, "m k c h w"]], dict[str, float]]  # what k samples of each condition have in common
 
 
 class Subject(NamedTuple):
@@ -61,7 +61,7 @@ def prepare(
     data: Dataset,
     test: Dataset,
     *,
-    recipe: Recipe,
+    recipe: RCDMRecipe,
     models: Mapping[str, RCDM] | None = None,
 ) -> Iterator[dict[str, Subject] | None]:
     """Embed all images once, a portion at a time: None in between, then the subjects by the names of `depths`.
@@ -89,14 +89,14 @@ def prepare(
     yield subjects
 
 
-def watch(
+def monitor(
     subjects: Mapping[str, Subject],
     data: Dataset,
     *,
-    recipe: Recipe,
+    recipe: RCDMRecipe,
     every: int = 50,
     queries: int = 64,
-    kept: Kept | None = None,
+    kept: Retain | None = None,
 ) -> Iterator[Progress | None]:
     """Train all subjects, one step of each in turn, to the recipe's end; measure after each multiple of `every`.
 
@@ -124,7 +124,7 @@ def watch(
 
 
 def _progress(
-    step: int, loss: dict[str, float], subjects: Mapping[str, Subject], queries: int, kept: Kept | None
+    step: int, loss: dict[str, float], subjects: Mapping[str, Subject], queries: int, kept: Retain | None
 ) -> Iterator[Progress | None]:
     measured = {}
     for name, subject in subjects.items():
@@ -136,7 +136,7 @@ def _progress(
 
 
 def measure(
-    subject: Subject, *, queries: int = 64, steps: int = 10, seed: int = 0, kept: Kept | None = None
+    subject: Subject, *, queries: int = 64, steps: int = 10, seed: int = 0, kept: Retain | None = None
 ) -> Iterator[tuple[Faithfulness, dict[str, float]] | None]:
     """Samples for the first test images, seen by the encoder: which of all has the h that is closest to a sample's?
 

@@ -37,7 +37,7 @@ class Prior(NamedTuple):
 
 
 def fit_prior(h: Float[Tensor, "n d"], *, components: int = 10, rank: int = 32, seed: int = 0) -> Prior:
-    """The `Prior` of a bank, by expectation maximisation (scikit-learn) on its first `rank` principal axes.
+    """The `Prior` of a bank, by expectation maximization (scikit-learn) on its first `rank` principal axes.
 
     Each component has rank^2 / 2 numbers of its own: a bank should have some hundreds of h for each. Raises ValueError
     for a rank outside 1 ... min(n, d), for components outside 1 ... n, and for features that are not finite.

@@ -26,12 +26,12 @@ from ssl_toolkit.diffusion.denoise import from_flow, guided
 from ssl_toolkit.diffusion.samplers import Denoised, dpmpp_2m
 from ssl_toolkit.diffusion.schedule import flow_schedule
 from ssl_toolkit.diffusion.unet import Conditioning, UNet
-from ssl_toolkit.encoders import Encoder, embed_depths, evaluating
+from ssl_toolkit.encoders import Encoder, embed_depths, eval_mode
 from ssl_toolkit.encoders.statistics import mean_and_std
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.training import Objective, TrainState, start
-from ssl_toolkit.training.distributed import place
-from ssl_toolkit.training.loop import warming
+from ssl_toolkit.training.distributed import rank_and_world_size
+from ssl_toolkit.training.loop import warmup_momentum
 
 Images = Float[Tensor, "b c h w"]
 
@@ -45,7 +45,7 @@ def conditions(
 ) -> Float[Tensor, "n d"]:
     """h of each image (uint8, or float in [0, 1]) at one depth of the encoder, or at several, one after the other.
 
-    The encoder sees images as it was made for: `wrap` gives a foreign one its own normalisation and size.
+    The encoder sees images as it was made for: `wrap` gives a foreign one its own normalization and size.
     """
     depths = (depth,) if isinstance(depth, str) else tuple(depth)
     features = embed_depths(encoder, images, depths=depths, batch_size=batch_size)
@@ -53,7 +53,7 @@ def conditions(
 
 
 class RCDM(nn.Module):
-    """A `UNet` and what it needs to know of h: each dimension is standardised by the mean and deviation of the data's.
+    """A `UNet` and what it needs to know of h: each dimension is standardized by the mean and deviation of the data's.
 
     network(x, t, h) is the velocity e - x0 of images in [-1, 1]; `null` marks the rows that forget h.
     """
@@ -109,7 +109,7 @@ def representation_conditioned(h: Float[Tensor, "n d"], *, drop: float = 0.1) ->
 
 def _draw(images: Images, generator: torch.Generator, drop: float) -> tuple[Images, Images, Tensor, Tensor | None]:
     """Images in [-1, 1], noise, times and who forgets h; processes draw for all of them, each takes its share."""
-    rank, processes = place()
+    rank, processes = rank_and_world_size()
     n, b = len(images) * processes, slice(rank * len(images), (rank + 1) * len(images))
     e = torch.randn(n, *images.shape[1:], generator=generator)[b].to(images.device)
     t = torch.randn(n, generator=generator)[b].sigmoid().to(images.device)
@@ -142,7 +142,7 @@ def sample(
     network = guided(model, h.to(device), weight=guidance, interval=interval)
 
     def velocity(x: Tensor, t: Tensor) -> Tensor:
-        with evaluating(model):
+        with eval_mode(model):
             return network(x, t)
 
     start_at = torch.randn(shape, generator=rng(seed, 0, "noise")) if noise is None else noise
@@ -155,7 +155,7 @@ def sample(
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RCDMRecipe:
     """One RCDM: the numbers of a run that learns in minutes on two CPU cores. `dataclasses.replace` gives another."""
 
     steps: int = 4000
@@ -206,17 +206,17 @@ class Recipe:
             warmup=self.warmup,
             total=self.steps,
             ema=self.ema,
-            following=warming,
+            ema_schedule=warmup_momentum,
         )
 
     def objective(self, h: Float[Tensor, "n d"]) -> Objective:
-        """What one step minimises, given the conditions of all images of the data."""
+        """What one step minimizes, given the conditions of all images of the data."""
         return representation_conditioned(h, drop=self.drop)
 
 
-def paper() -> Recipe:
+def paper_recipe() -> RCDMRecipe:
     """The size of the paper's network for ImageNet at 128 pixels, by its released code; it needs accelerators."""
-    return Recipe(
+    return RCDMRecipe(
         steps=600_000, batch_size=256, lr=1e-4, ema=0.9999, drop=0.0, patch=1, width=256,
         multipliers=(1, 1, 2, 3, 4), blocks=2, attention=(2, 3, 4),
     )  # fmt: skip

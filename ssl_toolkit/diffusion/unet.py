@@ -4,7 +4,7 @@
     UNet(1, condition=1024, patch=2, width=32, multipliers=(1, 2), blocks=1)          0.8 M, 2.5 times as fast
     UNet(3, condition=2048, width=256, multipliers=(1, 1, 2, 3, 4), attention=(2, 3, 4))      as RCDM's, for 128
 
-Three ways to tell it h, by what scales and shifts the normalised features of a block:
+Three ways to tell it h, by what scales and shifts the normalized features of a block:
 
     film   GN(x) (1 + G e) + B e with e = MLP(t) + W h                     as RCDM's released code (ADM's AdaGN)
     cbn    BN(x) (1 + G P h) + B P h, the time added before it             conditional batch norm, as RCDM's paper
@@ -30,7 +30,7 @@ _WAVES = 4  # numbers that tell the time, for each of `width`
 
 
 class Block(nn.Module):
-    """Two convolutions and a shortcut; what it is told enters at the second normalisation."""
+    """Two convolutions and a shortcut; what it is told enters at the second normalization."""
 
     def __init__(self, channels: int, width: int, told: int, conditioning: Conditioning):
         super().__init__()

@@ -1,13 +1,13 @@
 """Encoders: small networks of ours and any network of yours, and the features of images at each of their depths."""
 
-from ssl_toolkit.encoders.features import beside as beside
-from ssl_toolkit.encoders.features import differentiable as differentiable
 from ssl_toolkit.encoders.features import embed as embed
 from ssl_toolkit.encoders.features import embed_depths as embed_depths
 from ssl_toolkit.encoders.features import embed_portions as embed_portions
-from ssl_toolkit.encoders.features import evaluating as evaluating
+from ssl_toolkit.encoders.features import eval_mode as eval_mode
+from ssl_toolkit.encoders.features import feature_function as feature_function
 from ssl_toolkit.encoders.features import features_at as features_at
 from ssl_toolkit.encoders.features import pixels as pixels
+from ssl_toolkit.encoders.features import to_device_of as to_device_of
 from ssl_toolkit.encoders.features import untrained as untrained
 from ssl_toolkit.encoders.networks import Depths as Depths
 from ssl_toolkit.encoders.networks import Encoder as Encoder

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.data import as_float, in_unit_range, seeded
+from ssl_toolkit.data import as_float, check_unit_range, seeded
 from ssl_toolkit.encoders.networks import Depths, Encoder
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def eval_mode(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; every submodule's own mode is restored on leaving."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
@@ -26,7 +26,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def beside(model: Callable, x: Tensor) -> Tensor:
+def to_device_of(model: Callable, x: Tensor) -> Tensor:
     """x on the device of the model's weights; as it is, for a function or a model without any."""
     weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     return x if weight is None else x.to(weight.device)
@@ -45,13 +45,13 @@ def embed(
     The model's train or eval mode is restored. Raises ValueError for a depth that the model does not have and for
     images outside [0, 1], TypeError for a model that returns no (b, d).
     """
-    in_unit_range(images)
+    check_unit_range(images)
     if isinstance(model, Encoder):
         return embed_depths(model, images, depths=(depth,), batch_size=batch_size)[depth]
     if depth != "representation":
         raise ValueError(f"depth is {depth!r}: only an Encoder has named depths; wrap the module (encoders.wrap).")
-    with evaluating(model) if isinstance(model, nn.Module) else torch.no_grad():
-        return torch.cat([_vectors(model(as_float(beside(model, x)))) for x in images.split(batch_size)])
+    with eval_mode(model) if isinstance(model, nn.Module) else torch.no_grad():
+        return torch.cat([_vectors(model(as_float(to_device_of(model, x)))) for x in images.split(batch_size)])
 
 
 def embed_portions(
@@ -95,7 +95,7 @@ def embed_depths(
     """
     parts: list[Depths] = []
     for x in images.split(batch_size):
-        features = features_at(model, as_float(beside(model, x)), depths)
+        features = features_at(model, as_float(to_device_of(model, x)), depths)
         parts.append({depth: z.cpu() for depth, z in features.items()})
     return {depth: torch.cat([part[depth] for part in parts]) for depth in parts[0]}
 
@@ -107,11 +107,11 @@ def features_at(model: nn.Module, x: Float[Tensor, "b c h w"], depths: Sequence[
     """
     if not isinstance(model, Encoder):
         raise ValueError(f"the model is a {type(model).__name__}: only an Encoder has depths; see encoders.wrap.")
-    with evaluating(model):
+    with eval_mode(model):
         return _at(model.features(x), depths)
 
 
-def differentiable(
+def feature_function(
     model: Encoder, *, depth: str = "representation"
 ) -> Callable[[Float[Tensor, "b c h w"]], Float[Tensor, "b d"]]:
     """f: the features at one depth as a function of images in [0, 1] through which gradients pass to the pixels, and
@@ -122,8 +122,8 @@ def differentiable(
     """
 
     def f(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
-        with evaluating(model), torch.enable_grad():
-            return _at(model.features(beside(model, x)), (depth,))[depth].to(x.device)
+        with eval_mode(model), torch.enable_grad():
+            return _at(model.features(to_device_of(model, x)), (depth,))[depth].to(x.device)
 
     return f
 

@@ -35,7 +35,7 @@ class Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         shortcut = x if self.downsample is None else self.downsample(x)
-        # A single pixel meets only the kernel's centre. Given the whole kernel and a stride of 2, oneDNN leaves the
+        # A single pixel meets only the kernel's center. Given the whole kernel and a stride of 2, oneDNN leaves the
         # rest of its gradient unwritten in bfloat16, so that it holds whatever was in memory.
         one_pixel = x.shape[-2:] == (1, 1)
         x = F.conv2d(x, self.conv1.weight[:, :, 1:2, 1:2]) if one_pixel else self.conv1(x)
@@ -221,7 +221,7 @@ def set_last_block_width(module: nn.Module, width: int) -> None:
     becomes a 1x1 convolution, even at the width that the block had (Bordes et al., 2023, "Expand or Narrow":
     reconstructed from the parameter counts of its figure; ResNet-50 has 22.455 M + 2564 * width parameters without
     its classifier). What reads the representation, a projector's first layer or the classifier `fc`, is made anew.
-    The new layers are initialised from torch's global generator. Raises ValueError for a width below 1, TypeError
+    The new layers are initialized from torch's global generator. Raises ValueError for a width below 1, TypeError
     for a module without residual blocks.
     """
     if width < 1:

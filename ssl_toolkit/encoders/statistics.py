@@ -1,4 +1,4 @@
-"""Statistics of features that probes, samplers and panels share: scale, principal axes, distances, neighbours."""
+"""Statistics of features that probes, samplers and panels share: scale, principal axes, distances, neighbors."""
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def principal_axes(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d r"], Float[Tensor, " r"]]:
-    """The principal axes of centred features and the variance along each, the largest first; r = min(n, d)."""
+    """The principal axes of centered features and the variance along each, the largest first; r = min(n, d)."""
     n, d = x.shape
     if n < d:
         _, s, axes = torch.linalg.svd(x, full_matrices=False)
@@ -21,7 +21,7 @@ def principal_axes(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d r"], Float
 
 
 @torch.no_grad()
-def neighbours(
+def neighbors(
     bank: Float[Tensor, "n d"], queries: Float[Tensor, "q d"], *, k: int = 8
 ) -> tuple[Float[Tensor, "q k"], Int64[Tensor, "q k"]]:
     """Cosine similarity and index of the k nearest of the bank, nearest first.
@@ -57,7 +57,7 @@ def _largest(x: Float[Tensor, "q n"], k: int, members: int = 32) -> tuple[Float[
 
 
 def mean_and_std(z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
-    """Of each dimension, to standardise by: (z - mean) / std, whatever the scale of the features.
+    """Of each dimension, to standardize by: (z - mean) / std, whatever the scale of the features.
 
     A constant one, up to the rounding of its mean, says nothing and must not explode where another image changes it:
     its std is infinite here, so that it always becomes 0.

@@ -13,7 +13,7 @@ from ssl_toolkit.encoders.networks import Encoder, _pool
 
 
 class _Hooked(nn.Module):
-    """A foreign network as a backbone: its own normalisation before it, the outputs of some submodules after it."""
+    """A foreign network as a backbone: its own normalization before it, the outputs of some submodules after it."""
 
     mean: Tensor
     std: Tensor
@@ -67,9 +67,9 @@ def wrap(
 ) -> Encoder:
     """Any network as an `Encoder`, unchanged: torchvision's, timm's, your own.
 
-    Images in [0, 1] are resized to `size` (None: as they are) and normalised by `mean` and `std`, by default those of
+    Images in [0, 1] are resized to `size` (None: as they are) and normalized by `mean` and `std`, by default those of
     torchvision's and most of timm's ImageNet networks; a network of one channel gets their averages, and one of three
-    sees a grey image as three equal channels. The representation is what enters `head`, the classifier ("auto" looks
+    sees a gray image as three equal channels. The representation is what enters `head`, the classifier ("auto" looks
     for a submodule named fc, classifier, head or heads; None takes the network's output). `depths` names submodules
     whose outputs are features too, as in `dict(module.named_modules())`. The module is shared, not copied. Raises
     ValueError for a submodule that is not there, and for a mean or std that has neither 1 nor `channels` numbers.

@@ -33,7 +33,7 @@ from ssl_toolkit.infusion.likelihood import lower_bound as lower_bound
 from ssl_toolkit.infusion.likelihood import parzen as parzen
 from ssl_toolkit.infusion.objectives import Monitor as Monitor
 from ssl_toolkit.infusion.objectives import denoising as denoising
-from ssl_toolkit.infusion.objectives import dequantise as dequantise
+from ssl_toolkit.infusion.objectives import dequantize as dequantize
 from ssl_toolkit.infusion.objectives import monitor as monitor
 from ssl_toolkit.infusion.objectives import recalibrate as recalibrate
 from ssl_toolkit.infusion.objectives import variational as variational
@@ -41,5 +41,5 @@ from ssl_toolkit.infusion.operators import Operator as Operator
 from ssl_toolkit.infusion.operators import conv as conv
 from ssl_toolkit.infusion.operators import mlp as mlp
 from ssl_toolkit.infusion.recipe import PRESETS as PRESETS
-from ssl_toolkit.infusion.recipe import Recipe as Recipe
+from ssl_toolkit.infusion.recipe import InfusionRecipe as InfusionRecipe
 from ssl_toolkit.infusion.recipe import prior_of as prior_of

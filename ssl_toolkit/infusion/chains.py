@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ssl_toolkit.data import rng
-from ssl_toolkit.encoders import beside, evaluating
+from ssl_toolkit.encoders import eval_mode, to_device_of
 from ssl_toolkit.infusion.operators import Moments
 
 Transition = Callable[[Tensor, int], Moments]  # z_{t-1}, t -> mean, std
@@ -178,7 +178,7 @@ def chain(
         raise ValueError(f"steps is {steps}: a chain has at least 1.")
     if target is None and rate is not None:
         raise ValueError("rate is given without a target: there is nothing to infuse; give both, or neither.")
-    z = beside(operator, z)
+    z = to_device_of(operator, z)
     if target is not None:
         check_target(z, target)
         target = target.to(z.device)
@@ -234,7 +234,7 @@ def _check_copies(std: Tensor | None, infusion: Infusion, target: Tensor | None)
     if std is None and target is not None and (not isinstance(infusion, Mixture) or infusion.var):
         raise ValueError(
             f"infusion is {infusion} and the states are Bernoulli, 0 or 1: take Mixture(), whose copies are exact, and "
-            "targets that are not dequantised."
+            "targets that are not dequantized."
         )
 
 
@@ -291,7 +291,7 @@ def log_density(
 
 def evaluated(operator: Transition) -> AbstractContextManager:
     """Without gradients, and a network in evaluation mode."""
-    return evaluating(operator) if isinstance(operator, nn.Module) else torch.no_grad()
+    return eval_mode(operator) if isinstance(operator, nn.Module) else torch.no_grad()
 
 
 def fork(generator: torch.Generator) -> int:

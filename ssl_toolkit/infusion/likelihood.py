@@ -1,6 +1,6 @@
 """How likely images are: a chain's lower bound, the importance estimate that rises to the truth, Parzen's window.
 
-Of dequantised images in [0, 1] (see `dequantise`), in nats. With a floor of 1e-4 of the variance no pixel's density is
+Of dequantized images in [0, 1] (see `dequantize`), in nats. With a floor of 1e-4 of the variance no pixel's density is
 above 3.69 nats, which constant pixels reach: compare models of one floor only, and by one
 infusion: the bound of the same operator is tighter by a q that fits it better.
 """
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_toolkit.data import rng
-from ssl_toolkit.encoders import beside
+from ssl_toolkit.encoders import to_device_of
 from ssl_toolkit.infusion.chains import (
     Infusion,
     Link,
@@ -48,7 +48,7 @@ def bound_by_step(
     """
     if x.ndim == 4:
         in_range("x", x)
-    x = beside(operator, x)
+    x = to_device_of(operator, x)
     with evaluated(operator):
         links = infused(operator, prior, x, steps=_steps(operator, steps), rate=rate, infusion=infusion, seed=seed)
         return steps_of_bound(links, x, rate=rate, infusion=infusion)
@@ -95,7 +95,7 @@ def importance_estimates(
         raise ValueError(f"k is {k}: an estimate needs at least 1 chain.")
     if x.ndim == 4:
         in_range("x", x)
-    x = beside(operator, x)
+    x = to_device_of(operator, x)
     total = torch.full((len(x),), -math.inf, dtype=x.dtype, device=x.device)
     for j in range(1, k + 1):
         with evaluated(operator):

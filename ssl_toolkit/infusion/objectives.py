@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Batch, rng
-from ssl_toolkit.encoders import beside, evaluating
+from ssl_toolkit.encoders import eval_mode, to_device_of
 from ssl_toolkit.infusion.chains import (
     Infusion,
     Link,
@@ -32,23 +32,23 @@ from ssl_toolkit.infusion.chains import (
 from ssl_toolkit.infusion.operators import Operator
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.training import Objective, TrainState
-from ssl_toolkit.training.distributed import place
+from ssl_toolkit.training.distributed import rank_and_world_size
 
 NOISY = Mixture(1e-4)
 
 
 def denoising(
-    prior: Prior, *, rate: Rate | None = None, infusion: Infusion = NOISY, dequantised: bool = True
+    prior: Prior, *, rate: Rate | None = None, infusion: Infusion = NOISY, dequantized: bool = True
 ) -> Objective:
     """The paper's objective: each state says what the target is, the later the more it counts,
 
         - sum_t  t/T  log p_t(x | z_{t-1}),   per dimension, in nats.
 
-    The operator says how many steps there are. Images are dequantised first, as in the released code: see `dequantise`.
+    The operator says how many steps there are. Images are dequantized first, as in the released code: see `dequantize`.
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        x = _targets(batch.images, generator, dequantised)
+        x = _targets(batch.images, generator, dequantized)
         links = _chains(state.model, prior, x, rate, infusion, generator)
         return {"denoising": _weighted(links, x).mean()}
 
@@ -56,7 +56,7 @@ def denoising(
 
 
 def variational(
-    prior: Prior, *, rate: Rate | None = None, infusion: Infusion = NOISY, dequantised: bool = True
+    prior: Prior, *, rate: Rate | None = None, infusion: Infusion = NOISY, dequantized: bool = True
 ) -> Objective:
     """The negative lower bound, in two terms, per dimension, in nats:
 
@@ -69,7 +69,7 @@ def variational(
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        x = _targets(batch.images, generator, dequantised)
+        x = _targets(batch.images, generator, dequantized)
         links = _chains(state.model, prior, x, rate, infusion, generator)
         terms = -steps_of_bound(links, x, rate=rate, infusion=infusion).mean(dim=1) / x[0].numel()
         return {"reconstruction": terms[-1], "divergence": terms[:-1].sum()}
@@ -94,8 +94,8 @@ def monitor(
     seed: int = 0,
 ) -> Monitor:
     """What training does to both objectives: call it on training and on validation images, with one seed."""
-    x = beside(operator, x)
-    with evaluating(operator):
+    x = to_device_of(operator, x)
+    with eval_mode(operator):
         links = list(infused(operator, prior, x, steps=operator.steps, rate=rate, infusion=infusion, seed=seed))
         bound = steps_of_bound(links, x, rate=rate, infusion=infusion).sum(dim=0)
         return Monitor(_weighted(links, x).mean().item(), bound.mean().item())
@@ -119,7 +119,7 @@ def steps_of_bound(
     return torch.stack(terms)
 
 
-def dequantise(x: Float[Tensor, "*b c h w"], generator: torch.Generator) -> Float[Tensor, "*b c h w"]:
+def dequantize(x: Float[Tensor, "*b c h w"], generator: torch.Generator) -> Float[Tensor, "*b c h w"]:
     """Images of 256 levels as numbers with a density, in [0, 1]: k/255 becomes (k + u)/256 with u uniform in [0, 1)."""
     in_range("x", x)
     return (x * 255 + torch.rand(x.shape, generator=generator).to(x.device)) / 256
@@ -144,7 +144,7 @@ def recalibrate(
     for i, x in enumerate(batches):
         with _averaging(operator, norms), torch.no_grad():
             links = infused(
-                operator, prior, beside(operator, x),
+                operator, prior, to_device_of(operator, x),
                 steps=operator.steps, rate=rate, infusion=infusion, seed=fork(rng(seed, i)),
             )  # fmt: skip
             for _ in links:
@@ -168,8 +168,8 @@ def _averaging(operator: nn.Module, norms: list) -> Iterator[None]:
             norm.momentum = momentum
 
 
-def _targets(images: Tensor, generator: torch.Generator, dequantised: bool) -> Tensor:
-    return dequantise(images, generator) if dequantised else images
+def _targets(images: Tensor, generator: torch.Generator, dequantized: bool) -> Tensor:
+    return dequantize(images, generator) if dequantized else images
 
 
 def _chains(
@@ -177,7 +177,7 @@ def _chains(
 ) -> Iterator[Link]:
     if not isinstance(model, Operator):
         raise TypeError(f"the model is a {type(model).__name__}: infusion trains an Operator, as mlp and conv make it.")
-    seed = fork(generator) + place()[0]  # each process has chains of its own
+    seed = fork(generator) + rank_and_world_size()[0]  # each process has chains of its own
     return infused(model, prior, x, steps=model.steps, rate=rate, infusion=infusion, seed=seed)
 
 

@@ -21,7 +21,7 @@ from ssl_toolkit.training import Objective, TrainState, start
 
 
 @dataclass(frozen=True)
-class Recipe:
+class InfusionRecipe:
     """One run. `dataclasses.replace(recipe, omega=0.05)` gives another."""
 
     T: int = 15  # steps of the chain
@@ -57,7 +57,7 @@ class Recipe:
         return operator
 
     def start(self, data: Dataset) -> TrainState:
-        """That, and its optimiser, at step 0."""
+        """That, and its optimizer, at step 0."""
         return start(self.model(data), lr=self.lr, weight_decay=0.0, total=self.steps)
 
     def objective(self, data: Dataset) -> Objective:
@@ -76,6 +76,6 @@ def prior_of(operator: nn.Module) -> Prior:
 # as far as we know the paper's, and the code of bordesf/Infusion, which infuses z_0 and z_1 alike; but for the learning
 # rate, which falls to 0 here
 PRESETS = {
-    "paper": Recipe(15, hidden=(1200, 1200), omega=0.01, batch_size=512, lr=1e-3, steps=146_000),
-    "released": Recipe(10, hidden=(1200,), omega=0.02, least=0.02, batch_size=512, lr=1e-3, steps=146_000),
+    "paper": InfusionRecipe(15, hidden=(1200, 1200), omega=0.01, batch_size=512, lr=1e-3, steps=146_000),
+    "released": InfusionRecipe(10, hidden=(1200,), omega=0.02, least=0.02, batch_size=512, lr=1e-3, steps=146_000),
 }

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ssl_toolkit.augment import Augment
 from ssl_toolkit.data import Batch, seeded
-from ssl_toolkit.joint.objectives import at_least_two, full_precision, gathered, views_of
+from ssl_toolkit.joint.objectives import all_gather_views, at_least_two, full_precision, views_of
 from ssl_toolkit.losses import Terms, dino, swav
 from ssl_toolkit.training import Objective, TrainState
 
@@ -15,7 +15,7 @@ from ssl_toolkit.training import Objective, TrainState
 class Prototypes(nn.Module):
     """k directions to be compared with: cos(z, c_j) for embeddings of `dim` dimensions.
 
-    Only the direction of a prototype matters, as in DINO's last layer, which is weight-normalised. SwAV normalises the
+    Only the direction of a prototype matters, as in DINO's last layer, which is weight-normalized. SwAV normalizes the
     weights themselves, in place and in each step, which gives the same scores.
     """
 
@@ -31,7 +31,7 @@ class Prototypes(nn.Module):
 
 
 class Center(nn.Module):
-    """DINO's centre (Caron et al., 2021): the moving average of the teacher's mean scores, at first 0."""
+    """DINO's center (Caron et al., 2021): the moving average of the teacher's mean scores, at first 0."""
 
     value: Tensor
 
@@ -53,7 +53,7 @@ def self_distillation(
 ) -> Objective:
     """`dino`: the student sorts each of `views` views into prototypes as the teacher sorts the first two.
 
-    The teacher is `state.ema` with its own prototypes and its centre, which moves within the step, after the loss.
+    The teacher is `state.ema` with its own prototypes and its center, which moves within the step, after the loss.
     Without these a ValueError says what to assign before `start`.
     """
     at_least_two(views)
@@ -74,7 +74,7 @@ def self_distillation(
                 student_temperature=student_temperature,
                 teacher_temperature=teacher_temperature,
             )
-            center.update(gathered(teacher))
+            center.update(all_gather_views(teacher))
         return terms
 
     return objective
@@ -91,7 +91,7 @@ def swapped_prediction(
     at_least_two(views)
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        scores = gathered(_scores(state.model, views_of(augment, batch, generator, views), views))
+        scores = all_gather_views(_scores(state.model, views_of(augment, batch, generator, views), views))
         with full_precision(scores):
             return swav(scores, temperature=temperature, eps=eps, iterations=iterations)
 

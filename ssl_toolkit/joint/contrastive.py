@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from ssl_toolkit.augment import Augment, resized_crop
 from ssl_toolkit.data import Batch, rng
-from ssl_toolkit.joint.objectives import full_precision, predictor_of, together, views_of
+from ssl_toolkit.joint.objectives import as_one_batch, full_precision, predictor_of, views_of
 from ssl_toolkit.losses import Terms, moco, nnclr, patch_negative
 from ssl_toolkit.training import Objective, TrainState
-from ssl_toolkit.training.distributed import gather, place
+from ssl_toolkit.training.distributed import all_gather, rank_and_world_size
 
 
 class Queue(nn.Module):
-    """The last `size` embeddings, normalised, first in, first out (MoCo: He et al., 2020; NNCLR: Dwibedi et al., 2021).
+    """The last `size` embeddings, normalized, first in, first out (MoCo: He et al., 2020; NNCLR: Dwibedi et al., 2021).
 
     It starts with random directions. `train` copies a model's buffers in each step to be able to undo it, so a queue
     costs a copy of its memory: 2 MB at 4096 x 128.
@@ -71,14 +71,14 @@ def momentum_contrast(augment: Augment, *, temperature: float = 0.2) -> Objectiv
             k = state.ema(xb).float()
         with full_precision(q):
             terms = moco(q, k, queue.z, temperature=temperature)
-        queue.push(gather(k))  # in place: the loss holds a normalised copy
+        queue.push(all_gather(k))  # in place: the loss holds a normalized copy
         return terms
 
     return objective
 
 
-def nearest_neighbour(augment: Augment, *, temperature: float = 0.1) -> Objective:
-    """NNCLR (Dwibedi et al., 2021): the mean of `nnclr` both ways between a view's neighbour in `queue` and the other.
+def nearest_neighbor(augment: Augment, *, temperature: float = 0.1) -> Objective:
+    """NNCLR (Dwibedi et al., 2021): the mean of `nnclr` both ways between a view's neighbor in `queue` and the other.
 
     The model needs a predictor, and a `queue` as wide as its embedding; without them a ValueError says so.
     """
@@ -86,11 +86,11 @@ def nearest_neighbour(augment: Augment, *, temperature: float = 0.1) -> Objectiv
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         queue, predictor = _queue(state), predictor_of(state.model)
         z = state.model(views_of(augment, batch, generator))
-        pa, pb = (gather(p) for p in predictor(z).float().chunk(2))
+        pa, pb = (all_gather(p) for p in predictor(z).float().chunk(2))
         with full_precision(z):
-            na, nb = (gather(n) for n in queue.nearest(z).chunk(2))
+            na, nb = (all_gather(n) for n in queue.nearest(z).chunk(2))
             there, back = nnclr(na, pb, temperature=temperature), nnclr(nb, pa, temperature=temperature)
-        queue.push(gather(z.chunk(2)[0]))
+        queue.push(all_gather(z.chunk(2)[0]))
         return {name: (there[name] + back[name]) / 2 for name in there}
 
     return objective
@@ -111,7 +111,7 @@ def against_a_patch(augment: Augment, patch: Float[Tensor, "1 c h w"], *, temper
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         x = views_of(augment, batch, generator)
         n = resized_crop(patch.to(x.device), whole.to(x.device), (x.shape[2], x.shape[3]))
-        z = state.model(together(x, n)).float()
+        z = state.model(as_one_batch(x, n)).float()
         za, zb, zn = z.split([len(batch.labels), len(batch.labels), 1])
         with full_precision(z):
             return patch_negative(za, zb, zn, temperature=temperature)
@@ -130,14 +130,14 @@ def against_own_patch(augment: Augment, *, smallest: float = 0.25, temperature: 
         raise ValueError(f"smallest is {smallest}: a share of the image's side lies in (0, 1].")
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        a = augment(batch.stored, generator, part=place())
+        a = augment(batch.stored, generator, part=rank_and_world_size())
         if "crop.box" not in a.params or augment.ops[0].name != "crop":
             raise ValueError("a patch beside the crop needs views that begin with random_resized_crop(size).")
-        b = augment(batch.stored, generator, part=place())
+        b = augment(batch.stored, generator, part=rank_and_world_size())
         h, w = batch.images.shape[2:]
         patch = _beside(a.params["crop.box"], (h, w), smallest, generator)
         n = resized_crop(batch.images, patch, (a.x.shape[2], a.x.shape[3]))
-        z = state.model(together(a.x, b.x, n)).float()
+        z = state.model(as_one_batch(a.x, b.x, n)).float()
         with full_precision(z):
             za, zb, zn = z.chunk(3)
             return patch_negative(za, zb, zn, temperature=temperature)
@@ -154,7 +154,7 @@ def _beside(
     margin, edge = torch.stack([top, h - top - height, left, w - left - width], dim=1).max(dim=1)
     side = margin.clamp(math.ceil(smallest * min(h, w)), min(h, w))
     rows = edge < 2  # the margin is above or below: rows of the whole image
-    r, processes = place()
+    r, processes = rank_and_world_size()
     along = torch.rand(processes, len(box), generator=generator)[r].to(box.device)
     along = (along * (torch.where(rows, w, h) - side + 1)).floor()
     across = torch.where(edge % 2 == 0, 0, torch.where(rows, h, w) - side)

@@ -1,4 +1,4 @@
-"""Objectives of joint-embedding self-supervised learning: what one training step minimises.
+"""Objectives of joint-embedding self-supervised learning: what one training step minimizes.
 
 An objective maps (state, batch, generator) to the named terms of a loss. It draws two views of each image, or more, so
 that whatever `augment` changes is what the encoder learns to ignore. Those that remember earlier images or compare with
@@ -21,7 +21,7 @@ from ssl_toolkit.augment import Augment
 from ssl_toolkit.data import Batch
 from ssl_toolkit.losses import Terms, simsiam
 from ssl_toolkit.training import Objective, TrainState
-from ssl_toolkit.training.distributed import gather, place
+from ssl_toolkit.training.distributed import all_gather, rank_and_world_size
 
 
 def joint_embedding(
@@ -56,8 +56,8 @@ def multi_view(
     at_least_two(views)
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        z = gathered(state.model(views_of(augment, batch, generator, views)).float().unflatten(0, (views, -1)))
-        given = (z, gather(batch.labels)) if labels else (z,)
+        z = all_gather_views(state.model(views_of(augment, batch, generator, views)).float().unflatten(0, (views, -1)))
+        given = (z, all_gather(batch.labels)) if labels else (z,)
         with full_precision(z):
             return loss(*given, generator=generator) if stochastic else loss(*given)
 
@@ -111,7 +111,7 @@ def supervised(augment: Augment) -> Objective:
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
-        logits = state.model(augment(batch.stored, generator, part=place()).x).float()
+        logits = state.model(augment(batch.stored, generator, part=rank_and_world_size()).x).float()
         if (least := int(batch.labels.min())) < 0:
             raise ValueError(f"a label is {least}: labels count from 0; leave out images without one.")
         if (largest := int(batch.labels.max())) >= logits.shape[1]:
@@ -126,17 +126,17 @@ def supervised(augment: Augment) -> Objective:
 
 def views_of(augment: Augment, batch: Batch, generator: torch.Generator, n: int = 2) -> Float[Tensor, "nb c h w"]:
     """n views of every image, one set after the other."""
-    return together(*(augment(batch.stored, generator, part=place()).x for _ in range(n)))
+    return as_one_batch(*(augment(batch.stored, generator, part=rank_and_world_size()).x for _ in range(n)))
 
 
-def together(*x: Tensor) -> Tensor:
+def as_one_batch(*x: Tensor) -> Tensor:
     """As one batch, in the order of memory that convolutions like."""
     return torch.cat(x).contiguous(memory_format=torch.channels_last)
 
 
-def gathered(z: Float[Tensor, "v b d"]) -> Float[Tensor, "v n d"]:
+def all_gather_views(z: Float[Tensor, "v b d"]) -> Float[Tensor, "v n d"]:
     """The views of the images of all processes."""
-    return gather(z.transpose(0, 1)).transpose(0, 1)
+    return all_gather(z.transpose(0, 1)).transpose(0, 1)
 
 
 def full_precision(z: Tensor) -> torch.autocast:

@@ -17,7 +17,7 @@ from ssl_toolkit.augment import Augment, simclr_views
 from ssl_toolkit.data import Dataset, Stream
 from ssl_toolkit.encoders import Encoder, small_conv
 from ssl_toolkit.joint.clustering import Center, Prototypes, self_distillation, swapped_prediction
-from ssl_toolkit.joint.contrastive import Queue, momentum_contrast, nearest_neighbour
+from ssl_toolkit.joint.contrastive import Queue, momentum_contrast, nearest_neighbor
 from ssl_toolkit.joint.objectives import joint_embedding, multi_view, siamese, supervised, teacher_student
 from ssl_toolkit.training import LARS, Objective, TrainState, scaled_lr, start
 
@@ -44,7 +44,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 @dataclass(frozen=True)
-class Recipe:
+class JointRecipe:
     """One run. `dataclasses.replace(recipe, lr=1e-3)` gives another."""
 
     method: Method = "simclr"
@@ -59,7 +59,7 @@ class Recipe:
     predictor: tuple[int, ...] | None = None  # None: as the projector
     temperature: float = 0.2  # of SimCLR and the other contrastive methods
     variance: float = 25.0  # weight of VICReg's variance term
-    lambd: float = 0.02  # weight of LeJEPA's SIGReg and of VISReg's regulariser
+    lambd: float = 0.02  # weight of LeJEPA's SIGReg and of VISReg's regularizer
     momentum: float = 0.99  # of a teacher
     queue: int = 4096  # embeddings that MoCo and NNCLR remember
     prototypes: int = 300  # of DINO and SwAV
@@ -84,7 +84,7 @@ class Recipe:
         return model
 
     def start(self, data: Dataset | Stream) -> TrainState:
-        """An untrained encoder for these images and its optimiser, at step 0."""
+        """An untrained encoder for these images and its optimizer, at step 0."""
         ema = self.momentum if self.method in TAUGHT else None
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer is {self.optimizer!r}: it must be one of {', '.join(OPTIMIZERS)}.")
@@ -108,7 +108,7 @@ class Recipe:
         )
 
     def objective(self, data: Dataset | Stream) -> Objective:
-        """What one step of this method minimises on these images."""
+        """What one step of this method minimizes on these images."""
         augment, t = self.augment(data), self.temperature
         match self.method:
             case "simclr":
@@ -120,7 +120,7 @@ class Recipe:
             case "moco":
                 return momentum_contrast(augment, temperature=t)
             case "nnclr":
-                return nearest_neighbour(augment, temperature=t)
+                return nearest_neighbor(augment, temperature=t)
             case "vicreg":
                 return joint_embedding(partial(losses.vicreg, std=self.variance), augment)
             case "barlow twins":
@@ -146,26 +146,28 @@ class Recipe:
         raise ValueError(f"method is {self.method!r}: it must be one of {', '.join(METHODS)}.")
 
 
-def tuned(method: Method) -> Recipe:
+def tuned(method: Method) -> JointRecipe:
     """The recipe of a method that was found to learn within a minute on two CPU cores."""
     match method:
         case "w-mse":
-            return Recipe(method, projector=(256, 16))
+            return JointRecipe(method, projector=(256, 16))
         case "lejepa":
-            return Recipe(method, projector=(256, 32))
+            return JointRecipe(method, projector=(256, 32))
         case "visreg":
-            return Recipe(method, projector=(256, 32), lambd=0.6)
+            return JointRecipe(method, projector=(256, 32), lambd=0.6)
         case "vicreg" | "barlow twins":
-            return Recipe(method, projector=(256, 256))
+            return JointRecipe(method, projector=(256, 256))
         case "dino":
-            return Recipe(method, prototypes=64, lr=1e-3)
+            return JointRecipe(method, prototypes=64, lr=1e-3)
         case "swav":
-            return Recipe(method, prototypes=60)
+            return JointRecipe(method, prototypes=60)
         case _:
-            return Recipe(method)
+            return JointRecipe(method)
 
 
-def paper(method: Literal["simclr", "vicreg"], *, batch_size: Literal[256, 2048], steps: int, warmup: int) -> Recipe:
+def paper_recipe(
+    method: Literal["simclr", "vicreg"], *, batch_size: Literal[256, 2048], steps: int, warmup: int
+) -> JointRecipe:
     """The settings that the paper's authors keep in FFCV-SSL for ResNet-50 and ImageNet, LARS among them.
 
     Their base rate is multiplied by batch / 256; the warm-up takes ten epochs there, in `steps` of a hundred. They were
@@ -174,7 +176,7 @@ def paper(method: Literal["simclr", "vicreg"], *, batch_size: Literal[256, 2048]
     base = {("simclr", 256): 1.0, ("simclr", 2048): 0.5, ("vicreg", 256): 1.5, ("vicreg", 2048): 0.5}
     if (method, batch_size) not in base:
         raise ValueError(f"method={method!r} and batch_size={batch_size}: there are {', '.join(map(str, base))}.")
-    return Recipe(
+    return JointRecipe(
         method, steps, batch_size, "lars", scaled_lr(base[method, batch_size], batch_size), warmup,
         weight_decay=1e-6 if method == "simclr" else 1e-4, projector=(8192, 8192, 8192), temperature=0.15,
     )  # fmt: skip

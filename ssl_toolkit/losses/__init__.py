@@ -5,6 +5,7 @@ stacks them, a text can name them. The formulas are those of the papers' officia
 change silently; what differs between them is said where it matters.
 """
 
+from ssl_toolkit.losses import toy2d as toy2d
 from ssl_toolkit.losses.checks import Terms as Terms
 from ssl_toolkit.losses.contrastive import dcl as dcl
 from ssl_toolkit.losses.contrastive import moco as moco

@@ -30,7 +30,7 @@ def nt_xent(
     rescale: bool = False,
     block: int | None = None,
 ) -> Terms:
-    """SimCLR's normalised temperature-scaled cross entropy (Chen et al., 2020, eq. 1), in two terms.
+    """SimCLR's normalized temperature-scaled cross entropy (Chen et al., 2020, eq. 1), in two terms.
 
     With s_ij = cos(z_i, z_j) / temperature over all 2b embeddings and p(i) the other view of i,
 
@@ -129,7 +129,7 @@ def moco(
         alignment = -mean_i q_i k_i / temperature
         uniformity = mean_i log( exp(q_i k_i / temperature) + sum_j exp(q_i queue_j / temperature) )
 
-    q, k and the queue are normalised first; k, the teacher's embedding of the other view, and the queue get no
+    q, k and the queue are normalized first; k, the teacher's embedding of the other view, and the queue get no
     gradient. Raises ValueError for unequal shapes, embeddings that are not finite, or a temperature that is not
     positive.
     """
@@ -144,12 +144,12 @@ def moco(
 
 
 def nnclr(nn: Float[Tensor, "b d"], p: Float[Tensor, "b d"], *, temperature: float = 0.1) -> Terms:
-    """NNCLR (Dwibedi et al., 2021): an image's nearest neighbour among earlier ones finds the prediction of its view.
+    """NNCLR (Dwibedi et al., 2021): an image's nearest neighbor among earlier ones finds the prediction of its view.
 
         alignment = -mean_i nn_i p_i / temperature,   uniformity = mean_i log sum_j exp(nn_i p_j / temperature)
 
-    nn holds the neighbours of one view's embeddings (see `memory.Queue.nearest`) and gets no gradient, p what the
-    predictor makes of the other view; both are normalised first.
+    nn holds the neighbors of one view's embeddings (see `memory.Queue.nearest`) and gets no gradient, p what the
+    predictor makes of the other view; both are normalized first.
     Raises ValueError for fewer than two images, unequal shapes, embeddings that are not finite, or a temperature that
     is not positive.
     """
@@ -162,7 +162,7 @@ def nnclr(nn: Float[Tensor, "b d"], p: Float[Tensor, "b d"], *, temperature: flo
 def _anchors(
     za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], temperature: float
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
-    """The 2b normalised embeddings, and the similarity of each to its image's other view."""
+    """The 2b normalized embeddings, and the similarity of each to its image's other view."""
     must_be_positive("temperature", temperature, "0.1 to 0.5 are usual")
     za, zb = F.normalize(za, dim=1), F.normalize(zb, dim=1)
     return torch.cat([za, zb]), ((za * zb).sum(dim=1) / temperature).repeat(2)

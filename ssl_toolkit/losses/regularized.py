@@ -1,4 +1,4 @@
-"""Losses without negatives: the views agree, and a regulariser of the batch's statistics keeps them from collapsing."""
+"""Losses without negatives: the views agree, and a regularizer of the batch's statistics keeps them from collapsing."""
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +44,7 @@ def barlow_twins(za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], *, lambd: f
 
         C = bn(za)^T bn(zb) / b,   invariance = sum_i (1 - C_ii)^2,   redundancy = lambd * sum_{i != j} C_ij^2
 
-    bn standardises each dimension over the batch by its *biased* variance, as the official BatchNorm1d(affine=False).
+    bn standardizes each dimension over the batch by its *biased* variance, as the official BatchNorm1d(affine=False).
     Raises ValueError for fewer than two images or unequal shapes.
     """
     b = batch_of_pairs(za, zb)
@@ -106,7 +106,7 @@ def mmcr(z: Float[Tensor, "v b d"], *, lambd: float = 5e-3) -> Terms:
 
         centroids = -|C|_*,   views = lambd * mean_i |Z_i|_*
 
-    |.|_* is the nuclear norm, the sum of the singular values; embeddings are normalised first, as in the official code.
+    |.|_* is the nuclear norm, the sum of the singular values; embeddings are normalized first, as in the official code.
     Z_i (v, d) holds the views of image i, and C (b, d) their means: these are long where an image's views agree, so the
     first term alone asks for both. Raises ValueError for fewer than two views or images, or a negative `lambd`.
     """

@@ -44,7 +44,7 @@ def sigreg(z: Float[Tensor, "*v b d"], *, slices: int = 256, generator: torch.Ge
 
 
 def visreg(z: Float[Tensor, "v b d"], *, lambd: float = 0.6, slices: int = 256, generator: torch.Generator) -> Terms:
-    """VISReg (Wu, Balestriero and Levine, 2026): as LeJEPA, with location, scale and shape regularised apart.
+    """VISReg (Wu, Balestriero and Levine, 2026): as LeJEPA, with location, scale and shape regularized apart.
 
         invariance = (1 - lambd) * mean (z_v - mean_v z)^2
         center = lambd * mean_d (mean_b z)^2,   scale = lambd * mean_d (1 - std_b z)^2

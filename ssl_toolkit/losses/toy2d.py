@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_toolkit.data import rng
-from ssl_toolkit.losses import Terms
+from ssl_toolkit.losses.checks import Terms
 
 Loss = Callable[..., Terms]  # of the two views, (n, d) each
 

@@ -5,7 +5,7 @@
     fgsm(mistaken(lambda x: probe.logits(f(x)), labels), images, strength=4).images
 
 An attack climbs a loss that has one value for each image, (b, c, h, w) -> (b,). No pixel moves farther than
-eps = strength / 255, strength counting the grey levels of 8 bits, and none leaves [0, 1].
+eps = strength / 255, strength counting the gray levels of 8 bits, and none leaves [0, 1].
 
 Bordes et al. (2022) ask with RCDM which encoders see another image then, supervised or self-supervised ones. Attack
 each through a head of its own (`mistaken`) and in its own space (`apart`): small gradients may hide a weakness from one
@@ -21,7 +21,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from ssl_toolkit.data import as_float, rng
-from ssl_toolkit.encoders import Encoder, differentiable, embed
+from ssl_toolkit.encoders import Encoder, embed, feature_function
 from ssl_toolkit.probes.linear import Probe
 
 Loss = Callable[[Tensor], Tensor]  # (b, c, h, w) -> (b,)
@@ -35,7 +35,7 @@ class Attacked(NamedTuple):
     loss: Float[Tensor, " b"]
 
 
-def mistaken(logits: Callable[[Tensor], Tensor], labels: Int64[Tensor, " b"]) -> Loss:
+def label_loss(logits: Callable[[Tensor], Tensor], labels: Int64[Tensor, " b"]) -> Loss:
     """The cross-entropy of each image's true label: of a supervised encoder's logits, or of a probe's on any encoder.
 
     >>> mistaken(differentiable(encoder, depth="embedding"), labels)  # the logits of one trained by `joint.supervised`
@@ -43,7 +43,7 @@ def mistaken(logits: Callable[[Tensor], Tensor], labels: Int64[Tensor, " b"]) ->
     return lambda x: F.cross_entropy(logits(x), labels, reduction="none")
 
 
-def apart(f: Callable[[Tensor], Tensor], images: Shaped[Tensor, "b c h w"]) -> Loss:
+def representation_loss(f: Callable[[Tensor], Tensor], images: Shaped[Tensor, "b c h w"]) -> Loss:
     """|f(x) - f(images)|^2: away from the representation of the images as they are.
 
     Its gradient vanishes at the images themselves, so it needs the random start that `pgd` makes with a generator.
@@ -84,7 +84,7 @@ def pgd(
     """
     x0 = as_float(images)
     if not 0 <= strength <= 255:
-        raise ValueError(f"strength is {strength}: it counts grey levels and must lie in [0, 255]; 1 to 16 are usual.")
+        raise ValueError(f"strength is {strength}: it counts gray levels and must lie in [0, 255]; 1 to 16 are usual.")
     if steps < 1:
         raise ValueError(f"steps is {steps}: it must be at least 1; 10 to 20 are usual.")
     if not (x0.min() >= 0 and x0.max() <= 1):
@@ -116,7 +116,7 @@ def _gradient(loss: Loss, x: Tensor) -> tuple[Float[Tensor, " b"], Float[Tensor,
 Target = Literal["head", "representation"]
 
 
-class Seen(NamedTuple):
+class AttackResult(NamedTuple):
     """What an encoder says of images before and after an attack, by its probe and by its features."""
 
     images: Float[Tensor, "b c h w"]  # as they are after it
@@ -139,7 +139,7 @@ class Point(NamedTuple):
     moved: float
 
 
-def fool(
+def attack(
     encoder: Encoder,
     probe: Probe,
     images: Shaped[Tensor, "b c h w"],
@@ -150,7 +150,7 @@ def fool(
     steps: int = 10,
     depth: str = "representation",
     seed: int = 0,
-) -> Iterator[Seen | None]:
+) -> Iterator[AttackResult | None]:
     """Attack the images and look at them: None after each step of `pgd`, then `Seen`. One step is `fgsm`.
 
     The probe reads `depth`. The attack on the representation starts at a random place in the ball, as its gradient
@@ -158,20 +158,20 @@ def fool(
     """
     if target not in ("head", "representation"):
         raise ValueError(f"target is {target!r}: attack the 'head' or the 'representation'.")
-    f = differentiable(encoder, depth=depth)
-    loss, generator = mistaken(lambda x: probe.logits(f(x)), labels), None
+    f = feature_function(encoder, depth=depth)
+    loss, generator = label_loss(lambda x: probe.logits(f(x)), labels), None
     if target == "representation":
-        loss, generator = apart(f, images), rng(seed, 0, "attack")
+        loss, generator = representation_loss(f, images), rng(seed, 0, "attack")
     rate = strength if steps == 1 else None
     x = images
     for step in pgd(loss, images, strength=strength, steps=steps, rate=rate, generator=generator):
         x = step.images
         yield None
     h, attacked = (embed(encoder, some, depth=depth) for some in (images, x))
-    yield Seen(x, probe.logits(h).softmax(dim=1), probe.logits(attacked).softmax(dim=1), h, attacked)
+    yield AttackResult(x, probe.logits(h).softmax(dim=1), probe.logits(attacked).softmax(dim=1), h, attacked)
 
 
-def fool_strengths(
+def attack_curve(
     encoder: Encoder,
     probe: Probe,
     images: Shaped[Tensor, "b c h w"],
@@ -185,7 +185,7 @@ def fool_strengths(
 ) -> Iterator[Point | None]:
     """The same at each of `strengths` in turn: a `Point` after each, None after each step towards it."""
     for strength in strengths:
-        for seen in fool(
+        for seen in attack(
             encoder, probe, images, labels, target=target, strength=strength, steps=steps, depth=depth, seed=seed
         ):
             if seen is None:

@@ -12,9 +12,9 @@ from torch import Tensor
 
 
 def linear_cka(x: Float[Tensor, "n d"], y: Float[Tensor, "m k"]) -> float:
-    """Centred kernel alignment with linear kernels, from 0 (nothing in common) to 1 (equal up to rotation and scale).
+    """Centered kernel alignment with linear kernels, from 0 (nothing in common) to 1 (equal up to rotation and scale).
 
-        |Y^T X|^2 / (|X^T X| |Y^T Y|)   =   tr(K L) / (|K| |L|),   K = X X^T, L = Y Y^T, columns centred
+        |Y^T X|^2 / (|X^T X| |Y^T Y|)   =   tr(K L) / (|K| |L|),   K = X X^T, L = Y Y^T, columns centered
 
     in Frobenius norms, computed on the smaller side. Of unrelated features it is about sqrt(d k) / n where n is large,
     and near 1 where n is smaller than d and k: take several images for each dimension. Raises ValueError for different
@@ -39,7 +39,7 @@ def cka_matrix(
 
 
 def _unit(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """Centred, and scaled so that |Z^T Z| = 1; in float64, where the rounding of large means does no harm."""
+    """Centered, and scaled so that |Z^T Z| = 1; in float64, where the rounding of large means does no harm."""
     if len(z) < 2 or not z.isfinite().all():
         raise ValueError(f"the features have shape {tuple(z.shape)}: they must be finite, of at least 2 images.")
     x = z.double() - z.double().mean(dim=0)

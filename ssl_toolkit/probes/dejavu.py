@@ -39,7 +39,7 @@ def dejavu(
     k: int = 20,
     depth: str = "representation",
 ) -> DejaVu:
-    """Predict each crop's class by a vote of its k neighbours among the public images, with either encoder.
+    """Predict each crop's class by a vote of its k neighbors among the public images, with either encoder.
 
     `crops` are of images that only `target` was trained on; `reference` was trained alike on as many others; neither
     has seen the `public` ones. `ops.resized_crop` makes crops: take boxes that do not touch the object. Raises

@@ -9,12 +9,12 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.data.shapes import SHAPES, TEXTURES, TURNS
+from ssl_toolkit.data.shapes import PERIODS, SHAPES, TEXTURES
 
 NAMES = {"shape": SHAPES, "distractor_shape": SHAPES, "texture": TEXTURES}
 
 
-class Share(NamedTuple):
+class Enrichment(NamedTuple):
     """A value, or a range of values, that is commoner in the group than among all images."""
 
     name: str  # "class", or that of a factor
@@ -30,7 +30,7 @@ class Share(NamedTuple):
 RANGED = 30  # images of a group from which ranges are told: of 30 at random, 7 % seem to share one
 
 
-def what_they_share(data: Dataset, index: Int64[Tensor, " m"], *, least: float = 4.0) -> list[Share]:
+def enrichment(data: Dataset, index: Int64[Tensor, " m"], *, least: float = 4.0) -> list[Enrichment]:
     """Where a group differs from a random one by at least `least` standard deviations, the most striking first.
 
     A class or a chosen factor is judged by each of its values. A measured factor is judged by the shortest range that
@@ -51,17 +51,19 @@ def what_they_share(data: Dataset, index: Int64[Tensor, " m"], *, least: float =
     return sorted((share for share in shares if share.z >= least), key=lambda share: -share.z)
 
 
-def _values(name: str, values: Int64[Tensor, " n"], index: Int64[Tensor, " m"], words: Sequence[str]) -> list[Share]:
+def _values(
+    name: str, values: Int64[Tensor, " n"], index: Int64[Tensor, " m"], words: Sequence[str]
+) -> list[Enrichment]:
     shares = []
     for v in values[index].unique().tolist():
         group, everywhere = (values[index] == v).float().mean().item(), (values == v).float().mean().item()
         word = words[v] if 0 <= v < len(words) else str(v)
-        shares.append(Share(name, word, group, everywhere, _z(group, everywhere, len(index), len(values))))
+        shares.append(Enrichment(name, word, group, everywhere, _z(group, everywhere, len(index), len(values))))
     return shares
 
 
-def _range(name: str, values: Float[Tensor, " n"], index: Int64[Tensor, " m"]) -> Share:
-    turn, values = TURNS.get(name), values.double()  # in which a turn is added and taken away without rounding
+def _range(name: str, values: Float[Tensor, " n"], index: Int64[Tensor, " m"]) -> Enrichment:
+    turn, values = PERIODS.get(name), values.double()  # in which a turn is added and taken away without rounding
     ordered = values.sort().values
     mine = values[index].sort().values
     half = math.ceil(len(mine) / 2)
@@ -76,7 +78,7 @@ def _range(name: str, values: Float[Tensor, " n"], index: Int64[Tensor, " m"]) -
         member += _count(values[index].sort().values, low - turn, high - turn)
     group, everywhere = member / len(index), inside / len(values)
     word = f"{float(low):.2f} to {float(high) - (turn if turn is not None and high > turn else 0.0):.2f}"
-    return Share(name, word, group, everywhere, _z(group, everywhere, len(index), len(values)))
+    return Enrichment(name, word, group, everywhere, _z(group, everywhere, len(index), len(values)))
 
 
 def _count(ordered: Shaped[Tensor, " n"], low: Tensor, high: Tensor) -> int:

@@ -4,7 +4,7 @@
 
 A chosen factor (int64) is read by a logistic probe, its score is the accuracy; a measured one (float) by ridge
 regression, its score is R2 on the test set. An angle or a hue is a point of the circle: its cosine and its sine are
-regressed, so that 0.99 and 0.01 are neighbours.
+regressed, so that 0.99 and 0.01 are neighbors.
 """
 
 import math
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_toolkit.data import rng
-from ssl_toolkit.data.shapes import TURNS
+from ssl_toolkit.data.shapes import PERIODS
 from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
 from ssl_toolkit.probes.linear import linear_probe
 
@@ -61,9 +61,9 @@ def iter_factors(
 
 
 def _targets(name: str, values: Tensor) -> Float[Tensor, "n k"]:
-    if name not in TURNS:
+    if name not in PERIODS:
         return values.float()[:, None]
-    angle = 2 * math.pi / TURNS[name] * values.float()
+    angle = 2 * math.pi / PERIODS[name] * values.float()
     return torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
@@ -77,7 +77,7 @@ def ridge_r2(
     validation: float = 0.2,
     seed: int = 0,
 ) -> float:
-    """R2 on the test set of ridge regression on standardised features: 1 - |t - t'|^2 / |t - mean t|^2 over all k.
+    """R2 on the test set of ridge regression on standardized features: 1 - |t - t'|^2 / |t - mean t|^2 over all k.
 
         min over W of   mean |t - W z|^2 + weight_decay |W|^2
 
@@ -127,7 +127,7 @@ class _Line(NamedTuple):
 
 
 class _Axes(NamedTuple):
-    """Standardised features by their principal axes: where ridge regression is a division."""
+    """Standardized features by their principal axes: where ridge regression is a division."""
 
     mean: Tensor
     std: Tensor

@@ -1,9 +1,9 @@
-"""Nearest neighbours among features, by cosine: which images a representation takes to be alike, and what they vote."""
+"""Nearest neighbors among features, by cosine: which images a representation takes to be alike, and what they vote."""
 
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ssl_toolkit.encoders.statistics import neighbours
+from ssl_toolkit.encoders.statistics import neighbors
 
 
 def knn_predict(
@@ -14,16 +14,16 @@ def knn_predict(
     k: int = 20,
     temperature: float = 0.1,
 ) -> Int64[Tensor, "q c"]:
-    """Labels ranked for each query, best first, by a weighted vote of its k nearest neighbours (Wu et al., 2018).
+    """Labels ranked for each query, best first, by a weighted vote of its k nearest neighbors (Wu et al., 2018).
 
-    A neighbour at cosine similarity s votes for its label with weight exp(s / temperature). Raises ValueError as
-    `neighbours` does, for unequal lengths, and for a temperature that is not positive.
+    A neighbor at cosine similarity s votes for its label with weight exp(s / temperature). Raises ValueError as
+    `neighbors` does, for unequal lengths, and for a temperature that is not positive.
     """
     if len(bank) != len(bank_labels):
         raise ValueError(f"bank and bank_labels differ in length: {len(bank)} and {len(bank_labels)}.")
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}: it must be positive; 0.07 to 0.2 are usual.")
-    similarity, nearest = neighbours(bank, queries, k=k)
+    similarity, nearest = neighbors(bank, queries, k=k)
     votes = similarity.new_zeros(len(queries), int(bank_labels.max()) + 1)
     # relative to the nearest's vote, which changes no ranking: some vote is 1, and none overflows
     votes.scatter_add_(1, bank_labels[nearest], ((similarity - similarity[:, :1]) / temperature).exp())

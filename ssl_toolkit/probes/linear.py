@@ -1,7 +1,7 @@
 """What a representation knows of labels: linear and MLP probes on features of any depth.
 
 Every score comes with its chance level, and `pixels` and `untrained` give the two others that a number needs to mean
-anything: raw pixels and the same network untrained. Features come from `features`, neighbours from `knn`, and what
+anything: raw pixels and the same network untrained. Features come from `features`, neighbors from `knn`, and what
 needs no label from `gauges`; all that belongs to a look at a representation can be had from here, too.
 """
 
@@ -27,7 +27,7 @@ class Probe(NamedTuple):
     chance: float
     train_accuracy: float
     weight_decay: float  # the one chosen on the validation split
-    weight: Float[Tensor, "c d"]  # for features standardised by `mean` and `std`
+    weight: Float[Tensor, "c d"]  # for features standardized by `mean` and `std`
     bias: Float[Tensor, " c"]
     mean: Float[Tensor, " d"]
     std: Float[Tensor, " d"]
@@ -50,7 +50,7 @@ def linear_probe(
     iterations: int = 100,
     seed: int = 0,
 ) -> Probe:
-    """Multinomial logistic regression on standardised features, by L-BFGS until it converges or `iterations` are made.
+    """Multinomial logistic regression on standardized features, by L-BFGS until it converges or `iterations` are made.
 
         min over W, b of   mean cross-entropy + weight_decay / 2 * |W|^2
 
@@ -136,7 +136,7 @@ def mlp_probe(
     validation: float = 0.1,
     seed: int = 0,
 ) -> Iterator[MLPProbe]:
-    """Train Linear-ReLU layers of `hidden` units on standardised features by AdamW; after each epoch, the probe so far.
+    """Train Linear-ReLU layers of `hidden` units on standardized features by AdamW; after each epoch, the probe so far.
 
     The best epoch is the first with the highest accuracy on a share `validation` of the training set, which is not
     trained on; nothing is chosen by the test set. Training ends after `patience` epochs without a better one (None:

@@ -19,7 +19,7 @@ COLLAPSING, NARROW = 0.08, 0.25
 _FLOOR = 1e-10  # of the largest eigenvalue: below it lies the rounding of features in float32
 
 
-def verdict(rank: float, most: int) -> str:
+def describe_rank(rank: float, most: int) -> str:
     """An effective rank in words, as "collapsing: rank 3 of 128"; `most` is the largest that it can be.
 
     With s = (rank - 1) / (most - 1): "collapsing" where s < 0.08, "narrow" where s < 0.25, else "spread"; and
@@ -36,7 +36,7 @@ def verdict(rank: float, most: int) -> str:
 
 
 def spectrum(z: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
-    """Singular values of the centred features over sqrt(n - 1), largest first: standard deviations along PCA axes."""
+    """Singular values of the centered features over sqrt(n - 1), largest first: standard deviations along PCA axes."""
     z = _checked(z, least=2)
     sigma = _deviations(z)
     return F.pad(sigma, (0, z.shape[1] - len(sigma))).float()
@@ -45,7 +45,7 @@ def spectrum(z: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
 def rankme(z: Float[Tensor, "n d"], *, eps: float = 1e-7) -> float:
     """RankMe (Garrido et al., 2023): exp of the entropy of p_k = sigma_k / |sigma|_1 + eps, from 1 to min(n, d).
 
-    sigma are the singular values of z, not centred, as in the paper. A collapsed representation has a rank near 1.
+    sigma are the singular values of z, not centered, as in the paper. A collapsed representation has a rank near 1.
     """
     return _effective_rank(_singular_values(_checked(z, least=1)), eps)
 
@@ -103,13 +103,13 @@ def feature_std(z: Float[Tensor, "n d"]) -> float:
 
 
 def alignment(za: Float[Tensor, "n d"], zb: Float[Tensor, "n d"]) -> float:
-    """Mean squared distance of the normalised embeddings of two views (Wang and Isola, 2020): 0 is perfect."""
+    """Mean squared distance of the normalized embeddings of two views (Wang and Isola, 2020): 0 is perfect."""
     za, zb = _checked(za, least=1), _checked(zb, least=1)
     return (F.normalize(za, dim=1) - F.normalize(zb, dim=1)).square().sum(dim=1).mean().item()
 
 
 def uniformity(z: Float[Tensor, "n d"]) -> float:
-    """log mean exp(-2 |z_i - z_j|^2) over pairs of normalised embeddings (Wang and Isola, 2020): low is well spread."""
+    """log mean exp(-2 |z_i - z_j|^2) over pairs of normalized embeddings (Wang and Isola, 2020): low is well spread."""
     return torch.pdist(F.normalize(_checked(z, least=2), dim=1)).square().mul(-2).exp().mean().log().item()
 
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from ssl_toolkit.augment import Augment
 from ssl_toolkit.data import Dataset, as_float, rng
 from ssl_toolkit.encoders import embed, embed_portions, pixels, untrained
-from ssl_toolkit.encoders.statistics import neighbours
+from ssl_toolkit.encoders.statistics import neighbors
 from ssl_toolkit.probes.knn import knn_accuracy
-from ssl_toolkit.probes.metrics import alpha_req, feature_std, lidar, rankme, spectrum, verdict
+from ssl_toolkit.probes.metrics import alpha_req, describe_rank, feature_std, lidar, rankme, spectrum
 from ssl_toolkit.probes.online import LinearProbes, Reading, read
 from ssl_toolkit.training import Objective, Step, TrainState, train
 
@@ -28,32 +28,32 @@ STEEPNESS = 50  # dimensions that alpha-ReQ is fitted to: the queries are too fe
 LEARN = 5  # steps of a run to one of its probes
 
 
-class Look(NamedTuple):
+class Snapshot(NamedTuple):
     """What the representation of `queries` is like after `step` updates."""
 
     step: int
-    knn: float  # accuracy of the queries' labels by their neighbours in the bank
+    knn: float  # accuracy of the queries' labels by their neighbors in the bank
     rankme: float  # of at most `most`
-    std: float  # mean standard deviation of the normalised features, times sqrt(width): 1 when spread evenly
+    std: float  # mean standard deviation of the normalized features, times sqrt(width): 1 when spread evenly
     most: int  # that the rank can be: the width, or the number of queries where that is smaller
     spectrum: Float[Tensor, " d"]
     alpha: float  # of alpha-ReQ: the j-th eigenvalue of the covariance falls like j^-alpha
     lidar: float | None  # of at most `samples` - 1 and the width; None where no views were asked for
     samples: int
     similarity: Float[Tensor, "q k"]
-    neighbours: Int64[Tensor, "q k"]  # of the first queries, in the bank
+    neighbors: Int64[Tensor, "q k"]  # of the first queries, in the bank
 
     @property
     def verdict(self) -> str:
         """The rank in words."""
-        return verdict(self.rankme, self.most)
+        return describe_rank(self.rankme, self.most)
 
     @property
     def told_apart(self) -> str:
         """LiDAR in words."""
         if self.lidar is None:
             return ""
-        return verdict(self.lidar, min(self.samples - 1, len(self.spectrum)))
+        return describe_rank(self.lidar, min(self.samples - 1, len(self.spectrum)))
 
 
 class Baselines(NamedTuple):
@@ -80,7 +80,7 @@ def baselines(
     yield Baselines(chance, by_pixels, score(*z))
 
 
-def look(
+def snapshot(
     state: TrainState,
     bank: Dataset,
     queries: Dataset,
@@ -89,7 +89,7 @@ def look(
     shown: int = 4,
     k: int = 7,
     portion: int = PORTION,
-) -> Iterator[Look | None]:
+) -> Iterator[Snapshot | None]:
     """Embed both sets a portion at a time: None in between, then the `Look`.
 
     With `augment`, LiDAR is measured too: on the same eight views each of 64 queries at every look.
@@ -104,11 +104,11 @@ def look(
         apart = lidar(torch.stack(views, dim=1))
         yield None
     width, most = zq.shape[1], min(zq.shape[1], len(zq))
-    similarity, index = neighbours(zb, zq[:shown], k=k)
+    similarity, index = neighbors(zb, zq[:shown], k=k)
     knn = knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
     std = feature_std(zq) * width**0.5
     deviations, alpha = spectrum(zq)[:most], alpha_req(zq, last=min(STEEPNESS, width))
-    yield Look(state.step, knn, rankme(zq), std, most, deviations, alpha, apart, samples, similarity, index)
+    yield Snapshot(state.step, knn, rankme(zq), std, most, deviations, alpha, apart, samples, similarity, index)
 
 
 def _embedded(
@@ -119,7 +119,7 @@ def _embedded(
     return zb, zq
 
 
-def watch(
+def monitor(
     state: TrainState,
     data: Dataset,
     objective: Objective,
@@ -132,18 +132,18 @@ def watch(
     every: int = 25,
     batch_size: int = 256,
     seed: int = 0,
-) -> Iterator[Step | Look | Reading | None]:
+) -> Iterator[Step | Snapshot | Reading | None]:
     """`train`, with a `Look` before the first step, after each multiple of `every`, and at the end.
 
     `augment` makes views for the looks' LiDAR. `probes` learn after every fifth step of the run, which adds 5 % to its
     time, and each look is then followed by their `Reading` of the queries.
     """
-    yield from look(state, bank, queries, augment=augment)
+    yield from snapshot(state, bank, queries, augment=augment)
     for step in train(state, data, objective, until=until, batch_size=batch_size, seed=seed):
         yield step
         if probes is not None and step.step % LEARN == 0:
             probes.follow(state, data, batch_size=batch_size, seed=seed)
         if step.step % every == 0 or step.step == until:
-            yield from look(state, bank, queries, augment=augment)
+            yield from snapshot(state, bank, queries, augment=augment)
             if probes is not None:
                 yield from read(state.model, probes, queries, step=step.step)

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Dataset, as_float, batch, seeded
-from ssl_toolkit.encoders import Depths, beside, features_at
+from ssl_toolkit.encoders import Depths, features_at, to_device_of
 from ssl_toolkit.training import Objective, Step, TrainState, train
 
 
@@ -32,7 +32,7 @@ class Reading(NamedTuple):
 class LinearProbes(nn.Module):
     """A linear classifier of the labels at each of `depths` of a model (None: the representation and all after it).
 
-    One optimiser trains them on the features of the last `memory` images, standardised by their own mean and variance:
+    One optimizer trains them on the features of the last `memory` images, standardized by their own mean and variance:
     more images a step make it less noisy, and few enough that they are hardly older than the encoder. Adam moves every
     weight by about its rate, so with rates of `lr` / sqrt(d) wide and narrow depths learn at one pace.
     Raises ValueError for a model that is no `Encoder`, a depth that does not exist, fewer than two classes, or numbers
@@ -110,8 +110,8 @@ def read(
     """Classify the test images a portion at a time: None in between, then the `Reading`."""
     correct = torch.zeros(len(probes.depths))
     for images, labels in zip(test.images.split(portion), test.labels.split(portion), strict=True):
-        features = features_at(model, as_float(beside(model, images)), probes.depths)
-        correct += probes.correct(features, beside(model, labels)).cpu()
+        features = features_at(model, as_float(to_device_of(model, images)), probes.depths)
+        correct += probes.correct(features, to_device_of(model, labels)).cpu()
         yield None
     accuracy = dict(zip(probes.depths, (correct / len(test)).tolist(), strict=True))
     yield Reading(step, accuracy, test.labels.bincount().max().item() / len(test))

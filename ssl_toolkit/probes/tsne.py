@@ -17,7 +17,7 @@ from ssl_toolkit.encoders.statistics import principal_axes
 
 
 class Layout(NamedTuple):
-    """The points of the plane after an iteration of t-SNE; at iteration 0 neighbours are still being searched."""
+    """The points of the plane after an iteration of t-SNE; at iteration 0 neighbors are still being searched."""
 
     iteration: int
     iterations: int

@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Dataset, long_tail, rng
-from ssl_toolkit.encoders import Encoder, beside, embed, features_at
-from ssl_toolkit.encoders.statistics import mean_and_std, neighbours, principal_axes
+from ssl_toolkit.encoders import Encoder, embed, features_at, to_device_of
+from ssl_toolkit.encoders.statistics import mean_and_std, neighbors, principal_axes
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.probes.factors import Reading, read_factors
 from ssl_toolkit.probes.linear import few_labels, linear_probe
@@ -32,11 +32,11 @@ def gradient(
 
     With a linear projector z = W h, dL/dh = W^T dL/dz lies in the row space of W, whose dimension is at most
     min(D, K). With more layers W is the first of them. The encoder stays as it is: its projector is copied, and
-    normalises by the batch as in training.
+    normalizes by the batch as in training.
 
     >>> gradient(encoder, images, lambda z: nt_xent(*z.chunk(2)))           # doctest: +SKIP
     """
-    h = features_at(encoder, beside(encoder, x), ("representation",))["representation"].double().requires_grad_()
+    h = features_at(encoder, to_device_of(encoder, x), ("representation",))["representation"].double().requires_grad_()
     projector = copy.deepcopy(encoder.projector).double().train()
     with torch.enable_grad():
         total = torch.stack(list(loss(projector(h)).values())).sum()
@@ -65,15 +65,15 @@ def binary_codes(z: Float[Tensor, "n d"]) -> Bool[Tensor, "n d"]:
     return z > 0
 
 
-def hamming_neighbours(
+def hamming_neighbors(
     bank: Bool[Tensor, "n d"], queries: Bool[Tensor, "q d"], *, k: int = 8
 ) -> tuple[Int64[Tensor, "q k"], Int64[Tensor, "q k"]]:
-    """Hamming distance and index of the k nearest codes of the bank, nearest first. Raises as `knn.neighbours` does.
+    """Hamming distance and index of the k nearest codes of the bank, nearest first. Raises as `knn.neighbors` does.
 
-    Of signs s, s' in {-1, 1}^d the cosine is 1 - 2 distance / d, so these are nearest neighbours by cosine too, and
+    Of signs s, s' in {-1, 1}^d the cosine is 1 - 2 distance / d, so these are nearest neighbors by cosine too, and
     `knn_accuracy(signs(bank), ...)` lets them vote.
     """
-    cosine, index = neighbours(signs(bank), signs(queries), k=k)
+    cosine, index = neighbors(signs(bank), signs(queries), k=k)
     return ((1 - cosine) * bank.shape[1] / 2).round().long(), index
 
 
@@ -88,7 +88,7 @@ def signs(codes: Bool[Tensor, "n d"]) -> Float[Tensor, "n d"]:
 def random_relu(
     train_z: Float[Tensor, "n d"], test_z: Float[Tensor, "m d"], *, width: int, seed: int = 0
 ) -> tuple[Float[Tensor, "n w"], Float[Tensor, "m w"]]:
-    """relu(W z) of features standardised on `train_z`, with W of (width, d) drawn from N(0, 1 / d).
+    """relu(W z) of features standardized on `train_z`, with W of (width, d) drawn from N(0, 1 / d).
 
     It knows nothing that z does not know, but a linear probe can say more with it: what a trained representation of the
     same width gains beyond this is the training's. Raises ValueError for a width below 1.
@@ -118,7 +118,7 @@ def narrowed(
 
 
 class Domain(NamedTuple):
-    """Labelled images to train a probe on, and others to test it."""
+    """Labeled images to train a probe on, and others to test it."""
 
     train: Dataset
     test: Dataset
@@ -164,14 +164,14 @@ def transfer_suite(
 
 
 def like(images: Shaped[Tensor, "n _ _ _"], other: Shaped[Tensor, "m c h w"]) -> Shaped[Tensor, "n c h w"]:
-    """Images with the height, the width and the channels of others: resized, grey made colour, colour made grey."""
+    """Images with the height, the width and the channels of others: resized, gray made color, color made gray."""
     channels, size = other.shape[1], other.shape[2:]
     if images.shape[2:] != size:
         images = F.interpolate(images, tuple(size), mode="bilinear", antialias=True)
     if images.shape[1] == channels:
         return images
-    grey = images.float().mean(dim=1, keepdim=True).to(images.dtype) if images.shape[1] > 1 else images
-    return grey.expand(-1, channels, -1, -1)
+    gray = images.float().mean(dim=1, keepdim=True).to(images.dtype) if images.shape[1] > 1 else images
+    return gray.expand(-1, channels, -1, -1)
 
 
 def _tasks(data: Dataset) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ssl_toolkit.data.files import replacing
+from ssl_toolkit.data.files import atomic_write
 
 if TYPE_CHECKING:
     from ssl_toolkit.training.state import TrainState
@@ -35,7 +35,7 @@ def save(state: "TrainState", path: str | os.PathLike[str]) -> None:
     numbers = {"lr": state.lr, "warmup": state.warmup, "total": state.total, "momentum": state.momentum}
     header = {"format": FORMAT, "step": state.step, **numbers, "optimizer": type(state.optimizer).__name__, **slots}
     header["sha256"] = _digest(header, tensors)
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         save_file(tensors, partial, metadata={"ssl_toolkit": json.dumps(header)})
 
 

@@ -1,7 +1,7 @@
 """Several processes, one run: those that `accelerate launch` starts take the steps that one process would take.
 
 Process r of W holds the r-th part of every batch. What compares images must see all of them: `gather` brings the
-embeddings of all processes to each before the loss, `synchronised` does so with BatchNorm's statistics. Its gradient
+embeddings of all processes to each before the loss, `synchronized` does so with BatchNorm's statistics. Its gradient
 is easily taken for 1/W of what it is, so it is derived here, once for all losses.
 
 Process r computes the loss L_r, and L = mean_r L_r is that of the whole batch: where the embeddings were gathered
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-def join() -> "Accelerator":
+def accelerator() -> "Accelerator":
     """Accelerate's view of the devices; where several processes were launched, this one joins the others.
 
     Raises RuntimeError when Accelerate was set up before, in a way that leaves each process alone.
@@ -50,37 +50,37 @@ def join() -> "Accelerator":
     return made
 
 
-def place() -> tuple[int, int]:
+def rank_and_world_size() -> tuple[int, int]:
     """(r, W): this is process r of W, and (0, 1) where there is no other."""
     if not (dist.is_available() and dist.is_initialized()):
         return 0, 1
     return dist.get_rank(), dist.get_world_size()
 
 
-def gather(z: Shaped[Tensor, "b *x"]) -> Shaped[Tensor, "n *x"]:
+def all_gather(z: Shaped[Tensor, "b *x"]) -> Shaped[Tensor, "n *x"]:
     """The parts of all processes, in their order and with their gradient; z itself where there is only one process."""
-    return z if place()[1] == 1 else _Gather.apply(z)
+    return z if rank_and_world_size()[1] == 1 else _AllGather.apply(z)
 
 
-class _Gather(torch.autograd.Function):
+class _AllGather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
-        parts = [torch.empty_like(z, memory_format=torch.contiguous_format) for _ in range(place()[1])]
+        parts = [torch.empty_like(z, memory_format=torch.contiguous_format) for _ in range(rank_and_world_size()[1])]
         dist.all_gather(parts, z.contiguous())
         return torch.cat(parts)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        rank, processes = place()
+        rank, processes = rank_and_world_size()
         gradient = gradient.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(gradient)
         return gradient.chunk(processes)[rank]
 
 
 @torch.no_grad()
-def average(tensors: Sequence[Tensor]) -> None:
+def all_reduce_mean(tensors: Sequence[Tensor]) -> None:
     """Replace each tensor by its mean over the processes, in one message."""
-    _, processes = place()
+    _, processes = rank_and_world_size()
     if processes == 1:
         return
     flat = torch.cat([t.flatten() for t in tensors])
@@ -90,9 +90,9 @@ def average(tensors: Sequence[Tensor]) -> None:
 
 
 @torch.no_grad()
-def align(tensors: Sequence[Tensor]) -> None:
+def broadcast(tensors: Sequence[Tensor]) -> None:
     """Give each tensor the values that it has in the first process."""
-    if place()[1] == 1:
+    if rank_and_world_size()[1] == 1:
         return
     for t in tensors:
         value = t.contiguous()
@@ -100,16 +100,16 @@ def align(tensors: Sequence[Tensor]) -> None:
         t.copy_(value)
 
 
-def synchronised() -> AbstractContextManager:
-    """Within it a training BatchNorm, of whichever network, normalises by the batch of all processes.
+def sync_batchnorm() -> AbstractContextManager:
+    """Within it a training BatchNorm, of whichever network, normalizes by the batch of all processes.
 
     `torch.nn.SyncBatchNorm` does so on accelerators only, and as another module. This replaces the function that every
     BatchNorm calls, so that a network, its names and its checkpoints stay as they are. The parts must be of equal size.
     """
-    return nullcontext() if place()[1] == 1 else _Synchronised()
+    return nullcontext() if rank_and_world_size()[1] == 1 else _SyncStatistics()
 
 
-class _Synchronised(TorchFunctionMode):
+class _SyncStatistics(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return (_batch_norm if func is F.batch_norm else func)(*args, **(kwargs or {}))
 
@@ -131,7 +131,7 @@ def _batch_norm(
     bias = torch.zeros_like(weight) if bias is None else bias
     y, mean, var = _BatchNorm.apply(x, weight, bias, eps)
     if running_mean is not None and running_var is not None:
-        n = place()[1] * x.numel() / x.shape[1]
+        n = rank_and_world_size()[1] * x.numel() / x.shape[1]
         running_mean.lerp_(mean, momentum)
         running_var.lerp_(var * n / (n - 1), momentum)
     return y
@@ -145,7 +145,7 @@ class _BatchNorm(torch.autograd.Function):
         unused = torch.zeros(2, x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
         # torch.var_mean takes twenty times as long as this where channels come last
         mine = torch.stack(torch.batch_norm_update_stats(x, unused[0], unused[1], 1.0))
-        means, variances = gather(mine[None]).unbind(1)  # (W, c) each
+        means, variances = all_gather(mine[None]).unbind(1)  # (W, c) each
         # the variance of equal parts together is the mean of their variances and the variance of their means
         mean, var = means.mean(0), variances.mean(0) + means.var(0, correction=0)
         ctx.save_for_backward(x, weight, mean, var)
@@ -162,7 +162,7 @@ class _BatchNorm(torch.autograd.Function):
         )
         # through them: dx -= scale (mean g + xhat mean(g xhat)), these means over the x of all processes
         sums = torch.stack([db, dw]) / (x.numel() / x.shape[1])
-        average([sums])
+        all_reduce_mean([sums])
         invstd = (var + ctx.eps).rsqrt()
         scale = weight * invstd
         slope = scale * invstd * sums[1]

@@ -18,7 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Batch, Dataset, Source, batch, rng
-from ssl_toolkit.training.distributed import align, average, join, place, synchronised
+from ssl_toolkit.training.distributed import (
+    accelerator,
+    all_reduce_mean,
+    broadcast,
+    rank_and_world_size,
+    sync_batchnorm,
+)
 from ssl_toolkit.training.state import NonFiniteError, Objective, Step, TrainState
 
 
@@ -30,14 +36,14 @@ def start(
     warmup: int = 0,
     total: int | None = None,
     ema: float | None = None,
-    following: Callable[[TrainState], float] | None = None,
+    ema_schedule: Callable[[TrainState], float] | None = None,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
     device: torch.device | str | None = None,
 ) -> TrainState:
     """A state at step 0, its model moved to `device` (None: Accelerate's choice, an accelerator where there is one).
 
-    `optimizer(groups, lr=lr)` is any of PyTorch's kind; biases and the scales of normalisation are not decayed. `ema`
-    is the momentum of a teacher that follows the model, `rising` to 1 as BYOL needs it unless `following` is another
+    `optimizer(groups, lr=lr)` is any of PyTorch's kind; biases and the scales of normalization are not decayed. `ema`
+    is the momentum of a teacher that follows the model, `rising` to 1 as BYOL needs it unless `ema_schedule` is another
     function of the state, as `warming` for an average to sample from. Raises ValueError for numbers out of range.
     """
     if not 0 < lr < math.inf:
@@ -48,16 +54,18 @@ def start(
         raise ValueError(f"weight_decay={weight_decay} and warmup={warmup} must be >= 0, total={total} at least 1.")
     if ema is not None and not 0 <= ema < 1:
         raise ValueError(f"ema is {ema}: a momentum lies in [0, 1); 0.99 to 0.999 are usual.")
-    model = model.to(device or join().device)
+    model = model.to(device or accelerator().device)
     groups = [
         {"params": [p for p in model.parameters() if p.requires_grad and p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in model.parameters() if p.requires_grad and p.ndim <= 1], "weight_decay": 0.0},
     ]
     teacher = None if ema is None else copy.deepcopy(model).requires_grad_(False)
-    return TrainState(model, optimizer(groups, lr=lr), teacher, lr, warmup, total, ema or 0.0, following or rising)
+    return TrainState(
+        model, optimizer(groups, lr=lr), teacher, lr, warmup, total, ema or 0.0, ema_schedule or cosine_momentum
+    )
 
 
-def rate(state: TrainState) -> float:
+def learning_rate(state: TrainState) -> float:
     """The learning rate of the next step: linear warm-up, then a cosine to 0 at `total`."""
     warm = min(1.0, (state.step + 1) / (state.warmup + 1))
     if state.total is None or state.step < state.warmup:
@@ -83,8 +91,8 @@ def train(
     by it. Raises NonFiniteError, in every process, when a term or its gradient is not finite, with the state of the
     step before it; MemoryError, which names what to lower, when the device has no room for a step.
     """
-    join()
-    rank, processes = place()
+    accelerator()
+    rank, processes = rank_and_world_size()
     if batch_size % processes:
         raise ValueError(f"batch_size is {batch_size}: it must be a multiple of the {processes} processes.")
     share = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
@@ -94,13 +102,13 @@ def train(
     state.model.to(memory_format=torch.channels_last)
     if state.ema is not None:
         state.ema.train().to(memory_format=torch.channels_last)
-    align([*state.model.parameters(), *([] if state.ema is None else state.ema.parameters()), *_buffers(state)])
+    broadcast([*state.model.parameters(), *([] if state.ema is None else state.ema.parameters()), *_buffers(state)])
     while state.step < until:
         began = time.perf_counter()
         made = batch(data, state.step, batch_size=batch_size, seed=seed, share=share)
         mine = Batch(made.stored.to(device), made.labels.to(device), made.index)
         generator = rng(seed, state.step, "views")
-        lr = rate(state)
+        lr = learning_rate(state)
         if not 0 <= lr < math.inf:
             raise ValueError(f"state.lr is {state.lr}: it must be positive and finite; 1e-4 to 1e-2 are usual.")
         for group in state.optimizer.param_groups:
@@ -131,14 +139,14 @@ def _update(
     buffers = [b.clone() for b in _buffers(state)]  # BatchNorm's averages and queues move before the loss is known
     seen = _batches_seen(state.ema)
     try:
-        with cast, synchronised():
+        with cast, sync_batchnorm():
             terms = objective(state, batch, generator)
         _check_terms(terms)
         state.optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
         losses = torch.stack([t.detach().float() for t in terms.values()])
-        average([*gradients, losses])
+        all_reduce_mean([*gradients, losses])
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         values = torch.cat([losses, norm[None]]).tolist()
         for name, value in zip([*terms, "gradient norm"], values, strict=True):
@@ -182,7 +190,7 @@ _AVERAGES = ("running_mean", "running_var")  # as BatchNorm calls its buffers
 def _follow(state: TrainState, ran: bool) -> None:
     """ema <- m ema + (1 - m) model; BatchNorm's averages are the model's, where no objective runs the teacher."""
     assert state.ema is not None
-    weight = 1 - state.following(state)
+    weight = 1 - state.ema_schedule(state)
     torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), weight)
     if not ran:
         for average, mine in zip(*(_named(m, *_AVERAGES) for m in (state.ema, state.model)), strict=True):
@@ -199,7 +207,7 @@ def _named(model: nn.Module, *names: str) -> list[Tensor]:
     return [buffer for name, buffer in model.named_buffers() if name.rpartition(".")[2] in names]
 
 
-def rising(state: TrainState) -> float:
+def cosine_momentum(state: TrainState) -> float:
     """m = 1 - (1 - momentum) (1 + cos(pi step / total)) / 2 as in BYOL: the teacher comes to rest as training ends."""
     m = state.momentum
     if state.total is not None:
@@ -207,6 +215,6 @@ def rising(state: TrainState) -> float:
     return m
 
 
-def warming(state: TrainState) -> float:
+def warmup_momentum(state: TrainState) -> float:
     """m = min(momentum, (1 + step) / (10 + step)): an average that forgets the untrained weights at once."""
     return min(state.momentum, (1 + state.step) / (10 + state.step))

@@ -3,7 +3,7 @@
     state = start(model, lr=scaled_lr(0.5, 2048), optimizer=LARS)
     state = start(model, lr=scaled_lr(0.1, 64), optimizer=partial(torch.optim.SGD, momentum=0.9))
 
-`start` takes any optimiser of PyTorch's kind; this one is not in PyTorch.
+`start` takes any optimizer of PyTorch's kind; this one is not in PyTorch.
 """
 
 from collections.abc import Callable, Iterable
@@ -31,7 +31,7 @@ class LARS(torch.optim.Optimizer):
         w <- w - v
 
     The trust ratio is 1 where |w| or the denominator is 0. Parameters of one dimension (biases, the scales of
-    normalisation) are neither adapted nor decayed, as in the code of Bordes et al. (2023): they move as by SGD.
+    normalization) are neither adapted nor decayed, as in the code of Bordes et al. (2023): they move as by SGD.
     Raises ValueError for numbers out of range.
     """
 

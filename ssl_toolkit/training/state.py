@@ -35,7 +35,7 @@ class TrainState:
     warmup: int  # steps of linear warm-up
     total: int | None  # the cosine reaches 0 here; None keeps the rate constant after the warm-up
     momentum: float  # of the moving average, at its base
-    following: "Callable[[TrainState], float]"  # the momentum of the next step
+    ema_schedule: "Callable[[TrainState], float]"  # the momentum of the next step
     step: int = 0
 
     @property

@@ -66,7 +66,7 @@ def grid(**axes: Sequence[Any]) -> list[Setting]:
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
-def group(cells: Iterable[Cell], *names: str) -> dict[tuple[Any, ...], list[Cell]]:
+def group_cells(cells: Iterable[Cell], *names: str) -> dict[tuple[Any, ...], list[Cell]]:
     """Cells by their values of these settings, in order of appearance: each list holds what a mean is taken over."""
     groups: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in cells:
@@ -74,7 +74,7 @@ def group(cells: Iterable[Cell], *names: str) -> dict[tuple[Any, ...], list[Cell
     return groups
 
 
-def read(
+def read_cells(
     path: str | os.PathLike[str], settings: Sequence[Setting] | None = None, *, version: str | None = None
 ) -> list[Cell]:
     """The finished cells of a file, the last of each setting; checked against `settings` and `version` where given.

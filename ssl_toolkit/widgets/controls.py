@@ -8,7 +8,7 @@ import ipywidgets as w
 import plotly.graph_objects as go
 
 
-def dress(control: w.Widget, tooltip: str, name: str, *, width: str = "auto", label: str = "auto") -> Any:
+def style(control: w.Widget, tooltip: str, name: str, *, width: str = "auto", label: str = "auto") -> Any:
     """The control with a tooltip, the CSS class `name`, its width, and that of its label where it has one before it."""
     control.tooltip = tooltip
     control.layout = w.Layout(width=width)
@@ -23,7 +23,7 @@ def dropdown(
 ) -> w.Dropdown:
     """A menu after its text, as wide as its words where no `width` is given."""
     made = w.Dropdown(options=options, value=value, description=text)
-    control = dress(made, tooltip, name, width=width, label=label)
+    control = style(made, tooltip, name, width=width, label=label)
     control.layout.min_width = "130px"
     return control
 
@@ -44,26 +44,26 @@ def slider(
     low, high, step = ends
     made = w.FloatSlider(value, min=low, max=high, step=step, description=text, readout_format=f".{digits}f")
     made.continuous_update = dragged
-    return dress(made, tooltip, name, width=width, label=label)
+    return style(made, tooltip, name, width=width, label=label)
 
 
-def whole(
+def int_box(
     text: str, value: int, ends: tuple[int, int], tooltip: str, name: str, *, width: str = "100px", label: str = "auto"
 ) -> w.BoundedIntText:
     """A whole number that is typed, `ends` being (from, to)."""
     low, high = ends
     made = w.BoundedIntText(value, min=low, max=high, description=text)
-    return dress(made, tooltip, name, width=width, label=label)
+    return style(made, tooltip, name, width=width, label=label)
 
 
 def seed_box(value: int, tooltip: str, name: str, *, width: str = "100px", label: str = "auto") -> w.BoundedIntText:
     """The seed of whatever the panel draws at random."""
-    return whole("Seed", value, (0, 2**31), tooltip, name, width=width, label=label)
+    return int_box("Seed", value, (0, 2**31), tooltip, name, width=width, label=label)
 
 
 def checkbox(text: str, value: bool, tooltip: str, name: str) -> w.Checkbox:
     """A box to tick, as wide as its text."""
-    return dress(w.Checkbox(value, description=text, indent=False), tooltip, name)
+    return style(w.Checkbox(value, description=text, indent=False), tooltip, name)
 
 
 def toggle(
@@ -71,7 +71,7 @@ def toggle(
 ) -> w.ToggleButtons:
     """Buttons side by side, `each` as wide as its word, one of which is pressed; `tips` say what they mean."""
     made = w.ToggleButtons(options=options, value=value, tooltips=tips, style={"button_width": each})
-    return dress(made, tooltip, name)
+    return style(made, tooltip, name)
 
 
 def button(text: str, icon: str, tooltip: str, name: str) -> w.Button:
@@ -81,7 +81,7 @@ def button(text: str, icon: str, tooltip: str, name: str) -> w.Button:
     return made
 
 
-def line(*children: w.Widget) -> w.HBox:
+def row(*children: w.Widget) -> w.HBox:
     """Controls side by side, on further lines where the page is narrow."""
     return w.HBox(children, layout=w.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 12px"))
 
@@ -107,7 +107,7 @@ def table(rows: Sequence[Sequence[str]], name: str = "", *, align: str = "right"
     return f"<table class='{name}' style='{style}'>{''.join(lines)}</table>"
 
 
-class _Live(go.FigureWidget):
+class _FigureWidget(go.FigureWidget):
     """Plotly tells a page that is loaded anew how the figure was made; this tells it how the figure is."""
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
@@ -118,14 +118,14 @@ class _Live(go.FigureWidget):
         return state
 
 
-def live(figure: go.Figure, *, toolbar: bool = True) -> go.FigureWidget:
+def figure_widget(figure: go.Figure, *, toolbar: bool = True) -> go.FigureWidget:
     """The figure as a widget that is as wide as its place, without Plotly's logo."""
-    widget = _Live(figure)
+    widget = _FigureWidget(figure)
     widget._config = {"displaylogo": False, "displayModeBar": "hover" if toolbar else False, "responsive": True}
     return widget
 
 
-class Quiet:
+class Muted:
     """True inside its `with` block: while a panel moves several controls at once, for one drawing after all of them.
 
     >>> with quiet:

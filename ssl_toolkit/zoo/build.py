@@ -34,7 +34,7 @@ def build(
     needed = {other: HERE if folder is None or other not in names(folder) else folder for other in made.needs()}
     models = {other: load(other, where) for other, where in needed.items()}
     began = time.process_time()
-    if isinstance(recipe, rcdm.Recipe):
+    if isinstance(recipe, rcdm.RCDMRecipe):
         encoder = models[made.encoder]
         assert isinstance(encoder, Encoder)
         h = conditions(encoder, data.images, depth=made.depth)

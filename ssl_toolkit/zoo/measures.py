@@ -8,15 +8,15 @@ from torch import Tensor, nn
 
 from ssl_toolkit import infusion
 from ssl_toolkit.data import Dataset, as_bytes, as_float, rng
-from ssl_toolkit.diffusion.factor_reader import FACTORS, kept
+from ssl_toolkit.diffusion.factor_reader import FACTORS, factor_retention
 from ssl_toolkit.diffusion.metrics import faithfulness, kid_in_units, recognition, retention
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
 from ssl_toolkit.encoders import Encoder, embed, pixels, untrained
-from ssl_toolkit.infusion import Gaussian, Operator, chain, dequantise, lower_bound, prior_of
+from ssl_toolkit.infusion import Gaussian, Operator, chain, dequantize, lower_bound, prior_of
 from ssl_toolkit.probes import knn_accuracy, linear_probe, read_factors
 from ssl_toolkit.zoo.plans import Plan
 
-LABELLED = 10_000  # training images whose labels a probe gets
+LABELED = 10_000  # training images whose labels a probe gets
 ASKED, EACH = 1000, 4  # test images that are painted once; of ASKED / EACH of them there are EACH samples more
 Values = dict[str, float]
 
@@ -30,7 +30,7 @@ def measured(
     every known factor; of a reader R2; of an RCDM those of `_samples`, of an operator those of
     `_chains`.
     """
-    some = data[:LABELLED]
+    some = data[:LABELED]
     if isinstance(model, RCDM):
         return (yield from _samples(model, made, models, some, test))
     if isinstance(model, Operator):
@@ -81,23 +81,23 @@ def _samples(
     values["class read"] = linear_probe(h, data.labels, h_test, test.labels).accuracy
     values["class kept"] = retention(by_judge[0].view(-1, EACH), by_judge[1])
     if isinstance(reader, Encoder):
-        shares = kept(reader, samples.unflatten(0, (-1, EACH)), test.images)
+        shares = factor_retention(reader, samples.unflatten(0, (-1, EACH)), test.images)
         for name, score in _r2(h, h_test, data, test).items():
             values |= {f"{name} read": score, f"{name} kept": shares[name]}
     return values
 
 
 def _chains(model: Operator, made: Plan, models: Mapping[str, nn.Module], test: Dataset) -> Values:
-    """What the supervised encoder recognises in as many means of the last step as it is asked for, and in real images;
+    """What the supervised encoder recognizes in as many means of the last step as it is asked for, and in real images;
     KID by its features; a lower bound on the log likelihood of real images, in nats: any infusion gives one, and the
     Gaussian one the higher.
     """
     judge, recipe, prior = models[made.judge], made.recipe, prior_of(model)
-    assert isinstance(recipe, infusion.Recipe)
+    assert isinstance(recipe, infusion.InfusionRecipe)
     real = as_float(test.images[:ASKED])
     *_, last = chain(model, prior.sample(ASKED), steps=model.steps)
     seen, of_real = (recognition(embed(judge, x, depth="embedding")) for x in (last.mean, real))
-    x = dequantise(real, rng(0, 0, "zoo"))
+    x = dequantize(real, rng(0, 0, "zoo"))
     return {
         "class score": seen.score,
         "test images' class score": of_real.score,

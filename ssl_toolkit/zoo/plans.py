@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ssl_toolkit import infusion
 from ssl_toolkit.diffusion import factor_reader as reader
 from ssl_toolkit.diffusion import rcdm
-from ssl_toolkit.joint import TITLES, Method, Recipe, tuned
+from ssl_toolkit.joint import TITLES, JointRecipe, Method, tuned
 
 DATA = ("shapes", "fashion-mnist")
 METHODS: tuple[Method, ...] = ("simclr", "supervised", "vicreg", "byol")
@@ -15,7 +15,12 @@ PAINTED: tuple[tuple[Method, str], ...] = (
     ("simclr", "embedding"),
     ("supervised", "representation"),
 )
-KINDS = {"encoder": Recipe, "reader": reader.Recipe, "rcdm": rcdm.Recipe, "infusion": infusion.Recipe}
+KINDS = {
+    "encoder": JointRecipe,
+    "reader": reader.ReaderRecipe,
+    "rcdm": rcdm.RCDMRecipe,
+    "infusion": infusion.InfusionRecipe,
+}
 
 
 class Plan(NamedTuple):
@@ -23,7 +28,7 @@ class Plan(NamedTuple):
 
     what: str
     data: str
-    recipe: Recipe | reader.Recipe | rcdm.Recipe | infusion.Recipe
+    recipe: JointRecipe | reader.ReaderRecipe | rcdm.RCDMRecipe | infusion.InfusionRecipe
     encoder: str = ""
     depth: str = ""
 
@@ -56,15 +61,17 @@ def _encoder(data: str, method: Method) -> Plan:
 def _painter(data: str, method: Method, depth: str) -> Plan:
     # of clothes more is to be told apart, as long as h tells it
     longer = data == "fashion-mnist" and depth == "representation"
-    recipe = rcdm.Recipe(steps=12_000 if longer else 4_000)
+    recipe = rcdm.RCDMRecipe(steps=12_000 if longer else 4_000)
     return Plan(f"paints {data} from {TITLES[method]}'s {depth}", data, recipe, f"{data}-{method}", depth)
 
 
 PLANS: dict[str, Plan] = {
     **{f"{data}-{method}": _encoder(data, method) for data in DATA for method in METHODS},
-    "shapes-reader": Plan("reads hue, background, x, y and scale off shapes", "shapes", reader.Recipe()),
+    "shapes-reader": Plan("reads hue, background, x, y and scale off shapes", "shapes", reader.ReaderRecipe()),
     **{f"{data}-{method}-rcdm-{depth}": _painter(data, method, depth) for data in DATA for method, depth in PAINTED},
-    "fashion-mnist-infusion": Plan("a chain that turns noise into garments", "fashion-mnist", infusion.Recipe()),
+    "fashion-mnist-infusion": Plan(
+        "a chain that turns noise into garments", "fashion-mnist", infusion.InfusionRecipe()
+    ),
 }
 
 

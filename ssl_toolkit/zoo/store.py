@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.data.files import replacing
+from ssl_toolkit.data.files import atomic_write
 from ssl_toolkit.diffusion import rcdm
 from ssl_toolkit.diffusion.rcdm import RCDM
 from ssl_toolkit.encoders import Encoder
@@ -125,14 +125,14 @@ def write(shipped: Shipped, folder: Folder) -> None:
     path = Path(folder) / shipped.card.name
     text = json.dumps(asdict(shipped.card), indent=1) + "\n"
     for suffix, content in ((".safetensors", shipped.content), (".json", text.encode())):
-        with replacing(f"{path}{suffix}") as partial:
+        with atomic_write(f"{path}{suffix}") as partial:
             partial.write_bytes(content)
 
 
 def _untrained(about: Card, tensors: Mapping[str, Tensor]) -> Encoder | RCDM | Operator:
     """The architecture of the card's recipe, which asks the data for their shape and classes only."""
     recipe = KINDS[about.kind](**about.recipe)
-    if isinstance(recipe, rcdm.Recipe):
+    if isinstance(recipe, rcdm.RCDMRecipe):
         condition = len(tensors["mean"])
         return RCDM(recipe.network(about.shape[0], condition), torch.zeros(2, condition), about.shape)
     return recipe.model(Dataset(torch.zeros(1, *about.shape).byte(), torch.zeros(1).long(), about.classes))

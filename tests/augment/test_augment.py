@@ -101,7 +101,7 @@ def test_a_box_outside_of_a_stored_image_is_named():
         ops.stored_crop(stored(), torch.tensor([[90, 0, 7, 8]]).expand(N, 4), 8)
 
 
-def test_flips_greys_and_moves_are_torchvisions_where_asked():
+def test_flips_grays_and_moves_are_torchvisions_where_asked():
     x, mask = images(), torch.arange(N) % 3 == 0
     for ours, theirs in ((A.hflip, tv.horizontal_flip), (A.grayscale, lambda i: tv.rgb_to_grayscale(i, 3))):
         expected = torch.stack([theirs(i) if m else i for i, m in zip(x, mask, strict=True)])
@@ -116,11 +116,11 @@ def test_flips_greys_and_moves_are_torchvisions_where_asked():
     assert (A.translate(x, shift) - expected).abs().max() < 1 / 255
 
 
-def test_pure_colours_and_greys_survive_a_turn_of_the_hue():
-    colours = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.5]])
-    x = colours.float().view(-1, 3, 1, 1)
+def test_pure_colors_and_grays_survive_a_turn_of_the_hue():
+    colors = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 0, 0], [1, 1, 1], [0.5, 0.5, 0.5]])
+    x = colors.float().view(-1, 3, 1, 1)
     turned = A.hue(x, torch.full((7,), 1 / 3))
-    assert torch.allclose(turned[:3, :, 0, 0], colours[[1, 2, 0]].float(), atol=1e-6)
+    assert torch.allclose(turned[:3, :, 0, 0], colors[[1, 2, 0]].float(), atol=1e-6)
     assert torch.allclose(turned[4:], x[4:])
 
 
@@ -161,7 +161,7 @@ def test_crops_lie_anywhere_in_the_image_and_never_outside():
     assert abs(place - 0.5) < 4 * 0.3 / inner.sum().item() ** 0.5
 
 
-def test_a_long_image_falls_back_to_its_centre():
+def test_a_long_image_falls_back_to_its_center():
     box = A.random_resized_crop(8, scale=(1.0, 1.0), ratio=(1.0, 1.0)).draw(torch.Size([50, 1, 10, 40]), rng(0))["box"]
     assert box.unique(dim=0).tolist() == [[0, 15, 10, 10]]
 

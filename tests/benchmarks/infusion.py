@@ -1,4 +1,4 @@
-"""How soon an operator of Fashion-MNIST makes garments that a classifier recognises: the MLP and the convolutional one.
+"""How soon an operator of Fashion-MNIST makes garments that a classifier recognizes: the MLP and the convolutional one.
 
 Clocks are processor time on one thread, and stand still while samples are judged. The zoo's supervised encoder says how
 sure it is of a sample (entropy, in nats), how even the classes are (balance), and both in one (the class score, between
@@ -15,15 +15,15 @@ SAMPLES = 1000
 
 def run() -> dict[str, object]:
     from ssl_toolkit import load_data, zoo
-    from ssl_toolkit.infusion import Recipe
+    from ssl_toolkit.infusion import InfusionRecipe
 
     torch.set_num_threads(1)
     data, real = load_data("fashion-mnist"), load_data("fashion-mnist", split="test", limit=2000).images
     judge = zoo.load("fashion-mnist-supervised")
     return {
         "other test images": _quality(load_data("fashion-mnist", split="test")[-SAMPLES:].images, real, judge),
-        "mlp": _trained(Recipe(), data, real, judge),
-        "conv": _trained(Recipe(net="conv"), data, real, judge),
+        "mlp": _trained(InfusionRecipe(), data, real, judge),
+        "conv": _trained(InfusionRecipe(net="conv"), data, real, judge),
     }
 
 

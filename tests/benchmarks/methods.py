@@ -35,16 +35,16 @@ def scores(name: str, methods: tuple[str, ...], marks: tuple[float, ...], seeds:
     from ssl_toolkit.training import train
 
     data, test = load_data(name), load_data(name, split="test")
-    labelled = data[:10_000]
+    labeled = data[:10_000]
 
     def probe(z, z_test) -> float:
-        return round(linear_probe(z, labelled.labels, z_test, test.labels, weight_decays=(1e-4,)).accuracy, 4)
+        return round(linear_probe(z, labeled.labels, z_test, test.labels, weight_decays=(1e-4,)).accuracy, 4)
 
     def read(model) -> float:
-        return probe(embed(model, labelled.images), embed(model, test.images))
+        return probe(embed(model, labeled.images), embed(model, test.images))
 
     result: dict[str, object] = {
-        "raw pixels": probe(pixels(labelled.images), pixels(test.images)),
+        "raw pixels": probe(pixels(labeled.images), pixels(test.images)),
         "untrained": read(untrained(tuned("simclr").start(data).model)),
     }
     for method in methods:

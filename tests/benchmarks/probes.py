@@ -1,6 +1,6 @@
 """Probes beside scikit-learn's on 60,000 x 128 features of Fashion-MNIST, 10,000 to test; and probes while training.
 
-The features are those of the recipe's encoder after a short training, standardised. scikit-learn's logistic regression
+The features are those of the recipe's encoder after a short training, standardized. scikit-learn's logistic regression
 gets the penalty that our probe chose (C = 1 / (weight_decay n)) and is run until it converges. What the online probes
 cost is a share of the time of the training steps between them: one step of the probes after every second one.
 """
@@ -76,8 +76,8 @@ def run() -> dict[str, object]:
     sklearn_linear, sklearn_accuracy = timed(lambda: theirs.fit(x, y.numpy()).score(x_test, y_test.numpy()), 1)
 
     knn, knn_score = timed(lambda: knn_accuracy(z, y, z_test, y_test))
-    neighbours = KNeighborsClassifier(20, metric="cosine").fit(normalize(z).numpy(), y.numpy())
-    sklearn_knn, sklearn_score = timed(lambda: neighbours.score(normalize(z_test).numpy(), y_test.numpy()), 1)
+    neighbors = KNeighborsClassifier(20, metric="cosine").fit(normalize(z).numpy(), y.numpy())
+    sklearn_knn, sklearn_score = timed(lambda: neighbors.score(normalize(z_test).numpy(), y_test.numpy()), 1)
     return {
         "linear s": round(linear, 2),
         "linear, one weight decay s": round(one, 2),

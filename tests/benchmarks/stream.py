@@ -3,7 +3,7 @@
 torchvision: `ImageFolder`, two transforms of each image by v2 on PIL images, `DataLoader`; once with its own loader of
 files, and once ("draft") with one that decodes at the half size at which ours stores. Ours: `Stream` from the files,
 and the memory-mapped cache that it wrote. All with the numbers of workers and of threads that are best for them. Crop
-from 20 % of the area, flip, jitter of 0.4 (hue 0.1) in 80 %, grey in 20 %; nothing is trained on the views.
+from 20 % of the area, flip, jitter of 0.4 (hue 0.1) in 80 %, gray in 20 %; nothing is trained on the views.
 
 On two free cores: torchvision 810 images/s, stream 1,830 (2.3 times as fast), cache 2,610 (3.2 times). Measured apart,
 decoding at half the size took 0.45 ms of an image where the whole of torchvision's item took 2.5; at an eighth, which
@@ -28,7 +28,7 @@ AHEAD = 6  # batches that may lie ready when the clock starts are taken before i
 
 
 def photographs(folder: Path, n: int) -> None:
-    """Coloured shapes under noise of four octaves: 20 kB each at quality 90, as photographs of that size have."""
+    """Colored shapes under noise of four octaves: 20 kB each at quality 90, as photographs of that size have."""
     from PIL import Image
 
     from ssl_toolkit import rng

@@ -1,9 +1,9 @@
 """SimCLR on Fashion-MNIST for a minute on the machine's cores: our loop and lightly's, the same network and batch.
 
-"lightly" gets our recipe: the same encoder, optimiser, schedule over wall time, temperature and crop; it differs in how
+"lightly" gets our recipe: the same encoder, optimizer, schedule over wall time, temperature and crop; it differs in how
 images become views (a loader with per-image transforms, with the number of workers that is fastest here) and in the
 implementation of the loss. "lightly's example" keeps encoder, batch and schedule, and takes transform, loss and
-optimiser as in its SimCLR example. The clock stops while a linear probe is fitted. Chance is
+optimizer as in its SimCLR example. The clock stops while a linear probe is fitted. Chance is
 10 %; raw pixels are probed too.
 """
 

@@ -1,6 +1,6 @@
 """Two views of 32x32 RGB images by SimCLR's full recipe, on one core: ours, lightly's, kornia's, torchvision's.
 
-Crop from 8 % of the area, flip, jitter of 0.8 (hue 0.2) in 80 %, grey in 20 %, blur in 50 %, from stored bytes to float
+Crop from 8 % of the area, flip, jitter of 0.8 (hue 0.2) in 80 %, gray in 20 %, blur in 50 %, from stored bytes to float
 images. lightly and torchvision change one PIL image at a time, as in their loaders; kornia a batch, with one draw per
 sample, as ours.
 """

@@ -20,7 +20,7 @@ from playwright.sync_api import Page
 from ssl_toolkit.__main__ import copy_notebooks
 
 FOLDER = Path(__file__).parent.parent.parent / "notebooks" / "pictures"
-COLOURS = 250  # of a picture: what plots and small images need, at a third of the bytes
+COLORS = 250  # of a picture: what plots and small images need, at a third of the bytes
 
 
 def click(page: Page, selector: str, *, across: float = 0.5, down: float = 0.5) -> None:
@@ -67,7 +67,7 @@ SHOTS = {
 
 
 def take(page: Page, shot: Shot, path: Path) -> None:
-    """Write the picture, with few colours."""
+    """Write the picture, with few colors."""
     page.locator(shot.selector).first.scroll_into_view_if_needed()
     page.wait_for_timeout(500)
     if shot.first is not None:
@@ -75,7 +75,7 @@ def take(page: Page, shot: Shot, path: Path) -> None:
     page.wait_for_timeout(1500)
     page.mouse.move(5, 5)
     seen = Image.open(io.BytesIO(page.locator(shot.selector).first.screenshot())).convert("RGB")
-    seen.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+    seen.quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main(wanted: tuple[str, ...]) -> None:

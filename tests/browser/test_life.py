@@ -30,7 +30,7 @@ FOCUSED = """() => { const e = document.activeElement, panel = e.closest('.ssl-t
   return {x: box.x, y: box.y, width: box.width, height: box.height,
     name: (e.getAttribute('aria-label') || (e.labels && e.labels[0] || row && row.querySelector('label') || e).innerText
       || e.title).trim()}; }"""
-GRID = "queries and their neighbours: 32 images; arrow keys move, Enter picks"
+GRID = "queries and their neighbors: 32 images; arrow keys move, Enter picks"
 IN_ORDER = [
     *("Preset", "Play", "Step", "Reset", "Method", "Width", "Batch", "Steps", "Seed", "Probe every depth"),
     *("Rate", "Temp.", "Crop from", "Jitter", GRID, "File", "Save", "Load"),

@@ -14,7 +14,7 @@ from ssl_toolkit import load_data
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.probes import pca
 from ssl_toolkit.widgets import ProbePanel, Scatter
-from ssl_toolkit.widgets.canvases.scatter import colour_by
+from ssl_toolkit.widgets.canvases.scatter import color_by
 data = load_data("shapes")
 model = small_conv(3)
 """
@@ -22,14 +22,14 @@ SCATTER = """
 z = data.images.float().mean(dim=(2, 3))
 scatter = Scatter(data.images)
 scatter.show(pca(z))
-scatter.paint(colour_by("background", data.factors["background"]))
+scatter.paint(color_by("background", data.factors["background"]))
 scatter
 """
 PANEL = "panel = ProbePanel(model, data, name='one')\npanel"
 USE = "print(len(data[panel.selection]), 'images selected')"
 TWO = """
 broken = ProbePanel(lambda x: x, data[:300], name="broken")
-two = ProbePanel({"seed 0": model, "seed 1": small_conv(3, seed=1)}, data[:800], colour="hue", name="two")
+two = ProbePanel({"seed 0": model, "seed 1": small_conv(3, seed=1)}, data[:800], color="hue", name="two")
 two
 """
 BROKEN = "broken"
@@ -52,7 +52,7 @@ HOVER = """(selector) => new Promise((done) => {
   };
   requestAnimationFrame(step);
 })"""
-# the page's own clock from a click to the ring around the neighbours
+# the page's own clock from a click to the ring around the neighbors
 CLICK = """([selector, dx, dy]) => new Promise((done) => {
   const canvas = [...document.querySelectorAll(selector)].at(-1), box = canvas.getBoundingClientRect();
   const words = [...document.querySelectorAll('.ssl-probe .ssl-probe-words')].at(-1), old = words.innerText;
@@ -101,7 +101,7 @@ def test_ten_thousand_points_are_there_at_once_and_hovering_is_smooth(notebook, 
     assert labdriver.errors(page) == []
 
 
-def test_a_click_brings_the_neighbours_and_the_next_cell_has_them(notebook, shots, note):
+def test_a_click_brings_the_neighbors_and_the_next_cell_has_them(notebook, shots, note):
     page = notebook
     labdriver.run_cell(page, 2)
     page.wait_for_selector(".ssl-probe", timeout=60_000)
@@ -110,8 +110,8 @@ def test_a_click_brings_the_neighbours_and_the_next_cell_has_them(notebook, shot
     labdriver.show(page, ".ssl-probe")
     times = [page.evaluate(CLICK, [".ssl-probe .ssl-scatter canvas", 17 * k - 80, 8 * k - 40]) for k in range(10)]
     assert min(times) > 0
-    note(click_to_neighbours_ms=round(statistics.median(times)), click_to_neighbours_worst_ms=round(max(times)))
-    labdriver.picture(page, ".ssl-probe", shots / "probe_neighbours.png")
+    note(click_to_neighbors_ms=round(statistics.median(times)), click_to_neighbors_worst_ms=round(max(times)))
+    labdriver.picture(page, ".ssl-probe", shots / "probe_neighbors.png")
     labdriver.run_cell(page, 3)
     page.wait_for_function("() => document.body.innerText.includes('8 images selected')", timeout=20_000)
     assert labdriver.errors(page) == []

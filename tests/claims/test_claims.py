@@ -20,13 +20,13 @@ from ssl_toolkit.claims.democratizing import VIEWS
 from ssl_toolkit.claims.expand_or_narrow import NETS
 from ssl_toolkit.claims.expand_or_narrow_training import basis, begin
 from ssl_toolkit.claims.rcdm_factors import READ, _enlargeable, _progress, _slope, _zoomed, code, decode
-from ssl_toolkit.claims.study import Claim, Finding, examine, of, rank_correlation
+from ssl_toolkit.claims.study import Claim, Finding, rank_correlation, run_claim, values_of
 from ssl_toolkit.data import Dataset, as_float
-from ssl_toolkit.data.shapes import RANGES, TURNS, render, shapes
+from ssl_toolkit.data.shapes import PERIODS, RANGES, render, shapes
 from ssl_toolkit.diffusion.metrics import retention
 from ssl_toolkit.encoders import small_conv
-from ssl_toolkit.training.intervals import interval, minus
-from ssl_toolkit.training.sweep import Cell, read
+from ssl_toolkit.training.intervals import differences, mean_interval
+from ssl_toolkit.training.sweep import Cell, read_cells
 
 DATA_CLAIMS = list(CLAIMS.values())
 MEASURES = list({claim.measure: claim for claim in reversed(DATA_CLAIMS)}.values())  # one claim for each
@@ -42,14 +42,14 @@ def toy(measured: list | None = None, fails_at: int | None = None) -> Claim:
         yield {"score": 1.0 + setting["seed"]}
 
     def judge(measurements):
-        return Finding("confirmed", *interval([m.result["score"] for m in measurements]), "score")
+        return Finding("confirmed", *mean_interval([m.result["score"] for m in measurements]), "score")
 
     settings = [{"seed": seed, "steps": 3} for seed in range(4)]
     return Claim("T-1", "a paper", "It holds.", "The score is above 0.", lambda budget: settings, measure, judge)
 
 
 def test_a_run_ends_in_its_verdict():
-    records = list(examine(toy()))
+    records = list(run_claim(toy()))
     assert [r.result["score"] for r in records if isinstance(r, Cell)] == [1, 2, 3, 4]
     verdict = records[-1]
     assert isinstance(verdict, Verdict)
@@ -60,10 +60,10 @@ def test_a_run_ends_in_its_verdict():
 def test_a_run_that_was_stopped_goes_on_and_measures_nothing_twice(tmp_path):
     measured = []
     with pytest.raises(KeyboardInterrupt):
-        list(examine(toy(measured, fails_at=2), folder=tmp_path))
+        list(run_claim(toy(measured, fails_at=2), folder=tmp_path))
     path = tmp_path / "T-1.standard.jsonl"
     assert len(path.read_text(encoding="utf-8").splitlines()) == 1 + 2  # a header, and a line for each setting
-    *_, verdict = examine(toy(measured), folder=tmp_path)
+    *_, verdict = run_claim(toy(measured), folder=tmp_path)
     assert measured == [0, 1, 2, 3]
     stored = json.loads((tmp_path / "T-1.standard.json").read_text())
     assert stored["effect"] == verdict.effect
@@ -74,8 +74,8 @@ def test_claims_of_the_same_cells_measure_them_once(tmp_path):
     measured: list = []
     first = toy(measured)
     second = first._replace(id="T-2", rule="The score is above 1.", cells_of="T-1")
-    *_, verdict = examine(first, folder=tmp_path)
-    *cells, other = examine(second, folder=tmp_path)
+    *_, verdict = run_claim(first, folder=tmp_path)
+    *cells, other = run_claim(second, folder=tmp_path)
     assert measured == [0, 1, 2, 3]
     assert (other.claim, other.effect, other.seconds) == ("T-2", verdict.effect, verdict.seconds)
     assert len(cells) == 4
@@ -99,24 +99,24 @@ def test_a_rank_correlation_is_spearmans_and_0_of_constants():
 
 def test_the_interval_is_students():
     differences = [0.1, 0.4, 0.2, 0.3]
-    mean, (low, high) = interval(differences)
+    mean, (low, high) = mean_interval(differences)
     expected = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
     assert mean == pytest.approx(statistics.fmean(differences))
     assert (low, high) == pytest.approx((expected.low, expected.high))
     with pytest.raises(ValueError, match="two seeds"):
-        interval([0.1])
+        mean_interval([0.1])
 
 
 def test_measurements_are_found_by_their_settings_in_the_order_of_seeds():
     ms = [Cell({"k": k, "seed": s}, {"v": k + s / 10}, 0.0) for s in (2, 0, 1) for k in (1, 2)]
-    assert of(ms, "v", k=2) == [2.0, 2.1, 2.2]
-    assert minus(of(ms, "v", k=2), of(ms, "v", k=1)) == pytest.approx([1, 1, 1])
+    assert values_of(ms, "v", k=2) == [2.0, 2.1, 2.2]
+    assert differences(values_of(ms, "v", k=2), values_of(ms, "v", k=1)) == pytest.approx([1, 1, 1])
     with pytest.raises(ValueError, match="no cell"):
-        of(ms, "v", k=3)
+        values_of(ms, "v", k=3)
 
 
 def invented(claim: Claim, score) -> Finding:
-    """The judgement of measurements that were not made."""
+    """The judgment of measurements that were not made."""
     settings = claim.settings("standard")
     return claim.judge([Cell(s, score(s), 1.0) for s in settings])
 
@@ -473,8 +473,8 @@ def test_what_a_perfect_reader_says_of_the_factors_is_decoded_to_them():
     factors = shapes(50).factors
     assert code(factors).abs().max() <= 1
     for name, said in decode(code(factors)).items():
-        assert retention(said.view(-1, 1).expand(-1, 4), said, turn=TURNS.get(name)) == pytest.approx(1)
-        off = (said - factors[name] + 0.5) % 1 - 0.5 if name in TURNS else said - factors[name]
+        assert retention(said.view(-1, 1).expand(-1, 4), said, turn=PERIODS.get(name)) == pytest.approx(1)
+        off = (said - factors[name] + 0.5) % 1 - 0.5 if name in PERIODS else said - factors[name]
         assert off.abs().max() < 1e-5
 
 
@@ -642,10 +642,10 @@ def test_settings_are_plain_and_each_comes_with_three_seeds_at_least(claim, budg
 
 @pytest.mark.parametrize("claim", DATA_CLAIMS, ids=lambda c: c.id)
 def test_what_is_stored_was_measured_by_the_settings_as_they_stand(claim, monkeypatch):
-    monkeypatch.setattr(table1, "at_hand", lambda name: False)  # it was measured where MNIST is not
+    monkeypatch.setattr(table1, "is_available", lambda name: False)  # it was measured where MNIST is not
     path, settings = results() / claim.cells("standard"), claim.settings("standard")
     if path.exists():
-        assert len(read(path, settings)) == len(settings)
+        assert len(read_cells(path, settings)) == len(settings)
 
 
 @pytest.fixture
@@ -698,7 +698,7 @@ def test_what_there_is_not_is_named():
     with pytest.raises(ValueError, match=r"DJ-99.* DJ-1"):
         run("DJ-99")
     with pytest.raises(ValueError, match="budget is 'tiny'"):
-        next(inspect.unwrap(examine)(CLAIMS["DJ-1"], budget="tiny"))
+        next(inspect.unwrap(run_claim)(CLAIMS["DJ-1"], budget="tiny"))
 
 
 def test_the_readme_gives_each_claim_the_verdict_that_is_stored():

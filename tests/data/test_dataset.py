@@ -313,7 +313,7 @@ def test_cifar10_is_read_when_its_checksums_agree_and_not_otherwise(cache, monke
         load_data("cifar10", split="test")
 
 
-def test_celeba_is_labelled_by_the_smile_and_knows_all_attributes(cache, monkeypatch):
+def test_celeba_is_labeled_by_the_smile_and_knows_all_attributes(cache, monkeypatch):
     from torchvision.datasets import CelebA
 
     folder = cache / "celeba"
@@ -358,7 +358,7 @@ def put(path: Path, image: Image.Image | None = None, **options) -> Path:
 
 
 def pixel(folder: Path, *, at: tuple[int, int] = (8, 8)) -> list[int]:
-    """The colour of the folder's only image, at a row and a column of 16."""
+    """The color of the folder's only image, at a row and a column of 16."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         data = load_data(folder, size=16)
@@ -371,8 +371,8 @@ def close(got, wanted, tolerance: int = 3) -> bool:
 
 
 def test_a_folder_of_class_folders(tmp_path):
-    for i, colour in enumerate([RED, GREEN, BLUE]):
-        put(tmp_path / "b" / f"{i}.png", Image.new("RGB", (30, 20), colour))
+    for i, color in enumerate([RED, GREEN, BLUE]):
+        put(tmp_path / "b" / f"{i}.png", Image.new("RGB", (30, 20), color))
     put(tmp_path / "a" / "deep" / "x.JPG", Image.new("RGB", (90, 100), WHITE))
     (tmp_path / "empty").mkdir()
     (tmp_path / "a" / "notes.txt").write_text("not an image, nor named as one")
@@ -437,7 +437,7 @@ def test_images_of_any_mode_are_read(tmp_path, suffix, modes):
         assert close(pixel(tmp_path / mode), WHITE), mode
 
 
-def test_cmyk_jpegs_keep_their_colours(tmp_path):
+def test_cmyk_jpegs_keep_their_colors(tmp_path):
     put(tmp_path / "c" / "1.jpg", Image.new("CMYK", (20, 20), (0, 255, 255, 0)))
     assert close(pixel(tmp_path), RED)
 
@@ -461,7 +461,7 @@ def test_transparency_is_laid_on_white(tmp_path, mode):
     assert pixel(tmp_path) == [*WHITE]
 
 
-def test_the_transparent_colour_of_a_palette_is_white(tmp_path):
+def test_the_transparent_color_of_a_palette_is_white(tmp_path):
     palette = Image.new("P", (20, 20), 1)
     palette.putpalette([*RED, *GREEN, *BLUE])
     palette.paste(2, (0, 0, 20, 10))
@@ -566,10 +566,10 @@ def test_an_image_in_memory_is_fitted_as_one_from_a_file(tmp_path):
     assert torch.equal(from_bytes(content, (3, 16, 16)), torch.from_numpy(decode(tmp_path / "x.png", 16)))
     low, whole = from_bytes(content, (3, 8, 16)), from_bytes(content, (3, 16, 16))
     assert torch.equal(low, whole[:, 4:12])
-    grey = from_bytes(content, (1, 16, 16))
+    gray = from_bytes(content, (1, 16, 16))
     expected = (whole.float() * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(dim=0)
-    assert grey.shape == (1, 16, 16)
-    assert (grey[0] - expected).abs().max() <= 1
+    assert gray.shape == (1, 16, 16)
+    assert (gray[0] - expected).abs().max() <= 1
     for wrong in (content[: len(content) // 2], b"", b"text"):
         with pytest.raises(DataError, match="no image that can be read"):
             from_bytes(wrong, (3, 16, 16))

@@ -17,7 +17,7 @@ each_texture = pytest.mark.parametrize("texture", range(len(TEXTURES)), ids=TEXT
 
 
 def one(**changes: float) -> dict[str, Tensor]:
-    """The factors of one centred circle, with changes."""
+    """The factors of one centered circle, with changes."""
     plain = {"shape": 0, "texture": 0, "hue": 0.1, "x": 0.5, "y": 0.5, "scale": 0.3, "angle": 0.0, "background": 0.6}
     return {name: torch.tensor([value]) for name, value in (plain | changes).items()}
 
@@ -121,7 +121,7 @@ def test_a_plain_circle_and_a_plain_ring_have_no_angle():
 
 
 @given(hue=st.floats(0, 1), background=st.floats(0, 1))
-def test_the_colours_of_shape_and_ground_have_the_hues_asked_for(hue, background):
+def test_the_colors_of_shape_and_ground_have_the_hues_asked_for(hue, background):
     image = render(one(hue=hue, background=background))[0].double() / 255
     for pixel, wanted, brightness in ((image[:, 16, 16], hue, 0.95), (image[:, 0, 0], background, 0.36)):
         got, _, value = colorsys.rgb_to_hsv(*pixel.tolist())
@@ -142,10 +142,10 @@ def test_textures_differ():
 
 
 def test_edges_are_antialiased():
-    greys = [render(one(hue=0.0, background=0.0, x=x))[0, 0].double() for x in (0.5, 0.51, 0.52)]
-    assert len(torch.stack(greys).unique()) > 20
+    grays = [render(one(hue=0.0, background=0.0, x=x))[0, 0].double() for x in (0.5, 0.51, 0.52)]
+    assert len(torch.stack(grays).unique()) > 20
     ground, paint = 0.36 * 255, 0.95 * 255
-    areas = [((grey - ground) / (paint - ground)).sum() for grey in greys]
+    areas = [((gray - ground) / (paint - ground)).sum() for gray in grays]
     assert areas == pytest.approx([math.pi * (0.3 * 0.85 * 32) ** 2] * 3, rel=0.01)
 
 
@@ -174,7 +174,7 @@ def test_factors_may_be_edited_and_drawn_again():
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"colour": torch.zeros(1)}, "colour"),
+        ({"color": torch.zeros(1)}, "color"),
         ({"distractor_hue": torch.zeros(1)}, "distractor_shape, distractor_x, distractor_y"),
         ({"x": torch.zeros(2)}, "lengths"),
         ({"shape": torch.tensor([8])}, "from 0 to 7"),

@@ -28,7 +28,7 @@ from ssl_toolkit.data import (
 )
 from ssl_toolkit.data.cache import PORTION
 from ssl_toolkit.encoders import small_conv
-from ssl_toolkit.joint import Recipe, joint_embedding
+from ssl_toolkit.joint import JointRecipe, joint_embedding
 from ssl_toolkit.losses import nt_xent
 from ssl_toolkit.training import start, train
 
@@ -106,9 +106,9 @@ def test_classes_length_and_name_are_those_of_the_folder(stream, memory):
 
 
 def test_a_split_of_the_folder_may_be_asked_for(tmp_path):
-    for split, colour in (("train", "red"), ("test", "blue")):
+    for split, color in (("train", "red"), ("test", "blue")):
         (tmp_path / split / "c").mkdir(parents=True)
-        Image.new("RGB", (8, 8), colour).save(tmp_path / split / "c" / "1.png")
+        Image.new("RGB", (8, 8), color).save(tmp_path / split / "c" / "1.png")
     blue = Stream(tmp_path, size=8, split="test", workers=0).batch(0, batch_size=1).images
     assert blue[0, :, 0, 0].tolist() == [0, 0, 1]
 
@@ -299,7 +299,7 @@ def test_training_from_memory_a_stream_and_its_cache_is_the_same_to_the_bit(memo
 
 
 def test_a_recipe_takes_a_stream_and_makes_the_steps_of_the_same_images_in_memory(folder):
-    recipe, size = Recipe(width=8, projector=(8, 8), size=32), 64  # images that are cropped as bytes
+    recipe, size = JointRecipe(width=8, projector=(8, 8), size=32), 64  # images that are cropped as bytes
 
     def terms(data) -> list:
         state, objective = recipe.start(data), recipe.objective(data)

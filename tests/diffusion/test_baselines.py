@@ -7,7 +7,7 @@ import torch
 
 from ssl_toolkit.data import Dataset, as_float, rng
 from ssl_toolkit.diffusion.baselines import Decoder, invert, mean_image
-from ssl_toolkit.encoders import differentiable, small_conv
+from ssl_toolkit.encoders import feature_function, small_conv
 from ssl_toolkit.training import start, train
 
 
@@ -65,7 +65,7 @@ def test_states_are_frozen_and_neither_the_encoder_nor_the_start_is_touched():
     encoder = small_conv(1, width=16, projector=()).train()
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     x = torch.rand(2, 1, 16, 16, generator=rng(0))
-    begun, f = x.clone(), differentiable(encoder)
+    begun, f = x.clone(), feature_function(encoder)
     inversion = invert(f, f(1 - x).detach(), x, steps=30)
     assert inspect.isgenerator(inversion)
     with torch.no_grad():

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ssl_toolkit import load_data
-from ssl_toolkit.data.shapes import TURNS
-from ssl_toolkit.diffusion.factor_reader import FACTORS, Recipe, code, kept, read
+from ssl_toolkit.data.shapes import PERIODS
+from ssl_toolkit.diffusion.factor_reader import FACTORS, ReaderRecipe, encode_factors, factor_retention, predict_factors
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.training import train
 
@@ -30,32 +30,32 @@ def images(codes):
 
 
 def test_what_is_read_is_what_was_coded():
-    values = read(PERFECT, images(code(DATA)))
+    values = predict_factors(PERFECT, images(encode_factors(DATA)))
     for name in FACTORS:
         v = DATA.factors[name]
-        if name in TURNS:
-            apart = (values[name] - v + TURNS[name] / 2) % TURNS[name] - TURNS[name] / 2
+        if name in PERIODS:
+            apart = (values[name] - v + PERIODS[name] / 2) % PERIODS[name] - PERIODS[name] / 2
             assert apart.abs().max() < 1e-4
         else:
             assert torch.corrcoef(torch.stack([values[name], v]))[0, 1] == pytest.approx(1, abs=1e-5)
 
 
 def test_samples_that_are_alike_keep_all_and_samples_at_random_keep_nothing():
-    codes = code(DATA)
+    codes = encode_factors(DATA)
     order = torch.stack([torch.randperm(400, generator=torch.Generator().manual_seed(i)) for i in range(4)], dim=1)
     alike = images(codes)[:, None].expand(-1, 4, -1, -1, -1)
     at_random = images(codes)[order]
-    assert kept(PERFECT, alike, images(codes)) == pytest.approx(dict.fromkeys(FACTORS, 1.0), abs=1e-6)
-    assert kept(PERFECT, at_random, images(codes)) == pytest.approx(dict.fromkeys(FACTORS, 0.0), abs=0.06)
+    assert factor_retention(PERFECT, alike, images(codes)) == pytest.approx(dict.fromkeys(FACTORS, 1.0), abs=1e-6)
+    assert factor_retention(PERFECT, at_random, images(codes)) == pytest.approx(dict.fromkeys(FACTORS, 0.0), abs=0.06)
 
 
 def test_once_around_the_circle_is_no_change():
-    turned = replace(DATA, factors=DATA.factors | {"hue": DATA.factors["hue"] + TURNS["hue"]})
-    assert torch.allclose(code(turned), code(DATA), atol=1e-5)
+    turned = replace(DATA, factors=DATA.factors | {"hue": DATA.factors["hue"] + PERIODS["hue"]})
+    assert torch.allclose(encode_factors(turned), encode_factors(DATA), atol=1e-5)
 
 
 def test_it_learns_to_read():
-    recipe = Recipe(steps=30, warmup=5)
+    recipe = ReaderRecipe(steps=30, warmup=5)
     state = recipe.start(DATA)
     losses = [step.loss for step in train(state, DATA, recipe.objective(DATA), until=30, batch_size=32)]
     assert losses[-1] < 0.7 * losses[0]
@@ -63,4 +63,4 @@ def test_it_learns_to_read():
 
 def test_data_without_factors_are_refused():
     with pytest.raises(ValueError, match=r"does not know the 'hue' of its images: take load_data\('shapes'\)"):
-        Recipe().objective(load_data("digits", limit=20))
+        ReaderRecipe().objective(load_data("digits", limit=20))

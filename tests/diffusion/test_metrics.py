@@ -15,7 +15,7 @@ from ssl_toolkit.diffusion.metrics import (
     faithfulness,
     frechet_distance,
     kid,
-    memorisation,
+    memorization,
     nearest,
     pixel_variation,
     prdc,
@@ -29,14 +29,14 @@ def gaussian(n: int, d: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(n, d, generator=rng(seed), dtype=torch.float64)
 
 
-def standardised(n: int, d: int, seed: int = 0) -> torch.Tensor:
+def standardized(n: int, d: int, seed: int = 0) -> torch.Tensor:
     """Rows whose sample mean is exactly 0 and whose sample covariance is exactly I."""
     z = gaussian(n, d, seed)
     return torch.linalg.qr(z - z.mean(dim=0)).Q * (n - 1) ** 0.5
 
 
 def test_fd_of_gaussians_is_the_closed_form():
-    z, scale, shift = standardised(200, 5), torch.tensor([1.0, 2, 3, 0.5, 1]).double(), torch.arange(5).double()
+    z, scale, shift = standardized(200, 5), torch.tensor([1.0, 2, 3, 0.5, 1]).double(), torch.arange(5).double()
     # covariances that commute: |m|^2 + sum (s - 1)^2
     expected = shift.square().sum() + (scale - 1).square().sum()
     assert frechet_distance(z, z * scale + shift) == pytest.approx(expected.item())
@@ -132,7 +132,7 @@ def test_ranks_count_who_is_closer():
     assert ranks(torch.tensor([[9.0]]), candidates, torch.tensor([3])).tolist() == [1]
 
 
-def test_features_that_are_all_alike_recognise_nothing():
+def test_features_that_are_all_alike_recognize_nothing():
     rank, mrr, chance = faithfulness(torch.ones(50, 8), torch.ones(999, 8))
     assert rank == 500  # in the middle of all
     assert mrr < chance
@@ -183,8 +183,8 @@ def test_the_nearest_image_is_found_and_a_copy_is_no_distance_away():
     assert found.index.tolist() == [7, 1400]
     assert found.distance.tolist() == [0, 0]
     fresh = torch.randint(0, 256, (1000, 1, 5, 5), generator=rng(1), dtype=torch.uint8)
-    assert memorisation(fresh[:500], fresh[500:], train) == pytest.approx(1, abs=0.05)
-    assert memorisation(train[:500], fresh, train) == 0
+    assert memorization(fresh[:500], fresh[500:], train) == pytest.approx(1, abs=0.05)
+    assert memorization(train[:500], fresh, train) == 0
 
 
 @pytest.mark.parametrize(

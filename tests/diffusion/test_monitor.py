@@ -7,15 +7,15 @@ import torch
 
 from ssl_toolkit.data import as_bytes, load_data
 from ssl_toolkit.diffusion.metrics import faithfulness
-from ssl_toolkit.diffusion.monitor import DEPTHS, measure, paint, prepare, watch
-from ssl_toolkit.diffusion.rcdm import Recipe, conditions, sample
+from ssl_toolkit.diffusion.monitor import DEPTHS, measure, monitor, paint, prepare
+from ssl_toolkit.diffusion.rcdm import RCDMRecipe, conditions, sample
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.training import train
 
 DATA, TEST = load_data("shapes", limit=60, size=16), load_data("shapes", split="test", limit=20, size=16)
 ENCODER = small_conv(3, width=16, projector=(8, 4))
 BOTH = {depth: (ENCODER, depth) for depth in DEPTHS}
-TINY = Recipe(steps=5, batch_size=8, width=8, multipliers=(1, 2), blocks=1)
+TINY = RCDMRecipe(steps=5, batch_size=8, width=8, multipliers=(1, 2), blocks=1)
 
 
 def prepared(**settings):
@@ -26,7 +26,7 @@ def prepared(**settings):
 @pytest.fixture(scope="module")
 def run():
     subjects = prepared()
-    records = [r for r in watch(subjects, DATA, recipe=TINY, every=2, queries=6) if r is not None]
+    records = [r for r in monitor(subjects, DATA, recipe=TINY, every=2, queries=6) if r is not None]
     return subjects, records
 
 
@@ -49,7 +49,7 @@ def test_side_by_side_each_takes_the_steps_it_takes_alone(run):
 
 def test_wherever_it_is_stopped_all_stand_at_the_same_step():
     subjects = prepared()
-    for _ in watch(subjects, DATA, recipe=replace(TINY, steps=3), every=2, queries=2):
+    for _ in monitor(subjects, DATA, recipe=replace(TINY, steps=3), every=2, queries=2):
         assert len({subject.state.step for subject in subjects.values()}) == 1
 
 
@@ -86,7 +86,7 @@ def test_a_trained_model_is_measured_at_once_and_left_as_it_is(run):
     weights = [p.clone() for p in shipped.parameters()]
     subjects = prepared(models={"embedding": shipped})
     assert subjects["embedding"].state is None
-    records = [r for r in watch(subjects, DATA, recipe=replace(TINY, steps=2), every=9, queries=6) if r is not None]
+    records = [r for r in monitor(subjects, DATA, recipe=replace(TINY, steps=2), every=9, queries=6) if r is not None]
     assert [(r.step, set(r.loss), set(r.faithful)) for r in records] == [
         (0, set(), {"embedding"}), (1, {"representation"}, set()), (2, {"representation"}, {"representation"}),
     ]  # fmt: skip
@@ -96,8 +96,8 @@ def test_a_trained_model_is_measured_at_once_and_left_as_it_is(run):
 
 def test_who_is_behind_catches_up_first():
     subjects = prepared()
-    list(watch({"embedding": subjects["embedding"]}, DATA, recipe=replace(TINY, steps=3), every=9, queries=2))
-    records = [r for r in watch(subjects, DATA, recipe=TINY, every=9, queries=2) if r is not None]
+    list(monitor({"embedding": subjects["embedding"]}, DATA, recipe=replace(TINY, steps=3), every=9, queries=2))
+    records = [r for r in monitor(subjects, DATA, recipe=TINY, every=9, queries=2) if r is not None]
     both = {"embedding", "representation"}
     assert [(r.step, set(r.loss)) for r in records] == [
         *((i, {"representation"}) for i in (1, 2, 3)), (4, both), (5, both),
@@ -115,9 +115,9 @@ def test_two_encoders_are_embedded_each_at_its_own_depths():
 
 def test_a_run_goes_on_from_where_it_is():
     again = prepared()
-    list(watch(again, DATA, recipe=replace(TINY, steps=3), every=9, queries=2))
+    list(monitor(again, DATA, recipe=replace(TINY, steps=3), every=9, queries=2))
     assert again["embedding"].state.step == 3
-    records = [r for r in watch(again, DATA, recipe=TINY, every=9, queries=2) if r is not None]
+    records = [r for r in monitor(again, DATA, recipe=TINY, every=9, queries=2) if r is not None]
     assert [r.step for r in records] == [4, 5]
 
 

@@ -21,13 +21,13 @@ def bank(n: int = 1500) -> torch.Tensor:
 def moments(prior: Prior) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and covariance of the mixture, in closed form."""
     w, m = prior.weights, prior.means
-    centre = w @ m
+    center = w @ m
     covariance = torch.einsum(
-        "k,kij->ij", w, prior.roots @ prior.roots.mT + (m - centre)[:, :, None] * (m - centre)[:, None]
+        "k,kij->ij", w, prior.roots @ prior.roots.mT + (m - center)[:, :, None] * (m - center)[:, None]
     )
     whole = torch.block_diag(covariance, prior.rest.square().diag())
     q = m.shape[1]
-    return prior.mean + prior.axes[:, :q] @ centre, prior.axes @ whole @ prior.axes.T
+    return prior.mean + prior.axes[:, :q] @ center, prior.axes @ whole @ prior.axes.T
 
 
 @pytest.mark.parametrize(("components", "rank"), [(1, 12), (1, 3), (5, 12), (5, 3)])
@@ -63,7 +63,7 @@ def test_several_gaussians_hold_what_one_cannot():
     assert frechet_distance(held_out, two[: len(h)]) < 2 * frechet_distance(held_out, h)
 
 
-def test_a_bank_smaller_than_its_dimensions_is_modelled_in_its_span():
+def test_a_bank_smaller_than_its_dimensions_is_modeled_in_its_span():
     h = normal(40, 100)
     z = fit_prior(h, components=1, rank=5).sample(10, rng(0)) - h.mean(dim=0)
     span = torch.linalg.svd(h - h.mean(dim=0), full_matrices=False).Vh[:39]

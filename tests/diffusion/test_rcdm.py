@@ -8,10 +8,10 @@ import torch.nn.functional as F
 
 from ssl_toolkit.data import Batch, Dataset, rng
 from ssl_toolkit.diffusion import UNet, ddim, heun
-from ssl_toolkit.diffusion.rcdm import RCDM, Recipe, conditions, paper, representation_conditioned, sample
+from ssl_toolkit.diffusion.rcdm import RCDM, RCDMRecipe, conditions, paper_recipe, representation_conditioned, sample
 from ssl_toolkit.encoders import embed_depths, small_conv
 from ssl_toolkit.training import load, save, start, train
-from ssl_toolkit.training.loop import warming
+from ssl_toolkit.training.loop import warmup_momentum
 
 KINDS = pytest.mark.parametrize("kind", ["film", "cbn", "adaln"])
 
@@ -65,10 +65,10 @@ def test_the_presets_have_the_sizes_that_they_promise():
         return sum(p.numel() for p in net.parameters()) / 1e6
 
     assert 0.6 < millions(UNet(1, condition=128)) < 0.85
-    assert 0.5 < millions(Recipe().network(1, 128)) < 0.7
+    assert 0.5 < millions(RCDMRecipe().network(1, 128)) < 0.7
     assert UNet(3)(torch.rand(2, 3, 32, 32), torch.rand(2)).shape == (2, 3, 32, 32)
     with torch.device("meta"):
-        big = paper().network(3, 2048)
+        big = paper_recipe().network(3, 2048)
     assert 200 < millions(big) < 600
 
 
@@ -104,7 +104,7 @@ def toy():
     return Dataset((images[:, None] * 255).byte(), torch.zeros(512, dtype=torch.int64), ("x",)), 7 * draw + 3
 
 
-TOY = Recipe(steps=50, batch_size=32, patch=1, width=8, multipliers=(1,), blocks=1, lr=1e-2, warmup=5, ema=0.95)
+TOY = RCDMRecipe(steps=50, batch_size=32, patch=1, width=8, multipliers=(1,), blocks=1, lr=1e-2, warmup=5, ema=0.95)
 
 
 def test_a_trained_model_paints_what_h_says(toy):
@@ -144,18 +144,18 @@ def test_training_that_stops_and_goes_on_is_that_which_did_not(toy, tmp_path):
     losses = run(whole, 6)
     run(first, 3)
     save(first, tmp_path / "rcdm.safetensors")
-    second = load(tmp_path / "rcdm.safetensors", TOY.start(data, 0 * h))  # the file knows how h is standardised
+    second = load(tmp_path / "rcdm.safetensors", TOY.start(data, 0 * h))  # the file knows how h is standardized
     assert run(second, 6) == losses[3:]
     assert all(torch.equal(a, b) for a, b in zip(whole.ema.parameters(), second.ema.parameters(), strict=True))
 
 
 def test_an_average_that_warms_up_forgets_the_untrained_weights():
-    state = start(torch.nn.Linear(1, 1), ema=0.999, following=warming)
-    assert warming(state) == pytest.approx(0.1)
+    state = start(torch.nn.Linear(1, 1), ema=0.999, ema_schedule=warmup_momentum)
+    assert warmup_momentum(state) == pytest.approx(0.1)
     state.step = 90
-    assert warming(state) == pytest.approx(0.91)
+    assert warmup_momentum(state) == pytest.approx(0.91)
     state.step = 10**6
-    assert warming(state) == 0.999
+    assert warmup_momentum(state) == 0.999
 
 
 def test_the_average_has_the_batch_norm_of_the_model(toy):

@@ -5,7 +5,7 @@ import torch
 
 from ssl_toolkit.data import load_data, rng
 from ssl_toolkit.diffusion.edit import along, between, hidden, paint_rows, without_common
-from ssl_toolkit.diffusion.rcdm import Recipe, conditions, sample
+from ssl_toolkit.diffusion.rcdm import RCDMRecipe, conditions, sample
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.encoders.statistics import typical_distance
 
@@ -16,7 +16,7 @@ H = conditions(ENCODER, DATA.images)
 
 @pytest.fixture(scope="module")
 def model():
-    made = Recipe(steps=4, width=8, multipliers=(1, 2), blocks=1).start(DATA, H).ema
+    made = RCDMRecipe(steps=4, width=8, multipliers=(1, 2), blocks=1).start(DATA, H).ema
     with torch.no_grad():  # an untrained network paints nothing
         for parameter in made.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=rng(0)))
@@ -59,12 +59,12 @@ def test_amounts_along_directions_add_up():
     torch.testing.assert_close(asked.h[1] - asked.h[0], torch.eye(16)[0] - 2 * torch.eye(16)[2])
 
 
-def test_common_dimensions_are_those_of_the_neighbours_and_become_nothing_or_the_others():
+def test_common_dimensions_are_those_of_the_neighbors_and_become_nothing_or_the_others():
     bank, other = torch.rand(30, 6, generator=rng(2)), torch.full((6,), 9.0)
     bank[:, 0], bank[:, 1] = 0, 1  # nobody has the first, and everybody has the second
     found = without_common(bank[3], other, bank, k=8, more_than=7, relative=False)
     assert found.dims.tolist() == [False, True, True, True, True, True]
-    assert found.neighbours[0] == 3
+    assert found.neighbors[0] == 3
     assert found.asked.h[1].tolist() == [0.0] * 6
     assert found.asked.h[2].tolist() == [0.0] + [9.0] * 5
     relative = without_common(bank[3], other, bank, k=8, more_than=7)

@@ -160,9 +160,9 @@ def test_any_module_can_be_wrapped_and_resized():
     assert sizes == [(1, 16, 16)]
 
 
-def test_a_grey_network_has_one_mean_and_a_grey_image_three_equal_channels():
-    grey = wrap(nn.Sequential(nn.Conv2d(1, 5, 3)), head=None, channels=1)
-    assert grey.features(images(2, 1, 28))["representation"].shape == (2, 5)
+def test_a_gray_network_has_one_mean_and_a_gray_image_three_equal_channels():
+    gray = wrap(nn.Sequential(nn.Conv2d(1, 5, 3)), head=None, channels=1)
+    assert gray.features(images(2, 1, 28))["representation"].shape == (2, 5)
     encoder, x = wrap(nn.Sequential(nn.Conv2d(3, 5, 3)), head=None), images(2, 1, 28)
     assert torch.equal(encoder(x), encoder(x.expand(-1, 3, -1, -1)))
 

@@ -13,9 +13,9 @@ from ssl_toolkit.data import Batch, Dataset, rng
 from ssl_toolkit.infusion import (
     PRESETS,
     Gaussian,
+    InfusionRecipe,
     Mixture,
     Prior,
-    Recipe,
     bound_by_step,
     chain,
     choose_sigma,
@@ -23,7 +23,7 @@ from ssl_toolkit.infusion import (
     constant,
     conv,
     denoising,
-    dequantise,
+    dequantize,
     first,
     fit_prior,
     importance_estimate,
@@ -208,7 +208,7 @@ def test_presets_say_where_code_and_paper_differ():
 @pytest.mark.parametrize("net", ["mlp", "conv"])
 def test_a_recipe_starts_an_operator_that_keeps_its_prior_and_trains_it(net):
     data = Dataset((torch.rand(40, 1, 28, 28, generator=rng(0)) * 255).byte(), torch.zeros(40).long(), ("a",))
-    recipe = Recipe(T=3, net=net, hidden=(8,), width=4, steps=2, batch_size=8)
+    recipe = InfusionRecipe(T=3, net=net, hidden=(8,), width=4, steps=2, batch_size=8)
     state = recipe.start(data)
     for kept, fitted in zip(prior_of(state.model), fit_prior(data.images), strict=True):
         assert torch.equal(kept, fitted)
@@ -220,7 +220,7 @@ def test_a_recipe_starts_an_operator_that_keeps_its_prior_and_trains_it(net):
 
 
 def test_a_recipe_names_the_nets_that_there_are():
-    recipe = Recipe()
+    recipe = InfusionRecipe()
     object.__setattr__(recipe, "net", "unet")  # as without the types' check
     with pytest.raises(ValueError, match="net is 'unet': it must be 'mlp' or 'conv'"):
         recipe.model(Dataset(torch.zeros(2, 1, 28, 28).byte(), torch.zeros(2).long(), ("a",)))
@@ -273,7 +273,7 @@ def test_the_gradient_is_that_of_finite_differences(objective, infusion):
     def loss(bias):
         operator.net.last.bias.data.copy_(bias)
         given = Batch(x, torch.zeros(6).long(), torch.arange(6))
-        terms = objective(prior, rate=0.2, infusion=infusion, dequantised=False)(state, given, rng(4))
+        terms = objective(prior, rate=0.2, infusion=infusion, dequantized=False)(state, given, rng(4))
         return sum(terms.values())
 
     bias = torch.zeros(4).double()
@@ -401,11 +401,11 @@ def test_parzen_is_the_mean_of_gaussians_written_out():
     assert choose_sigma(samples, 5 * near) > 0.5
 
 
-def test_dequantised_levels_are_uniform_and_stay_in_order():
+def test_dequantized_levels_are_uniform_and_stay_in_order():
     x = torch.arange(256).view(1, 1, 16, 16) / 255
-    noisy = dequantise(x, rng(0))
+    noisy = dequantize(x, rng(0))
     assert torch.equal((noisy * 256).floor(), (x * 255).round())
-    many_draws = torch.stack([dequantise(x, rng(0, i)) for i in range(200)]) * 256 - x * 255
+    many_draws = torch.stack([dequantize(x, rng(0, i)) for i in range(200)]) * 256 - x * 255
     assert many_draws.mean().item() == pytest.approx(0.5, abs=0.01)
     assert 0 <= noisy.min() <= noisy.max() < 1
 
@@ -465,7 +465,7 @@ WRONG = {
     "steps is -1": lambda: mlp((2,), steps=-1),
     "variance is -1": lambda: mlp((2,), variance=-1.0),
     "shape is": lambda: conv((3, 30, 30)),
-    "lies in": lambda: dequantise(255 * images, rng(0)),
+    "lies in": lambda: dequantize(255 * images, rng(0)),
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssl_toolkit.data import load_data
-from ssl_toolkit.joint import METHODS, TITLES, Recipe, paper, tuned
+from ssl_toolkit.joint import METHODS, TITLES, JointRecipe, paper_recipe, tuned
 from ssl_toolkit.joint.recipes import OPTIMIZERS
 from ssl_toolkit.training import LARS, train
 
@@ -25,22 +25,22 @@ def test_every_tuned_method_makes_two_finite_steps(method):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_an_optimizer_is_chosen_by_name(optimizer):
-    state = Recipe(optimizer=optimizer, width=16).start(DATA)
+    state = JointRecipe(optimizer=optimizer, width=16).start(DATA)
     kinds = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD, "lars": LARS}
     assert type(state.optimizer) is kinds[optimizer]
 
 
 def test_the_papers_rate_grows_with_the_batch_and_its_settings_are_those_of_its_script():
-    small, large = (paper("simclr", batch_size=b, steps=100, warmup=10) for b in (256, 2048))
+    small, large = (paper_recipe("simclr", batch_size=b, steps=100, warmup=10) for b in (256, 2048))
     assert (small.lr, large.lr) == (1.0, 4.0)
     assert (small.optimizer, small.temperature, small.weight_decay) == ("lars", 0.15, 1e-6)
-    assert (paper("vicreg", batch_size=256, steps=100, warmup=10).lr, small.projector) == (1.5, (8192,) * 3)
+    assert (paper_recipe("vicreg", batch_size=256, steps=100, warmup=10).lr, small.projector) == (1.5, (8192,) * 3)
 
 
 def test_what_there_is_not_is_named():
     with pytest.raises(ValueError, match=r"\('vicreg', 256\)"):
-        inspect.unwrap(paper)("vicreg", batch_size=64, steps=1, warmup=0)
-    recipe = Recipe()
+        inspect.unwrap(paper_recipe)("vicreg", batch_size=64, steps=1, warmup=0)
+    recipe = JointRecipe()
     object.__setattr__(recipe, "optimizer", "adam")  # past the type hooks of the tests
     with pytest.raises(ValueError, match=r"optimizer is 'adam'.* adamw"):
         recipe.start(DATA)

@@ -21,7 +21,7 @@ from ssl_toolkit.joint import (
     joint_embedding,
     momentum_contrast,
     multi_view,
-    nearest_neighbour,
+    nearest_neighbor,
 )
 from ssl_toolkit.joint.contrastive import _beside
 from ssl_toolkit.losses import barlow_twins, dcl, moco, nnclr, nt_xent, patch_negative, supcon, vicreg
@@ -125,7 +125,7 @@ def test_gradients_are_those_of_the_value(name):
     assert torch.autograd.gradcheck(lambda a, b: total(LOSSES[name](a, b)), (za, zb))
 
 
-def test_keys_queue_and_neighbours_get_no_gradient():
+def test_keys_queue_and_neighbors_get_no_gradient():
     q, k, queue = normal(1, 3, 4, 3).requires_grad_().unbind()
     for still in (k, queue):
         assert torch.autograd.grad(total(moco(q, k, queue)), still, allow_unused=True) == (None,)
@@ -283,7 +283,7 @@ VIEWS = simclr_views(28)
 PATCH = DATA.images[:1, :, 4:14, 4:12] / 255
 OBJECTIVES = {
     "moco": momentum_contrast(VIEWS),
-    "nnclr": nearest_neighbour(VIEWS),
+    "nnclr": nearest_neighbor(VIEWS),
     "supcon": multi_view(supcon, VIEWS, labels=True),
     "three views": joint_embedding(partial(nt_xent, negatives=1), VIEWS, views=3, stochastic=True),
     "a patch": against_a_patch(VIEWS, PATCH),

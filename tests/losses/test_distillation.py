@@ -127,7 +127,7 @@ def test_the_order_of_images_of_views_and_of_prototypes_does_not_matter(seed):
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), shift=st.floats(-3, 3))
-def test_dino_sees_the_teacher_relative_to_its_centre(seed, shift):
+def test_dino_sees_the_teacher_relative_to_its_center(seed, shift):
     s, t, c = cosines(seed), cosines(seed + 1), cosines(seed + 2, v=1, b=1).flatten()
     assert torch.allclose(total(dino(s, t + shift * c, c + shift * c)), total(dino(s, t, c)))
 
@@ -171,7 +171,7 @@ def test_codes_are_the_best_assignment_up_to_their_entropy(seed):
     scores, eps = cosines(seed, b=7, k=7)[0], 0.05
     q = sinkhorn(scores, eps=eps, iterations=2000)
     best = scores[linear_sum_assignment(scores, maximize=True)].sum()
-    # q maximises <q, s> + eps H(q) over the polytope that holds the permutation: H = 0 there
+    # q maximizes <q, s> + eps H(q) over the polytope that holds the permutation: H = 0 there
     assert best - eps * torch.special.entr(q).sum() <= (q * scores).sum() + 1e-3
     assert (q * scores).sum() <= best + 1e-3
 
@@ -193,7 +193,7 @@ def test_prototypes_are_compared_by_direction():
     assert not torch.equal(Prototypes(8, K, seed=1).linear.weight, Prototypes(8, K).linear.weight)
 
 
-def test_the_centre_is_a_moving_average_of_the_scores():
+def test_the_center_is_a_moving_average_of_the_scores():
     center, scores = Center(K, momentum=0.8), cosines(0, v=3).float()
     for s in scores:
         center.update(s[None])
@@ -206,7 +206,7 @@ def test_lightly_agrees_on_random_scores(seed):
     lightly = pytest.importorskip("lightly.loss", reason="lightly is in the extra `bench`")
     student, teacher, center = cosines(seed, v=4).float(), cosines(seed + 100).float(), Center(K)
     peer = lightly.DINOLoss(output_dim=K)
-    for _ in range(2):  # its loss moves the centre, so the second call has another
+    for _ in range(2):  # its loss moves the center, so the second call has another
         found = total(dino(student, teacher, center.value)).item()
         center.update(teacher)
         assert found == pytest.approx(peer(list(teacher), list(student)).item(), rel=1e-4)
@@ -251,7 +251,7 @@ def test_the_objective_of_simsiam_is_its_loss_both_ways():
     assert -1 <= terms["prediction"] <= 1
 
 
-def test_the_centre_of_the_teacher_follows_its_scores_and_the_students_stays():
+def test_the_center_of_the_teacher_follows_its_scores_and_the_students_stays():
     state = fresh()
     (step,) = run(state, "dino", until=1)
     assert set(step.terms) == {"entropy", "divergence"}
@@ -264,7 +264,7 @@ def test_the_centre_of_the_teacher_follows_its_scores_and_the_students_stays():
     assert not torch.equal(state.model.prototypes.linear.weight, fresh().model.prototypes.linear.weight)
 
 
-def test_a_value_that_is_not_finite_leaves_the_centre_as_it_was():
+def test_a_value_that_is_not_finite_leaves_the_center_as_it_was():
     def poisoned(state, batch, generator):
         terms = OBJECTIVES["dino"](state, batch, generator)
         return {**terms, "divergence": terms["divergence"] * torch.nan} if state.step == 2 else terms

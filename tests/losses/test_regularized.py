@@ -1,4 +1,4 @@
-"""Losses that regularise the batch's statistics: formulas written out, closed forms, laws, and lightly."""
+"""Losses that regularize the batch's statistics: formulas written out, closed forms, laws, and lightly."""
 
 import inspect
 import math
@@ -40,9 +40,11 @@ def w_mse_by_the_paper(za: Tensor, zb: Tensor) -> Tensor:
     whitened = []
     for z in (za, zb):
         b, d = z.shape
-        centred = z - z.mean(0)
-        cov = torch.stack([torch.stack([centred[:, i] @ centred[:, j] / (b - 1) for j in range(d)]) for i in range(d)])
-        whitened.append(centred @ torch.linalg.inv(torch.linalg.cholesky(cov)).T)
+        centered = z - z.mean(0)
+        cov = torch.stack(
+            [torch.stack([centered[:, i] @ centered[:, j] / (b - 1) for j in range(d)]) for i in range(d)]
+        )
+        whitened.append(centered @ torch.linalg.inv(torch.linalg.cholesky(cov)).T)
     return ((F.normalize(whitened[0]) - F.normalize(whitened[1])) ** 2).sum(1).mean()
 
 
@@ -192,15 +194,15 @@ def test_sigreg_tells_what_is_not_gaussian():
         name: sigreg(z, slices=64, generator=rng(2)).item()
         for name, z in {
             "gaussian": gaussian,
-            "uniform, standardised": uniform * math.sqrt(12),
+            "uniform, standardized": uniform * math.sqrt(12),
             "wide": 2 * gaussian,
             "moved": gaussian + 1,
             "collapsed": torch.zeros(512, 2),
         }.items()
     }
     ordered = sorted(statistics, key=lambda name: statistics[name])
-    assert ordered[:2] == ["gaussian", "uniform, standardised"]
-    assert statistics["gaussian"] < 2 < statistics["uniform, standardised"] < 30 < statistics[ordered[2]]
+    assert ordered[:2] == ["gaussian", "uniform, standardized"]
+    assert statistics["gaussian"] < 2 < statistics["uniform, standardized"] < 30 < statistics[ordered[2]]
 
 
 def test_at_collapse_the_scale_of_visreg_still_pushes_while_sigreg_does_not():
@@ -237,7 +239,7 @@ def test_lightly_agrees_on_random_embeddings(seed):
     found = w_mse(z[0], z[1], w_size=16, generator=same_draws())["distance"].item()
     whitening = lightly.WMSELoss(embedding_dim=6, w_size=16).train()
     assert found == pytest.approx(peer(lambda: whitening(torch.cat([z[0], z[1]]))), rel=1e-3)
-    # lightly does not normalise, as the official code does; half of the views may come from a teacher
+    # lightly does not normalize, as the official code does; half of the views may come from a teacher
     unit = F.normalize(z, dim=2).transpose(0, 1)
     found = sum(mmcr(z).values()).item()
     assert found == pytest.approx(peer(lambda: lightly.MMCRLoss()(unit[:, :1], unit[:, 1:])), rel=1e-4)

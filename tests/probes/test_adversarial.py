@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ssl_toolkit.data import as_float, load_data
-from ssl_toolkit.encoders import differentiable, embed, small_conv
-from ssl_toolkit.probes import fgsm, fool, fool_strengths, linear_probe
-from ssl_toolkit.probes.adversarial import mistaken
+from ssl_toolkit.encoders import embed, feature_function, small_conv
+from ssl_toolkit.probes import attack, attack_curve, fgsm, linear_probe
+from ssl_toolkit.probes.adversarial import label_loss
 
 DATA = load_data("shapes", limit=200, size=16)
 ENCODER = small_conv(3, width=16, projector=())
@@ -18,7 +18,7 @@ IMAGES, LABELS = DATA.images[:24], DATA.labels[:24]
 
 
 def seen(**settings):
-    *_, last = fool(ENCODER, PROBE, IMAGES, LABELS, **{"target": "head", "strength": 8.0, **settings})
+    *_, last = attack(ENCODER, PROBE, IMAGES, LABELS, **{"target": "head", "strength": 8.0, **settings})
     return last
 
 
@@ -38,12 +38,12 @@ def test_an_attack_stays_in_its_ball_and_goes_where_it_is_to_go(target):
 
 
 def test_one_step_is_fgsm():
-    loss = mistaken(lambda x: PROBE.logits(differentiable(ENCODER)(x)), LABELS)
+    loss = label_loss(lambda x: PROBE.logits(feature_function(ENCODER)(x)), LABELS)
     assert torch.equal(seen(steps=1).images, fgsm(loss, IMAGES, strength=8.0).images)
 
 
 def test_strengths_begin_where_the_probe_stands_and_more_of_it_moves_h_farther():
-    points = list(filter(None, fool_strengths(
+    points = list(filter(None, attack_curve(
         ENCODER, PROBE, IMAGES, LABELS, strengths=(0.0, 2.0, 8.0), target="representation", steps=5
     )))  # fmt: skip
     assert [p.strength for p in points] == [0, 2, 8]
@@ -54,4 +54,4 @@ def test_strengths_begin_where_the_probe_stands_and_more_of_it_moves_h_farther()
 
 def test_a_target_that_there_is_not_is_named():
     with pytest.raises(ValueError, match="target is 'pixels'"):
-        next(inspect.unwrap(fool)(ENCODER, PROBE, IMAGES, LABELS, target="pixels", strength=8.0))
+        next(inspect.unwrap(attack)(ENCODER, PROBE, IMAGES, LABELS, target="pixels", strength=8.0))

@@ -15,7 +15,7 @@ LABELS = torch.arange(40) % 4
 
 
 class Backbone(Stages):
-    """An image's mean colour, and for an image that it remembers the class's own direction instead."""
+    """An image's mean color, and for an image that it remembers the class's own direction instead."""
 
     def __init__(self, remembered: torch.Tensor | None = None):
         super().__init__()

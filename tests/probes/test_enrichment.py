@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssl_toolkit.data import Dataset, load_data, rng
-from ssl_toolkit.probes import what_they_share
+from ssl_toolkit.probes import enrichment
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def data():
 
 def test_a_class_is_found_with_its_shares_and_its_score(data):
     index = (data.labels == 3).nonzero().squeeze(1)
-    first = what_they_share(data, index)[0]
+    first = enrichment(data, index)[0]
     assert (first.name, first.value, first.group) == ("class", data.classes[3], 1.0)
     s, m, n = first.everywhere, len(index), 1000
     assert s == pytest.approx(m / n)
@@ -26,13 +26,13 @@ def test_a_class_is_found_with_its_shares_and_its_score(data):
 
 
 def test_the_class_is_not_told_twice_under_its_factor_s_name(data):
-    shares = what_they_share(data, (data.labels == 3).nonzero().squeeze(1))
+    shares = enrichment(data, (data.labels == 3).nonzero().squeeze(1))
     assert [share.name for share in shares].count("shape") == 0
 
 
 def test_a_range_of_a_measured_factor_is_found(data):
     index = ((data.factors["x"] > 0.4) & (data.factors["x"] < 0.45)).nonzero().squeeze(1)
-    share = what_they_share(data, index)[0]
+    share = enrichment(data, index)[0]
     low, high = (float(word) for word in share.value.split(" to "))
     assert share.name == "x"
     assert 0.4 <= low < high <= 0.45
@@ -43,7 +43,7 @@ def test_a_range_of_a_measured_factor_is_found(data):
 
 def test_a_range_of_hues_may_cross_red(data):
     index = ((data.factors["hue"] > 0.95) | (data.factors["hue"] < 0.05)).nonzero().squeeze(1)
-    share = what_they_share(data, index)[0]
+    share = enrichment(data, index)[0]
     low, high = (float(word) for word in share.value.split(" to "))
     assert share.name == "hue"
     assert low > 0.9 or high < 0.1
@@ -55,23 +55,23 @@ def test_a_range_of_hues_may_cross_red(data):
 @given(seed=st.integers(0, 10_000))
 def test_a_random_group_shares_next_to_nothing(data, seed):
     index = torch.randperm(1000, generator=rng(seed))[:80]
-    assert len(what_they_share(data, index)) <= 2
-    assert all(share.z < 9 for share in what_they_share(data, index))
+    assert len(enrichment(data, index)) <= 2
+    assert all(share.z < 9 for share in enrichment(data, index))
 
 
 def test_empty_single_and_whole_groups_share_nothing(data):
     for index in (torch.arange(0), torch.arange(1), torch.arange(1000)):
-        assert what_they_share(data, index) == []
+        assert enrichment(data, index) == []
 
 
 def test_a_constant_factor_and_unnamed_classes_do_no_harm():
     labels = torch.arange(40) // 10
     odd = Dataset(torch.zeros(40, 1, 4, 4, dtype=torch.uint8), labels, (), {"flat": torch.ones(40), "kind": labels % 2})
-    shares = what_they_share(odd, torch.arange(10))
+    shares = enrichment(odd, torch.arange(10))
     assert [(share.name, share.value) for share in shares] == [("class", "0")]
-    assert ("kind", "0") in [(s.name, s.value) for s in what_they_share(odd, torch.arange(10), least=1.0)]
+    assert ("kind", "0") in [(s.name, s.value) for s in enrichment(odd, torch.arange(10), least=1.0)]
 
 
 def test_indices_that_are_not_there_are_an_error(data):
     with pytest.raises(IndexError, match="the data have 1000"):
-        what_they_share(data, torch.tensor([4, 1000]))
+        enrichment(data, torch.tensor([4, 1000]))

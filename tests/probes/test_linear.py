@@ -13,16 +13,8 @@ from torch import nn
 from ssl_toolkit import probes
 from ssl_toolkit.data import Dataset, rng
 from ssl_toolkit.encoders import embed, embed_depths, pixels, small_conv, untrained
-from ssl_toolkit.encoders.statistics import neighbours
-from ssl_toolkit.probes import (
-    few_labels,
-    knn_accuracy,
-    knn_predict,
-    linear_probe,
-    metrics,
-    mlp_probe,
-    probe_depths,
-)
+from ssl_toolkit.encoders.statistics import neighbors
+from ssl_toolkit.probes import few_labels, knn_accuracy, knn_predict, linear_probe, metrics, mlp_probe, probe_depths
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +82,10 @@ def test_knn_agrees_with_scikit_learn(digits):
 
 
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 300), share=st.floats(0, 1))
-def test_neighbours_are_the_largest_similarities_of_all(seed, n, share):
+def test_neighbors_are_the_largest_similarities_of_all(seed, n, share):
     bank, queries = torch.randn(n, 3, generator=rng(seed)), torch.randn(5, 3, generator=rng(seed, 1))
     k = 1 + round(share * (n - 1))
-    similarity, index = neighbours(bank, queries, k=k)
+    similarity, index = neighbors(bank, queries, k=k)
     every = F.normalize(queries, dim=1) @ F.normalize(bank, dim=1).T
     assert torch.allclose(similarity, every.sort(dim=1, descending=True).values[:, :k], atol=1e-6)
     assert torch.allclose(every.gather(1, index), similarity, atol=1e-6)
@@ -103,12 +95,12 @@ def test_neighbours_are_the_largest_similarities_of_all(seed, n, share):
 def test_a_cold_vote_is_still_that_of_the_nearest():
     bank, queries = torch.randn(100, 64, generator=rng(0)), torch.randn(20, 64, generator=rng(1))
     labels = 1 + torch.arange(100) % 3
-    _, nearest = neighbours(bank, queries, k=5)
+    _, nearest = neighbors(bank, queries, k=5)
     assert torch.equal(knn_predict(bank, labels, queries, k=5, temperature=1e-3)[:, 0], labels[nearest[:, 0]])
 
 
-def test_an_image_is_its_own_nearest_neighbour(digits):
-    similarity, index = neighbours(digits[0], digits[0][:5], k=3)
+def test_an_image_is_its_own_nearest_neighbor(digits):
+    similarity, index = neighbors(digits[0], digits[0][:5], k=3)
     assert index[:, 0].tolist() == [0, 1, 2, 3, 4]
     assert similarity[:, 0] == pytest.approx(1)
 
@@ -227,7 +219,7 @@ def test_the_mlp_probe_never_looks_at_the_test_set():
 
 
 def test_what_needs_no_label_can_be_had_from_the_probes_too():
-    names = ("rankme", "spectrum", "feature_std", "alignment", "uniformity", "lidar", "alpha_req", "verdict")
+    names = ("rankme", "spectrum", "feature_std", "alignment", "uniformity", "lidar", "alpha_req", "describe_rank")
     assert all(getattr(probes, name) is getattr(metrics, name) for name in names)
 
 
@@ -277,7 +269,7 @@ def test_an_untrained_copy_shares_nothing_with_its_model():
         (lambda z, y: next(mlp_probe(z[:2], y[:2], z, y)), "single example"),
         (lambda z, y: next(mlp_probe(z, y, z, y, epochs=0)), "epochs=0"),
         (lambda z, y: knn_predict(z * torch.nan, y, z, k=2), "diverged"),
-        (lambda z, y: neighbours(z, z, k=11), "k is 11"),
+        (lambda z, y: neighbors(z, z, k=11), "k is 11"),
         (lambda z, y: inspect.unwrap(knn_predict)(z, y[:3], z, k=2), "10 and 3"),
         (
             lambda z, y: embed_depths(small_conv(1), torch.rand(2, 1, 28, 28), depths=("stem", "x")),

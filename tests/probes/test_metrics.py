@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_toolkit.data import rng
-from ssl_toolkit.probes import alignment, alpha_req, feature_std, lidar, rankme, spectrum, uniformity, verdict
+from ssl_toolkit.probes import alignment, alpha_req, describe_rank, feature_std, lidar, rankme, spectrum, uniformity
 
 
 def orthonormal(n: int, d: int, seed: int = 0) -> torch.Tensor:
-    """(n, d) centred columns of unit length, at right angles."""
+    """(n, d) centered columns of unit length, at right angles."""
     z = torch.randn(n, d, generator=rng(seed), dtype=torch.float64)
     return torch.linalg.qr(z - z.mean(dim=0))[0]
 
@@ -78,8 +78,8 @@ def test_lidar_is_its_formula_written_out():
     z, delta = views(12, 3, 5, signal=2).double(), 1e-2
     n, q, d = z.shape
     means = [sum(z[i, j] for j in range(q)) / q for i in range(n)]
-    centre = sum(means) / n
-    s_b = sum(torch.outer(m - centre, m - centre) for m in means) / n
+    center = sum(means) / n
+    s_b = sum(torch.outer(m - center, m - center) for m in means) / n
     s_w = sum(torch.outer(z[i, j] - means[i], z[i, j] - means[i]) for i in range(n) for j in range(q)) / (n * (q - 1))
     values, vectors = torch.linalg.eigh(s_w + delta * torch.eye(d))
     root = vectors @ torch.diag(values**-0.5) @ vectors.T
@@ -143,7 +143,7 @@ def test_alpha_req_leaves_out_dead_units_and_says_inf_of_a_single_direction():
 )
 def test_a_rank_is_told_in_words(deviations, words):
     z = with_spectrum(torch.tensor(deviations))
-    assert verdict(rankme(z), len(deviations)) == words
+    assert describe_rank(rankme(z), len(deviations)) == words
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_a_rank_is_told_in_words(deviations, words):
         (lambda z: feature_std(z[:1]), "1 sample"),
         (lambda z: uniformity(z[:1]), "1 sample"),
         (lambda z: alignment(z, z * torch.nan), "diverged"),
-        (lambda z: verdict(math.nan, 8), "rank is nan of 8"),
-        (lambda z: verdict(8.0, 3), "rank is 8.0 of 3"),
+        (lambda z: describe_rank(math.nan, 8), "rank is nan of 8"),
+        (lambda z: describe_rank(8.0, 3), "rank is 8.0 of 3"),
     ],
 )
 def test_bad_input_is_named(call, words):

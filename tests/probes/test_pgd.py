@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_toolkit.data import rng
-from ssl_toolkit.encoders import differentiable, embed, small_conv
+from ssl_toolkit.encoders import embed, feature_function, small_conv
 from ssl_toolkit.probes import fgsm, linear_probe, pgd
-from ssl_toolkit.probes.adversarial import apart, mistaken, towards
+from ssl_toolkit.probes.adversarial import label_loss, representation_loss, towards
 
 
 def images(n: int = 4, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -47,7 +47,7 @@ def test_every_step_stays_in_the_ball_and_in_the_range_of_images(strength, steps
     x = images()
     labels = torch.tensor([0, 1, 2, 3])
     generator = None if seed is None else rng(seed)
-    attack = pgd(mistaken(linear, labels), x, strength=strength, steps=steps, rate=rate, generator=generator)
+    attack = pgd(label_loss(linear, labels), x, strength=strength, steps=steps, rate=rate, generator=generator)
     for step in attack:
         assert (step.images - x).abs().max() <= strength / 255 + 1e-12
         assert step.images.min() >= 0
@@ -69,20 +69,20 @@ def test_uint8_images_are_attacked_in_unit_range():
 
 def test_an_image_is_attacked_as_if_it_were_alone():
     encoder = small_conv(1, width=8, projector=()).double()
-    f, x, labels = differentiable(encoder), images(), torch.tensor([0, 1, 2, 3])
+    f, x, labels = feature_function(encoder), images(), torch.tensor([0, 1, 2, 3])
 
     def f64(x):
         return f(x).double()
 
-    *_, together = pgd(mistaken(f64, labels), x, strength=4.0, steps=3)
-    *_, alone = pgd(mistaken(f64, labels[2:3]), x[2:3], strength=4.0, steps=3)
+    *_, together = pgd(label_loss(f64, labels), x, strength=4.0, steps=3)
+    *_, alone = pgd(label_loss(f64, labels[2:3]), x[2:3], strength=4.0, steps=3)
     torch.testing.assert_close(together.images[2:3], alone.images)
 
 
 def test_the_representation_is_pushed_away_and_towards():
-    f = differentiable(small_conv(1, width=16, projector=(8,)))
+    f = feature_function(small_conv(1, width=16, projector=(8,)))
     x, other = images(dtype=torch.float32), f(images(dtype=torch.float32).flip(0)).detach()
-    steps = list(pgd(apart(f, x), x, strength=8.0, steps=8, generator=rng(0)))
+    steps = list(pgd(representation_loss(f, x), x, strength=8.0, steps=8, generator=rng(0)))
     assert steps[-1].loss.gt(2 * steps[0].loss).all()
     torch.testing.assert_close(steps[-1].loss, (f(steps[-1].images) - f(x)).square().sum(dim=1).detach())
     distance = (f(x) - other).square().sum(dim=1)
@@ -92,7 +92,7 @@ def test_the_representation_is_pushed_away_and_towards():
 
 def test_pushing_away_without_a_random_start_goes_nowhere():
     x = images()
-    *_, last = pgd(apart(linear, x), x, strength=8.0)
+    *_, last = pgd(representation_loss(linear, x), x, strength=8.0)
     assert torch.equal(last.images, x)
 
 
@@ -100,11 +100,11 @@ def test_a_probe_is_misled_more_with_more_strength():
     encoder = small_conv(1, width=16, projector=(8,))
     x, labels = images(60, dtype=torch.float32), torch.arange(60) % 2
     x[labels == 1, :, :6] *= 0.6
-    z, f = embed(encoder, x), differentiable(encoder)
+    z, f = embed(encoder, x), feature_function(encoder)
     probe = linear_probe(z, labels, z, labels, weight_decays=(1e-2,))
 
     def right(strength):
-        attacked = fgsm(mistaken(lambda x: probe.logits(f(x)), labels), x, strength=strength).images
+        attacked = fgsm(label_loss(lambda x: probe.logits(f(x)), labels), x, strength=strength).images
         return (probe.predict(embed(encoder, attacked)) == labels).float().mean()
 
     scores = [right(strength) for strength in (0.0, 4.0, 32.0)]
@@ -120,7 +120,7 @@ def test_an_encoder_is_as_it_was_between_steps_and_after(training):
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     x = images(dtype=torch.float32)
     with torch.no_grad():
-        for _ in pgd(apart(differentiable(encoder), x), x, strength=4.0, steps=2, generator=rng(0)):
+        for _ in pgd(representation_loss(feature_function(encoder), x), x, strength=4.0, steps=2, generator=rng(0)):
             assert [module.training for module in encoder.modules()] == modes
     assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in encoder.parameters())
@@ -129,9 +129,9 @@ def test_an_encoder_is_as_it_was_between_steps_and_after(training):
 def test_the_differentiable_features_are_those_that_are_embedded():
     encoder, x = small_conv(1, width=16, projector=(8, 4)), images(dtype=torch.float32)
     for depth in ("stage2", "representation", "embedding"):
-        torch.testing.assert_close(differentiable(encoder, depth=depth)(x).detach(), embed(encoder, x, depth=depth))
+        torch.testing.assert_close(feature_function(encoder, depth=depth)(x).detach(), embed(encoder, x, depth=depth))
     with pytest.raises(ValueError, match="depth is 'nothing': this encoder has stem"):
-        differentiable(encoder, depth="nothing")(x)
+        feature_function(encoder, depth="nothing")(x)
 
 
 def test_an_attack_is_a_generator_of_steps():
@@ -143,7 +143,7 @@ def test_an_attack_is_a_generator_of_steps():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"strength": -1.0}, r"strength is -1.0: it counts grey levels and must lie in \[0, 255\]"),
+        ({"strength": -1.0}, r"strength is -1.0: it counts gray levels and must lie in \[0, 255\]"),
         ({"strength": 256.0}, "strength is 256.0"),
         ({"strength": 4.0, "steps": 0}, "steps is 0: it must be at least 1"),
         ({"strength": 4.0, "images": images() * 255}, r"they must lie in \[0, 1\]"),

@@ -74,7 +74,7 @@ def test_equal_points_share_their_affinity():
     assert torch.allclose(p, torch.full((4, 9), 1 / 9))
 
 
-def test_tsne_keeps_neighbours_as_well_as_the_library_does():
+def test_tsne_keeps_neighbors_as_well_as_the_library_does():
     from sklearn.manifold import TSNE
 
     z, which = clusters()
@@ -116,7 +116,7 @@ def test_a_constant_column_among_others_does_no_harm():
     assert last.points.isfinite().all()
 
 
-def test_one_neighbour_alone_pulls_both_ways():
+def test_one_neighbor_alone_pulls_both_ways():
     affinities = Affinities(torch.tensor([[1.0], [0.0]]), torch.tensor([[1], [0]]))
     y = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
     gradient = kl_gradient(affinities, y, exaggeration=100.0)

@@ -16,7 +16,7 @@ from ssl_toolkit.probes.width import (
     binary_codes,
     gradient,
     gradient_rank,
-    hamming_neighbours,
+    hamming_neighbors,
     like,
     narrowed,
     random_relu,
@@ -41,7 +41,7 @@ def pairs(loss):
 def test_a_linear_projector_lets_the_gradient_through_in_min_d_k_directions(loss, width, k):
     rank = gradient_rank(small_conv(width=width, projector=(k,)), images(120), pairs(LOSSES[loss]))
     assert rank <= min(width, k)
-    assert rank >= min(width, k) - 1  # Barlow Twins and VICReg centre the embeddings, which may cost one
+    assert rank >= min(width, k) - 1  # Barlow Twins and VICReg center the embeddings, which may cost one
 
 
 @pytest.mark.parametrize("projector, bound", [((16, 4), 16), ((5, 30), 5)])
@@ -88,7 +88,7 @@ def test_zeros_are_counted_exactly():
 def test_hamming_distances_are_bits_that_differ(d, seed):
     codes = torch.rand(30, d, generator=rng(seed)) > 0.4
     bank, queries = codes[:20], codes[20:]
-    distance, index = hamming_neighbours(bank, queries, k=20)
+    distance, index = hamming_neighbors(bank, queries, k=20)
     by_hand = (queries[:, None] != bank[None]).sum(dim=2)
     assert torch.equal(distance, by_hand.gather(1, index))
     assert torch.equal(distance, by_hand.sort(dim=1).values)
@@ -163,11 +163,11 @@ def test_the_suite_of_pixels_knows_a_factor_that_is_a_pixel():
 
 
 def test_other_images_are_brought_to_the_form_of_those_at_home():
-    grey, colour = images(3, 1, 8), images(2, 3, 24)
-    assert like(grey, colour).shape == (3, 3, 24, 24)
-    assert torch.equal(like(colour, colour), colour)
-    assert like(colour, grey).shape == (2, 1, 8, 8)
-    assert like((255 * grey).byte(), colour).dtype == torch.uint8
+    gray, color = images(3, 1, 8), images(2, 3, 24)
+    assert like(gray, color).shape == (3, 3, 24, 24)
+    assert torch.equal(like(color, color), color)
+    assert like(color, gray).shape == (2, 1, 8, 8)
+    assert like((255 * gray).byte(), color).dtype == torch.uint8
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_other_images_are_brought_to_the_form_of_those_at_home():
     [
         (lambda z: random_relu(z, z, width=0), "width is 0"),
         (lambda z: narrowed(z, z, width=7), r"1 \.\.\. 6"),
-        (lambda z: hamming_neighbours(binary_codes(z), binary_codes(z), k=11), "k is 11"),
+        (lambda z: hamming_neighbors(binary_codes(z), binary_codes(z), k=11), "k is 11"),
     ],
 )
 def test_bad_input_is_named(call, words):

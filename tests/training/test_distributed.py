@@ -28,7 +28,14 @@ from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.joint import METHODS, joint_embedding
 from ssl_toolkit.losses import barlow_twins, nt_xent, vicreg
 from ssl_toolkit.training import NonFiniteError, TrainState, load, start, train
-from ssl_toolkit.training.distributed import align, average, gather, join, place, synchronised
+from ssl_toolkit.training.distributed import (
+    accelerator,
+    all_gather,
+    all_reduce_mean,
+    broadcast,
+    rank_and_world_size,
+    sync_batchnorm,
+)
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(ROOT)}  # of the processes started here
@@ -48,7 +55,7 @@ LOSSES = {
 
 def mine(x: Tensor) -> Tensor:
     """This process's part of what one process has whole."""
-    rank, processes = place()
+    rank, processes = rank_and_world_size()
     return x.chunk(processes)[rank]
 
 
@@ -56,14 +63,14 @@ def mean_over_processes(loss: Tensor, weights: list[Tensor]) -> dict[str, Tensor
     """The loss and its gradient as `train` takes them."""
     gradients = list(torch.autograd.grad(loss, weights))
     value = loss.detach().clone()
-    average([value, *gradients])
+    all_reduce_mean([value, *gradients])
     return {"loss": value, **{f"gradient{i}": g for i, g in enumerate(gradients)}}
 
 
 def a_gathered_loss(name: str) -> dict[str, Tensor]:
     w = torch.randn(5, 4, generator=rng(1), dtype=torch.float64, requires_grad=True)
     xa, xb = torch.randn(2, N, 5, generator=rng(2), dtype=torch.float64)
-    terms = LOSSES[name](gather(mine(xa) @ w), gather(mine(xb) @ w))
+    terms = LOSSES[name](all_gather(mine(xa) @ w), all_gather(mine(xb) @ w))
     return mean_over_processes(torch.stack(list(terms.values())).sum(), [w])
 
 
@@ -77,9 +84,9 @@ def a_network_with_batch_norm() -> dict[str, Tensor]:
         ).double()
     x = torch.rand(2, N, 1, 8, 8, generator=rng(3), dtype=torch.float64) ** torch.arange(1, N + 1).view(N, 1, 1, 1)
     for _ in range(2):
-        with synchronised():
+        with sync_batchnorm():
             za, zb = net(torch.cat([mine(x[0]), mine(x[1])])).chunk(2)
-        terms = vicreg(gather(za), gather(zb))
+        terms = vicreg(all_gather(za), all_gather(zb))
     results = mean_over_processes(torch.stack(list(terms.values())).sum(), list(net.parameters()))
     return results | {name: value.double() for name, value in net.named_buffers()}
 
@@ -110,7 +117,7 @@ def a_nan_in_the_last_process() -> dict[str, Tensor]:
 
     def poisoned(state, batch, generator):
         z = state.model(batch.images)
-        last = place()[0] == place()[1] - 1
+        last = rank_and_world_size()[0] == rank_and_world_size()[1] - 1
         return {"fine": z.square().mean(), "bad": z.mean() * (torch.nan if last and state.step == 2 else 1)}
 
     state = start(small_conv(1, width=8, projector=(4,)), lr=1e-3)
@@ -127,7 +134,7 @@ def a_nan_in_the_last_process() -> dict[str, Tensor]:
 def an_encoder_that_starts_at_random() -> dict[str, Tensor]:
     """Whatever each process draws, the first one's draw is taken: here the one that a single process makes."""
     with torch.random.fork_rng():
-        torch.manual_seed(place()[0])
+        torch.manual_seed(rank_and_world_size()[0])
         model = nn.Sequential(nn.Flatten(), nn.Linear(256, 4), nn.BatchNorm1d(4))
     state = start(model, optimizer=partial(torch.optim.SGD, momentum=0.0), lr=0.1)
     objective = joint_embedding(vicreg, compose(gaussian_noise(0.1)))
@@ -136,12 +143,12 @@ def an_encoder_that_starts_at_random() -> dict[str, Tensor]:
 
 
 def values_that_differ() -> dict[str, Tensor]:
-    rank, processes = place()
+    rank, processes = rank_and_world_size()
     means = [torch.full((2, 3), float(rank)), torch.tensor(float(rank) ** 2)]
-    average(means)
+    all_reduce_mean(means)
     firsts = [torch.full((4, 2), float(rank)).T, torch.tensor(5 + rank)]
-    align(firsts)
-    gathered = gather(torch.tensor([rank, rank + 10]))
+    broadcast(firsts)
+    gathered = all_gather(torch.tensor([rank, rank + 10]))
     expected = [(rank, rank + 10) for rank in range(processes)]
     assert gathered.tolist() == [x for pair in expected for x in pair]
     assert (means[0] == (processes - 1) / 2).all()
@@ -203,11 +210,11 @@ def test_two_processes_say_what_one_says(law, two):
 
 
 def test_a_process_that_would_train_alone_by_mistake_says_so(monkeypatch):
-    join()
+    accelerator()
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RuntimeError, match=r"one of 2 processes, .* set up for 1 before"):
-        join()
+        accelerator()
 
 
 def launched(arguments: list[str]) -> subprocess.Popen:
@@ -268,6 +275,6 @@ def test_the_notebook_launcher_of_the_readme_trains_in_two_processes(tmp_path):
 
 
 if __name__ == "__main__":
-    join()
+    accelerator()
     results = {f"{law}/{name}": value.contiguous() for law, run in LAWS.items() for name, value in run().items()}
-    save_file(results, Path(sys.argv[1]) / f"{place()[0]}.safetensors")
+    save_file(results, Path(sys.argv[1]) / f"{rank_and_world_size()[0]}.safetensors")

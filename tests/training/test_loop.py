@@ -16,7 +16,7 @@ from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.joint import joint_embedding, supervised, teacher_student
 from ssl_toolkit.losses import barlow_twins, byol, nt_xent, vicreg
 from ssl_toolkit.training import CheckpointError, NonFiniteError, load, save, start, train
-from ssl_toolkit.training.loop import rate
+from ssl_toolkit.training.loop import learning_rate
 
 DATA = Dataset(
     images=torch.randint(0, 256, (64, 1, 28, 28), generator=rng(0), dtype=torch.uint8),
@@ -146,7 +146,7 @@ def test_training_lowers_the_loss_on_four_distinct_images():
 def test_the_rate_warms_up_and_follows_a_cosine_to_zero():
     state, rates = fresh(lr=1.0, warmup=4, total=20), []
     for state.step in range(21):
-        rates.append(rate(state))
+        rates.append(learning_rate(state))
     assert rates[:4] == [0.2, 0.4, 0.6, 0.8]
     assert rates[4] == 1.0
     assert rates[12] == pytest.approx(0.5)

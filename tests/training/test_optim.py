@@ -1,4 +1,4 @@
-"""LARS by numbers and laws, other optimisers through `start`, and views that grow."""
+"""LARS by numbers and laws, other optimizers through `start`, and views that grow."""
 
 from functools import partial
 

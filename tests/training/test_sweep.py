@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_toolkit.training.locks import Claims
-from ssl_toolkit.training.sweep import Cell, Point, SweepError, grid, group, read, sweep
+from ssl_toolkit.training.sweep import Cell, Point, SweepError, grid, group_cells, read_cells, sweep
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = grid(lr=[0.1, 0.2], seed=[0, 1, 2])
@@ -54,7 +54,7 @@ def test_every_setting_of_a_grid_is_run_once_and_is_one_line_of_the_file(tmp_pat
     header, *lines = map(json.loads, path.read_text().splitlines())
     assert header == {"sweep": 1, "version": "1"}
     assert [line["setting"] for line in lines] == SETTINGS
-    assert read(path) == found
+    assert read_cells(path) == found
     assert [p.name for p in tmp_path.iterdir()] == [path.name]  # no claim is left
 
 
@@ -80,7 +80,7 @@ def test_what_a_cell_yields_is_its_curve_and_the_last_of_it_the_result(tmp_path)
     assert rest[:-1] == [None, Point({"lr": 0.5}, points[1]), None, Point({"lr": 0.5}, points[2])]
     assert rest[-1].curve == tuple(points)
     assert rest[-1].result == {"accuracy": 0.5}
-    assert read(tmp_path / "s.jsonl") == [rest[-1]]
+    assert read_cells(tmp_path / "s.jsonl") == [rest[-1]]
 
 
 def test_the_seconds_of_a_cell_are_its_own_and_not_those_of_the_caller(tmp_path):
@@ -115,7 +115,7 @@ def test_a_cell_that_raises_is_recorded_with_its_reason_and_the_sweep_goes_on(tm
     assert ran == [0, 1, 2]  # it is not tried again ...
     mended = cells(sweep(score, settings, path=path, retry=True))
     assert [c.error for c in mended] == [""] * 3  # ... unless that is asked for
-    assert sorted(c.setting["seed"] for c in read(path)) == [0, 1, 2]
+    assert sorted(c.setting["seed"] for c in read_cells(path)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_an_interrupt_ends_the_sweep_and_leaves_no_claim(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         list(sweep(run, SETTINGS, path=path))
-    assert len(read(path)) == 2
+    assert len(read_cells(path)) == 2
     assert [c.setting for c in cells(sweep(score, SETTINGS, path=path))] == SETTINGS
 
 
@@ -150,11 +150,11 @@ def test_half_a_last_line_is_dropped_with_a_warning_and_its_cell_run_again(tmp_p
     path = tmp_path / "s.jsonl"
     whole = cells(sweep(score, SETTINGS, path=path))
     path.write_bytes(path.read_bytes()[:-20])
-    assert read(path) == whole[:-1]
+    assert read_cells(path) == whole[:-1]
     with pytest.warns(UserWarning, match="half a line, which was dropped"):
         found = cells(sweep(score, SETTINGS, path=path))
     assert results(found) == results(whole)
-    assert results(read(path)) == results(whole)
+    assert results(read_cells(path)) == results(whole)
 
 
 def test_half_a_header_is_written_again(tmp_path):
@@ -172,7 +172,7 @@ def test_a_file_cut_short_anywhere_is_completed(cut, tmp_path_factory):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = cells(sweep(score, SETTINGS[:3], path=path))
-    assert results(found) == results(whole) == results(read(path))
+    assert results(found) == results(whole) == results(read_cells(path))
 
 
 def test_settings_are_compared_by_value_and_a_grid_may_grow(tmp_path):
@@ -181,11 +181,11 @@ def test_settings_are_compared_by_value_and_a_grid_may_grow(tmp_path):
     assert first.setting == {"widths": (16, 8), "lr": 1}
     both = cells(sweep(lambda s: {"n": 2}, [{"lr": 1.0, "widths": [16, 8]}, {"lr": 2.0, "widths": [16, 8]}], path=path))
     assert [c.result["n"] for c in both] == [1, 2]
-    assert list(group(read(path), "widths")) == [((16, 8),)]
+    assert list(group_cells(read_cells(path), "widths")) == [((16, 8),)]
 
 
 def test_groups_hold_what_a_mean_is_taken_over(tmp_path):
-    groups = group(cells(sweep(score, SETTINGS, path=tmp_path / "s.jsonl")), "lr")
+    groups = group_cells(cells(sweep(score, SETTINGS, path=tmp_path / "s.jsonl")), "lr")
     assert list(groups) == [(0.1,), (0.2,)]
     assert [c.setting["seed"] for c in groups[(0.2,)]] == [0, 1, 2]
 
@@ -206,7 +206,7 @@ def test_a_file_of_another_grid_or_version_is_refused_and_unchanged(change, word
     with pytest.raises(SweepError, match=words):
         list(sweep(score, other["settings"], path=path, version=other["version"]))
     with pytest.raises(SweepError, match=words):
-        read(path, other["settings"], version=other["version"])
+        read_cells(path, other["settings"], version=other["version"])
     assert path.read_bytes() == before
 
 
@@ -236,7 +236,7 @@ def test_a_foreign_file_is_refused_and_unchanged(content, words, tmp_path):
         (lambda p: list(sweep(score, [{"lr": 1}, {"lr": 1.0}], path=p / "s")), ValueError, "twice"),
         (lambda p: list(sweep(score, [{"lr": {1}}], path=p / "s")), TypeError, "cannot be written as JSON"),
         (lambda p: list(sweep(score, SETTINGS, path=p / "no" / "s")), FileNotFoundError, "its folder does not exist"),
-        (lambda p: read(p / "none"), FileNotFoundError, "there is no such file"),
+        (lambda p: read_cells(p / "none"), FileNotFoundError, "there is no such file"),
     ],
 )
 def test_bad_input_is_named(call, error, words, tmp_path):
@@ -278,7 +278,7 @@ def test_two_processes_share_the_work_and_both_see_all_of_it(tmp_path):
     assert [process.communicate(timeout=60)[0].strip() for process in both] == ["6", "6"]
     ran = (tmp_path / "log").read_text().split("\n")[:-1]
     assert sorted(ran) == [f"{s['lr']} {s['seed']}" for s in SETTINGS]
-    assert results(read(tmp_path / "s.jsonl")) == results(Cell(s, score(s), 0.0) for s in SETTINGS)
+    assert results(read_cells(tmp_path / "s.jsonl")) == results(Cell(s, score(s), 0.0) for s in SETTINGS)
     assert not (tmp_path / "s.jsonl.lock").exists()
 
 
@@ -291,11 +291,11 @@ def test_a_sweep_killed_in_a_cell_goes_on_to_the_same_results(tmp_path):
     time.sleep(0.05)
     killed.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
     killed.wait()
-    done = len(read(path))
+    done = len(read_cells(path))
     assert 2 <= done < 6
     assert list((tmp_path / "s.jsonl.lock").iterdir())  # the claim of the dead
     found = cells(sweep(score, SETTINGS, path=path))
-    assert results(found) == results(read(path)) == results(Cell(s, score(s), 0.0) for s in SETTINGS)
+    assert results(found) == results(read_cells(path)) == results(Cell(s, score(s), 0.0) for s in SETTINGS)
     assert not (tmp_path / "s.jsonl.lock").exists()
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from ssl_toolkit.data import as_float, load_data
-from ssl_toolkit.diffusion.rcdm import Recipe, conditions
+from ssl_toolkit.diffusion.rcdm import RCDMRecipe, conditions
 from ssl_toolkit.encoders import embed, small_conv
 from ssl_toolkit.encoders.statistics import typical_distance
-from ssl_toolkit.probes import fool, linear_probe
+from ssl_toolkit.probes import attack, linear_probe
 from ssl_toolkit.widgets.panels.attack import AttackPanel
 
 DATA, TEST = load_data("shapes", limit=200, size=16), load_data("shapes", split="test", limit=60, size=16)
@@ -22,7 +22,7 @@ PROBES = {
 }
 
 PAINTER = (
-    Recipe(steps=4, width=8, multipliers=(1, 2), blocks=1).start(TEST, conditions(ENCODERS["two"], TEST.images)).ema
+    RCDMRecipe(steps=4, width=8, multipliers=(1, 2), blocks=1).start(TEST, conditions(ENCODERS["two"], TEST.images)).ema
 )
 
 
@@ -41,7 +41,7 @@ def done():
 
 def test_each_encoder_says_what_it_sees_before_and_after(done):
     for name, look in done.looks.items():
-        *_, expected = fool(ENCODERS[name], PROBES[name], TEST.images[:1], TEST.labels[:1],
+        *_, expected = attack(ENCODERS[name], PROBES[name], TEST.images[:1], TEST.labels[:1],
                             target="head", strength=8.0, steps=3)  # fmt: skip
         assert torch.equal(look.seen.images, expected.images)
         for p in (expected.before[0], expected.after[0]):
@@ -52,7 +52,7 @@ def test_each_encoder_says_what_it_sees_before_and_after(done):
     assert "done" in done.player.status.value
 
 
-def test_the_difference_fills_the_range_of_grey_levels(done):
+def test_the_difference_fills_the_range_of_gray_levels(done):
     image, attacked, difference = done._pictures(done.looks["one"])
     change = as_float(attacked[None]) - as_float(image[None])
     assert (difference.float() - 127.5 - 127.5 / 8 * 255 * change[0]).abs().max() < 10  # 8 bits of the attacked one
@@ -97,7 +97,7 @@ def test_fgsm_has_one_step():
 
 
 def test_painters_paint_the_image_and_the_attacked_one_from_the_same_noise():
-    painter = Recipe(steps=4, width=8, multipliers=(1, 2), blocks=1).start(
+    painter = RCDMRecipe(steps=4, width=8, multipliers=(1, 2), blocks=1).start(
         TEST, conditions(ENCODERS["two"], TEST.images)
     )
     panel = panel_of(strengths=(), painters={"two": painter.ema}, k=2)

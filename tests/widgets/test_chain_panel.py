@@ -58,16 +58,16 @@ def test_a_perfect_denoiser_makes_its_own_images_and_the_panel_says_so():
     panel.wait()
     rows = pixels(panel)
     assert (rows["A: guess of x0"][-1].int() - rows["A: nearest image"][-1].int()).abs().max() <= 1
-    assert "60 network calls, 0 of 255 grey levels from the nearest image" in panel.summary.value
+    assert "60 network calls, 0 of 255 gray levels from the nearest image" in panel.summary.value
 
 
-def test_equal_chains_are_no_grey_level_apart_and_one_may_be_left_out():
+def test_equal_chains_are_no_gray_level_apart_and_one_may_be_left_out():
     panel = panel_of(samplers=("ddim", "ddim"))
     panel.wait()
-    assert "A and B are 0 grey levels apart" in panel.summary.value
+    assert "A and B are 0 gray levels apart" in panel.summary.value
     panel.eta["B"].value = 1.0
     assert [f.calls["B"] for f in panel.wait()][-1] == 8
-    assert "A and B are 0 grey" not in panel.summary.value
+    assert "A and B are 0 gray" not in panel.summary.value
     panel.sampler["B"].value = "none"
     panel.wait()
     assert panel.canvas.names == ["A: x at t", "A: guess of x0"]

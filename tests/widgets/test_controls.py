@@ -6,26 +6,26 @@ import ipywidgets as w
 import pytest
 
 from ssl_toolkit.widgets.controls import (
-    Quiet,
+    Muted,
     button,
     checkbox,
-    dress,
     dropdown,
-    line,
-    live,
+    figure_widget,
+    int_box,
     paragraph,
     report,
+    row,
     seed_box,
     slider,
+    style,
     toggle,
-    whole,
 )
 from ssl_toolkit.widgets.figures.plots import Curve, runs_figure, show_runs
 
 
 @pytest.mark.parametrize("control", [w.FloatSlider(), w.BoundedIntText(), w.Checkbox(), w.Dropdown()], ids=type)
 def test_a_dressed_control_has_a_tooltip_a_width_and_a_class(control):
-    assert dress(control, "what it does", "ssl-x", width="90px") is control
+    assert style(control, "what it does", "ssl-x", width="90px") is control
     assert (control.tooltip, control.layout.width) == ("what it does", "90px")
     assert "ssl-x" in control._dom_classes
 
@@ -37,7 +37,7 @@ def test_menus_and_buttons_say_what_they_do_and_lines_wrap():
     )
     assert (menu.value, menu.tooltip, menu.description) == ("b", "a row for each", "Rows")
     assert (press.description, press.icon, press.tooltip) == ("Save", "save", "keep it")
-    both = line(menu, press)
+    both = row(menu, press)
     assert both.children == (menu, press)
     assert "wrap" in both.layout.flex_flow
     assert "ssl-w" in paragraph("<b>x</b>", "ssl-w")
@@ -45,7 +45,7 @@ def test_menus_and_buttons_say_what_they_do_and_lines_wrap():
 
 def test_a_live_figure_may_hide_its_toolbar_and_never_shows_a_logo():
     for toolbar, shown in ((True, "hover"), (False, False)):
-        config = live(runs_figure(), toolbar=toolbar)._config
+        config = figure_widget(runs_figure(), toolbar=toolbar)._config
         assert config == {"displaylogo": False, "displayModeBar": shown, "responsive": True}
 
 
@@ -64,7 +64,7 @@ def test_a_report_is_made_when_its_turn_comes_and_tells_what_went_wrong():
 
 
 def test_a_page_that_is_loaded_anew_is_told_the_figure_as_it_is():
-    figure = live(runs_figure())
+    figure = figure_widget(runs_figure())
     show_runs(figure, [Curve("a", [1, 2], [3.0, 4.0])], title="later", axes=("x", "y"))
     state = figure.get_state()
     assert (state["_widget_data"][0]["name"], state["_widget_data"][0]["y"]) == ("a", [3.0, 4.0])
@@ -75,7 +75,7 @@ def test_a_page_that_is_loaded_anew_is_told_the_figure_as_it_is():
 def test_controls_made_here_say_what_they_do_and_have_a_class():
     made = [
         slider("Rate", 0.5, (0.0, 1.0, 0.1), "how fast", "ssl-a", digits=1),
-        whole("Steps", 3, (1, 9), "how many", "ssl-a"),
+        int_box("Steps", 3, (1, 9), "how many", "ssl-a"),
         seed_box(7, "of what is drawn", "ssl-a"),
         checkbox("Mark", True, "tint it", "ssl-a"),
         toggle("AB", "B", "which of them", "ssl-a", tips=("one", "other")),
@@ -90,7 +90,7 @@ def test_controls_made_here_say_what_they_do_and_have_a_class():
 
 
 def test_quiet_is_true_inside_its_block_and_not_after_an_error():
-    quiet = Quiet()
+    quiet = Muted()
     assert not quiet
     with suppress(KeyError), quiet:
         assert quiet

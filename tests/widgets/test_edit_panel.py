@@ -8,7 +8,7 @@ import torch
 
 from ssl_toolkit.data import load_data, rng
 from ssl_toolkit.diffusion.edit import interpolate, paint_rows
-from ssl_toolkit.diffusion.rcdm import Recipe, conditions
+from ssl_toolkit.diffusion.rcdm import RCDMRecipe, conditions
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.encoders.statistics import typical_distance
 from ssl_toolkit.widgets.panels.edit import MODES, EditPanel
@@ -20,7 +20,7 @@ H = conditions(ENCODER, TEST.images)
 
 @pytest.fixture(scope="module")
 def model():
-    made = Recipe(steps=4, width=8, multipliers=(1, 2), blocks=1).start(TEST, H).ema
+    made = RCDMRecipe(steps=4, width=8, multipliers=(1, 2), blocks=1).start(TEST, H).ema
     with torch.no_grad():  # an untrained network paints nothing
         for parameter in made.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=rng(0)))

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from ssl_toolkit.data import rng
-from ssl_toolkit.infusion import bound_by_step, chain, complete, fit_prior, increasing, mlp
-from ssl_toolkit.infusion.chains import Mixture, first
+from ssl_toolkit.infusion import Mixture, bound_by_step, chain, complete, first, fit_prior, increasing, mlp
 from ssl_toolkit.widgets import InfusionPanel
 from ssl_toolkit.widgets.panels.infusion import INFUSED, MODEL, PRESETS
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from ssl_toolkit.data import Dataset, load_data
 from ssl_toolkit.encoders import embed, small_conv
-from ssl_toolkit.encoders.statistics import neighbours
+from ssl_toolkit.encoders.statistics import neighbors
 from ssl_toolkit.probes import linear_cka, pca, tsne
 from ssl_toolkit.probes.layerwise import KNN, LINEAR, Score
 from ssl_toolkit.widgets import ProbePanel
@@ -38,17 +38,17 @@ def panel(model, data):
 def test_it_starts_by_itself_and_shows_pca_of_the_representation(panel, model, data):
     points = torch.frombuffer(bytearray(panel.scatter.points), dtype=torch.float32).view(-1, 2)
     expected = pca(embed(model, data.images))
-    centred = expected - (expected.amax(0) + expected.amin(0)) / 2
-    assert torch.allclose(points, centred / centred.abs().max(), atol=1e-3)
+    centered = expected - (expected.amax(0) + expected.amin(0)) / 2
+    assert torch.allclose(points, centered / centered.abs().max(), atol=1e-3)
     assert panel.depth.options == tuple(model.features(torch.rand(2, 3, 32, 32)))
     assert panel.depth.value == "representation"
     assert panel.player.state == "done"
 
 
-def test_a_pick_selects_the_image_and_its_neighbours(panel, model, data):
+def test_a_pick_selects_the_image_and_its_neighbors(panel, model, data):
     panel.pick(5)
     z = embed(model, data.images)
-    cosine, index = neighbours(z, z[5:6], k=8)
+    cosine, index = neighbors(z, z[5:6], k=8)
     assert set(panel.selection.tolist()) == set(index[0].tolist())
     assert panel.selection[0] == 5
     assert len(data[panel.selection]) == 8
@@ -75,19 +75,19 @@ def test_a_group_says_what_it_shares(panel, data):
     assert "Lasso" in panel.words.value
 
 
-def test_another_depth_gives_other_neighbours(panel, model, data):
+def test_another_depth_gives_other_neighbors(panel, model, data):
     panel.depth.value = "stem"
     panel.wait()
     panel.pick(5)
     z = embed(model, data.images, depth="stem")
-    assert set(panel.selection.tolist()) == set(neighbours(z, z[5:6], k=8)[1][0].tolist())
+    assert set(panel.selection.tolist()) == set(neighbors(z, z[5:6], k=8)[1][0].tolist())
 
 
-def test_colours_are_classes_and_factors(panel, data):
-    assert panel.colour.options == ("class", "texture", "hue", "x", "y", "scale", "angle", "background")
-    panel.colour.value = "texture"
+def test_colors_are_classes_and_factors(panel, data):
+    assert panel.color.options == ("class", "texture", "hue", "x", "y", "scale", "angle", "background")
+    panel.color.value = "texture"
     assert panel.scatter.legend["words"] == ["plain", "stripes", "dots", "checker"]
-    panel.colour.value = "x"
+    panel.color.value = "x"
     assert panel.scatter.legend["words"] == []
 
 
@@ -176,7 +176,7 @@ def test_a_broken_encoder_is_told_and_the_other_one_lives_on(model, data, encode
     assert panel.scatter.titles == ["good"]
     panel.pick(2)
     assert len(panel.selection) == 8
-    panel.colour.value = "hue"
+    panel.color.value = "hue"
     assert panel.scatter.legend["name"] == "hue"
 
 
@@ -211,7 +211,7 @@ def test_one_class_leaves_the_points_and_is_told_where_probes_are_asked_for(mode
     "arguments, words",
     [
         ({"projection": "UMAP"}, "'UMAP': it must be one of PCA, t-SNE"),
-        ({"colour": "taste"}, "'taste': it must be one of class, texture"),
+        ({"color": "taste"}, "'taste': it must be one of class, texture"),
         ({"view": "?"}, "it must be one of Images"),
         ({"encoders": {}}, "encoders are 0"),
     ],

@@ -16,11 +16,11 @@ from ssl_toolkit.claims import CLAIMS
 from ssl_toolkit.claims.study import Finding
 from ssl_toolkit.data import Dataset, load_data, rng
 from ssl_toolkit.diffusion import exact_denoiser, flow_schedule
-from ssl_toolkit.diffusion.rcdm import Recipe as Painting
+from ssl_toolkit.diffusion.rcdm import RCDMRecipe as Painting
 from ssl_toolkit.diffusion.rcdm import conditions
 from ssl_toolkit.encoders import embed, small_conv
 from ssl_toolkit.infusion import fit_prior, mlp
-from ssl_toolkit.joint import Recipe
+from ssl_toolkit.joint import JointRecipe
 from ssl_toolkit.probes import linear_probe
 from ssl_toolkit.training import NonFiniteError
 from ssl_toolkit.training.sweep import grid
@@ -65,7 +65,7 @@ def chains() -> widgets.ChainPanel:
     digits, flow = load_data("digits", size=8).images[:20], flow_schedule()
     exact = exact_denoiser(digits / 127.5 - 1, flow)
     return widgets.ChainPanel(
-        {"exact": exact, "grey": lambda x, t: 0 * x}, (1, 8, 8), schedule=flow, steps=4, n=3, bank=digits
+        {"exact": exact, "gray": lambda x, t: 0 * x}, (1, 8, 8), schedule=flow, steps=4, n=3, bank=digits
     )
 
 
@@ -107,7 +107,7 @@ PANELS: dict[str, Callable[..., w.VBox]] = {
     ),
     "RcdmPanel": lambda patch: paintings(),
     "SweepPanel": lambda patch: widgets.SweepPanel(run, grid(width=[8, 16], lr=[0.1, 1.0], seed=[0, 1]), path="s"),
-    "TrainPanel": lambda patch: widgets.TrainPanel(DATA, Recipe(steps=4, batch_size=16, width=16), every=2),
+    "TrainPanel": lambda patch: widgets.TrainPanel(DATA, JointRecipe(steps=4, batch_size=16, width=16), every=2),
     "ViewsPanel": lambda patch: widgets.ViewsPanel(DATA),
     "WidthPanel": lambda patch: widgets.WidthPanel(
         run, grid(method=["simclr", "supervised"], width=[8, 16], seed=[0, 1]), path="w"

@@ -14,13 +14,13 @@ from traitlets import Bunch
 from ssl_toolkit.data import load_data, rng
 from ssl_toolkit.diffusion import factor_reader as reader
 from ssl_toolkit.diffusion.monitor import paint
-from ssl_toolkit.diffusion.rcdm import Recipe, conditions
+from ssl_toolkit.diffusion.rcdm import RCDMRecipe, conditions
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.widgets.panels.rcdm import RcdmPanel
 
 DATA, TEST = load_data("shapes", limit=60, size=16), load_data("shapes", split="test", limit=30, size=16)
 ENCODER = small_conv(3, width=16, projector=(8, 4))
-TINY = Recipe(steps=4, batch_size=8, width=8, multipliers=(1, 2), blocks=1)
+TINY = RCDMRecipe(steps=4, batch_size=8, width=8, multipliers=(1, 2), blocks=1)
 
 
 def button(box, text):
@@ -235,7 +235,7 @@ def test_trained_models_paint_at_once_and_are_not_trained(done):
 
 
 def test_a_reader_says_what_samples_keep_of_each_factor():
-    recipe = reader.Recipe(steps=1, batch_size=8)
+    recipe = reader.ReaderRecipe(steps=1, batch_size=8)
     panel = panel_of(reader=recipe.start(DATA).model)
     panel.wait()
     *_, one, two, chance = panel.figure.data

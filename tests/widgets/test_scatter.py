@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from ssl_toolkit.data import load_data, rng
-from ssl_toolkit.widgets.canvases.colors import COLOURS
-from ssl_toolkit.widgets.canvases.scatter import Scatter, colour_by, thumbnails
+from ssl_toolkit.widgets.canvases.colors import COLORS
+from ssl_toolkit.widgets.canvases.scatter import Scatter, color_by, thumbnails
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def data():
 def scatter(data):
     scatter = Scatter(data.images)
     scatter.show(torch.randn(50, 2, generator=rng(0)))
-    scatter.paint(colour_by("class", data.labels, data.classes))
+    scatter.paint(color_by("class", data.labels, data.classes))
     return scatter
 
 
@@ -32,7 +32,7 @@ def test_points_travel_as_floats_that_fill_the_frame(scatter):
     sent = torch.randn(50, 2, generator=rng(0))
     across = sent.amax(0) - sent.amin(0)
     assert np.allclose(np.ptp(points, axis=0), 2 * (across / across.max()).numpy(), atol=1e-5)  # the aspect stays
-    assert len(scatter.colour) == 50
+    assert len(scatter.color) == 50
     assert scatter.legend["words"] == list(data_classes())
 
 
@@ -58,7 +58,7 @@ def test_the_sheet_holds_every_image_once(data):
 
 
 @pytest.mark.parametrize("shape, tile, pitch", [((1, 28, 28), (28, 28), (32, 32)), ((3, 96, 48), (16, 32), (16, 32))])
-def test_other_sizes_and_grey_images_have_thumbnails(shape, tile, pitch):
+def test_other_sizes_and_gray_images_have_thumbnails(shape, tile, pitch):
     images = (255 * torch.rand(5, *shape, generator=rng(0))).byte()
     raw, (w, h, columns), got = thumbnails(images)
     assert (w, h) == tile
@@ -69,33 +69,33 @@ def test_other_sizes_and_grey_images_have_thumbnails(shape, tile, pitch):
 def test_ten_thousand_points_are_little_to_send():
     scatter = Scatter()
     scatter.show(torch.randn(10_000, 2, generator=rng(0)))
-    scatter.paint(colour_by("x", torch.rand(10_000, generator=rng(1))))
-    assert sum(len(raw) for raw in (scatter.points, scatter.colour, scatter.values)) == 130_000
+    scatter.paint(color_by("x", torch.rand(10_000, generator=rng(1))))
+    assert sum(len(raw) for raw in (scatter.points, scatter.color, scatter.values)) == 130_000
 
 
-def test_classes_have_colours_then_shapes_and_many_values_a_scale():
-    few = colour_by("digit", torch.arange(10), [str(i) for i in range(10)])
-    assert few.palette == [*COLOURS, *COLOURS[:2]]
-    many = colour_by("count", torch.arange(200))
+def test_classes_have_colors_then_shapes_and_many_values_a_scale():
+    few = color_by("digit", torch.arange(10), [str(i) for i in range(10)])
+    assert few.palette == [*COLORS, *COLORS[:2]]
+    many = color_by("count", torch.arange(200))
     assert many.words == []
     assert len(set(many.index.tolist())) == 64
 
 
 def test_a_scale_is_not_spoilt_by_outliers_or_by_what_is_no_number():
     values = torch.cat([torch.linspace(0, 1, 300), torch.tensor([1e6, torch.nan, -torch.inf])])
-    scale = colour_by("size", values)
+    scale = color_by("size", values)
     assert float(scale.ends[1]) < 1.01
     assert scale.index[300] == 63
     assert scale.index[301] == 255
     assert list(scale.index[:300]) == sorted(scale.index[:300])
-    assert colour_by("nothing", torch.full((3,), torch.nan)).index.tolist() == [255] * 3
+    assert color_by("nothing", torch.full((3,), torch.nan)).index.tolist() == [255] * 3
 
 
-def test_a_hue_has_its_own_colour():
-    red, green = (colour_by("hue", torch.tensor([h])) for h in (0.0, 1 / 3))
+def test_a_hue_has_its_own_color():
+    red, green = (color_by("hue", torch.tensor([h])) for h in (0.0, 1 / 3))
     assert red.palette[red.index[0]].startswith("#d9")
-    colour = green.palette[green.index[0]]
-    assert int(colour[3:5], 16) > 2 * int(colour[1:3], 16)
+    color = green.palette[green.index[0]]
+    assert int(color[3:5], 16) > 2 * int(color[1:3], 16)
 
 
 def test_picks_and_selections_arrive(scatter):

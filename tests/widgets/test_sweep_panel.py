@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from ssl_toolkit.training.sweep import SweepError, grid, read, sweep
+from ssl_toolkit.training.sweep import SweepError, grid, read_cells, sweep
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap, Tile
 from ssl_toolkit.widgets.panels.sweep import MEAN, ONE_ROW, SweepPanel
 
@@ -38,9 +38,9 @@ def test_a_sweep_of_the_panel_is_the_sweep_of_the_loop(tmp_path):
     cells = panel.wait()
     (tmp_path / "loop").mkdir()
     list(sweep(run, SETTINGS, path=tmp_path / "loop" / "s.jsonl"))
-    by_hand = read(tmp_path / "loop" / "s.jsonl")
+    by_hand = read_cells(tmp_path / "loop" / "s.jsonl")
     assert [c._replace(seconds=0) for c in cells] == [c._replace(seconds=0) for c in by_hand]
-    assert cells == read(tmp_path / "s.jsonl")
+    assert cells == read_cells(tmp_path / "s.jsonl")
     assert panel.player.state == "done"
     assert "cell 12 of 12" in panel.player.status.value
 
@@ -71,7 +71,7 @@ def test_the_map_fills_while_the_sweep_runs(tmp_path):
     panel.player.step()
     assert [tile["state"] for tile in panel.map.tiles] == ["done", *["empty"] * 5]
     panel.player.reset()
-    assert len(read(tmp_path / "s.jsonl")) == 1
+    assert len(read_cells(tmp_path / "s.jsonl")) == 1
 
 
 def test_other_axes_and_one_value_of_a_setting_may_be_chosen(tmp_path):
@@ -149,7 +149,7 @@ def test_a_new_panel_goes_on_with_the_file_and_counts_only_what_it_runs(tmp_path
     assert "cell 5 of 12" in second.player.status.value
     second.wait()
     assert [c.setting for c in second.cells] == SETTINGS
-    assert len(read(tmp_path / "s.jsonl")) == 12
+    assert len(read_cells(tmp_path / "s.jsonl")) == 12
 
 
 def test_a_file_is_shown_without_running_anything(tmp_path):
@@ -192,26 +192,26 @@ def test_bad_input_is_named(tmp_path):
         HeatMap().show([Tile(1.0, "done", "")], rows=["a"], columns=["b", "c"], names=("x", "y"))
 
 
-def test_numbers_that_are_not_finite_have_no_colour_and_do_not_stretch_the_scale():
+def test_numbers_that_are_not_finite_have_no_color_and_do_not_stretch_the_scale():
     heat = HeatMap()
     tiles = [Tile(value, "done", "") for value in (1.0, math.nan, math.inf, 3.0)]
     heat.show(tiles, rows=["a"], columns=list("bcde"), names=("x", "y"))
     assert [tile["text"] for tile in heat.tiles] == ["1", "nan", "inf", "3"]
-    assert [bool(tile["colour"]) for tile in heat.tiles] == [True, False, False, True]
+    assert [bool(tile["color"]) for tile in heat.tiles] == [True, False, False, True]
     assert (heat.scale["low"], heat.scale["high"]) == ("1", "3")
     assert heat.best == 3
 
 
-def test_ink_can_be_read_on_every_colour():
-    def luminance(colour):
+def test_ink_can_be_read_on_every_color():
+    def luminance(color):
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in
-                  (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))]  # fmt: skip
+                  (int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))]  # fmt: skip
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     heat = HeatMap()
     heat.show([Tile(float(i), "done", "") for i in range(50)], rows=["a"], columns=["b"] * 50, names=("x", "y"))
     for tile in heat.tiles:
-        bright, dark = sorted((luminance(tile["colour"]), luminance(tile["ink"])), reverse=True)
+        bright, dark = sorted((luminance(tile["color"]), luminance(tile["ink"])), reverse=True)
         assert (bright + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2.1, 1.4.3
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from ssl_toolkit.data import Dataset, rng
-from ssl_toolkit.joint import METHODS, Recipe
-from ssl_toolkit.probes.monitor import Look, look
+from ssl_toolkit.joint import METHODS, JointRecipe
+from ssl_toolkit.probes.monitor import Snapshot, snapshot
 from ssl_toolkit.training import train
 from ssl_toolkit.widgets.panels.train import TrainPanel
 from ssl_toolkit.widgets.panels.train_presets import PRESETS
@@ -18,7 +18,7 @@ DATA = Dataset(
     labels=torch.arange(160) % 4,
     classes=("a", "b", "c", "d"),
 )
-SMALL = Recipe(steps=3, batch_size=16, width=32, projector=(16, 8))
+SMALL = JointRecipe(steps=3, batch_size=16, width=32, projector=(16, 8))
 
 
 def take(panel, steps):
@@ -116,7 +116,7 @@ def test_probes_of_every_depth_are_drawn_and_leave_no_trace_in_the_run():
     assert drawn["embedding"] == [reading.accuracy["embedding"] for reading in probed.readings]
 
 
-def test_before_a_run_the_neighbours_are_those_of_the_pixels():
+def test_before_a_run_the_neighbors_are_those_of_the_pixels():
     panel = TrainPanel(DATA, SMALL)
     assert "raw pixels" in panel.legend.value
     assert len(panel.grid.images) == 4 * 8
@@ -151,21 +151,22 @@ def test_what_was_loaded_is_let_go_by_controls_that_it_does_not_fit_and_hides_no
     assert panel.steps[0].step == 1  # a new run
 
 
-def test_a_look_is_made_in_short_portions_and_counts_neighbours():
+def test_a_look_is_made_in_short_portions_and_counts_neighbors():
     state = SMALL.start(DATA)
-    *portions, last = look(state, DATA[:100], DATA[100:], portion=16)
+    *portions, last = snapshot(state, DATA[:100], DATA[100:], portion=16)
     assert len(portions) == 7 + 4
     assert last.lidar is None
     assert set(portions) == {None}
-    assert isinstance(last, Look)
-    assert last.neighbours.shape == (4, 7)
+    assert isinstance(last, Snapshot)
+    assert last.neighbors.shape == (4, 7)
     assert 0 <= last.knn <= 1
 
 
 def test_a_collapse_is_called_one():
     spectrum, nothing = torch.ones(128), torch.zeros(1, 1)
     looks = [
-        Look(0, 0.1, r, 0.0, 128, spectrum, 1.0, r, 129, nothing, nothing.long()) for r in (1.1, 3.0, 8.0, 20.0, 90.0)
+        Snapshot(0, 0.1, r, 0.0, 128, spectrum, 1.0, r, 129, nothing, nothing.long())
+        for r in (1.1, 3.0, 8.0, 20.0, 90.0)
     ]
     words = ["collapsed", "collapsing", "collapsing", "narrow", "spread"]
     assert [look.verdict.split(":")[0] for look in looks] == words

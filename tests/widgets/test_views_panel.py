@@ -10,7 +10,7 @@ from ssl_toolkit.data import Dataset, load_data, rng
 from ssl_toolkit.widgets.panels.views import PRESETS, ViewsPanel
 
 DATA = load_data("shapes", limit=20)
-GREY = Dataset(DATA.images[:, :1].contiguous(), DATA.labels, DATA.classes)
+GRAY = Dataset(DATA.images[:, :1].contiguous(), DATA.labels, DATA.classes)
 
 
 def test_the_picture_is_what_the_line_of_code_gives():
@@ -55,8 +55,8 @@ def test_the_numbers_of_the_view_that_is_picked_are_shown():
     assert f"{panel.view.params['jitter.brightness'][4].item():.2g}" in panel.numbers.value
 
 
-def test_grey_images_lock_what_cannot_change_them():
-    panel = ViewsPanel(GREY)
+def test_gray_images_lock_what_cannot_change_them():
+    panel = ViewsPanel(GRAY)
     assert [n for n, s in panel.strengths.items() if s.disabled] == ["saturation", "hue", "gray"]
     assert not any(s.disabled for s in ViewsPanel(DATA).strengths.values())
 

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from ssl_toolkit.training.sweep import Cell, SweepError, grid, read
+from ssl_toolkit.training.sweep import Cell, SweepError, grid, read_cells
 from ssl_toolkit.widgets.figures.width import Means, control_points, means_of
 from ssl_toolkit.widgets.panels.width import WidthPanel
 
@@ -51,7 +51,7 @@ def test_stored_runs_are_there_at_once_and_live_ones_as_they_end(tmp_path):
     panel.player.step()
     assert drawn(panel)["SimCLR, live"] == ([8], [0.5])
     cells = panel.wait()
-    assert cells == read(tmp_path / "w.jsonl")
+    assert cells == read_cells(tmp_path / "w.jsonl")
     assert drawn(panel)["SimCLR, live"] == ([8, 64], [0.505, pytest.approx(0.605)])
     assert drawn(panel)["Supervised, live"] == ([8, 64], [0.505, pytest.approx(0.405)])
     assert panel.words.value.count("training") == 0

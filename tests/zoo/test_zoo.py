@@ -81,7 +81,7 @@ def test_a_card_says_how_to_make_the_model_again(name):
         for name in zoo.names()
         if zoo.card(name).kind == "encoder" and (name.startswith("fashion") or name.endswith("supervised"))
     ],
-)  # without labels, shapes are told apart by their hue: the cards say how little is learnt of the outline
+)  # without labels, shapes are told apart by their hue: the cards say how little is learned of the outline
 def test_an_encoder_is_better_than_before_training(name):
     measures = zoo.card(name).measures
     assert measures["accuracy"] > measures["untrained accuracy"]

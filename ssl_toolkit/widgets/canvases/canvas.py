@@ -37,7 +37,7 @@ def tile(images: UInt8[Tensor, "n c h w"], columns: int, scale: int = 1, gap: in
 
 
 def png(sheet: UInt8[np.ndarray, "H W _"]) -> bytes:
-    """A sheet of pixels, grey or RGB, as a PNG."""
+    """A sheet of pixels, gray or RGB, as a PNG."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -65,7 +65,7 @@ class Pictured:
 class ImageGrid(Pictured, anywidget.AnyWidget):
     """A grid of images, uint8 (n, c, h, w) with one or three channels.
 
-    `scale` screen pixels show one pixel (None: about 48 a tile); `frames` are CSS colours, one per tile, "" for none;
+    `scale` screen pixels show one pixel (None: about 48 a tile); `frames` are CSS colors, one per tile, "" for none;
     `captions` are read out below while a tile is hovered. A click, or Enter after arrow keys, sets `selected` and calls
     what was given to `on_pick(callback)` with the index.
     """

@@ -17,7 +17,7 @@ LETTERS = 56  # of a line in the picture of a table
 class ChoiceTable(Pictured, anywidget.AnyWidget):
     """Rows of words. A click, or Enter after arrow keys, chooses one: the callbacks of `on_pick` get its place.
 
-    `colours` are CSS colours, one a row, of the dot before its first word; "" for none.
+    `colors` are CSS colors, one a row, of the dot before its first word; "" for none.
     """
 
     _esm = script("choice_table")
@@ -25,7 +25,7 @@ class ChoiceTable(Pictured, anywidget.AnyWidget):
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     rows = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)
-    colours = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    colors = traitlets.List(traitlets.Unicode()).tag(sync=True)
     selected = traitlets.Int(-1).tag(sync=True)
     label = traitlets.Unicode("").tag(sync=True)
 
@@ -34,12 +34,12 @@ class ChoiceTable(Pictured, anywidget.AnyWidget):
         self._picked = w.CallbackDispatcher()
         self.on_msg(self._on_message)
 
-    def show(self, rows: Sequence[Sequence[str]], *, colours: Sequence[str] = (), selected: int = -1) -> None:
+    def show(self, rows: Sequence[Sequence[str]], *, colors: Sequence[str] = (), selected: int = -1) -> None:
         """Other rows in one message. Raises ValueError for a row that has not one word for each column."""
         if wrong := [row for row in rows if len(row) != len(self.columns)]:
             raise ValueError(f"rows holds {list(wrong[0])}: each row needs {len(self.columns)} words, one a column.")
         with self.hold_sync():
-            self.rows, self.colours, self.selected = [list(row) for row in rows], list(colours), selected
+            self.rows, self.colors, self.selected = [list(row) for row in rows], list(colors), selected
 
     def on_pick(self, callback: Callable[[int], None]) -> None:
         self._picked.register_callback(callback)
@@ -59,8 +59,8 @@ class ChoiceTable(Pictured, anywidget.AnyWidget):
         image = Image.new("RGB", (int(sum(widths)) + 2 * gap, sum(heights) + 8), "#ffffff")
         pen, y = ImageDraw.Draw(image), 4
         for i, (row, height) in enumerate(zip(rows, heights, strict=True)):
-            if i and i <= len(self.colours) and self.colours[i - 1]:
-                pen.ellipse((3, y + 8, 11, y + 16), self.colours[i - 1])
+            if i and i <= len(self.colors) and self.colors[i - 1]:
+                pen.ellipse((3, y + 8, 11, y + 16), self.colors[i - 1])
             x = float(gap)
             for words, width in zip(row, widths, strict=True):
                 pen.multiline_text((x, y + 4), "\n".join(words), "#666666" if i == 0 else "#000000", font)

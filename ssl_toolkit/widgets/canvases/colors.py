@@ -1,12 +1,12 @@
-"""The colours of points and tables: the eight of Okabe and Ito for kinds, cividis for numbers."""
+"""The colors of points and tables: the eight of Okabe and Ito for kinds, cividis for numbers."""
 
 from collections.abc import Iterable
 
 from plotly.colors import sample_colorscale, unlabel_rgb
 
-from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from ssl_toolkit.widgets.figures.plots import BLUE, GRAY, GREEN, ORANGE, PURPLE, SKY, VERMILION
 
-COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY, "#000000")  # the browser draws black as the text's colour
+COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GRAY, "#000000")  # the browser draws black as the text's color
 
 
 def in_hex(rgb: Iterable[float]) -> str:
@@ -15,5 +15,5 @@ def in_hex(rgb: Iterable[float]) -> str:
 
 
 def cividis(shares: Iterable[float]) -> list[str]:
-    """The scale's colours at these shares of it, between 0 and 1."""
-    return [in_hex(unlabel_rgb(colour)) for colour in sample_colorscale("Cividis", list(shares))]
+    """The scale's colors at these shares of it, between 0 and 1."""
+    return [in_hex(unlabel_rgb(color)) for color in sample_colorscale("Cividis", list(shares))]

@@ -1,4 +1,4 @@
-"""A table of numbers in colour that lives in the browser: it can be hovered, walked by keys and picked."""
+"""A table of numbers in color that lives in the browser: it can be hovered, walked by keys and picked."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ import traitlets
 from ssl_toolkit.widgets.canvases.canvas import STATIC, Pictured, Pixels, script
 from ssl_toolkit.widgets.canvases.colors import cividis
 
-STOPS = 9  # of the colour scale below the table
-DARK, LIGHT = "#000000", "#ffffff"  # of numbers on colour
+STOPS = 9  # of the color scale below the table
+DARK, LIGHT = "#000000", "#ffffff"  # of numbers on color
 
 
 class Tile(NamedTuple):
@@ -25,7 +25,7 @@ class Tile(NamedTuple):
 
 
 class HeatMap(Pictured, anywidget.AnyWidget):
-    """Numbers in rows and columns on the colour scale cividis, which the colour-blind see as others do.
+    """Numbers in rows and columns on the color scale cividis, which the color-blind see as others do.
 
     A place without a number is hatched. The best finished one, by `goal` (None: none), is marked, and the scale below
     the table says where `chance` is. A click, or Enter after arrow keys, picks a place: the callbacks of `on_pick` get
@@ -38,10 +38,10 @@ class HeatMap(Pictured, anywidget.AnyWidget):
     rows = traitlets.List(traitlets.Unicode()).tag(sync=True)
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     names = traitlets.List(traitlets.Unicode(), ["", ""]).tag(sync=True)
-    tiles = traitlets.List(traitlets.Dict()).tag(sync=True)  # row by row: text, colour, ink, state, caption
+    tiles = traitlets.List(traitlets.Dict()).tag(sync=True)  # row by row: text, color, ink, state, caption
     best = traitlets.Int(-1).tag(sync=True)
     selected = traitlets.Int(-1).tag(sync=True)
-    scale = traitlets.Dict().tag(sync=True)  # the ends in words, the colours between them, chance's place and words
+    scale = traitlets.Dict().tag(sync=True)  # the ends in words, the colors between them, chance's place and words
     label = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, label: str = "heat map"):
@@ -74,7 +74,7 @@ class HeatMap(Pictured, anywidget.AnyWidget):
             self.scale = {
                 "low": f"{low:.3g}" if known else "",
                 "high": f"{high:.3g}" if known else "",
-                "colours": cividis(i / (STOPS - 1) for i in range(STOPS)) if known else [],
+                "colors": cividis(i / (STOPS - 1) for i in range(STOPS)) if known else [],
                 "chance": (chance - low) / span if known and chance is not None else None,
                 "words": f"chance {chance:.3g}" if chance is not None else "",
             }
@@ -94,8 +94,8 @@ class HeatMap(Pictured, anywidget.AnyWidget):
         image = Image.new("RGB", (left + w * len(self.columns) + 8, top + h * len(self.rows) + 8), LIGHT)
         pen = ImageDraw.Draw(image)
 
-        def text(x: int, y: int, words: str, colour: str, anchor: Literal["mm", "rm"] = "mm") -> None:
-            pen.text((x, y), words, colour, font, anchor)
+        def text(x: int, y: int, words: str, color: str, anchor: Literal["mm", "rm"] = "mm") -> None:
+            pen.text((x, y), words, color, font, anchor)
 
         text(left + w * len(self.columns) // 2, 12, self.names[1], DARK)
         text(left - 8, 32, self.names[0], DARK, "rm")
@@ -106,19 +106,19 @@ class HeatMap(Pictured, anywidget.AnyWidget):
         for k, tile in enumerate(self.tiles):
             x, y = left + k % len(self.columns) * w, top + k // len(self.columns) * h
             ring = DARK if k == self.best else None
-            pen.rectangle((x, y, x + w - 3, y + h - 3), tile["colour"] or "#eeeeee", ring, width=3)
+            pen.rectangle((x, y, x + w - 3, y + h - 3), tile["color"] or "#eeeeee", ring, width=3)
             text(x + w // 2, y + h // 2, tile["text"], tile["ink"] or DARK)
         return np.asarray(image)
 
 
 def _drawn(tile: Tile, low: float, span: float) -> dict[str, str]:
     text = f"{tile.value:.3g}" if tile.value is not None else {"failed": "failed", "running": "…"}.get(tile.state, "")
-    colour = ink = ""
+    color = ink = ""
     if tile.value is not None and math.isfinite(tile.value):
-        (colour,) = cividis([(tile.value - low) / span])
-        r, g, b = (_linear(int(colour[i : i + 2], 16) / 255) for i in (1, 3, 5))
+        (color,) = cividis([(tile.value - low) / span])
+        r, g, b = (_linear(int(color[i : i + 2], 16) / 255) for i in (1, 3, 5))
         ink = DARK if 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 else LIGHT  # the greater contrast by WCAG 2.1
-    return {"text": text, "colour": colour, "ink": ink, "state": tile.state, "caption": tile.caption}
+    return {"text": text, "color": color, "ink": ink, "state": tile.state, "caption": tile.caption}
 
 
 def _linear(c: float) -> float:

@@ -1,4 +1,4 @@
-"""Rows of images with words under each, as HTML: sharp pixels, and both themes' own text colour."""
+"""Rows of images with words under each, as HTML: sharp pixels, and both themes' own text color."""
 
 import base64
 from collections.abc import Sequence

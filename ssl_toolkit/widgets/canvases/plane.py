@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_toolkit.widgets.canvases.canvas import STATIC, Pictured, Pixels, script
-from ssl_toolkit.widgets.canvases.colors import COLOURS
+from ssl_toolkit.widgets.canvases.colors import COLORS
 
 SIDE = 430  # pixels
 LONGEST = 1.2  # arrow, in units of the plane
@@ -20,7 +20,7 @@ SMALLEST = 2.5  # half a side, in units of the plane, however close the points a
 
 
 class PlaneCanvas(Pictured, anywidget.AnyWidget):
-    """n pairs of points, numbered and coloured by image; the first view is filled, the second a ring.
+    """n pairs of points, numbered and colored by image; the first view is filled, the second a ring.
 
     A point that is dragged, or moved by arrow keys, is drawn at once and reaches what was given to
     `on_drag(callback)` as (index, x, y); index counts the first views, then the second.
@@ -35,7 +35,7 @@ class PlaneCanvas(Pictured, anywidget.AnyWidget):
     circle = traitlets.Bool(False).tag(sync=True)  # draw the unit circle and each point's direction on it
     reach = traitlets.Float(SMALLEST).tag(sync=True)  # half a side
     side = traitlets.Int(SIDE).tag(sync=True)
-    colours = traitlets.List(traitlets.Unicode(), list(COLOURS)).tag(sync=True)
+    colors = traitlets.List(traitlets.Unicode(), list(COLORS)).tag(sync=True)
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,9 +80,9 @@ class PlaneCanvas(Pictured, anywidget.AnyWidget):
         for start, end in zip(at(z), at(z + arrows), strict=True):
             _arrow(pen, np.array(start), np.array(end), fine)
         for i, (x, y) in enumerate(at(z)):
-            colour, r = COLOURS[i % n % len(COLOURS)], 8 * fine
+            color, r = COLORS[i % n % len(COLORS)], 8 * fine
             box = [x - r, y - r, x + r, y + r]
-            pen.ellipse(box, fill=colour if i < n else "white", outline=colour, width=2 * fine)
+            pen.ellipse(box, fill=color if i < n else "white", outline=color, width=2 * fine)
         return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 

@@ -16,18 +16,18 @@ from einops import rearrange
 from jaxtyping import Float, Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
-from ssl_toolkit.data.shapes import TURNS
+from ssl_toolkit.data.shapes import PERIODS
 from ssl_toolkit.widgets.canvases.canvas import STATIC, Pictured, Pixels, script
-from ssl_toolkit.widgets.canvases.colors import COLOURS, cividis, in_hex
-from ssl_toolkit.widgets.figures.plots import BLUE, GREY
+from ssl_toolkit.widgets.canvases.colors import COLORS, cividis, in_hex
+from ssl_toolkit.widgets.figures.plots import BLUE, GRAY
 
-MOST = 3 * len(COLOURS)  # values that colours and three marker shapes tell apart
+MOST = 3 * len(COLORS)  # values that colors and three marker shapes tell apart
 STEPS = 64  # of a scale
 THUMBNAIL = 32  # pixels a side, at most
 
 
-class Colouring(NamedTuple):
-    """A colour for each point, and its legend: words of the values, or the ends of a scale."""
+class Coloring(NamedTuple):
+    """A color for each point, and its legend: words of the values, or the ends of a scale."""
 
     name: str
     index: UInt8[np.ndarray, " n"]  # type: ignore[assignment]  # into the palette; hides tuple.index
@@ -37,28 +37,28 @@ class Colouring(NamedTuple):
     values: Float32[np.ndarray, " n"]
 
 
-def colour_by(name: str, values: Shaped[Tensor, " n"], words: Sequence[str] = ()) -> Colouring:
-    """Chosen values (integers, at most 24 of them) by colour and marker, measured ones on a scale.
+def color_by(name: str, values: Shaped[Tensor, " n"], words: Sequence[str] = ()) -> Coloring:
+    """Chosen values (integers, at most 24 of them) by color and marker, measured ones on a scale.
 
     A scale is cividis, from the first to the 99th percentile, or the hue itself where the factor is one. Values that
-    are no number are grey.
+    are no number are gray.
     """
     if not values.is_floating_point() and int(values.max()) < MOST and int(values.min()) >= 0:
         used = int(values.max()) + 1
         named = [words[i] if i < len(words) else str(i) for i in range(max(used, min(len(words), MOST)))]
-        palette = [COLOURS[i % len(COLOURS)] for i in range(len(named))]
+        palette = [COLORS[i % len(COLORS)] for i in range(len(named))]
         raw = values.cpu().numpy()
-        return Colouring(name, raw.astype(np.uint8), palette, named, ("", ""), raw.astype(np.float32))
+        return Coloring(name, raw.astype(np.uint8), palette, named, ("", ""), raw.astype(np.float32))
     v = values.double().cpu().numpy()
     known = v[np.isfinite(v)]
-    turn = TURNS.get(name)
+    turn = PERIODS.get(name)
     low, high = (0.0, turn) if turn else np.percentile(known, (1, 99)).tolist() if len(known) else (0.0, 1.0)
     share = np.nan_to_num((v - low) / ((high - low) or 1.0), nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
     index = np.where(np.isfinite(v), share * (STEPS - 1) + 0.5, 255).astype(np.uint8)
     steps = [i / (STEPS - 1) for i in range(STEPS)]
     hues = [in_hex(255 * c for c in hsv_to_rgb(step, 0.75, 0.85)) for step in steps]
     palette = hues if turn else cividis(steps)  # the factors on a circle are hues
-    return Colouring(name, index, palette, [], (f"{low:.3g}", f"{high:.3g}"), v.astype(np.float32))
+    return Coloring(name, index, palette, [], (f"{low:.3g}", f"{high:.3g}"), v.astype(np.float32))
 
 
 def thumbnails(images: UInt8[Tensor, "n c h w"]) -> tuple[bytes, tuple[int, int, int], tuple[int, int]]:
@@ -103,7 +103,7 @@ class Scatter(Pictured, anywidget.AnyWidget):
 
     points = traitlets.Bytes(b"").tag(sync=True)  # float32 (p, n, 2), in [-1, 1]
     titles = traitlets.List(traitlets.Unicode()).tag(sync=True)  # one per plane
-    colour = traitlets.Bytes(b"").tag(sync=True)  # uint8 (n,): place in the palette
+    color = traitlets.Bytes(b"").tag(sync=True)  # uint8 (n,): place in the palette
     values = traitlets.Bytes(b"").tag(sync=True)  # float32 (n,): what is read out
     palette = traitlets.List(traitlets.Unicode()).tag(sync=True)
     legend = traitlets.Dict().tag(sync=True)  # name, words, low, high
@@ -128,31 +128,31 @@ class Scatter(Pictured, anywidget.AnyWidget):
         self.on_msg(self._on_message)
 
     def show(self, points: Float[Tensor, "*p n 2"], titles: Sequence[str] = ()) -> None:
-        """Draw these points, each plane centred and scaled to fill its frame."""
+        """Draw these points, each plane centered and scaled to fill its frame."""
         planes = points.detach().float().cpu().reshape(-1, *points.shape[-2:])
         low, high = planes.amin(dim=1, keepdim=True), planes.amax(dim=1, keepdim=True)
         half = (high - low).amax(dim=2, keepdim=True).clamp_min(1e-12) / 2
         scaled = (planes - (low + high) / 2) / half
         if not scaled.isfinite().all():
             raise ValueError("points hold NaN or infinite values: there is no place to draw them.")
-        n, had = scaled.shape[1], len(self.colour)
+        n, had = scaled.shape[1], len(self.color)
         with self.hold_sync():
             if n != had:
-                self.colour, self.values = bytes(n), bytes(4 * n)
+                self.color, self.values = bytes(n), bytes(4 * n)
                 self.palette, self.legend = [BLUE], {}
             self.titles = list(titles) or [""] * len(planes)
             self.points = scaled.numpy().tobytes()
 
-    def paint(self, colouring: Colouring) -> None:
-        """Colour the points, and draw the legend."""
-        low, high = colouring.ends
+    def paint(self, coloring: Coloring) -> None:
+        """Color the points, and draw the legend."""
+        low, high = coloring.ends
         with self.hold_sync():
-            self.colour, self.values = colouring.index.tobytes(), colouring.values.tobytes()
-            self.palette = colouring.palette
-            self.legend = {"name": colouring.name, "words": colouring.words, "low": low, "high": high}
+            self.color, self.values = coloring.index.tobytes(), coloring.values.tobytes()
+            self.palette = coloring.palette
+            self.legend = {"name": coloring.name, "words": coloring.words, "low": low, "high": high}
 
     def mark(self, picked: int, marks: Sequence[Sequence[int]] = ()) -> None:
-        """Ring one image and, plane by plane, others such as its neighbours."""
+        """Ring one image and, plane by plane, others such as its neighbors."""
         with self.hold_sync():
             self.picked, self.marks = picked, [[int(i) for i in plane] for plane in marks]
 
@@ -179,8 +179,8 @@ class Scatter(Pictured, anywidget.AnyWidget):
     def picture(self) -> Pixels:
         """The planes side by side as pixels, for notebooks that are read without a kernel."""
         planes = np.frombuffer(self.points, np.float32).reshape(max(1, len(self.titles)), -1, 2)
-        colour = np.frombuffer(self.colour, np.uint8)
-        rgb = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in [*self.palette, *[GREY] * 256]], np.uint8)
+        color = np.frombuffer(self.color, np.uint8)
+        rgb = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in [*self.palette, *[GRAY] * 256]], np.uint8)
         side, gap = self.side, 8
         sheet = np.full((side, len(planes) * (side + gap) - gap, 3), 255, np.uint8)
         for k, plane in enumerate(planes):
@@ -188,5 +188,5 @@ class Scatter(Pictured, anywidget.AnyWidget):
             y = (side / 2 - plane[:, 1] * (side / 2 - 8)).astype(int)
             for dx in range(-1, 2):
                 for dy in range(-1, 2):
-                    sheet[y + dy, x + dx] = rgb[colour]
+                    sheet[y + dy, x + dx] = rgb[color]
         return sheet

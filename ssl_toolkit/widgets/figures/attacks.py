@@ -7,7 +7,7 @@ from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
 from ssl_toolkit.probes.adversarial import Point
-from ssl_toolkit.widgets.figures.plots import BARE, BLUE, GREEN, GREY, GRID, LEGEND, ORANGE, PURPLE, VERMILION
+from ssl_toolkit.widgets.figures.plots import BARE, BLUE, GRAY, GREEN, GRID, LEGEND, ORANGE, PURPLE, VERMILION
 
 LOOKS = ((BLUE, "solid"), (ORANGE, "dash"), (GREEN, "dashdot"), (PURPLE, "longdash"))  # of encoders, in order
 
@@ -17,10 +17,10 @@ def attack_figure() -> go.Figure:
     titles = ("images that the probe still gets right", "how far h moved")
     figure = make_subplots(1, 2, subplot_titles=titles)
     for column in (1, 2):
-        for colour, dash in LOOKS:
-            line = {"color": colour, "width": 2, "dash": dash}
+        for color, dash in LOOKS:
+            line = {"color": color, "width": 2, "dash": dash}
             figure.add_scatter(row=1, col=column, x=[], y=[], mode="lines+markers", line=line, showlegend=False)
-        dots = {"color": GREY, "width": 1.5, "dash": "dot"}
+        dots = {"color": GRAY, "width": 1.5, "dash": "dot"}
         figure.add_scatter(row=1, col=column, x=[], y=[], mode="lines", line=dots, showlegend=False)
         # beside the end of the plot where no curve is
         place = {"x": 2 - column, "xref": "x domain", "xanchor": "right" if column == 1 else "left", "y": 0}
@@ -28,7 +28,7 @@ def attack_figure() -> go.Figure:
     legend = LEGEND | {"x": 0, "y": -0.26}
     figure.update_layout(BARE, height=250, margin={"l": 46, "r": 8, "t": 26, "b": 62}, legend=legend)
     figure.update_annotations(font_size=12)
-    figure.update_xaxes(GRID, title={"text": "strength: grey levels of 255", "standoff": 4}, rangemode="tozero")
+    figure.update_xaxes(GRID, title={"text": "strength: gray levels of 255", "standoff": 4}, rangemode="tozero")
     figure.update_yaxes(GRID, rangemode="tozero")
     figure.update_yaxes(row=1, col=1, tickformat=".0%", range=[0, 1])
     return figure

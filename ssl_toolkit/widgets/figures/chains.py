@@ -7,15 +7,15 @@ from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
 from ssl_toolkit.diffusion.monitor import Progress
-from ssl_toolkit.widgets.figures.plots import BARE, BLUE, GREY, GRID, LEGEND, ORANGE, POINTS, VERMILION
+from ssl_toolkit.widgets.figures.plots import BARE, BLUE, GRAY, GRID, LEGEND, ORANGE, POINTS, VERMILION
 
 
 def chain_figure() -> go.Figure:
     """Two plots below one another, to be filled by `show_chains`: signal to noise, and when the guesses settle."""
     figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.14)
-    figure.add_scatter(row=1, col=1, x=[], y=[], line={"color": GREY, "width": 2}, showlegend=False)
-    for name, colour, dash in (("A", BLUE, "solid"), ("B", ORANGE, "dash")):
-        figure.add_scatter(row=2, col=1, x=[], y=[], name=name, line={"color": colour, "width": 2, "dash": dash})
+    figure.add_scatter(row=1, col=1, x=[], y=[], line={"color": GRAY, "width": 2}, showlegend=False)
+    for name, color, dash in (("A", BLUE, "solid"), ("B", ORANGE, "dash")):
+        figure.add_scatter(row=2, col=1, x=[], y=[], name=name, line={"color": color, "width": 2, "dash": dash})
     legend = LEGEND | {"x": 1, "y": 0.42, "xanchor": "right", "orientation": "v"}
     figure.update_layout(BARE, height=330, margin={"l": 62, "r": 8, "t": 8, "b": 36}, legend=legend)
     figure.update_traces(mode="lines")
@@ -31,7 +31,7 @@ def chain_figure() -> go.Figure:
 def show_chains(figure: BaseFigure, snr: Sequence[float], distances: Mapping[str, Sequence[float]]) -> None:
     """Fill the figure with the ratio at each step, and how far the guesses of up to two chains are from their last.
 
-    The distances are in grey levels.
+    The distances are in gray levels.
     """
     with figure.batch_update():
         # a logarithm has no place for pure noise, nor for the image
@@ -56,13 +56,13 @@ def learning_figure(factors: Sequence[str] = ()) -> go.Figure:
     titles = ("loss", "reciprocal rank of the image", "kept in the samples")
     figure = make_subplots(1, columns := 3 if factors else 2, subplot_titles=titles[:columns])
     for column, mode in ((1, "lines"), (2, "lines+markers")):
-        for colour, dash in ((BLUE, "solid"), (ORANGE, "dash")):
+        for color, dash in ((BLUE, "solid"), (ORANGE, "dash")):
             figure.add_scatter(
-                row=1, col=column, x=[], y=[], mode=mode, line={"color": colour, "width": 2, "dash": dash}
+                row=1, col=column, x=[], y=[], mode=mode, line={"color": color, "width": 2, "dash": dash}
             )
-    for colour in (BLUE, ORANGE) if factors else ():
-        figure.add_bar(row=1, col=3, y=list(factors), x=[None] * len(factors), orientation="h", marker_color=colour)
-    line = {"color": GREY, "width": 1.5, "dash": "dot"}
+    for color in (BLUE, ORANGE) if factors else ():
+        figure.add_bar(row=1, col=3, y=list(factors), x=[None] * len(factors), orientation="h", marker_color=color)
+    line = {"color": GRAY, "width": 1.5, "dash": "dot"}
     figure.add_scatter(row=1, col=2, x=[], y=[], mode="lines", line=line, name="chance")
     legend = LEGEND | {"x": 0, "y": -0.26}
     figure.update_layout(BARE, height=230, margin={"l": 46, "r": 8, "t": 26, "b": 60}, legend=legend)
@@ -103,12 +103,12 @@ def retention_figure(known: Mapping[str, Mapping[str, tuple[float, float]]]) -> 
     figure = go.Figure()
     low = min([0.0, *(v for factors in known.values() for pair in factors.values() for v in pair)])
     figure.add_scatter(
-        x=[low, 1], y=[low, 1], mode="lines", line={"color": GREY, "dash": "dot", "width": 1.5}, showlegend=False
+        x=[low, 1], y=[low, 1], mode="lines", line={"color": GRAY, "dash": "dot", "width": 1.5}, showlegend=False
     )
-    for (depth, factors), colour, place in zip(known.items(), (BLUE, ORANGE), ("top", "bottom"), strict=False):
+    for (depth, factors), color, place in zip(known.items(), (BLUE, ORANGE), ("top", "bottom"), strict=False):
         figure.add_scatter(
             x=[r2 for r2, _ in factors.values()], y=[kept for _, kept in factors.values()], text=list(factors),
-            name=depth, mode="markers+text", textposition=f"{place} center", marker={"color": colour, "size": 9},
+            name=depth, mode="markers+text", textposition=f"{place} center", marker={"color": color, "size": 9},
         )  # fmt: skip
     figure.update_layout(BARE, height=380, width=560, margin={"l": 56, "r": 8, "t": 8, "b": 44}, hovermode="closest")
     figure.update_layout(legend={"x": 0, "y": 1, "bgcolor": "rgba(0,0,0,0)"})

@@ -1,4 +1,4 @@
-"""Figures from plain records: plotly, transparent, in colours that the colour-blind tell apart, for both themes."""
+"""Figures from plain records: plotly, transparent, in colors that the color-blind tell apart, for both themes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,26 +8,26 @@ import torch
 from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
-from ssl_toolkit.probes.monitor import Baselines, Look
+from ssl_toolkit.probes.monitor import Baselines, Snapshot
 from ssl_toolkit.probes.online import Reading
 from ssl_toolkit.training import Step
-from ssl_toolkit.training.intervals import interval
+from ssl_toolkit.training.intervals import mean_interval
 
 # Okabe and Ito (2008)
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-GREY = "#767676"  # readable on white and on JupyterLab's dark background
+GRAY = "#767676"  # readable on white and on JupyterLab's dark background
 POINTS = 400  # of a curve; more would only cost time on the way to the browser
 BARE: dict[str, Any] = {  # what all figures have in common
     "autosize": True,
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
-    "font": {"color": GREY, "size": 12},
+    "font": {"color": GRAY, "size": 12},
     "uirevision": "keep",
     "hovermode": "x",
     "modebar": {"remove": ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"]},
 }
 LEGEND: dict[str, Any] = {"yanchor": "top", "orientation": "h", "bgcolor": "rgba(0,0,0,0)", "font": {"size": 11}}
-GRID = {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False, "linecolor": GREY}
+GRID = {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False, "linecolor": GRAY}
 
 
 class Curve(NamedTuple):
@@ -43,9 +43,9 @@ PROBE_SLOTS = 4  # the representation, two layers of the projector, one of a pre
 
 
 def training_curves(
-    steps: Sequence[Step], looks: Sequence[Look], base: Baselines | None, readings: Sequence[Reading] = ()
+    steps: Sequence[Step], looks: Sequence[Snapshot], base: Baselines | None, readings: Sequence[Reading] = ()
 ) -> list[Curve]:
-    """The curves of `training_figure`, in the order of its traces: the loss and its terms, accuracies by neighbours and
+    """The curves of `training_figure`, in the order of its traces: the loss and its terms, accuracies by neighbors and
     by the linear probes of `readings`, the spectrum."""
     thin = steps[:: max(1, len(steps) // POINTS)]
     if steps and thin[-1] is not steps[-1]:
@@ -77,21 +77,21 @@ def training_curves(
 _BASELINE_NAMES = {"chance": "chance", "pixels": "raw pixels", "untrained": "untrained"}
 
 
-def filled_axes(steps: Sequence[Step], looks: Sequence[Look]) -> dict[int, bool]:
+def filled_axes(steps: Sequence[Step], looks: Sequence[Snapshot]) -> dict[int, bool]:
     """The columns of `training_figure` that have something to show; the others have no numbers on their axes."""
     return {1: bool(steps), 2: bool(looks), 3: bool(looks)}
 
 
 def training_figure(
-    steps: Sequence[Step], looks: Sequence[Look], base: Baselines | None = None, readings: Sequence[Reading] = ()
+    steps: Sequence[Step], looks: Sequence[Snapshot], base: Baselines | None = None, readings: Sequence[Reading] = ()
 ) -> go.Figure:
     """Three plots in a row: the terms of the loss, accuracies over their baselines, the spectrum of the features."""
     figure = make_subplots(1, 3, subplot_titles=("loss", "accuracy", "singular values, relative"))
     places = [1] * (1 + TERM_SLOTS) + [2] * (4 + PROBE_SLOTS) + [3]
     styles = [
-        *({"color": c, "width": 2 if i else 3} for i, c in enumerate((GREY, BLUE, ORANGE, GREEN, PURPLE))),
+        *({"color": c, "width": 2 if i else 3} for i, c in enumerate((GRAY, BLUE, ORANGE, GREEN, PURPLE))),
         {"color": BLUE, "width": 3},
-        {"color": GREY, "width": 1.5, "dash": "dot"},
+        {"color": GRAY, "width": 1.5, "dash": "dot"},
         {"color": ORANGE, "width": 1.5, "dash": "dash"},
         {"color": PURPLE, "width": 1.5, "dash": "dashdot"},
         *({"color": c, "width": 2} for c in (GREEN, VERMILION, SKY, PURPLE)),
@@ -124,14 +124,14 @@ def training_figure(
     return figure
 
 
-RUNS = 6  # as many runs as there are colours that can be told apart
+RUNS = 6  # as many runs as there are colors that can be told apart
 
 
 def runs_figure(height: int = 300) -> go.Figure:
     """One plot of up to `RUNS` curves, to be filled by `show_runs`."""
     figure = go.Figure()
-    for colour in (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY):
-        figure.add_scatter(x=[], y=[], mode="lines+markers", line={"color": colour, "width": 2}, marker={"size": 4})
+    for color in (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY):
+        figure.add_scatter(x=[], y=[], mode="lines+markers", line={"color": color, "width": 2}, marker={"size": 4})
     legend = LEGEND | {"x": 0, "y": -0.2}
     figure.update_layout(BARE, height=height, margin={"l": 56, "r": 8, "t": 30, "b": 66}, legend=legend)
     figure.update_layout(title={"font": {"size": 13}, "x": 0.5, "y": 0.97, "yanchor": "top"})
@@ -150,7 +150,7 @@ def show_runs(
 ) -> None:
     """Fill the figure with these curves, at most `RUNS`, and a dotted line at a named level, as that of chance."""
     filled = [*curves, *[Curve("", [], [])] * (RUNS - len(curves))]
-    dotted = {"color": GREY, "width": 1.5, "dash": "dot"}
+    dotted = {"color": GRAY, "width": 1.5, "dash": "dot"}
     with figure.batch_update():
         for trace, curve in zip(figure.data, filled, strict=True):
             trace.x, trace.y, trace.name, trace.showlegend = list(curve.x), list(curve.y), curve.name, bool(curve.name)
@@ -169,7 +169,7 @@ def means_figure(
     figure = go.Figure()
     means, halves = [], []
     for values in groups.values():
-        mean, (low, _) = interval(values)
+        mean, (low, _) = mean_interval(values)
         means.append(mean)
         halves.append(mean - low)
     figure.add_scatter(
@@ -177,7 +177,7 @@ def means_figure(
         error_y={"array": halves, "color": BLUE, "thickness": 2, "width": 6},
     )  # fmt: skip
     for name, y in (levels or {}).items():
-        line = {"color": GREY, "dash": "dot", "width": 1.5}
+        line = {"color": GRAY, "dash": "dot", "width": 1.5}
         figure.add_hline(y=y, line=line, annotation={"text": name, "font": {"size": 11}})
     figure.update_layout(BARE, height=280, margin={"l": 56, "r": 8, "t": 34, "b": 40}, title={"text": title, "x": 0.5})
     figure.update_xaxes(GRID, type="category")
@@ -201,7 +201,7 @@ def measured_figure() -> go.Figure:
 
 def show_measured(figure: BaseFigure, groups: Mapping[str, Sequence[float]], *, title: str) -> None:
     """Fill the figure with the groups' means and, where there are two values or more, Student's 95 % intervals."""
-    intervals = [interval(v) if len(v) > 1 else (v[0], (v[0], v[0])) for v in groups.values()]
+    intervals = [mean_interval(v) if len(v) > 1 else (v[0], (v[0], v[0])) for v in groups.values()]
     with figure.batch_update():
         figure.data[0].x, figure.data[0].y = [mean for mean, _ in intervals], list(groups)
         figure.data[0].error_x.array = [mean - low for mean, (low, _) in intervals]

@@ -10,14 +10,14 @@ from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
 from ssl_toolkit.joint import TITLES
-from ssl_toolkit.training.intervals import interval
-from ssl_toolkit.training.sweep import Cell, group
-from ssl_toolkit.widgets.figures.plots import BARE, BLUE, GREEN, GREY, GRID, LEGEND, ORANGE, PURPLE, SKY, VERMILION
+from ssl_toolkit.training.intervals import mean_interval
+from ssl_toolkit.training.sweep import Cell, group_cells
+from ssl_toolkit.widgets.figures.plots import BARE, BLUE, GRAY, GREEN, GRID, LEGEND, ORANGE, PURPLE, SKY, VERMILION
 
 WIDTH_VALUES = {"test": "at home", "transfer": "away", "gradient rank": "gradient rank", "zero fraction": "zeros"}
 WIDTH_CONTROLS = {"random": "random ReLU of the default", "narrowed": "the widest, narrowed by PCA"}
 METHOD_TITLES = {str(method): title for method, title in TITLES.items()}
-METHOD_COLOURS = {"simclr": BLUE, "supervised": ORANGE, "untrained": GREY, "vicreg": GREEN, "byol": PURPLE}
+METHOD_COLORS = {"simclr": BLUE, "supervised": ORANGE, "untrained": GRAY, "vicreg": GREEN, "byol": PURPLE}
 
 
 class Means(NamedTuple):
@@ -31,13 +31,13 @@ class Means(NamedTuple):
 def means_of(cells: Sequence[Cell], method: str, value: str) -> Means:
     """That value of all finished runs of a method, by the "width" of their settings."""
     mine = [cell for cell in cells if cell.setting.get("method") == method and value in cell.result]
-    groups = {width: [c.result[value] for c in runs] for (width,), runs in group(mine, "width").items()}
+    groups = {width: [c.result[value] for c in runs] for (width,), runs in group_cells(mine, "width").items()}
     out = Means([], [], [])
     for width in sorted(groups):
         values = groups[width]
         out.widths.append(width)
         out.means.append(mean := statistics.fmean(values))
-        out.halves.append(mean - interval(values)[1][0] if len(values) > 2 else 0.0)
+        out.halves.append(mean - mean_interval(values)[1][0] if len(values) > 2 else 0.0)
     return out
 
 
@@ -48,12 +48,12 @@ def width_figure(methods: Sequence[str], widths: Sequence[int]) -> go.Figure:
     )
     for live in (False, True):
         for method in methods:
-            colour = METHOD_COLOURS.get(method, SKY)
+            color = METHOD_COLORS.get(method, SKY)
             dash = "dot" if method == "untrained" else "solid" if live else "dash"
             for column in range(1, 5):
                 figure.add_scatter(
-                    x=[], y=[], mode="lines+markers", line={"color": colour, "width": 3 if live else 1.5, "dash": dash},
-                    marker={"size": 9 if live else 6}, error_y={"color": colour, "thickness": 1.2, "width": 3},
+                    x=[], y=[], mode="lines+markers", line={"color": color, "width": 3 if live else 1.5, "dash": dash},
+                    marker={"size": 9 if live else 6}, error_y={"color": color, "thickness": 1.2, "width": 3},
                     name=f"{METHOD_TITLES.get(method, method)}, {'live' if live else 'stored'}",
                     legendgroup=f"{method} {live}", row=1, col=column,
                 )  # fmt: skip
@@ -95,7 +95,7 @@ def show_widths(
                 trace, points = next(traces), control_points(stored or live, value, control) if controls else []
                 trace.x, trace.y = [x for x, _ in points], [y for _, y in points]
                 trace.showlegend = value == "test" and bool(points)
-        mark = {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": {"color": GREY, "width": 1.5}}
+        mark = {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": {"color": GRAY, "width": 1.5}}
         figure.layout.shapes = [mark | {"xref": f"x{i}", "yref": f"y{i} domain"} for i in ("", 2, 3, 4)]
 
 

@@ -12,10 +12,10 @@ DARK, PALE = "#333333", "#dddddd"
 
 
 class Line(NamedTuple):
-    """A named curve in a colour: y in [0, 1] at each width."""
+    """A named curve in a color: y in [0, 1] at each width."""
 
     name: str
-    colour: str
+    color: str
     widths: Sequence[int]
     y: Sequence[float]
 
@@ -44,11 +44,11 @@ def curves_picture(plots: dict[str, list[Line]], widths: Sequence[int]) -> UInt8
             pen.text((place(width, 0.0)[0], HIGH - EDGE + 12), str(width), DARK, font, "mm")
         for line in lines:
             points = [place(*point) for point in zip(line.widths, line.y, strict=True)]
-            pen.line(points, line.colour, 2)
+            pen.line(points, line.color, 2)
             for x, y in points:
-                pen.ellipse((x - 3, y - 3, x + 3, y + 3), line.colour)
+                pen.ellipse((x - 3, y - 3, x + 3, y + 3), line.color)
     at = EDGE
-    for name, colour in {line.name: line.colour for lines in plots.values() for line in lines}.items():
-        pen.text((at, HIGH - 12), name, colour, font, "lm")
+    for name, color in {line.name: line.color for lines in plots.values() for line in lines}.items():
+        pen.text((at, HIGH - 12), name, color, font, "lm")
         at += int(pen.textlength(name, font)) + 20
     return np.asarray(image)

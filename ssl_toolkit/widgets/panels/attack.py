@@ -1,4 +1,4 @@
-"""AttackPanel: images changed by a few grey levels, and what encoders see of them."""
+"""AttackPanel: images changed by a few gray levels, and what encoders see of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -15,11 +15,11 @@ from ssl_toolkit.diffusion.monitor import PORTION
 from ssl_toolkit.diffusion.rcdm import RCDM
 from ssl_toolkit.encoders import Encoder, embed_portions
 from ssl_toolkit.encoders.statistics import typical_distance
-from ssl_toolkit.probes import Probe, fool, fool_strengths
-from ssl_toolkit.probes.adversarial import Point, Seen, Target
+from ssl_toolkit.probes import Probe, attack, attack_curve
+from ssl_toolkit.probes.adversarial import AttackResult, Point, Target
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, check_index, tile
 from ssl_toolkit.widgets.canvases.image_strip import strip
-from ssl_toolkit.widgets.controls import dropdown, line, live, paragraph, seed_box, slider, whole
+from ssl_toolkit.widgets.controls import dropdown, figure_widget, int_box, paragraph, row, seed_box, slider
 from ssl_toolkit.widgets.figures.attacks import LOOKS, attack_figure, show_attacks
 from ssl_toolkit.widgets.player import Player
 
@@ -34,7 +34,7 @@ MANY = 96  # images of the curve
 class Look(NamedTuple):
     """What one encoder sees of the picked image before and after, and what was painted of either."""
 
-    seen: Seen
+    seen: AttackResult
     rows: Rows | None
 
 
@@ -91,7 +91,7 @@ class AttackPanel(Pictured, w.VBox):
         self.grid.on_pick(self.pick)
         self.html = w.HTML()
         self.html.add_class("ssl-attack-rows")
-        self.figure = live(attack_figure(), toolbar=False)
+        self.figure = figure_widget(attack_figure(), toolbar=False)
         super().__init__(self._placed())
         self.add_class("ssl-panel")
         self.add_class("ssl-attack")
@@ -101,11 +101,11 @@ class AttackPanel(Pictured, w.VBox):
         self._on_control()
 
     def _make_controls(self, strength: float, steps: int, seed: int) -> None:
-        tip = "Grey levels of 255 by which a pixel may change"
+        tip = "Gray levels of 255 by which a pixel may change"
         self.strength = slider("Strength", strength, (0.0, 16.0, 0.5), tip, "ssl-attack-strength", width="300px")
         tip = "One step along the sign of the gradient, or several that stay within the strength"
         self.method = dropdown("Method", list(METHODS), "PGD", tip, "ssl-attack-method")
-        self.steps = whole("Steps", steps, (1, 100), "Steps of PGD", "ssl-attack-steps")
+        self.steps = int_box("Steps", steps, (1, 100), "Steps of PGD", "ssl-attack-steps")
         tip = "What each encoder is misled by"
         self.target = dropdown("Against", list(TARGETS), "its probe", tip, "ssl-attack-against")
         self.seed = seed_box(seed, "Of random starts and samples", "ssl-attack-seed")
@@ -113,7 +113,7 @@ class AttackPanel(Pictured, w.VBox):
 
     def _placed(self) -> list[w.Widget]:
         left = w.VBox([w.HTML("Pick an image:"), self.grid], layout=w.Layout(flex="0 0 auto"))
-        right = w.VBox([line(*self._controls), self.player, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
+        right = w.VBox([row(*self._controls), self.player, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
         return [w.HBox([left, right], layout=w.Layout(grid_gap="20px")), self.figure]
 
     # what a person may call --------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ class AttackPanel(Pictured, w.VBox):
                 h = yield from embed_portions(encoder, self.test.images, depth=self.depth, portion=PORTION)
                 self.units[name] = typical_distance(h)
             one = slice(self.picked, self.picked + 1)
-            for seen in fool(
+            for seen in attack(
                 encoder, self.probes[name], self.test.images[one], self.test.labels[one],
                 strength=self.strength.value, **settings,
             ):  # fmt: skip
@@ -167,7 +167,7 @@ class AttackPanel(Pictured, w.VBox):
         for name, encoder in self.encoders.items():
             done += len(self.curves[name])
             left = self.strengths[len(self.curves[name]) :]
-            for point in fool_strengths(encoder, self.probes[name], some, labels, strengths=left, **settings):
+            for point in attack_curve(encoder, self.probes[name], some, labels, strengths=left, **settings):
                 if point is not None:
                     self.curves[name].append(point._replace(moved=point.moved / self.units[name]))
                     done += 1
@@ -179,20 +179,20 @@ class AttackPanel(Pictured, w.VBox):
         chance = self.test.labels.bincount().max().item() / len(self.test)
         truth = escape(self.test.classes[int(self.test.labels[self.picked])])
         rows = [
-            self._row(name, look, colour) for (name, look), (colour, _) in zip(self.looks.items(), LOOKS, strict=False)
+            self._row(name, look, color) for (name, look), (color, _) in zip(self.looks.items(), LOOKS, strict=False)
         ]
-        below = "Each encoder is attacked through its own gradients. In the difference, grey is no change. "
+        below = "Each encoder is attacked through its own gradients. In the difference, gray is no change. "
         below += "Under each sample: how far its features are from those it was painted from. " if self.painters else ""
         below += "Distances are in units of that between two images at random."
         top = paragraph(f"It is: <b>{truth}</b>. Chance is {chance:.0%}.")
         self.html.value = top + "".join(rows) + paragraph(below)
         show_attacks(self.figure, self.curves, chance=chance, strength=self.strength.value)
 
-    def _row(self, name: str, look: Look, colour: str) -> str:
+    def _row(self, name: str, look: Look, color: str) -> str:
         """An encoder's rows: the image, then the attacked one and the difference, each with what is painted of it."""
         seen, unit = look.seen, self.units[name]
         says = " → ".join(f"<b>{escape(self._says(p[0]))}</b>" for p in (seen.before, seen.after))
-        title = f"<b style='color:{colour}'>{escape(name)}</b> says {says}; h moved by {seen.moved.item() / unit:.2f}"
+        title = f"<b style='color:{color}'>{escape(name)}</b> says {says}; h moved by {seen.moved.item() / unit:.2f}"
         pictures, gain = self._pictures(look), f"difference × {self._gain():.0f}"
         if look.rows is None:
             return strip(pictures, ["as it is", "attacked", gain], title=title)

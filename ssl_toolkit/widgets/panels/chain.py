@@ -27,7 +27,7 @@ from ssl_toolkit.diffusion import (
 from ssl_toolkit.diffusion.metrics import nearest
 from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
-from ssl_toolkit.widgets.controls import checkbox, dropdown, line, live, paragraph, seed_box, slider, whole
+from ssl_toolkit.widgets.controls import checkbox, dropdown, figure_widget, int_box, paragraph, row, seed_box, slider
 from ssl_toolkit.widgets.figures.chains import chain_figure, show_chains, show_cursor
 from ssl_toolkit.widgets.player import Player
 
@@ -82,7 +82,7 @@ class ChainPanel(Pictured, w.VBox):
         )
         self.player.back.layout.display = "none"  # the canvas is played and scrubbed by itself
         self.canvas = ChainCanvas(columns=n, scale=max(1, round(52 / shape[2])), label="chains")
-        self.figure = live(chain_figure(), toolbar=False)
+        self.figure = figure_widget(chain_figure(), toolbar=False)
         self.summary = w.HTML()
         super().__init__(self._placed())
         self.add_class("ssl-panel")
@@ -112,7 +112,7 @@ class ChainPanel(Pictured, w.VBox):
             "A": slider("eta", 0.0, (0.0, 1.0, 0.1), tip, "ssl-chains-eta-a", width="190px"),
             "B": slider("eta", 0.0, (0.0, 1.0, 0.1), tip, "ssl-chains-eta-b", width="190px"),
         }
-        self.steps = whole("Steps", steps, (1, 1000), "Steps of both chains", "ssl-chains-steps", width="120px")
+        self.steps = int_box("Steps", steps, (1, 1000), "Steps of both chains", "ssl-chains-steps", width="120px")
         self.seed = seed_box(seed, "Of the noise both start at", "ssl-chains-seed", width="120px")
         tip = "Keep each guess x0 within the range that images have"
         self.clip = checkbox("Clip the guess", clip, tip, "ssl-chains-clip")
@@ -126,7 +126,7 @@ class ChainPanel(Pictured, w.VBox):
         self.canvas.layout = w.Layout(flex="0 0 auto", max_width="66%")
         right = w.VBox([self.figure, self.summary], layout=w.Layout(flex="1 1 0", min_width="0"))
         body = w.HBox([self.canvas, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
-        return [line(*lines["A"], self.steps, self.seed, self.clip), line(*lines["B"]), self.player, body]
+        return [row(*lines["A"], self.steps, self.seed, self.clip), row(*lines["B"]), self.player, body]
 
     # what a person may call --------------------------------------------------------------------------------------
     def play(self) -> None:
@@ -209,11 +209,11 @@ class ChainPanel(Pictured, w.VBox):
             if self._bank is not None:
                 found = self._bank[nearest(shown(x), self._bank).index]
                 off = levels(x, found / 127.5 - 1)
-                told += f", {off:.0f} of 255 grey levels from the nearest image"
+                told += f", {off:.0f} of 255 gray levels from the nearest image"
             lines.append(told)
         if len(frame.x0) == 2:
             apart = levels(frame.x0["A"], frame.x0["B"])
-            lines.append(f"A and B are {apart:.0f} grey levels apart.")
+            lines.append(f"A and B are {apart:.0f} gray levels apart.")
         return paragraph("<br>".join(lines))
 
     def _follow(self) -> None:
@@ -247,5 +247,5 @@ def shown(x: Float[Tensor, "n c h w"], spread: float = 1.0) -> UInt8[Tensor, "n 
 
 
 def levels(x: Float[Tensor, "n *x"], y: Float[Tensor, "n *x"]) -> float:
-    """How far images in [-1, 1] are from others, in grey levels: the median of their root mean squares over pixels."""
+    """How far images in [-1, 1] are from others, in gray levels: the median of their root mean squares over pixels."""
     return 127.5 * (x - y).square().flatten(1).mean(dim=1).sqrt().median().item()

@@ -7,16 +7,16 @@ from html import escape
 
 import ipywidgets as w
 
-from ssl_toolkit.claims import CLAIMS, Verdict, run, stored
-from ssl_toolkit.claims.study import BUDGETS, Claim, grouped
+from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run, stored
+from ssl_toolkit.claims.study import Claim, grouped
 from ssl_toolkit.training.sweep import Cell, Setting, SweepError
 from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.canvases.choice_table import ChoiceTable
-from ssl_toolkit.widgets.controls import Quiet, dropdown, duration, line, live, paragraph
-from ssl_toolkit.widgets.figures.plots import GREEN, GREY, ORANGE, VERMILION, measured_figure, show_measured
+from ssl_toolkit.widgets.controls import Muted, dropdown, duration, figure_widget, paragraph, row
+from ssl_toolkit.widgets.figures.plots import GRAY, GREEN, ORANGE, VERMILION, measured_figure, show_measured
 from ssl_toolkit.widgets.player import Player
 
-COLOURS = {"confirmed": GREEN, "not confirmed": VERMILION, "inconclusive": ORANGE, "": GREY}
+COLORS = {"confirmed": GREEN, "not confirmed": VERMILION, "inconclusive": ORANGE, "": GRAY}
 COLUMNS = ("claim", "what the paper says", "verdict", "effect, 95 % interval", "seeds", "time")
 ALL, STORED, HERE = "all papers", "as stored", "made here"
 Record = Cell | Verdict | None
@@ -41,7 +41,7 @@ class ClaimsBoard(Pictured, w.VBox):
                 continue  # it was never measured, or otherwise, and the table says so
         self._live: dict[str, tuple[list[Setting], list[Cell]]] = {}  # what tests made here are to measure, and have
         self.chosen: Claim = next(iter(CLAIMS.values()))
-        self._under_test, self._quiet = self.chosen, Quiet()
+        self._under_test, self._quiet = self.chosen, Muted()
 
         papers = list(dict.fromkeys(claim.paper for claim in CLAIMS.values()))
         self.paper = dropdown("Paper", [ALL, *papers], ALL, "Whose claims are listed", "ssl-claims-paper")
@@ -58,10 +58,10 @@ class ClaimsBoard(Pictured, w.VBox):
             self._records, self._draw, progress=self._progress, unit="measurement", redraw=0.5, name=name
         )
         self.player.play_button.tooltip = "Put the chosen claim to the test, here and now"
-        self.figure = live(measured_figure())
+        self.figure = figure_widget(measured_figure())
         self.outcome = w.HTML()
 
-        top, test = line(self.paper, self.summary), line(self.budget, self.shows, self.number)
+        top, test = row(self.paper, self.summary), row(self.budget, self.shows, self.number)
         super().__init__([top, self.table, self.words, self.player, test, self.outcome, self.figure])
         self.add_class("ssl-panel")
         self.add_class("ssl-claims")
@@ -82,7 +82,7 @@ class ClaimsBoard(Pictured, w.VBox):
         self._list()
         claim = self.chosen
         self.words.value = paragraph(
-            f"<b>{escape(claim.id)}</b> {escape(claim.statement)}<br><span style='color:{GREY}'>{escape(claim.paper)}"
+            f"<b>{escape(claim.id)}</b> {escape(claim.statement)}<br><span style='color:{GRAY}'>{escape(claim.paper)}"
             f"</span><br><b>The rule, {'made stricter later' if claim.changed else 'written beforehand'}:</b> "
             f"{escape(f'{claim.rule} {claim.changed}')}"
         )
@@ -131,8 +131,8 @@ class ClaimsBoard(Pictured, w.VBox):
         claims = self._listed()
         verdicts = [self._stored[claim.id][0] if claim.id in self._stored else None for claim in claims]
         rows = [_row(claim, verdict) for claim, verdict in zip(claims, verdicts, strict=True)]
-        colours = [COLOURS[verdict.result if verdict else ""] for verdict in verdicts]
-        self.table.show(rows, colours=colours, selected=claims.index(self.chosen) if self.chosen in claims else -1)
+        colors = [COLORS[verdict.result if verdict else ""] for verdict in verdicts]
+        self.table.show(rows, colors=colors, selected=claims.index(self.chosen) if self.chosen in claims else -1)
         counts = Counter(row[2] for row in rows)
         self.summary.value = paragraph(
             f"<b>{len(rows)} claims</b>: " + ", ".join(f"{n} {w}" for w, n in counts.items())
@@ -202,6 +202,6 @@ def _row(claim: Claim, verdict: Verdict | None) -> list[str]:
 def _verdict(verdict: Verdict) -> str:
     low, high = verdict.ci95
     return (
-        f"<b style='color:{COLOURS[verdict.result]}'>{verdict.result}</b>, {verdict.effect:.3g} "
+        f"<b style='color:{COLORS[verdict.result]}'>{verdict.result}</b>, {verdict.effect:.3g} "
         f"[{low:.3g}, {high:.3g}] {escape(verdict.what)}; {verdict.seeds} seeds."
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ssl_toolkit.data import Dataset
 from ssl_toolkit.diffusion.directions import principal_directions, sparse_directions
-from ssl_toolkit.diffusion.edit import Asked, Rows, along, between, hidden, paint_rows, without_common
+from ssl_toolkit.diffusion.edit import Edits, Rows, along, between, hidden, paint_rows, without_common
 from ssl_toolkit.diffusion.monitor import PORTION
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions
 from ssl_toolkit.encoders import Encoder, embed_portions
@@ -20,16 +20,16 @@ from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, che
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
 from ssl_toolkit.widgets.canvases.image_strip import strip
 from ssl_toolkit.widgets.controls import (
-    Quiet,
+    Muted,
     button,
-    dress,
     dropdown,
-    line,
+    int_box,
     paragraph,
+    row,
     seed_box,
     slider,
+    style,
     toggle,
-    whole,
 )
 from ssl_toolkit.widgets.figures.plots import BLUE, ORANGE
 from ssl_toolkit.widgets.player import Player
@@ -37,20 +37,20 @@ from ssl_toolkit.widgets.player import Player
 MODES = {
     "Interpolate": "From A to B: every step of the way is painted from the same noise. Drag the slider below.",
     "Directions": "Each slider adds a direction of the space of representations to A's; several add up.",
-    "Common dimensions": "What most of A's neighbours have in common is set to 0, or to what B has in its place.",
+    "Common dimensions": "What most of A's neighbors have in common is set to 0, or to what B has in its place.",
     "Masked": "A is hidden in part before the encoder sees it: what do the samples say was there?",
 }
 PICKS, COLUMNS = 24, 4  # test images to choose from
 REDRAW = 0.3  # seconds; the browser needs a core that the painting needs as well
 SHARES = (0.0, 0.25, 0.5, 0.75, 0.9)  # of the patches that are hidden
-NEIGHBOURS = 20  # as in the paper
+NEIGHBORS = 20  # as in the paper
 WHERE = "Under each sample: how far its features are from those it was painted from; two images at random are 1 apart."
 
 
 class Task(NamedTuple):
     """What a mode asks for: the rows to paint, the images that stand before them in turn, what is told below them."""
 
-    asked: Asked
+    asked: Edits
     given: UInt8[Tensor, "n c h w"]
     told: str = ""
 
@@ -59,7 +59,7 @@ class EditPanel(Pictured, w.VBox):
     """Samples of an `RCDM` for edited representations of an image A, always from the same noise in every row.
 
     `model` was trained on what `encoder` says at `depth`; `test` gives the images to pick and the representations that
-    neighbours, directions and distances are taken among. In "Interpolate" the samples at all `stops` between A and B
+    neighbors, directions and distances are taken among. In "Interpolate" the samples at all `stops` between A and B
     travel to the browser, so that its slider answers at once. `panel.pick(3)` and `panel.pick(5, other=True)` choose A
     and B; `panel.mode.value = "Directions"`, `panel.move(0, 2.0)`, `panel.more_than.value = 12` and the other controls
     do what a person does; `panel.play()` paints, `panel.wait()` returns the `Rows`, and `panel.asked` names them.
@@ -83,8 +83,8 @@ class EditPanel(Pictured, w.VBox):
     ):
         if mode not in MODES:
             raise ValueError(f"mode is {mode!r}: it must be one of {', '.join(MODES)}.")
-        if len(test) <= NEIGHBOURS:
-            raise ValueError(f"test has {len(test)} images: give more than {NEIGHBOURS}, for neighbours.")
+        if len(test) <= NEIGHBORS:
+            raise ValueError(f"test has {len(test)} images: give more than {NEIGHBORS}, for neighbors.")
         if tuple(test.images.shape[1:]) != tuple(model.shape):
             raise ValueError(
                 f"test has images of {tuple(test.images.shape[1:])} and the model paints {tuple(model.shape)}: "
@@ -97,7 +97,7 @@ class EditPanel(Pictured, w.VBox):
         self.a, self.b = 0, 1
         self._task: Task | None = None
         self.rows: Rows | None = None
-        self._quiet = Quiet()
+        self._quiet = Muted()
         self._make_controls(mode, directions, guidance, steps, seed)
         self.player: Player[Rows | None] = Player(
             self._records, self._draw, progress=lambda r: r and (r.step, self.steps.value),
@@ -109,7 +109,7 @@ class EditPanel(Pictured, w.VBox):
         self.grid.on_pick(lambda index: self.pick(index, other=self.picking.value == "B"))
         self.canvas = ChainCanvas(columns=k, scale=max(1, round(96 / test.images.shape[-1])), label="samples")
         self.canvas.value = stops // 2
-        self.note, self.html, self.controls = w.HTML(), w.HTML(), line()
+        self.note, self.html, self.controls = w.HTML(), w.HTML(), row()
         self.html.add_class("ssl-edit-rows")
         super().__init__(self._placed())
         self.add_class("ssl-panel")
@@ -129,7 +129,7 @@ class EditPanel(Pictured, w.VBox):
         tip = "1 paints what h says, more exaggerates it"
         self.guidance = slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, "ssl-edit-guidance", width="205px")
         self.guidance.disabled = self.model.network.null is None
-        self.steps = whole("Steps", steps, (1, 200), "Steps of the sampler", "ssl-edit-steps")
+        self.steps = int_box("Steps", steps, (1, 200), "Steps of the sampler", "ssl-edit-steps")
         self.seed = seed_box(seed, "Of the noise of all rows", "ssl-edit-seed")
         tip = "Which way leads from A to B"
         self.path = dropdown("Path", ["straight", "along the sphere"], "straight", tip, "ssl-edit-path")
@@ -140,9 +140,9 @@ class EditPanel(Pictured, w.VBox):
             for i in range(1, directions + 1)
         ]
         self.zero = button("Zero", "undo", "Every direction to 0", "ssl-edit-zero")
-        self.more_than = w.IntSlider(14, min=0, max=NEIGHBOURS - 1, description="More than", continuous_update=False)
-        tip = f"A dimension is common if more than so many of the {NEIGHBOURS} neighbours have it"
-        dress(self.more_than, tip, "ssl-edit-more", width="300px")
+        self.more_than = w.IntSlider(14, min=0, max=NEIGHBORS - 1, description="More than", continuous_update=False)
+        tip = f"A dimension is common if more than so many of the {NEIGHBORS} neighbors have it"
+        style(self.more_than, tip, "ssl-edit-more", width="300px")
         has = [("above its median", True), ("not 0", False)]
         self.relative = dropdown("Has it", has, True, "When an image counts as having a dimension", "ssl-edit-has")
         self.patch = dropdown("Patch", [2, 4, 8], 4, "Pixels a side", "ssl-edit-patch")
@@ -152,14 +152,14 @@ class EditPanel(Pictured, w.VBox):
     def _placed(self) -> list[w.Widget]:
         self._settings: dict[str, list[w.Widget]] = {
             "Interpolate": [self.path],
-            "Directions": [line(self.kind, self.zero), line(*self.amounts)],
-            "Common dimensions": [self.more_than, w.HTML(f"of {NEIGHBOURS} neighbours"), self.relative],
+            "Directions": [row(self.kind, self.zero), row(*self.amounts)],
+            "Common dimensions": [self.more_than, w.HTML(f"of {NEIGHBORS} neighbors"), self.relative],
             "Masked": [self.patch],
         }
         picks = w.HBox([w.HTML("A click picks"), self.picking], layout=w.Layout(grid_gap="6px", align_items="center"))
         which = f"<b style='color:{BLUE}'>A</b>: edited, <b style='color:{ORANGE}'>B</b>: the other"
         left = w.VBox([picks, self.grid, w.HTML(which)], layout=w.Layout(flex="0 0 auto"))
-        top = [self.mode, self.note, self.controls, line(*self._sampling), self.player]
+        top = [self.mode, self.note, self.controls, row(*self._sampling), self.player]
         right = w.VBox([*top, self.canvas, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
         return [w.HBox([left, right], layout=w.Layout(grid_gap="20px"))]
 
@@ -187,7 +187,7 @@ class EditPanel(Pictured, w.VBox):
         self._on_control()
 
     @property
-    def asked(self) -> Asked | None:
+    def asked(self) -> Edits | None:
         """The rows that are painted, with their names; None before a run."""
         return None if self._task is None else self._task.asked
 
@@ -237,14 +237,14 @@ class EditPanel(Pictured, w.VBox):
             return Task(along(a, axes, [amount.value for amount in self.amounts]), image[None], told)
         if mode == "Common dimensions":
             more_than, relative = self.more_than.value, self.relative.value
-            found = without_common(a, b, h, k=NEIGHBOURS, more_than=more_than, relative=relative)
-            near = self.test.images[found.neighbours].cpu()
+            found = without_common(a, b, h, k=NEIGHBORS, more_than=more_than, relative=relative)
+            near = self.test.images[found.neighbors].cpu()
             told = f"{int(found.dims.sum())} of {h.shape[1]} dimensions are common."
-            told += strip(near, [""] * NEIGHBOURS, title=f"The {NEIGHBOURS} nearest, A among them:", size=26)
+            told += strip(near, [""] * NEIGHBORS, title=f"The {NEIGHBORS} nearest, A among them:", size=26)
             return Task(found.asked, torch.stack([image, image, self.test.images[self.b].cpu()]), told)
         given = hidden(image, SHARES, patch=self.patch.value, seed=self.seed.value)
         names = [f"{share:.0%} hidden" for share in SHARES]
-        return Task(Asked(names, conditions(self.encoder, given, depth=self.depth)), given)
+        return Task(Edits(names, conditions(self.encoder, given, depth=self.depth)), given)
 
     # what is seen ------------------------------------------------------------------------------------------------
     def _draw(self, rows: Rows | None) -> None:
@@ -257,7 +257,7 @@ class EditPanel(Pictured, w.VBox):
             self._draw_rows(self._task, rows)
         self.canvas.layout.display = "" if path else "none"
 
-    def _draw_path(self, asked: Asked, rows: Rows) -> None:
+    def _draw_path(self, asked: Edits, rows: Rows) -> None:
         """The k samples of each stop as frames, and those of the first noise side by side."""
         captions = [f"λ = {name} of the way from A to B" for name in asked.names]
         words = [""] * len(asked.names)

@@ -13,7 +13,7 @@ from ssl_toolkit.infusion.objectives import steps_of_bound
 from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
 from ssl_toolkit.widgets.canvases.mask import MaskCanvas
-from ssl_toolkit.widgets.controls import Quiet, button, checkbox, dress, dropdown, line, live, seed_box, slider
+from ssl_toolkit.widgets.controls import Muted, button, checkbox, dropdown, figure_widget, row, seed_box, slider, style
 from ssl_toolkit.widgets.figures.plots import Curve, runs_figure, show_runs
 from ssl_toolkit.widgets.player import running_loop, soon
 
@@ -61,13 +61,13 @@ class InfusionPanel(Pictured, w.VBox):
         self.operator, self.prior, self.infusion, self.images = operator, prior, infusion, images[:n]
         self.links: dict[str, list[Link]] = {}
         self.completions: list[Link] = []
-        self.index, self._quiet = 0, Quiet()
+        self.index, self._quiet = 0, Muted()
         self._loop = loop = running_loop()  # the operator may be in training there: never between two lines of its step
         self._make_controls(growth, seed)
         self.why, self.note = w.HTML(), w.HTML()
         self.note.add_class("ssl-infusion-note")
         self.canvas = ChainCanvas(scale=max(1, round(72 / images.shape[-1])), label="chain")
-        self.figure = live(runs_figure(height=250))
+        self.figure = figure_widget(runs_figure(height=250))
         self.painter = MaskCanvas(self.images[0])
         self.tries = ChainCanvas(columns=4, scale=self.canvas.scale, label=COMPLETIONS)
         super().__init__(self._placed())
@@ -103,7 +103,7 @@ class InfusionPanel(Pictured, w.VBox):
         )
         tip = f"Length of the chain; past {T} its last step is repeated"
         self.steps = w.IntSlider(T, min=1, max=2 * T, description="Steps T")
-        dress(self.steps, tip, "ssl-infusion-steps", width="270px")
+        style(self.steps, tip, "ssl-infusion-steps", width="270px")
         self.seed = seed_box(seed, "Of the noise that all chains start at", "ssl-infusion-seed")
         tip = "Show the mean of each step's distribution in place of what was drawn from it"
         self.means = checkbox("Means", True, tip, "ssl-infusion-means")
@@ -115,11 +115,11 @@ class InfusionPanel(Pictured, w.VBox):
         }
 
     def _placed(self) -> list[w.Widget]:
-        left = w.VBox([self.painter, line(*self.buttons.values())], layout=w.Layout(flex="0 0 auto"))
+        left = w.VBox([self.painter, row(*self.buttons.values())], layout=w.Layout(flex="0 0 auto"))
         right = w.VBox([self.note, self.tries], layout=w.Layout(flex="1 1 0", min_width="0"))
         return [
-            line(self.preset, self.why),
-            line(self.first, self.growth, self.steps, self.seed, self.means, self.marked),
+            row(self.preset, self.why),
+            row(self.first, self.growth, self.steps, self.seed, self.means, self.marked),
             self.canvas,
             self.figure,
             w.HBox([left, right], layout=w.Layout(grid_gap="24px", margin="8px 0 0 0")),

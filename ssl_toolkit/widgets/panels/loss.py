@@ -12,7 +12,7 @@ from ssl_toolkit import fast
 from ssl_toolkit.losses.toy2d import Loss, Moment, descend, drag, look, scatter, spread, weighted
 from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.canvases.plane import PlaneCanvas
-from ssl_toolkit.widgets.controls import Quiet, checkbox, dress, dropdown, paragraph, seed_box, slider, table
+from ssl_toolkit.widgets.controls import Muted, checkbox, dropdown, paragraph, seed_box, slider, style, table
 from ssl_toolkit.widgets.figures.plots import BLUE
 from ssl_toolkit.widgets.panels.loss_presets import LOSSES, PRESETS, Preset
 from ssl_toolkit.widgets.player import Player
@@ -37,7 +37,7 @@ class LossPanel(Pictured, w.VBox):
     def __init__(self, preset: str = "VICReg", *, n: int = 8, seed: int = 8, name: str = "plane"):
         if preset not in PRESETS:
             raise ValueError(f"preset is {preset!r}: it must be one of {', '.join(PRESETS)}.")
-        self.n, self._quiet = n, Quiet()
+        self.n, self._quiet = n, Muted()
         self.canvas = PlaneCanvas()
         self.canvas.on_drag(lambda *to: self.player.soon(lambda: self.drag(*to)))
         self._make_controls(preset, seed)
@@ -71,7 +71,7 @@ class LossPanel(Pictured, w.VBox):
         self.arrows = dropdown("Arrows", [], None, tip, "ssl-loss-arrows", width=WIDE, label=LABEL)
         self.rate = w.FloatLogSlider(min=-2, max=1.5, step=0.05, description="Rate", readout_format=".2f")
         tip = "Learning rate: how far a step follows the arrows"
-        dress(self.rate, tip, "ssl-loss-rate", width=WIDE, label=LABEL)
+        style(self.rate, tip, "ssl-loss-rate", width=WIDE, label=LABEL)
         tip = "The same seed puts the points at the same places"
         self.seed = seed_box(seed, tip, "ssl-loss-seed", width=WIDE, label=LABEL)
         tip = "Whether one view is mapped linearly before it is compared with the other"

@@ -1,4 +1,4 @@
-"""ProbePanel: what a representation knows. Its images in the plane, neighbours, groups, probes at every depth."""
+"""ProbePanel: what a representation knows. Its images in the plane, neighbors, groups, probes at every depth."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -11,14 +11,14 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.probes import what_they_share
+from ssl_toolkit.probes import enrichment
 from ssl_toolkit.probes.enrichment import NAMES
 from ssl_toolkit.probes.layerwise import AnyEncoder
 from ssl_toolkit.probes.workbench import Probed, Work, compare, embed_all, read_all, spread_out
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap
-from ssl_toolkit.widgets.canvases.scatter import Scatter, colour_by
-from ssl_toolkit.widgets.controls import Quiet, dropdown, line, live, paragraph, toggle
+from ssl_toolkit.widgets.canvases.scatter import Scatter, color_by
+from ssl_toolkit.widgets.controls import Muted, dropdown, figure_widget, paragraph, row, toggle
 from ssl_toolkit.widgets.figures.plots import runs_figure, show_runs
 from ssl_toolkit.widgets.panels.probe_views import (
     Tiles,
@@ -28,23 +28,23 @@ from ssl_toolkit.widgets.panels.probe_views import (
     group_tiles,
     group_words,
     nearest,
-    neighbour_tiles,
-    neighbour_words,
+    neighbor_tiles,
+    neighbor_words,
 )
 from ssl_toolkit.widgets.player import Player
 
 PROJECTIONS = ("PCA", "t-SNE")
 IMAGES, PROBES, FACTORS, CKA = VIEWS = ("Images", "Probes", "Factors", "CKA")
 TIPS = (
-    "Images in the plane, their neighbours, and what a group shares",
+    "Images in the plane, their neighbors, and what a group shares",
     "The class, read by a linear probe and by kNN at every depth",
     "Every factor, read linearly at every depth",
     "How alike two depths are",
 )
 REDRAW = 0.3  # seconds; the browser that draws needs a core, too
-NEIGHBOURS, SHOWN = 7, 40
+NEIGHBORS, SHOWN = 7, 40
 HINT = (
-    "Hover over a point to see its image, click it for its nearest neighbours. <b>Lasso</b> a group to see what it "
+    "Hover over a point to see its image, click it for its nearest neighbors. <b>Lasso</b> a group to see what it "
     "shares; <code>panel.selection</code> holds its indices."
 )
 
@@ -54,11 +54,11 @@ class ProbePanel(Pictured, w.VBox):
 
     `encoders` is an `Encoder`, any module or function (b, c, h, w) -> (b, d), or two of these by name. `data` are
     images that it was not trained on, of which the first `limit` are used. `panel.selection` holds the indices of the
-    group, or of the picked image and its neighbours: `data[panel.selection]`. Controls are attributes (`panel.depth`,
-    `panel.projection`, `panel.colour`, `panel.view`) or methods (`panel.pick(i)`, `panel.select(indices)`), and what it
-    shows comes from plain functions: `embed_steps`, `pca`, `tsne`, `neighbours`, `what_they_share`, `read_depths`,
+    group, or of the picked image and its neighbors: `data[panel.selection]`. Controls are attributes (`panel.depth`,
+    `panel.projection`, `panel.color`, `panel.view`) or methods (`panel.pick(i)`, `panel.select(indices)`), and what it
+    shows comes from plain functions: `embed_steps`, `pca`, `tsne`, `neighbors`, `what_they_share`, `read_depths`,
     `linear_cka`. `panel.wait()` ends the work and raises what went wrong. Raises ValueError for more than two encoders
-    and for a projection, colour or view that there is not.
+    and for a projection, color or view that there is not.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ProbePanel(Pictured, w.VBox):
         *,
         depth: str = "representation",
         projection: str = "PCA",
-        colour: str = "class",
+        color: str = "class",
         view: str = IMAGES,
         limit: int = 10_000,
         batch_size: int = 64,
@@ -80,7 +80,7 @@ class ProbePanel(Pictured, w.VBox):
         # the labels under another name are left out
         factors = {k: v for k, v in data.factors.items() if v.ndim == 1 and not torch.equal(v, data.labels)}
         self.data = data = Dataset(data.images, data.labels, data.classes, factors, data.name)
-        self._colours = {"class": (data.labels, data.classes)} | {
+        self._colors = {"class": (data.labels, data.classes)} | {
             factor: (values, NAMES.get(factor, ())) for factor, values in factors.items()
         }
         if not 1 <= len(models) <= 2:
@@ -88,18 +88,18 @@ class ProbePanel(Pictured, w.VBox):
                 f"encoders are {len(models)}: show one, or two by name, as {{'SimCLR': a, 'untrained': b}}."
             )
         for argument, value, known in (
-            ("projection", projection, PROJECTIONS), ("colour", colour, self._colours), ("view", view, VIEWS)
+            ("projection", projection, PROJECTIONS), ("color", color, self._colors), ("view", view, VIEWS)
         ):  # fmt: skip
             if value not in known:
                 raise ValueError(f"{argument} is {value!r}: it must be one of {', '.join(known)}.")
         self.batch_size, self.seed = batch_size, seed
-        self._asked, self._quiet = depth, Quiet()
+        self._asked, self._quiet = depth, Muted()
         self._selection = torch.empty(0, dtype=torch.int64)
         self._shown = torch.empty(0, dtype=torch.int64)
         self._cka: dict[tuple[str, str], float] = {}
         self._drawn: list[Tensor] = []  # the planes that are shown
 
-        self._make_controls(models, depth, projection, colour, view)
+        self._make_controls(models, depth, projection, color, view)
         self._make_views(two=len(models) == 2)
         self.player: Player[Any] = Player(
             self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, redraw=REDRAW, name=name
@@ -107,14 +107,14 @@ class ProbePanel(Pictured, w.VBox):
         super().__init__(self._placed())
         self.add_class("ssl-panel")
         self.add_class("ssl-probe")
-        self.colour.observe(lambda _: self._paint(), "value")
+        self.color.observe(lambda _: self._paint(), "value")
         for control in (self.projection, self.view, *(p.depth for p in self.probed)):
             control.observe(lambda _: self._again(), "value")
         self._arrange()
         self.player.play()
 
     def _make_controls(
-        self, models: Mapping[str, AnyEncoder], depth: str, projection: str, colour: str, view: str
+        self, models: Mapping[str, AnyEncoder], depth: str, projection: str, color: str, view: str
     ) -> None:
         self.probed = []
         for name, model in models.items():
@@ -123,8 +123,8 @@ class ProbePanel(Pictured, w.VBox):
         self.depth = self.probed[0].depth
         tip = "How to bring the features into the plane"
         self.projection = dropdown("Projection", PROJECTIONS, projection, tip, "ssl-probe-projection")
-        tip = "What the colours of the points mean"
-        self.colour = dropdown("Colour", list(self._colours), colour, tip, "ssl-probe-colour")
+        tip = "What the colors of the points mean"
+        self.color = dropdown("Color", list(self._colors), color, tip, "ssl-probe-color")
         self.view = toggle(VIEWS, view, "What is shown of the representation", "ssl-probe-view", tips=TIPS)
 
     def _make_views(self, *, two: bool) -> None:
@@ -142,7 +142,7 @@ class ProbePanel(Pictured, w.VBox):
         self.figure: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
 
     def _placed(self) -> list[w.Widget]:
-        controls = line(*(p.depth for p in self.probed), self.projection, self.colour)
+        controls = row(*(p.depth for p in self.probed), self.projection, self.color)
         self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
         self.player.toolbar.layout.flex, self.player.bar.layout.width = "1 1 0", "80px"
         tools = w.HBox([self.view, self.player.toolbar], layout=w.Layout(grid_gap="12px", align_items="center"))
@@ -155,24 +155,24 @@ class ProbePanel(Pictured, w.VBox):
     # what a person may call --------------------------------------------------------------------------------------
     @property
     def selection(self) -> Int64[Tensor, " m"]:
-        """Indices into the data: the group that was selected, or the image that was picked and its neighbours."""
+        """Indices into the data: the group that was selected, or the image that was picked and its neighbors."""
         return self._selection
 
     def pick(self, i: int) -> None:
-        """Show the nearest neighbours of an image, at the depth of each encoder."""
+        """Show the nearest neighbors of an image, at the depth of each encoder."""
         if not 0 <= i < len(self.data):
             raise IndexError(f"image {i} is not there: the panel shows {len(self.data)} images, from 0.")
-        found = {p.name: nearest(p.z, i, NEIGHBOURS) for p in self.probed if p.features}
+        found = {p.name: nearest(p.z, i, NEIGHBORS) for p in self.probed if p.features}
         if not found:
             return
         near = torch.cat([torch.tensor([i]), *(f.index for f in found.values())])
         self._selection = torch.tensor(list(dict.fromkeys(near.tolist())))
         self.scatter.mark(i, [found[p.name].index.tolist() if p.name in found else [] for p in self._seen])
-        self._show_images(neighbour_tiles(self.data, i, found), neighbour_words(self.data, i, found), 8)
+        self._show_images(neighbor_tiles(self.data, i, found), neighbor_words(self.data, i, found), 8)
 
     def select(self, index: Int64[Tensor, " m"]) -> None:
         """Make these images the selection, and show what they share; none: let go of it."""
-        shares = what_they_share(self.data, index)
+        shares = enrichment(self.data, index)
         self._selection = index
         self.scatter.select(index)
         self.scatter.mark(-1)
@@ -243,14 +243,14 @@ class ProbePanel(Pictured, w.VBox):
                 self._paint()
 
     def _paint(self) -> None:
-        values, words = self._colours[self.colour.value]
+        values, words = self._colors[self.color.value]
         if self._drawn:
-            self.scatter.paint(colour_by(self.colour.value, values, words))
+            self.scatter.paint(color_by(self.color.value, values, words))
 
     def _arrange(self) -> None:
         """Put what the open view needs beside the points."""
         if self.view.value == PROBES and self.figure is None:
-            self.figure = live(runs_figure(height=400))
+            self.figure = figure_widget(runs_figure(height=400))
         shown = {
             IMAGES: [],
             PROBES: [self.figure],

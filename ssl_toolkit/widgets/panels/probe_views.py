@@ -1,4 +1,4 @@
-"""What the probing workbench shows beside its points: neighbours, groups, curves by depth and tables, from records."""
+"""What the probing workbench shows beside its points: neighbors, groups, curves by depth and tables, from records."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -9,8 +9,8 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.encoders.statistics import neighbours
-from ssl_toolkit.probes.enrichment import Share
+from ssl_toolkit.encoders.statistics import neighbors
+from ssl_toolkit.probes.enrichment import Enrichment
 from ssl_toolkit.probes.layerwise import KNN, LINEAR, Score
 from ssl_toolkit.probes.workbench import PIXELS
 from ssl_toolkit.widgets.canvases.heat_map import Tile
@@ -29,7 +29,7 @@ class Near(NamedTuple):
 
 def nearest(z: Float[Tensor, "n d"], i: int, k: int) -> Near:
     """The k nearest others of image i among all; fewer where there are fewer."""
-    cosine, index = neighbours(z, z[i : i + 1], k=min(k + 1, len(z)))
+    cosine, index = neighbors(z, z[i : i + 1], k=min(k + 1, len(z)))
     other = index[0] != i
     return Near(index[0][other][:k], cosine[0][other][:k])
 
@@ -43,8 +43,8 @@ class Tiles(NamedTuple):
     captions: list[str]
 
 
-def neighbour_tiles(data: Dataset, i: int, found: Mapping[str, Near]) -> Tiles:
-    """A row for each encoder: the image, then its neighbours; green of the same class, vermilion of another."""
+def neighbor_tiles(data: Dataset, i: int, found: Mapping[str, Near]) -> Tiles:
+    """A row for each encoder: the image, then its neighbors; green of the same class, vermilion of another."""
     index, frames, captions = [], [], []
     for name, near in found.items():
         index += [i, *near.index.tolist()]
@@ -58,9 +58,9 @@ def neighbour_tiles(data: Dataset, i: int, found: Mapping[str, Near]) -> Tiles:
     return Tiles(chosen, data.images[chosen], frames, captions)
 
 
-def neighbour_words(data: Dataset, i: int, found: Mapping[str, Near]) -> str:
+def neighbor_words(data: Dataset, i: int, found: Mapping[str, Near]) -> str:
     """The cosines in words, encoder by encoder."""
-    lines = [f"Image {i}, {class_of(data, i)} (blue frame), and its nearest, {_colours()}:"]
+    lines = [f"Image {i}, {class_of(data, i)} (blue frame), and its nearest, {_colors()}:"]
     for name, near in found.items():
         same = int((data.labels[near.index] == data.labels[i]).sum())
         cosines = " ".join(f"{c:.3f}" for c in near.cosine.tolist())
@@ -68,7 +68,7 @@ def neighbour_words(data: Dataset, i: int, found: Mapping[str, Near]) -> str:
     return "<br>".join(lines)
 
 
-def _colours() -> str:
+def _colors() -> str:
     return f"<b style='color:{GREEN}'>green</b> of its class, <b style='color:{VERMILION}'>orange</b> of another"
 
 
@@ -78,7 +78,7 @@ def group_tiles(data: Dataset, index: Int64[Tensor, " m"], most: int) -> Tiles:
     return Tiles(shown, data.images[shown], [], [f"image {i}: {class_of(data, i)}" for i in shown.tolist()])
 
 
-def group_words(index: Int64[Tensor, " m"], shares: Sequence[Share]) -> str:
+def group_words(index: Int64[Tensor, " m"], shares: Sequence[Enrichment]) -> str:
     """What a group shares, as a table: the share of the group beside that of all images."""
     head = f"<b>{len(index):,} images</b>"
     if not shares:

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from ssl_toolkit.data import Dataset
 from ssl_toolkit.data.folders import from_bytes
-from ssl_toolkit.diffusion.factor_reader import FACTORS, kept
-from ssl_toolkit.diffusion.monitor import DEPTHS, Kept, Painted, Progress, Subject, paint, prepare, watch
-from ssl_toolkit.diffusion.rcdm import RCDM, Recipe, conditions
+from ssl_toolkit.diffusion.factor_reader import FACTORS, factor_retention
+from ssl_toolkit.diffusion.monitor import DEPTHS, Painted, Progress, Retain, Subject, monitor, paint, prepare
+from ssl_toolkit.diffusion.rcdm import RCDM, RCDMRecipe, conditions
 from ssl_toolkit.encoders import Encoder, embed_depths
 from ssl_toolkit.training import TrainState, load, save
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, check_index, tile
-from ssl_toolkit.widgets.controls import button, dress, dropdown, line, live, report, seed_box, slider, whole
+from ssl_toolkit.widgets.controls import button, dropdown, figure_widget, int_box, report, row, seed_box, slider, style
 from ssl_toolkit.widgets.figures.chains import learning_figure, show_learning
 from ssl_toolkit.widgets.panels.rcdm_rows import pictures, rows
 from ssl_toolkit.widgets.player import Player
@@ -56,7 +56,7 @@ class RcdmPanel(Pictured, w.VBox):
         depths: tuple[str, ...] | None = None,
         models: Mapping[str, RCDM] | None = None,
         reader: Encoder | None = None,
-        recipe: Recipe | None = None,
+        recipe: RCDMRecipe | None = None,
         every: int = 100,
         k: int = 6,
         guidance: float = 1.0,
@@ -68,7 +68,7 @@ class RcdmPanel(Pictured, w.VBox):
         self.choices = _choices(encoder, test)
         usual = [depth for depth in DEPTHS if depth in self.choices] or [c for c in self.choices if DEPTHS[0] in c]
         self.depths = self._valid(tuple(usual[:2]) if depths is None else depths)
-        self.recipe, self.every, self.k = recipe or Recipe(), every, k
+        self.recipe, self.every, self.k = recipe or RCDMRecipe(), every, k
         self.subjects: dict[str, Subject] = {}
         self.history: list[Progress] = []
         self.painted: Canvas = {}
@@ -82,7 +82,7 @@ class RcdmPanel(Pictured, w.VBox):
         self.painter: Player[Canvas | None] = Player(self._painting, self._show, history=0, name=f"{name}, samples")
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 40 // test.images.shape[-1]))
         self.grid.label, self.grid.selected = "images that were never trained on", 0
-        self.figure = live(learning_figure(() if reader is None else FACTORS), toolbar=False)
+        self.figure = figure_widget(learning_figure(() if reader is None else FACTORS), toolbar=False)
         show_learning(self.figure, [], self.depths)  # else its legend has Plotly's own names
         self.rows, self.message = w.HTML(), w.HTML()
         self.rows.add_class("ssl-rcdm-samples")
@@ -111,13 +111,13 @@ class RcdmPanel(Pictured, w.VBox):
         tip = "1 paints what the features say, more exaggerates it, 0 ignores them"
         self.guidance = slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, "ssl-rcdm-guidance")
         self.guidance.disabled = self.recipe.drop == 0  # without a learned null there is nothing to exaggerate from
-        self.steps = whole("Steps", steps, (1, 200), "Steps of the sampler", "ssl-rcdm-steps")
+        self.steps = int_box("Steps", steps, (1, 200), "Steps of the sampler", "ssl-rcdm-steps")
         self.seed = seed_box(seed, "Of the noise of the samples", "ssl-rcdm-seed")
         self.file = w.FileUpload(accept="image/*", description="Your own image", layout=w.Layout(width="auto"))
         self.file.tooltip = "The middle of it, in the size of the data"
         self.file.add_class("ssl-rcdm-upload")
         tip = "Where models are saved and loaded, the depth before its ending"
-        self.path = dress(w.Text("rcdm.safetensors", description="File"), tip, "ssl-rcdm-file", width="175px")
+        self.path = style(w.Text("rcdm.safetensors", description="File"), tip, "ssl-rcdm-file", width="175px")
         self.save_button = button("Save", "save", "Write the models to files, one for each depth", "ssl-rcdm-save")
         self.load_button = button("Load", "folder-open", "Go on from the models in these files", "ssl-rcdm-load")
 
@@ -130,7 +130,7 @@ class RcdmPanel(Pictured, w.VBox):
             [pick, self.grid, self.file, files, self.message], layout=w.Layout(flex="0 0 auto", width="335px")
         )
         state = w.HBox([w.HTML("samples:"), self.painter.status], layout=w.Layout(grid_gap="6px"))
-        sampling = line(*self.menus, self.guidance, self.steps, self.seed)
+        sampling = row(*self.menus, self.guidance, self.steps, self.seed)
         right = w.VBox([sampling, self.rows, state], layout=w.Layout(flex="1 1 0", min_width="0"))
         body = w.HBox([left, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
         return [self.player, body, self.figure]
@@ -201,7 +201,7 @@ class RcdmPanel(Pictured, w.VBox):
         states, files = {}, self._files(path)
         for name, file in files.items():
             encoder, depth = self.choices[name]
-            # the file knows how h is standardised; the width is all that two images have to tell
+            # the file knows how h is standardized; the width is all that two images have to tell
             states[name] = self.recipe.start(self.test[:2], conditions(encoder, self.test.images[:2], depth=depth))
             load(file, states[name])
         self.player.reset()
@@ -248,8 +248,10 @@ class RcdmPanel(Pictured, w.VBox):
     def _records(self) -> Iterator[Progress | None]:
         yield from self._prepare(list(self.depths))
         chosen = {depth: self.subjects[depth] for depth in self.depths}
-        read: Kept | None = None if self.reader is None else partial(kept, self.reader, images=self.test.images)
-        for record in watch(chosen, self.data, recipe=self.recipe, every=self.every, kept=read):
+        read: Retain | None = (
+            None if self.reader is None else partial(factor_retention, self.reader, images=self.test.images)
+        )
+        for record in monitor(chosen, self.data, recipe=self.recipe, every=self.every, kept=read):
             if record is not None:
                 self.history.append(record)
                 if record.faithful or record.step % max(1, self.every // 2) == 0:

@@ -36,8 +36,8 @@ def rows(
         hint = "Press Play: models learn to paint from the encoder's features alone."
         return strip(image[None], ["given"], title=hint)
     html = ""
-    for depth, colour in zip(depths, (BLUE, ORANGE), strict=False):
-        title = f"<b style='color:{colour}'>{escape(depth)}</b>"
+    for depth, color in zip(depths, (BLUE, ORANGE), strict=False):
+        title = f"<b style='color:{color}'>{escape(depth)}</b>"
         if (result := painted.get(depth)) is None:
             html += f"<div class='ssl-strip'>{title}: press Play, and its model learns to paint.</div>"
             continue

@@ -9,10 +9,10 @@ from typing import Any, Literal, NamedTuple
 
 import ipywidgets as w
 
-from ssl_toolkit.training.sweep import Cell, Point, Record, Run, Setting, group, read, sweep
+from ssl_toolkit.training.sweep import Cell, Point, Record, Run, Setting, group_cells, read_cells, sweep
 from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap, Tile
-from ssl_toolkit.widgets.controls import Quiet, dropdown, line, live, paragraph, table
+from ssl_toolkit.widgets.controls import Muted, dropdown, figure_widget, paragraph, row, table
 from ssl_toolkit.widgets.figures.plots import RUNS, Curve, runs_figure, show_runs
 from ssl_toolkit.widgets.player import Player
 
@@ -53,14 +53,14 @@ class SweepPanel(Pictured, w.VBox):
         if (run is None) != (settings is None):
             raise ValueError("run and settings belong together: give both, or neither to show the file at path.")
         self.run, self.path, self.goal, self.chance, self.version = run, Path(path), goal, chance, version
-        self.cells = read(path) if settings is None else self._finished(settings)
+        self.cells = read_cells(path) if settings is None else self._finished(settings)
         self.settings = [cell.setting for cell in self.cells] if settings is None else list(settings)
         if not self.settings:
             raise ValueError(f"{str(path)!r} and settings hold no cell: there is nothing to show.")
         self._live: list[Record] = []  # what the running cell has yielded
         self._moment = Moment(len(self.cells))
         self._place: tuple[int, int] | None = None  # that was picked; None follows the running cell
-        self._quiet = Quiet()
+        self._quiet = Muted()
 
         self._make_controls(value)
         self.player: Player[Moment | None] = Player(
@@ -71,7 +71,7 @@ class SweepPanel(Pictured, w.VBox):
         self.map = HeatMap("results of the sweep")
         self.map.on_pick(self.pick)
         self.summary, self.numbers = w.HTML(), w.HTML()
-        self.figure = live(runs_figure())
+        self.figure = figure_widget(runs_figure())
         super().__init__(self._placed())
         self.add_class("ssl-panel")
         self.add_class("ssl-sweep")
@@ -84,7 +84,7 @@ class SweepPanel(Pictured, w.VBox):
 
     def _make_controls(self, value: str | None) -> None:
         blank = [Cell(setting, {}, 0.0) for setting in self.settings]
-        self._values = {name: [v for (v,) in group(blank, name)] for name in self.settings[0]} | {ONE_ROW: [None]}
+        self._values = {name: [v for (v,) in group_cells(blank, name)] for name in self.settings[0]} | {ONE_ROW: [None]}
         varying = [name for name, values in self._values.items() if len(values) > 1] or list(self.settings[0])[:1]
         axes = [ONE_ROW, *(name for name in varying if name != "seed")]
         first, second = (axes[1], axes[2]) if len(axes) > 2 else (ONE_ROW, axes[1] if len(axes) > 1 else varying[0])
@@ -102,7 +102,7 @@ class SweepPanel(Pictured, w.VBox):
         self.curve = dropdown("Curve", [], None, "The number of the records that is drawn", "ssl-sweep-curve")
 
     def _placed(self) -> list[w.Widget]:
-        controls = line(self.rows, self.columns, self.value, *self.where.values(), self.curve)
+        controls = row(self.rows, self.columns, self.value, *self.where.values(), self.curve)
         self.map.layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
         right = w.VBox([self.figure, self.numbers], layout=w.Layout(flex="1 1 0", min_width="0"))
         body = w.HBox([self.map, right], layout=w.Layout(grid_gap="24px", margin="4px 0 0 0"))
@@ -129,7 +129,7 @@ class SweepPanel(Pictured, w.VBox):
 
     # the run -----------------------------------------------------------------------------------------------------
     def _finished(self, settings: Sequence[Setting]) -> list[Cell]:
-        return read(self.path, settings, version=self.version) if self.path.is_file() else []
+        return read_cells(self.path, settings, version=self.version) if self.path.is_file() else []
 
     def _records(self) -> Iterator[Moment | None]:
         assert self.run is not None
@@ -156,7 +156,7 @@ class SweepPanel(Pictured, w.VBox):
             runs.append(Cell(running, {}, 0.0, tuple(curve[:points]), RUNNING))
         for name, control in self.where.items():
             if control.value != MEAN:
-                runs = group(runs, name).get((control.value,), [])
+                runs = group_cells(runs, name).get((control.value,), [])
         return runs
 
     # what is seen ------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ class SweepPanel(Pictured, w.VBox):
         self._offer(self.value, [run.result for run in runs])
         self._offer(self.curve, [record for run in runs for record in run.curve[:-1]])
         rows, columns = self._values[self.rows.value], self._values[self.columns.value]
-        groups = group(runs, self.rows.value, self.columns.value)
+        groups = group_cells(runs, self.rows.value, self.columns.value)
         places = [groups.get((row, column), []) for row in rows for column in columns]
         tiles = [self._tile(place) for place in places]
         self.map.show(

@@ -1,4 +1,4 @@
-"""TrainPanel: train an encoder and watch its loss, its neighbours and its rank while it learns."""
+"""TrainPanel: train an encoder and watch its loss, its neighbors and its rank while it learns."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -14,26 +14,26 @@ from torch import Tensor
 from ssl_toolkit import fast
 from ssl_toolkit.data import Batch, Dataset, load_data
 from ssl_toolkit.encoders import pixels
-from ssl_toolkit.encoders.statistics import neighbours
-from ssl_toolkit.joint import CONTRASTIVE, TITLES, Recipe, tuned
+from ssl_toolkit.encoders.statistics import neighbors
+from ssl_toolkit.joint import CONTRASTIVE, TITLES, JointRecipe, tuned
 from ssl_toolkit.losses import Terms
-from ssl_toolkit.probes import LinearProbes, watch
-from ssl_toolkit.probes.monitor import Baselines, Look, baselines
+from ssl_toolkit.probes import LinearProbes, monitor
+from ssl_toolkit.probes.monitor import Baselines, Snapshot, baselines
 from ssl_toolkit.probes.online import Reading
 from ssl_toolkit.training import Step, TrainState, load, save
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, tile
 from ssl_toolkit.widgets.controls import (
     button,
     checkbox,
-    dress,
     dropdown,
-    line,
-    live,
+    figure_widget,
+    int_box,
     paragraph,
     report,
+    row,
     seed_box,
     slider,
-    whole,
+    style,
 )
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, filled_axes, training_curves, training_figure
 from ssl_toolkit.widgets.panels.train_presets import PRESETS
@@ -50,13 +50,13 @@ LEGEND = paragraph(
     "another."
 )
 
-Record = Step | Look | Reading | None
+Record = Step | Snapshot | Reading | None
 
 
 class TrainPanel(Pictured, w.VBox):
-    """Train one encoder live: curves, kNN accuracy over its baselines, collapse gauges, neighbours; save and load.
+    """Train one encoder live: curves, kNN accuracy over its baselines, collapse gauges, neighbors; save and load.
 
-    `data` is a name for `load_data` or a `Dataset`. Its first 2,000 images are the bank of neighbours and its last 500
+    `data` is a name for `load_data` or a `Dataset`. Its first 2,000 images are the bank of neighbors and its last 500
     the queries, which are never trained on. `probes` adds linear probes of every depth from the representation on,
     which learn while the encoder does and leave no trace in it. Every control is also an attribute or a method:
     `panel.play()`, `panel.pause()`, `panel.recipe = Recipe(...)`, `panel.save(path)`; `panel.state` is the training
@@ -66,7 +66,7 @@ class TrainPanel(Pictured, w.VBox):
     def __init__(
         self,
         data: str | Dataset = "fashion-mnist",
-        recipe: Recipe | None = None,
+        recipe: JointRecipe | None = None,
         *,
         every: int = 50,
         probes: bool = False,
@@ -76,7 +76,7 @@ class TrainPanel(Pictured, w.VBox):
         self.every = every
         self.state: TrainState | None = None
         self.steps: list[Step] = []
-        self.looks: list[Look] = []
+        self.looks: list[Snapshot] = []
         self.readings: list[Reading] = []
         self.baselines: Baselines | None = None
         self._loaded: TrainState | None = None  # what the next run goes on from
@@ -85,9 +85,9 @@ class TrainPanel(Pictured, w.VBox):
         self.player: Player[Record] = Player(
             self._records, self._draw, progress=self._progress, redraw=REDRAW, name=name
         )
-        self.figure = live(training_figure([], []))
+        self.figure = figure_widget(training_figure([], []))
         self.gauges, self.legend, self.message = w.HTML(), w.HTML(), w.HTML()
-        self.grid = ImageGrid(self.data.images[:1], columns=K + 1, scale=2, label="queries and their neighbours")
+        self.grid = ImageGrid(self.data.images[:1], columns=K + 1, scale=2, label="queries and their neighbors")
         super().__init__(self._placed())
         self.add_class("ssl-panel")
         self.add_class("ssl-train")
@@ -112,17 +112,17 @@ class TrainPanel(Pictured, w.VBox):
         tip = "What makes two views agree, and what keeps all images from agreeing"
         methods = [(title, method) for method, title in TITLES.items()]
         self.method = dropdown("Method", methods, "simclr", tip, "ssl-train-method", width=WIDE, label=LABEL)
-        names, tip = list(dict.fromkeys([name, *SOURCES])), "What to learn from; the labels only colour what you see"
+        names, tip = list(dict.fromkeys([name, *SOURCES])), "What to learn from; the labels only color what you see"
         self.source = dropdown("Data", names, name, tip, "ssl-train-data", width=WIDE, label=LABEL)
         self.source.disabled = self._own
         self.width = w.SelectionSlider(options=[2**i for i in range(4, 12)], description="Width")
         tip = "Dimensions of the representation: the output of the encoder's last block"
-        dress(self.width, tip, "ssl-train-width", width=WIDE, label=LABEL)
+        style(self.width, tip, "ssl-train-width", width=WIDE, label=LABEL)
         self.batch = w.SelectionSlider(options=[32, 64, 128, 256, 512], description="Batch")
         tip = "Images of one step; each is seen in two views"
-        dress(self.batch, tip, "ssl-train-batch", width=WIDE, label=LABEL)
+        style(self.batch, tip, "ssl-train-batch", width=WIDE, label=LABEL)
         tip = "Updates until the learning rate has come down to 0"
-        self.count = whole("Steps", 1, (1, 1_000_000), tip, "ssl-train-steps", width=WIDE, label=LABEL)
+        self.count = int_box("Steps", 1, (1, 1_000_000), tip, "ssl-train-steps", width=WIDE, label=LABEL)
         tip = "The same seed gives the same run, bit for bit"
         self.seed = seed_box(0, tip, "ssl-train-seed", width=WIDE, label=LABEL)
         tip = "Linear probes after the encoder's last block and every layer of the projector: "
@@ -133,18 +133,18 @@ class TrainPanel(Pictured, w.VBox):
 
         # may change while it runs
         self.rate = w.FloatLogSlider(min=-5, max=2, step=0.1, readout_format=".1e", description="Rate")
-        dress(self.rate, "Peak learning rate, before warm-up and cosine", "ssl-train-rate", width=WIDE, label=LABEL)
+        style(self.rate, "Peak learning rate, before warm-up and cosine", "ssl-train-rate", width=WIDE, label=LABEL)
         look: Any = {"width": WIDE, "label": LABEL, "dragged": True}
         tip = "Of a contrastive softmax: low looks at the hardest negatives only"
         self.temperature = slider("Temp.", 0.2, (0.05, 1.0, 0.05), tip, "ssl-train-temp", **look)
         tip = "The smallest share of the image that a crop may keep"
         self.crop = slider("Crop from", 0.3, (0.05, 1.0, 0.05), tip, "ssl-train-crop-from", **look)
-        tip = "How much brightness, contrast and colour may change"
+        tip = "How much brightness, contrast and color may change"
         self.jitter = slider("Jitter", 0.4, (0.0, 1.0, 0.1), tip, "ssl-train-jitter", **look)
         self._live = [self.rate, self.temperature, self.crop, self.jitter]
 
         self.path = w.Text("run.safetensors", description="File")
-        dress(self.path, "Where the state of the run is saved and loaded", "ssl-train-file", width="250px")
+        style(self.path, "Where the state of the run is saved and loaded", "ssl-train-file", width="250px")
         self.save_button = button("Save", "save", "Write the state to this file", "ssl-train-save")
         self.load_button = button("Load", "folder-open", "Go on from the state in this file", "ssl-train-load")
 
@@ -156,7 +156,7 @@ class TrainPanel(Pictured, w.VBox):
         controls = w.VBox(
             [before, *self._fixed, meanwhile, *self._live], layout=w.Layout(flex="0 0 auto", width="300px")
         )
-        files = line(self.path, self.save_button, self.load_button)
+        files = row(self.path, self.save_button, self.load_button)
         right = w.VBox([self.legend, self.grid, files, self.message], layout=w.Layout(flex="1 1 0", min_width="0"))
         top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center", grid_gap="10px"))
         below = w.HBox([controls, right], layout=w.Layout(grid_gap="12px"))
@@ -164,7 +164,7 @@ class TrainPanel(Pictured, w.VBox):
 
     # what a person may call --------------------------------------------------------------------------------------
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> JointRecipe:
         """What the controls say."""
         return replace(
             self._recipe, method=self.method.value, steps=self.count.value, batch_size=self.batch.value,
@@ -173,7 +173,7 @@ class TrainPanel(Pictured, w.VBox):
         )  # fmt: skip
 
     @recipe.setter
-    def recipe(self, recipe: Recipe) -> None:
+    def recipe(self, recipe: JointRecipe) -> None:
         self.player.reset()
         self._show(recipe)
 
@@ -219,7 +219,7 @@ class TrainPanel(Pictured, w.VBox):
         return ""
 
     def _divided(self) -> tuple[Dataset, Dataset, Dataset]:
-        """What is trained on, the bank of neighbours (a part of that), and the queries."""
+        """What is trained on, the bank of neighbors (a part of that), and the queries."""
         n = min(QUERIES, len(self.data) // 5)
         training = self.data[:-n]
         return training, training[:BANK], self.data[-n:]
@@ -239,14 +239,14 @@ class TrainPanel(Pictured, w.VBox):
             return self._objective(state, batch, generator)  # read at each step: the controls may have changed it
 
         probes = LinearProbes(self.state.model, training, seed=recipe.seed) if self.probing.value else None
-        for record in watch(
+        for record in monitor(
             self.state, training, objective, until=self.state.total or recipe.steps, bank=self._bank,
             queries=self._queries, augment=recipe.augment(data), probes=probes, every=self.every,
             batch_size=recipe.batch_size, seed=recipe.seed,
         ):  # fmt: skip
             if isinstance(record, Step):
                 self.steps.append(record)
-            elif isinstance(record, Look):
+            elif isinstance(record, Snapshot):
                 self.looks.append(record)
             elif isinstance(record, Reading):
                 self.readings.append(record)
@@ -280,7 +280,7 @@ class TrainPanel(Pictured, w.VBox):
             f"{base.untrained:.1%}) · RankMe <b>{now.verdict}</b> · LiDAR <b>{now.told_apart}</b> · eigenvalues fall "
             f"like <b>j<sup>−{now.alpha:.1f}</sup></b> · spread per dimension <b>{now.std:.2f}</b> of 1"
         )
-        self._show_neighbours(now.neighbours, "nearest neighbours")
+        self._show_neighbors(now.neighbors, "nearest neighbors")
 
     def _say(self, text: str) -> None:
         self.gauges.value = paragraph(text, "ssl-gauges")
@@ -288,11 +288,11 @@ class TrainPanel(Pictured, w.VBox):
     def _show_pixels(self) -> None:
         """Before a run: what a representation has to beat."""
         _, self._bank, self._queries = self._divided()
-        self._say("Press Play to train. The neighbours below are those of the raw pixels.")
-        _, nearest = neighbours(pixels(self._bank.images), pixels(self._queries.images[:SHOWN]), k=K)
-        self._show_neighbours(nearest, "nearest neighbours by raw pixels")
+        self._say("Press Play to train. The neighbors below are those of the raw pixels.")
+        _, nearest = neighbors(pixels(self._bank.images), pixels(self._queries.images[:SHOWN]), k=K)
+        self._show_neighbors(nearest, "nearest neighbors by raw pixels")
 
-    def _show_neighbours(self, nearest: Int64[Tensor, "q k"], what: str) -> None:
+    def _show_neighbors(self, nearest: Int64[Tensor, "q k"], what: str) -> None:
         images, frames = [], []
         for query, index in enumerate(nearest.cpu()):
             images += [self._queries.images[query : query + 1], self._bank.images[index]]
@@ -301,7 +301,7 @@ class TrainPanel(Pictured, w.VBox):
         self.grid.show(torch.cat(images).cpu(), frames=frames)
         self.legend.value = LEGEND.format(what=what)
 
-    def _show(self, recipe: Recipe) -> None:
+    def _show(self, recipe: JointRecipe) -> None:
         self._recipe, self._loaded = recipe, None  # which is of another recipe
         self.method.value, self.seed.value, self.jitter.value = recipe.method, recipe.seed, recipe.jitter
         for control, value in ((self.width, recipe.width), (self.batch, recipe.batch_size)):

@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
-from ssl_toolkit.joint import Recipe, tuned
+from ssl_toolkit.joint import JointRecipe, tuned
 
-PRESETS: dict[str, tuple[Recipe, str]] = {
-    "SimCLR, tuned for two cores": (Recipe(), "Two crops of an image attract, all other images of the batch repel."),
+PRESETS: dict[str, tuple[JointRecipe, str]] = {
+    "SimCLR, tuned for two cores": (
+        JointRecipe(),
+        "Two crops of an image attract, all other images of the batch repel.",
+    ),
     "VICReg": (
         tuned("vicreg"),
         "No negatives: a variance term keeps the dimensions alive, a covariance term keeps them different.",
@@ -13,11 +16,14 @@ PRESETS: dict[str, tuple[Recipe, str]] = {
     "BYOL": (tuned("byol"), "No negatives at all: a student predicts a slowly moving teacher."),
     "DINO": (
         tuned("dino"),
-        "A student sorts views into prototypes as a centred teacher does.",
+        "A student sorts views into prototypes as a centered teacher does.",
     ),
-    "Supervised": (Recipe(method="supervised"), "The same loop with the labels given: the ceiling for these classes."),
+    "Supervised": (
+        JointRecipe(method="supervised"),
+        "The same loop with the labels given: the ceiling for these classes.",
+    ),
     "Fails: identical views": (
-        Recipe(scale=(1.0, 1.0), jitter=0.0),
+        JointRecipe(scale=(1.0, 1.0), jitter=0.0),
         "Nothing is changed, so nothing must be ignored: alignment is perfect at once and classes stay mixed.",
     ),
     "Fails: VICReg without variance": (
@@ -25,7 +31,7 @@ PRESETS: dict[str, tuple[Recipe, str]] = {
         "Equal outputs for all images are the cheapest agreement: the rank falls to 1 and the spectrum drops.",
     ),
     "Fails: learning rate far too high": (
-        Recipe(method="barlow twins", lr=30.0, warmup=0),
+        JointRecipe(method="barlow twins", lr=30.0, warmup=0),
         "The first steps throw the weights far away: the loss jumps or stops being a number.",
     ),
 }

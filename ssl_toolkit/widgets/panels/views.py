@@ -9,7 +9,7 @@ import torch
 from ssl_toolkit.augment import Augment, View, simclr_views
 from ssl_toolkit.data import Dataset, as_bytes, as_float, rng
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, tile
-from ssl_toolkit.widgets.controls import Quiet, button, dropdown, paragraph, seed_box, slider
+from ssl_toolkit.widgets.controls import Muted, button, dropdown, paragraph, seed_box, slider
 from ssl_toolkit.widgets.figures.plots import BLUE
 
 # name of the argument of simclr_views: (label, maximum, what it does)
@@ -20,7 +20,7 @@ STRENGTHS = {
     "contrast": ("Contrast", 1.0, "How far the contrast may change, either way"),
     "saturation": ("Saturation", 1.0, "How far the saturation may change, either way"),
     "hue": ("Hue", 0.5, "How far the hue may turn, in turns, either way"),
-    "gray": ("Grey", 1.0, "Probability that a view loses its colour"),
+    "gray": ("Gray", 1.0, "Probability that a view loses its color"),
     "blur": ("Blur", 1.0, "Probability that a view is blurred"),
     "solarize": ("Solarize", 1.0, "Probability that bright values are inverted"),
     "noise": ("Noise", 1.0, "Standard deviation of the noise added"),
@@ -31,11 +31,11 @@ PRESETS: dict[str, tuple[dict[str, float], str]] = {
         _NONE
         | {"crop": 0.2, "flip": 0.5, "gray": 0.2, "hue": 0.1}
         | dict.fromkeys(("brightness", "contrast", "saturation"), 0.4),
-        "Place, size and colour change; what kind of thing it is remains. Made for telling classes apart.",
+        "Place, size and color change; what kind of thing it is remains. Made for telling classes apart.",
     ),
     "Crop only": (
         _NONE | {"crop": 0.2},
-        "Colour survives every view, so matching colours is enough to match views: a shortcut past the shape.",
+        "Color survives every view, so matching colors is enough to match views: a shortcut past the shape.",
     ),
     "Noise only": (
         _NONE | {"noise": 0.2},
@@ -59,7 +59,7 @@ class ViewsPanel(Pictured, w.VBox):
     def __init__(self, data: Dataset, *, size: int | None = None, n: int = 12, seed: int = 0):
         self.data, self.n = data, n
         self.size = size or data.images.shape[-1]
-        self.index, self._quiet = 0, Quiet()
+        self.index, self._quiet = 0, Muted()
         shown = min(12, len(data))
         scale = max(1, round(56 / self.size))
         self.candidates = ImageGrid(data.images[:shown], columns=12, label="images to choose from")
@@ -77,10 +77,10 @@ class ViewsPanel(Pictured, w.VBox):
             self.strengths[name] = slider(
                 text, low, (low, top, 0.02), tip, f"ssl-views-{name}", width="290px", label="76px", dragged=True
             )
-        grey = data.images.shape[1] == 1
+        gray = data.images.shape[1] == 1
         for name in ("saturation", "hue", "gray"):
-            self.strengths[name].disabled = grey
-        note = "<i>These images are grey: saturation, hue and grey change nothing.</i>" if grey else ""
+            self.strengths[name].disabled = gray
+        note = "<i>These images are gray: saturation, hue and gray change nothing.</i>" if gray else ""
         blank = torch.zeros(n, data.images.shape[1], self.size, self.size, dtype=torch.uint8)
         self.views = ImageGrid(
             blank, columns=6, scale=2 * scale if self.size < 64 else scale, label="views of the image"

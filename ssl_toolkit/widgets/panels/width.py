@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import ipywidgets as w
 
-from ssl_toolkit.training.sweep import Cell, Point, Run, Setting, group, read, sweep
+from ssl_toolkit.training.sweep import Cell, Point, Run, Setting, group_cells, read_cells, sweep
 from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
-from ssl_toolkit.widgets.controls import checkbox, dress, live, table
+from ssl_toolkit.widgets.controls import checkbox, figure_widget, style, table
 from ssl_toolkit.widgets.figures.plots import SKY
 from ssl_toolkit.widgets.figures.width import (
-    METHOD_COLOURS,
+    METHOD_COLORS,
     METHOD_TITLES,
     WIDTH_VALUES,
     means_of,
@@ -70,7 +70,7 @@ class WidthPanel(Pictured, w.VBox):
 
         widths = [(f"{width:,}", width) for width in self.widths]
         self.width = w.SelectionSlider(options=widths, value=self.widths[-1], description="Width D")
-        dress(self.width, "The width of which the table tells", "ssl-width-slider", width="420px")
+        style(self.width, "The width of which the table tells", "ssl-width-slider", width="420px")
         tip = "Show nets that were not trained, random ReLU features, and PCA"
         self.controls = checkbox("Controls", True, tip, "ssl-width-controls")
         self.player: Player[Moment | None] = Player(
@@ -78,7 +78,7 @@ class WidthPanel(Pictured, w.VBox):
             redraw=REDRAW, name=f"widths of {self.path}",
         )  # fmt: skip
         self.player.reset_button.tooltip = "Stop; what is finished stays in the file, and Play goes on from there"
-        self.figure = live(width_figure(self.methods, self.widths))
+        self.figure = figure_widget(width_figure(self.methods, self.widths))
         self.table, self.words = w.HTML(), w.HTML()
         row = w.HBox([self.width, self.controls, self.words], layout=w.Layout(align_items="center", grid_gap="16px"))
         plots = w.HBox([w.VBox([self.figure], layout=w.Layout(flex="1 1 0", min_width="0"))])
@@ -105,7 +105,7 @@ class WidthPanel(Pictured, w.VBox):
     # the run -----------------------------------------------------------------------------------------------------
     def _finished(self) -> list[Cell]:
         there = self.path is not None and self.path.is_file()
-        return read(self.path, self.settings, version=self.version) if there else []  # type: ignore[arg-type]
+        return read_cells(self.path, self.settings, version=self.version) if there else []  # type: ignore[arg-type]
 
     def _records(self) -> Iterator[Moment | None]:
         assert self.run is not None
@@ -147,9 +147,9 @@ class WidthPanel(Pictured, w.VBox):
         """Of each method and source, what was measured at this width."""
         rows = [[f"D = {width:,}", *WIDTH_VALUES.values(), "parameters"]]
         for source, cells in ((STORED, self.stored), (LIVE, live)):
-            at = group(cells, "width").get((width,), [])
+            at = group_cells(cells, "width").get((width,), [])
             for method in self.methods:
-                if not (runs := group(at, "method").get((method,), [])) or not any(run.result for run in runs):
+                if not (runs := group_cells(at, "method").get((method,), [])) or not any(run.result for run in runs):
                     continue
                 if method == "untrained" and not self.controls.value:
                     continue
@@ -171,8 +171,8 @@ class WidthPanel(Pictured, w.VBox):
             for method in self.methods:
                 live = means_of(self.cells, method, value)
                 means = live if live.widths else means_of(self.stored, method, value)
-                colour = METHOD_COLOURS.get(method, SKY)
-                line = Line(METHOD_TITLES.get(method, method), colour, means.widths, [max(0.0, y) for y in means.means])
+                color = METHOD_COLORS.get(method, SKY)
+                line = Line(METHOD_TITLES.get(method, method), color, means.widths, [max(0.0, y) for y in means.means])
                 lines.setdefault(WIDTH_VALUES[value], []).append(line)
         return lines
 

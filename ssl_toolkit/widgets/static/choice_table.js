@@ -9,7 +9,7 @@ function render({ model, el }) {
   let at = 0; // the row that keys start from
 
   const draw = () => {
-    const [columns, rows, colours, selected] = ["columns", "rows", "colours", "selected"].map((name) => model.get(name));
+    const [columns, rows, colors, selected] = ["columns", "rows", "colors", "selected"].map((name) => model.get(name));
     const focused = lines.indexOf(document.activeElement);
     table.setAttribute("aria-label", `${model.get("label")}: arrow keys move, Enter chooses`);
     const heads = make("tr");
@@ -27,9 +27,9 @@ function render({ model, el }) {
       row.forEach((text, c) => {
         const place = make("td", "", text);
         place.setAttribute("role", "gridcell");
-        if (c === 0 && colours[i]) {
+        if (c === 0 && colors[i]) {
           const dot = make("span", "ssl-dot");
-          dot.style.background = colours[i];
+          dot.style.background = colors[i];
           place.prepend(dot);
         }
         line.append(place);
@@ -58,7 +58,7 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation(); // JupyterLab's own keys must not see it
   });
-  for (const name of ["columns", "rows", "colours", "selected"]) model.on(`change:${name}`, draw);
+  for (const name of ["columns", "rows", "colors", "selected"]) model.on(`change:${name}`, draw);
   draw();
   measureAgain();
 }

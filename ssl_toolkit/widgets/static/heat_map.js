@@ -1,4 +1,4 @@
-// A table of numbers in colour. It draws what Python computed; hovering and moving by keys stay in the browser, and a
+// A table of numbers in color. It draws what Python computed; hovering and moving by keys stay in the browser, and a
 // pick reaches Python as a message of its own.
 function render({ model, el }) {
   const root = make("div", "ssl-heat");
@@ -67,20 +67,20 @@ function render({ model, el }) {
     if (tiles.length !== places.length) return; // the names travel first
     table.setAttribute("aria-label", `${model.get("label")}: arrow keys move, Enter picks`);
     places.forEach((place, i) => {
-      const { text, colour, ink, state, caption } = tiles[i];
+      const { text, color, ink, state, caption } = tiles[i];
       place.textContent = text;
       place.className = `ssl-tile-${state}${i === best ? " ssl-best" : ""}`;
-      place.style.backgroundColor = colour;
+      place.style.backgroundColor = color;
       place.style.color = ink;
       place.tabIndex = i === at ? 0 : -1;
       place.setAttribute("aria-selected", i === selected);
       place.setAttribute("aria-label", caption);
     });
     scale.replaceChildren();
-    scale.style.display = (bar.colours || []).length ? "" : "none";
+    scale.style.display = (bar.colors || []).length ? "" : "none";
     if (scale.style.display === "") {
       const strip = make("div", "ssl-bar");
-      strip.style.background = `linear-gradient(to right, ${bar.colours.join(", ")})`;
+      strip.style.background = `linear-gradient(to right, ${bar.colors.join(", ")})`;
       scale.append(make("span", "", bar.low), strip, make("span", "", bar.high));
       if (bar.chance !== null) {
         const tick = make("div", "ssl-chance");

@@ -22,10 +22,10 @@ function render({ model, el }) {
     return { n, channels, height, width, columns, rows: Math.ceil(n / columns), w: width * scale + 2 * GAP, h: height * scale + 2 * GAP };
   };
 
-  const outline = (g, i, colour, size) => {
+  const outline = (g, i, color, size) => {
     const [x, y] = [(i % g.columns) * g.w, Math.floor(i / g.columns) * g.h];
     const pen = canvas.getContext("2d");
-    pen.fillStyle = colour;
+    pen.fillStyle = color;
     for (const [a, b, w, h] of [[0, 0, g.w, size], [0, g.h - size, g.w, size], [0, 0, size, g.h], [g.w - size, 0, size, g.h]])
       pen.fillRect(x + a, y + b, w, h);
   };

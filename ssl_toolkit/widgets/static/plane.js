@@ -33,9 +33,9 @@ function render({ model, el }) {
     return z;
   };
 
-  const line = (pen, points, colour, width, alpha) => {
+  const line = (pen, points, color, width, alpha) => {
     pen.globalAlpha = alpha;
-    pen.strokeStyle = colour;
+    pen.strokeStyle = color;
     pen.lineWidth = width;
     pen.beginPath();
     points.forEach(([x, y], i) => (i ? pen.lineTo(x, y) : pen.moveTo(x, y)));
@@ -48,14 +48,14 @@ function render({ model, el }) {
     if (fill) (pen.fillStyle = fill), pen.fill();
     if (stroke) (pen.strokeStyle = stroke), (pen.lineWidth = width), pen.stroke();
   };
-  const arrow = (pen, x, y, dx, dy, colour) => {
+  const arrow = (pen, x, y, dx, dy, color) => {
     const length = Math.hypot(dx, dy);
     if (length < 2) return;
     const [ux, uy] = [dx / length, dy / length];
     const [x0, y0, x1, y1] = [x + ux * RADIUS, y + uy * RADIUS, x + dx + ux * RADIUS, y + dy + uy * RADIUS];
     const head = Math.min(7, length);
-    line(pen, [[x0, y0], [x1 - ux * head * 0.7, y1 - uy * head * 0.7]], colour, 1.6, 1);
-    pen.fillStyle = colour;
+    line(pen, [[x0, y0], [x1 - ux * head * 0.7, y1 - uy * head * 0.7]], color, 1.6, 1);
+    pen.fillStyle = color;
     pen.beginPath();
     pen.moveTo(x1, y1);
     pen.lineTo(x1 - ux * head - uy * head * 0.5, y1 - uy * head + ux * head * 0.5);
@@ -80,8 +80,8 @@ function render({ model, el }) {
     const paper = getComputedStyle(root).backgroundColor;
     const z = places();
     const n = z.length / 4;
-    const colours = model.get("colours").map((c) => (c === "#000000" ? ink : c));
-    const colour = (i) => colours[(i % n) % colours.length];
+    const colors = model.get("colors").map((c) => (c === "#000000" ? ink : c));
+    const color = (i) => colors[(i % n) % colors.length];
 
     for (let k = Math.ceil(-reach()); k <= reach(); k++) {
       line(pen, [[px(k), 0], [px(k), side]], ink, 1, k ? 0.07 : 0.2);
@@ -101,8 +101,8 @@ function render({ model, el }) {
       for (let i = 0; i < 2 * n; i++) {
         const [x, y] = [z[2 * i], z[2 * i + 1]];
         const r = Math.hypot(x, y) || 1;
-        line(pen, [[px(0), py(0)], [px(x), py(y)]], colour(i), 1, 0.35);
-        disc(pen, px(x / r), py(y / r), 3, colour(i));
+        line(pen, [[px(0), py(0)], [px(x), py(y)]], color(i), 1, 0.35);
+        disc(pen, px(x / r), py(y / r), 3, color(i));
       }
     }
     const trail = floats("trail");
@@ -111,10 +111,10 @@ function render({ model, el }) {
       for (let t = 0; t < steps; t++) {
         const [a, b] = [t * z.length + 2 * i, (t + 1) * z.length + 2 * i];
         const end = t + 1 < steps ? [trail[b], trail[b + 1]] : [z[2 * i], z[2 * i + 1]];
-        line(pen, [[px(trail[a]), py(trail[a + 1])], [px(end[0]), py(end[1])]], colour(i), 2, (0.6 * (t + 1)) / steps);
+        line(pen, [[px(trail[a]), py(trail[a + 1])], [px(end[0]), py(end[1])]], color(i), 2, (0.6 * (t + 1)) / steps);
       }
     for (let i = 0; i < n; i++)
-      line(pen, [[px(z[2 * i]), py(z[2 * i + 1])], [px(z[2 * (i + n)]), py(z[2 * (i + n) + 1])]], colour(i), 1.5, 0.8);
+      line(pen, [[px(z[2 * i]), py(z[2 * i + 1])], [px(z[2 * (i + n)]), py(z[2 * (i + n) + 1])]], color(i), 1.5, 0.8);
     const arrows = floats("arrows");
     for (let i = 0; i < 2 * n; i++) {
       const [x, y] = [px(z[2 * i]), py(z[2 * i + 1])];
@@ -127,8 +127,8 @@ function render({ model, el }) {
       const i = chosen >= 0 ? (k + chosen + 1) % (2 * n) : k; // the chosen one lies on top
       const [x, y] = [px(z[2 * i]), py(z[2 * i + 1])];
       if (i === chosen || i === over) disc(pen, x, y, RADIUS + 4, null, ink, i === chosen ? 2 : 1);
-      disc(pen, x, y, RADIUS - 1, i < n ? colour(i) : paper, colour(i), 2);
-      const c = model.get("colours")[(i % n) % colours.length];
+      disc(pen, x, y, RADIUS - 1, i < n ? color(i) : paper, color(i), 2);
+      const c = model.get("colors")[(i % n) % colors.length];
       pen.fillStyle = i >= n ? ink : c === "#000000" ? paper : bright(c) ? "#000" : "#fff";
       pen.fillText(String((i % n) + 1), x, y + 0.5);
     }
@@ -231,7 +231,7 @@ function render({ model, el }) {
   for (const name of ["arrows", "trail", "circle", "reach"]) model.on(`change:${name}`, draw);
   const themes = new MutationObserver(draw); // another theme is another ink
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "class"] });
-  const placed = new ResizeObserver(draw); // colours are known only once it is on the page
+  const placed = new ResizeObserver(draw); // colors are known only once it is on the page
   placed.observe(canvas);
   draw();
   return () => {

@@ -4,7 +4,7 @@ const NEAR = 14; // pixels from a point at which it is still meant
 const STILL = 4; // pixels that a click may move
 const THUMB = 96; // pixels a side of the image that hovering shows
 const PAD = 16; // pixels around the points
-const PER_SHAPE = 8; // colours before the next marker shape
+const PER_SHAPE = 8; // colors before the next marker shape
 
 function render({ model, el }) {
   const root = make("div", "ssl-scatter");
@@ -17,7 +17,7 @@ function render({ model, el }) {
   el.append(root);
 
   let lassoing = false; // whether dragging draws a lasso, rather than moving the plane
-  let only = -1; // the colour that is emphasised
+  let only = -1; // the color that is emphasized
   let at = -1; // the point under the pointer or the keys
   let sheet = null; // the thumbnails
   let asked = false; // for them
@@ -51,7 +51,7 @@ function render({ model, el }) {
   const floats = (name) => numbers(model, name, Float32Array);
   let data = {};
   const read = () => {
-    data = { points: floats("points"), colour: bytes(model, "colour"), values: floats("values") };
+    data = { points: floats("points"), color: bytes(model, "color"), values: floats("values") };
     data.n = panes.length ? data.points.length / 2 / panes.length : 0;
   };
 
@@ -118,7 +118,7 @@ function render({ model, el }) {
   };
   const ink = () => getComputedStyle(root).color;
   const paper = () => getComputedStyle(root).backgroundColor;
-  const colourOf = (i) => {
+  const colorOf = (i) => {
     const hex = model.get("palette")[i];
     return hex === undefined ? "#767676" : hex === "#000000" ? ink() : hex;
   };
@@ -154,7 +154,7 @@ function render({ model, el }) {
       place(p);
       const pen = start(p.base);
       const [r, side] = [radius(p), model.get("side")];
-      const stamps = new Map(); // one small picture per colour: a hundred times as fast as a path for each point
+      const stamps = new Map(); // one small picture per color: a hundred times as fast as a path for each point
       const size = Math.ceil(2.6 * r * ratio) / ratio;
       const stamp = (c) => {
         if (!stamps.has(c)) {
@@ -162,20 +162,20 @@ function render({ model, el }) {
           picture.width = picture.height = Math.ceil(size * ratio);
           const brush = picture.getContext("2d");
           brush.scale(ratio, ratio);
-          brush.fillStyle = colourOf(c);
+          brush.fillStyle = colorOf(c);
           marker(brush, size / 2, size / 2, r, shapeOf(c));
           brush.fill();
           stamps.set(c, picture);
         }
         return stamps.get(c);
       };
-      const lit = (i) => (only < 0 || data.colour[i] === only) && (!selected.size || selected.has(i));
+      const lit = (i) => (only < 0 || data.color[i] === only) && (!selected.size || selected.has(i));
       for (const pass of [false, true]) {
         pen.globalAlpha = pass ? 0.8 : 0.13;
         for (let i = 0; i < data.n; i++) {
           const [x, y] = [p.x[i], p.y[i]];
           if (x < -r || y < -r || x > side + r || y > side + r || lit(i) !== pass) continue;
-          pen.drawImage(stamp(data.colour[i]), x - size / 2, y - size / 2, size, size);
+          pen.drawImage(stamp(data.color[i]), x - size / 2, y - size / 2, size, size);
         }
       }
       pen.globalAlpha = 1;
@@ -188,13 +188,13 @@ function render({ model, el }) {
     clear.disabled = !selected.size;
   };
 
-  const ring = (pen, x, y, r, colour, width) => {
+  const ring = (pen, x, y, r, color, width) => {
     pen.beginPath();
     pen.arc(x, y, r, 0, 2 * Math.PI);
     pen.strokeStyle = paper();
     pen.lineWidth = width + 2.5;
     pen.stroke();
-    pen.strokeStyle = colour;
+    pen.strokeStyle = color;
     pen.lineWidth = width;
     pen.stroke();
   };
@@ -246,7 +246,7 @@ function render({ model, el }) {
   };
   const say = () => {
     const i = at >= 0 ? at : model.get("picked");
-    const one = i >= 0 && i < data.n ? `image ${i}, ${valueOf(i)}` : "Hover to see an image, click for its neighbours, drag to move or to select.";
+    const one = i >= 0 && i < data.n ? `image ${i}, ${valueOf(i)}` : "Hover to see an image, click for its neighbors, drag to move or to select.";
     const group = `${selected.size.toLocaleString("en")} of ${data.n.toLocaleString("en")} selected`;
     const text = !selected.size ? one : i >= 0 ? `${one} · ${group}` : group;
     if (readout.textContent !== text) readout.textContent = text;
@@ -261,14 +261,14 @@ function render({ model, el }) {
       words.forEach((word, i) => {
         const b = make("button", "", word);
         b.type = "button";
-        b.title = `Emphasise ${name} ${word}`;
+        b.title = `Emphasize ${name} ${word}`;
         b.setAttribute("aria-pressed", String(only === i));
         const swatch = make("canvas");
         swatch.width = swatch.height = 24;
         swatch.setAttribute("aria-hidden", "true");
         swatch.dataset.decoration = "";
         const pen = swatch.getContext("2d");
-        pen.fillStyle = colourOf(i);
+        pen.fillStyle = colorOf(i);
         marker(pen, 12, 12, 8, shapeOf(i));
         pen.fill();
         const picture = make("img");
@@ -443,7 +443,7 @@ function render({ model, el }) {
       panes[i].title.textContent = title;
       panes[i].top.setAttribute(
         "aria-label",
-        `${model.get("label")}${title ? `, ${title}` : ""}. Arrow keys go from point to point, Enter shows the neighbours, ` +
+        `${model.get("label")}${title ? `, ${title}` : ""}. Arrow keys go from point to point, Enter shows the neighbors, ` +
           "Space selects, V selects what is in view, plus, minus and 0 zoom, Shift and arrows move, Escape clears.",
       );
     });
@@ -458,7 +458,7 @@ function render({ model, el }) {
   };
 
   model.on("change:titles", build);
-  for (const name of ["points", "colour", "side"]) model.on(`change:${name}`, () => later("base"));
+  for (const name of ["points", "color", "side"]) model.on(`change:${name}`, () => later("base"));
   for (const name of ["picked", "marks"]) model.on(`change:${name}`, () => later("top"));
   model.on("change:legend", () => {
     only = -1;
@@ -475,7 +475,7 @@ function render({ model, el }) {
     later("base");
   });
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "class"] });
-  const placed = new ResizeObserver(() => later("base")); // colours are known only once it is on the page
+  const placed = new ResizeObserver(() => later("base")); // colors are known only once it is on the page
   placed.observe(root);
   selected = new Set(numbers(model, "selected", Uint32Array));
   setLasso(false);
