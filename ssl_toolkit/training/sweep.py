@@ -9,8 +9,8 @@
     for record in sweep(run, grid(lr=[1e-3, 1e-2], seed=[0, 1, 2]), path="lr.jsonl"):
         if isinstance(record, Cell): ...
 
-The file is JSON lines: a header, then a finished cell a line. Several processes may work on it at once: a cell is
-claimed by creating a small file in the folder beside it, which is void as soon as the process that made it is gone.
+The file is JSON lines: a header, then a finished cell a line. Several processes may work on it at once: each locks the
+cell that it runs, and the operating system frees the lock of a process that is gone.
 """
 
 import json
@@ -18,12 +18,13 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from hashlib import blake2b
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ssl_toolkit.training.locks import Claims
+from filelock import FileLock, Timeout
 
 FORMAT = 1
 POLL = 0.05  # seconds between two looks at what other processes work on
@@ -93,7 +94,6 @@ def sweep(
     path: str | os.PathLike[str],
     version: str = "1",
     retry: bool = False,
-    patience: float = 3600.0,
 ) -> Iterator[Cell | Point | None]:
     """Yield a `Cell` for each setting: first those that the file has, then each that is finished, whoever ran it.
 
@@ -102,15 +102,14 @@ def sweep(
     file has. Settings are compared by value and may become more; a file with other settings than these, or made by
     another `version` of `run`, is a SweepError. A last line that a kill cut short is dropped with a warning.
 
-    Any number of processes may sweep one file. The claim on a cell is void when its process is gone or, where that
-    is on another machine, after `patience` seconds.
+    Any number of processes may sweep one file; what a killed one had not finished is run by another.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path is {str(path)!r}: its folder does not exist; make it first.")
-    results, claims = _Results(path, settings, version), Claims(path.with_name(f"{path.name}.lock"), patience)
-    todo = dict(results.known)
-    with claims.held("file"):
+    results, locks = _Results(path, settings, version), path.with_name(f"{path.name}.lock")
+    todo, of_file = dict(results.known), FileLock(locks / "file", thread_local=False)
+    with of_file:
         results.mend()
     fresh = results.new()
     if retry:
@@ -120,23 +119,37 @@ def sweep(
             if todo.pop(key, None) is not None:
                 yield cell
         if not todo:
-            claims.clear(results.known)
+            _remove(locks, [*results.known, "file"])
             return
-        mine = next((key for key in todo if claims.take(key)), None)
-        if mine is None:
+        if (locked := _lock_one(locks, todo)) is None:
             time.sleep(POLL)
             yield None
             fresh = results.new()
             continue
-        try:
+        mine, lock = locked
+        with lock:
             fresh = results.new()
-            if mine not in fresh:  # else another process finished it just before the claim
+            if mine not in fresh:  # else another process finished it just before
                 cell = yield from _run(run, todo[mine])
-                with claims.held("file"):
+                with of_file:
                     results.append(cell)
                 fresh |= results.new()
-        finally:
-            claims.release(mine)
+
+
+def _lock_one(folder: Path, keys: Iterable[str]) -> tuple[str, AbstractContextManager] | None:
+    """The first of the keys whose lock no other process holds, and that lock, held until the end of its `with`."""
+    for key in keys:
+        with suppress(Timeout):
+            return key, FileLock(folder / key, thread_local=False).acquire(blocking=False)
+    return None
+
+
+def _remove(locks: Path, names: Iterable[str]) -> None:
+    """The files of locks that nobody will take any more, and their folder if it is empty."""
+    with suppress(OSError):  # on Windows, where another process holds one
+        for name in names:
+            (locks / name).unlink(missing_ok=True)
+        locks.rmdir()
 
 
 def _run(run: Run, setting: Setting) -> Generator[Point | None, None, Cell]:

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssl_toolkit.training.locks import Claims
 from ssl_toolkit.training.sweep import Cell, Point, SweepError, grid, group_cells, read_cells, sweep
 
 ROOT = Path(__file__).parents[2]
@@ -293,38 +292,7 @@ def test_a_sweep_killed_in_a_cell_goes_on_to_the_same_results(tmp_path):
     killed.wait()
     done = len(read_cells(path))
     assert 2 <= done < 6
-    assert list((tmp_path / "s.jsonl.lock").iterdir())  # the claim of the dead
+    assert list((tmp_path / "s.jsonl.lock").iterdir())  # the lock of the dead
     found = cells(sweep(score, SETTINGS, path=path))
     assert results(found) == results(read_cells(path)) == results(Cell(s, score(s), 0.0) for s in SETTINGS)
     assert not (tmp_path / "s.jsonl.lock").exists()
-
-
-def test_a_claim_holds_until_it_is_released_or_its_process_is_gone(tmp_path):
-    ours, theirs = Claims(tmp_path / "lock", 3600.0), Claims(tmp_path / "lock", 3600.0)
-    assert ours.take("a")
-    assert not theirs.take("a")
-    assert theirs.take("b")
-    ours.release("a")
-    assert theirs.take("a")
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.kill()
-    theirs._me["pid"] = dead.pid  # first a zombie, then no process at all
-    assert theirs.take("c")
-    assert ours.take("c")
-    dead.wait()
-    assert theirs.take("d")
-    assert ours.take("d")
-    assert not Claims(tmp_path / "lock", 0.0).take("d")  # patience is for other machines
-
-
-def test_a_claim_of_another_machine_or_half_a_claim_is_void_after_a_time(tmp_path):
-    claims = Claims(tmp_path / "lock", 3600.0)
-    away = Claims(tmp_path / "lock", 3600.0)
-    away._me["host"] = "elsewhere"
-    assert away.take("a")
-    (tmp_path / "lock" / "b.0").touch()
-    for name in ("a", "b"):
-        assert not claims.take(name)
-        hour_ago = time.time() - 3601
-        os.utime(tmp_path / "lock" / f"{name}.0", (hour_ago, hour_ago))
-        assert claims.take(name)
