@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ssl_toolkit.diffusion import rcdm as rcdm
     from ssl_toolkit.diffusion.rcdm import sample as sample
     from ssl_toolkit.encoders import embed as embed
+    from ssl_toolkit.encoders import embed_steps as embed_steps
     from ssl_toolkit.encoders import pixels as pixels
     from ssl_toolkit.encoders import resnet as resnet
     from ssl_toolkit.encoders import small_conv as small_conv
@@ -72,7 +73,7 @@ _PACKAGES = (
 _HOMES = {
     "data": "Dataset load_data rng",
     "augment": "compose simclr_views",
-    "encoders": "embed pixels resnet small_conv untrained wrap",
+    "encoders": "embed embed_steps pixels resnet small_conv untrained wrap",
     "training": "load save start train",
     "joint": "Recipe joint_embedding supervised",
     "probes": "few_labels knn_accuracy linear_probe rankme",

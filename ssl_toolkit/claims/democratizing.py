@@ -33,7 +33,7 @@ from ssl_toolkit.claims.common import (
 )
 from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, decide, values_of
 from ssl_toolkit.data import Dataset, as_float, batch, rng
-from ssl_toolkit.encoders import Encoder, embed_depths
+from ssl_toolkit.encoders import Encoder, embed
 from ssl_toolkit.joint import JointRecipe, against_a_patch, against_own_patch, joint_embedding, progressive, ramp
 from ssl_toolkit.losses import nt_xent
 from ssl_toolkit.probes import few_labels, linear_probe, mlp_probe
@@ -286,7 +286,7 @@ def _probes(setting: Setting) -> Iterator[Values | None]:
     images = parts(setting["data"], setting["limit"])
     few = images.train[few_labels(images.train.labels, 100, seed=setting["seed"])]
     assert isinstance(state.model, Encoder)
-    z, z_test = embed_depths(state.model, few.images), embed_depths(state.model, images.test.images)
+    z, z_test = embed(state.model, few.images, depth=None), embed(state.model, images.test.images, depth=None)
     values = {}
     for depth in ("representation", "embedding"):
         probe = linear_probe(z[depth], few.labels, z_test[depth], images.test.labels, weight_decays=(1e-2,))

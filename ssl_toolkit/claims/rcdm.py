@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 
 from ssl_toolkit.claims.common import BASE, LABELS, SEEDS, over_seeds, points
 from ssl_toolkit.claims.rcdm_factors import READ, shown
-from ssl_toolkit.claims.rcdm_training import basis, images_of, last, told, trained_encoder
+from ssl_toolkit.claims.rcdm_training import basis, images_of, told, trained_encoder
 from ssl_toolkit.claims.study import Budget, Claim, Finding, Result, Values, decide, rank_correlation, values_of
 from ssl_toolkit.data import rng
 from ssl_toolkit.encoders import embed, feature_function
 from ssl_toolkit.probes import few_labels, linear_probe, pgd
 from ssl_toolkit.probes.adversarial import label_loss, representation_loss
+from ssl_toolkit.training import last_of
 from ssl_toolkit.training.intervals import differences, mean_interval, paired_interval
 from ssl_toolkit.training.sweep import Cell, Setting
 
@@ -259,10 +260,10 @@ def _attacked(setting: Setting) -> Iterator[Values | None]:
     values: Values = {"accuracy": probe.accuracy}
     for strength in setting["strengths"]:
         wrong = label_loss(lambda x: probe.logits(f(x)), before)
-        misled = yield from last(pgd(wrong, test.images, strength=strength))
+        misled = yield from last_of(pgd(wrong, test.images, strength=strength))
         changed = probe.predict(embed(encoder, misled.images)) != before
         generator = rng(seed, 0, "attack")
-        pushed = yield from last(
+        pushed = yield from last_of(
             pgd(representation_loss(f, test.images), test.images, strength=strength, generator=generator)
         )
         values[f"flipped at {strength:g}"] = changed.float().mean().item()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ssl_toolkit.augment import hue, resized_crop
 from ssl_toolkit.claims.common import Parts
-from ssl_toolkit.claims.rcdm_training import images_of, last, paint, painter, trained_encoder
+from ssl_toolkit.claims.rcdm_training import images_of, paint, painter, trained_encoder
 from ssl_toolkit.claims.study import Values, rank_correlation
 from ssl_toolkit.data import Batch, Dataset, as_float
 from ssl_toolkit.data.shapes import PERIODS, RANGES, SHAPES
@@ -26,7 +26,7 @@ from ssl_toolkit.encoders import Encoder, embed, small_conv
 from ssl_toolkit.encoders.statistics import neighbors
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.probes import read_factors
-from ssl_toolkit.training import TrainState, start, train
+from ssl_toolkit.training import TrainState, last_of, start, train
 from ssl_toolkit.training.sweep import Setting
 
 READ = ("hue", "background", "x", "y", "scale")  # the factors that a reader says, beside the shape
@@ -99,7 +99,9 @@ def _reader(setting: Setting) -> Generator[None, None, Encoder]:
 
     reader = small_conv(3, projector=(128, wanted.shape[1] + len(SHAPES)), seed=setting["seed"])
     state = start(reader, lr=setting["lr"], total=steps)
-    yield from last(train(state, data, objective, until=steps, batch_size=setting["batch_size"], seed=setting["seed"]))
+    yield from last_of(
+        train(state, data, objective, until=steps, batch_size=setting["batch_size"], seed=setting["seed"])
+    )
     return reader
 
 

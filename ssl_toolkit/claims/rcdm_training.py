@@ -6,7 +6,6 @@
 """
 
 from collections.abc import Generator, Iterator
-from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -19,11 +18,9 @@ from ssl_toolkit.diffusion.metrics import faithfulness, kid_in_units, nearest
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
 from ssl_toolkit.diffusion.rcdm import RCDMRecipe as Painter
 from ssl_toolkit.encoders import Encoder, embed
-from ssl_toolkit.joint import JointRecipe, Method
-from ssl_toolkit.training import train
+from ssl_toolkit.joint import JointRecipe
+from ssl_toolkit.training import last_of, train
 from ssl_toolkit.training.sweep import Setting
-
-Record = TypeVar("Record")
 
 
 def basis(budget: Budget, *, data: str) -> Setting:
@@ -43,22 +40,14 @@ def images_of(setting: Setting) -> Parts:
     return parts(setting["data"], setting["limit"], setting.get("size"))
 
 
-def last(records: Iterator[Record]) -> Generator[None, None, Record]:
-    """The last of the records, after None for each."""
-    for record in records:
-        latest = record
-        yield None
-    return latest
-
-
-def trained_encoder(setting: Setting, method: Method) -> Generator[None, None, Encoder]:
+def trained_encoder(setting: Setting, method: str) -> Generator[None, None, Encoder]:
     """The encoder that this method trains."""
     data, seed = images_of(setting).train, setting["seed"]
     recipe = JointRecipe(
         method=method, **{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")}
     )
     state, objective = recipe.start(data), recipe.objective(data)
-    yield from last(train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=seed))
+    yield from last_of(train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=seed))
     assert isinstance(state.model, Encoder)
     return state.model
 
@@ -68,7 +57,7 @@ def painter(setting: Setting, h: Float[Tensor, "n d"], *, drop: float = 0.1) -> 
     data, seed = images_of(setting).train, setting["seed"]
     recipe = Painter(steps=setting["painting"], drop=drop, width=setting["channels"], seed=seed)
     state, objective = recipe.start(data, h), recipe.objective(h)
-    yield from last(train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=seed))
+    yield from last_of(train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=seed))
     assert isinstance(state.ema, RCDM)
     return state.ema
 
@@ -80,7 +69,7 @@ def paint(
     noise = torch.randn(len(h) // same, *model.shape, generator=rng(seed, 0, "claims")).repeat_interleave(same, dim=0)
     images = []
     for given, begun in zip(h.split(128), noise.split(128), strict=True):
-        done = yield from last(sample(model, given, guidance=guidance, noise=begun))
+        done = yield from last_of(sample(model, given, guidance=guidance, noise=begun))
         images.append(done.x.cpu().clamp(0, 1))
     return torch.cat(images)
 

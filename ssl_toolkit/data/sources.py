@@ -4,6 +4,7 @@ import gzip
 import math
 import os
 import struct
+import warnings
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,8 @@ from ssl_toolkit.data.dataset import Dataset
 from ssl_toolkit.data.folders import DataError, list_folder, read_images
 from ssl_toolkit.data.shapes import SHAPES, shapes
 
-NAMES = ("shapes", "digits", "fashion-mnist", "mnist", "cifar10", "celeba")
+SIDES = {"shapes": 32, "digits": 8, "fashion-mnist": 28, "mnist": 28, "cifar10": 32, "celeba": 64}  # pixels, by name
+OF_FOLDERS = 64  # pixels of an image of a folder, where nothing else is said
 _CLASSES = {
     "digits": tuple("0123456789"),
     "mnist": tuple("0123456789"),
@@ -29,7 +31,12 @@ _CLASSES = {
 
 
 def load_data(
-    name_or_folder: str | os.PathLike[str], *, split: str = "train", size: int | None = None, limit: int | None = None
+    name_or_folder: str | os.PathLike[str],
+    *,
+    split: str = "train",
+    size: int | None = None,
+    limit: int | None = None,
+    fallback: str | None = None,
 ) -> Dataset:
     """The "train" or "test" images of a set, by its name, or of a folder that holds a folder for each class.
 
@@ -45,8 +52,21 @@ def load_data(
     files nor a network. The other sets are looked for in the folder SSL_TOOLKIT_DATA (or ~/.cache/ssl_toolkit), and
     fetched into it. A name goes before a folder of that name, which is written "./mnist".
 
+    Where a set can be neither found nor fetched, the one named by `fallback` takes its place, in images of the same
+    size, and a warning says so; without one that is an error.
+
     Raises ValueError for an argument out of range, DataError for data that cannot be found, fetched or read.
+
+    >>> load_data("shapes", limit=100)
+    Dataset(shapes: 100 images of 3 x 32 x 32, 8 classes, factors shape texture hue x y scale angle background)
     """
+    if fallback is not None:
+        try:
+            return load_data(name_or_folder, split=split, size=size, limit=limit)
+        except DataError as error:
+            warnings.warn(f"{error} Until then {fallback!r} takes its place.", stacklevel=2)
+            side = size or SIDES.get(os.fspath(name_or_folder), OF_FOLDERS)
+            return load_data(fallback, split=split, size=side, limit=limit)
     if split not in ("train", "test"):
         raise ValueError(f"split is {split!r}: it must be 'train' or 'test'.")
     if size is not None and size < 4:
@@ -56,9 +76,9 @@ def load_data(
     name_or_folder = os.fspath(name_or_folder)
     match name_or_folder:
         case "":
-            raise ValueError(f"name_or_folder is empty: give the path of a folder, or one of {', '.join(NAMES)}.")
+            raise ValueError(f"name_or_folder is empty: give the path of a folder, or one of {', '.join(SIDES)}.")
         case "shapes":
-            return _shapes(split, size or 32, limit)
+            return _shapes(split, size or SIDES["shapes"], limit)
         case "digits":
             data = _digits(split)
         case "fashion-mnist" | "mnist":
@@ -66,9 +86,9 @@ def load_data(
         case "cifar10":
             data = _cifar10(split)
         case "celeba":
-            return _celeba(split, size or 64, limit)
+            return _celeba(split, size or SIDES["celeba"], limit)
         case _:
-            return _folder(name_or_folder, split, size or 64, limit)
+            return _folder(name_or_folder, split, size or OF_FOLDERS, limit)
     data = data[:limit]
     if size is not None:
         data.images = F.interpolate(data.images, (size, size), mode="bilinear", antialias=True)
@@ -98,9 +118,9 @@ def _digits(split: str) -> Dataset:
 def _folder(folder: str | os.PathLike[str], split: str, size: int, limit: int | None) -> Dataset:
     root = Path(folder).expanduser()
     if not root.is_dir():
-        near = get_close_matches(str(folder).lower(), NAMES, n=1)
+        near = get_close_matches(str(folder).lower(), SIDES, n=1)
         raise ValueError(
-            f"name_or_folder is {str(folder)!r}: it is no folder and none of {', '.join(map(repr, NAMES))}."
+            f"name_or_folder is {str(folder)!r}: it is no folder and none of {', '.join(map(repr, SIDES))}."
             + (f" Did you mean {near[0]!r}?" if near else "")
             + " A folder is given by its path and holds a folder of images for each class."
         )

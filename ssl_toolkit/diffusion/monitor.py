@@ -18,9 +18,9 @@ from torch import Tensor
 from ssl_toolkit.data import Dataset, as_bytes
 from ssl_toolkit.diffusion.metrics import Faithfulness, faithfulness, pixel_variation
 from ssl_toolkit.diffusion.rcdm import RCDM, RCDMRecipe, conditions, sample
-from ssl_toolkit.encoders import Encoder, embed_depths
+from ssl_toolkit.encoders import Encoder, embed_steps
 from ssl_toolkit.encoders.statistics import typical_distance
-from ssl_toolkit.training import TrainState, train
+from ssl_toolkit.training import TrainState, last_of, train
 
 DEPTHS = ("representation", "embedding")
 PORTION = 256  # images embedded between two yields
@@ -69,23 +69,23 @@ def prepare(
     Those whose names `models` has are trained already; the others are at step 0.
     """
     models, subjects = models or {}, {}
-    known: dict[str, list[list[Tensor]]] = {name: [[], []] for name in depths}
+    h_test: dict[str, Tensor] = {}
+    h: dict[str, Tensor] = {}
     for encoder in dict.fromkeys(encoder for encoder, _ in depths.values()):  # one pass for all of its depths
         mine = {name: depth for name, (of, depth) in depths.items() if of is encoder}
         learning = {name: depth for name, depth in mine.items() if name not in models}
-        for i, (part, wanted) in enumerate(((test, mine), (data, learning))):
-            for images in part.images.split(PORTION) if wanted else ():
-                features = embed_depths(encoder, images, depths=tuple(wanted.values()))
-                for name, depth in wanted.items():
-                    known[name][i].append(features[depth])
-                yield None
+        for part, wanted, known in ((test, mine, h_test), (data, learning, h)):
+            if not wanted:
+                continue
+            steps = embed_steps(encoder, part.images, depth=tuple(wanted.values()), batch_size=PORTION)
+            embedded = yield from last_of(steps)
+            known |= {name: embedded.features[depth] for name, depth in wanted.items()}
     for name, (encoder, depth) in depths.items():
-        h_test, h = (torch.cat(parts) if parts else torch.empty(0) for parts in known[name])
         if name in models:
-            subjects[name] = Subject(encoder, depth, models[name], h_test, h_test[:0])
+            subjects[name] = Subject(encoder, depth, models[name], h_test[name], h_test[name][:0])
         else:
-            state = recipe.start(data, h)
-            subjects[name] = Subject(encoder, depth, _average(state), h_test, h, state)
+            state = recipe.start(data, h[name])
+            subjects[name] = Subject(encoder, depth, _average(state), h_test[name], h[name], state)
     yield subjects
 
 

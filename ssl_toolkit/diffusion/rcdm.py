@@ -26,7 +26,7 @@ from ssl_toolkit.diffusion.denoise import from_flow, guided
 from ssl_toolkit.diffusion.samplers import Denoised, dpmpp_2m
 from ssl_toolkit.diffusion.schedule import flow_schedule
 from ssl_toolkit.diffusion.unet import Conditioning, UNet
-from ssl_toolkit.encoders import Encoder, embed_depths, eval_mode
+from ssl_toolkit.encoders import Encoder, embed, eval_mode
 from ssl_toolkit.encoders.statistics import mean_and_std
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.training import Objective, TrainState, start
@@ -48,7 +48,7 @@ def conditions(
     The encoder sees images as it was made for: `wrap` gives a foreign one its own normalization and size.
     """
     depths = (depth,) if isinstance(depth, str) else tuple(depth)
-    features = embed_depths(encoder, images, depths=depths, batch_size=batch_size)
+    features = embed(encoder, images, depth=depths, batch_size=batch_size)
     return torch.cat([features[name] for name in depths], dim=1)
 
 

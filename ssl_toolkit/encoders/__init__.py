@@ -1,8 +1,9 @@
 """Encoders: small networks of ours and any network of yours, and the features of images at each of their depths."""
 
+from ssl_toolkit.encoders.features import AnyEncoder as AnyEncoder
+from ssl_toolkit.encoders.features import Embedded as Embedded
 from ssl_toolkit.encoders.features import embed as embed
-from ssl_toolkit.encoders.features import embed_depths as embed_depths
-from ssl_toolkit.encoders.features import embed_portions as embed_portions
+from ssl_toolkit.encoders.features import embed_steps as embed_steps
 from ssl_toolkit.encoders.features import eval_mode as eval_mode
 from ssl_toolkit.encoders.features import feature_function as feature_function
 from ssl_toolkit.encoders.features import features_at as features_at

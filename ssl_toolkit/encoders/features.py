@@ -2,8 +2,9 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple, overload
 
 import torch
 from jaxtyping import Float, Shaped
@@ -32,76 +33,102 @@ def to_device_of(model: Callable, x: Tensor) -> Tensor:
     return x if weight is None else x.to(weight.device)
 
 
-def embed(
-    model: nn.Module | Callable[[Tensor], Tensor],
+AnyEncoder = nn.Module | Callable[[Tensor], Tensor]
+SomeDepths = list[str] | tuple[str, ...] | None  # None: every one that the model has
+
+
+class Embedded(NamedTuple):
+    """How many of the images are done, and at the end their features by depth."""
+
+    done: int
+    total: int
+    features: dict[str, Float[Tensor, "n _"]]  # empty until done == total
+
+
+def embed_steps(
+    model: AnyEncoder,
     images: Shaped[Tensor, "n c h w"],
     *,
-    depth: str = "representation",
-    batch_size: int = 1024,
-) -> Float[Tensor, "n d"]:
-    """The features of `images` (uint8, or float in [0, 1]) at one depth of an `Encoder`, on the CPU.
+    depth: str | SomeDepths = "representation",
+    batch_size: int = 256,
+) -> Iterator[Embedded]:
+    """The features of `images` (uint8, or float in [0, 1]) on the CPU, a record after each batch; the last holds them.
 
-    Any other module or function (b, c, h, w) -> (b, d) is called as it is, and `depth` must be left alone.
-    The model's train or eval mode is restored. Raises ValueError for a depth that the model does not have and for
-    images outside [0, 1], TypeError for a model that returns no (b, d).
+    `depth` names one depth of an `Encoder`, or several, or all of them (None), which one pass computes. Any other
+    module or function (b, c, h, w) -> (b, d) is called as it is and has the one depth "representation". The model's
+    train or eval mode is restored. Raises ValueError for a depth that the model does not have, for images outside
+    [0, 1] and for features that are not finite; TypeError for a model that returns no (b, d).
+
+    >>> for embedded in embed_steps(lambda x: x.mean((2, 3)), torch.rand(500, 3, 8, 8)):
+    ...     print(embedded.done, "of", embedded.total)
+    256 of 500
+    500 of 500
+    >>> embedded.features["representation"].shape
+    torch.Size([500, 3])
     """
     check_unit_range(images)
-    if isinstance(model, Encoder):
-        return embed_depths(model, images, depths=(depth,), batch_size=batch_size)[depth]
-    if depth != "representation":
-        raise ValueError(f"depth is {depth!r}: only an Encoder has named depths; wrap the module (encoders.wrap).")
-    with eval_mode(model) if isinstance(model, nn.Module) else torch.no_grad():
-        return torch.cat([_vectors(model(as_float(to_device_of(model, x)))) for x in images.split(batch_size)])
+    parts: dict[str, list[Tensor]] = {}
+    done = 0
+    for x in images.split(batch_size):
+        for name, z in _of_batch(model, x, depth).items():
+            if not z.isfinite().all():
+                raise ValueError(f"the features at depth {name!r} hold NaN or infinite values: the encoder diverged.")
+            parts.setdefault(name, []).append(z)
+        done += len(x)
+        whole = {name: torch.cat(z) for name, z in parts.items()} if done == len(images) else {}
+        yield Embedded(done, len(images), whole)
 
 
-def embed_portions(
-    model: nn.Module | Callable[[Tensor], Tensor],
+@overload
+def embed(
+    model: AnyEncoder, images: Shaped[Tensor, "n c h w"], *, depth: str = ..., batch_size: int = ...
+) -> Float[Tensor, "n d"]: ...
+@overload
+def embed(
+    model: AnyEncoder,
     images: Shaped[Tensor, "n c h w"],
     *,
-    depth: str = "representation",
-    portion: int = 256,
-) -> Generator[None, None, Float[Tensor, "n d"]]:
-    """`embed` for a panel, which must not be held up: None after each `portion` of the images.
+    depth: SomeDepths,
+    batch_size: int = ...,
+) -> dict[str, Float[Tensor, "n _"]]: ...
+def embed(
+    model: AnyEncoder,
+    images: Shaped[Tensor, "n c h w"],
+    *,
+    depth: str | SomeDepths = "representation",
+    batch_size: int = 1024,
+) -> Float[Tensor, "n d"] | dict[str, Float[Tensor, "n _"]]:
+    """The features of `images` at one depth, or a dict of those at several (None: at all). It exhausts `embed_steps`.
 
-    >>> z = yield from embed_portions(encoder, images)                      # doctest: +SKIP
+    >>> embed(small_conv(3), torch.rand(4, 3, 32, 32)).shape
+    torch.Size([4, 128])
+    >>> list(embed(small_conv(3), torch.rand(4, 3, 32, 32), depth=None))
+    ['stem', 'stage1', 'stage2', 'stage3', 'representation', 'projector1', 'embedding']
     """
-    parts = []
-    for some in images.split(portion):
-        parts.append(embed(model, some, depth=depth))
-        yield None
-    return torch.cat(parts)
+    *_, last = embed_steps(model, images, depth=depth, batch_size=batch_size)
+    return last.features[depth] if isinstance(depth, str) else last.features
 
 
-def _vectors(z: object) -> Float[Tensor, "b d"]:
+def _of_batch(model: AnyEncoder, x: Tensor, depth: str | SomeDepths) -> Depths:
+    depths = (depth,) if isinstance(depth, str) else depth
+    x = as_float(to_device_of(model, x))
+    if isinstance(model, Encoder):
+        return {name: z.cpu() for name, z in features_at(model, x, depths).items()}
+    if depths is not None and tuple(depths) != ("representation",):
+        raise ValueError(f"depth is {depth!r}: only an Encoder has named depths; wrap the module (encoders.wrap).")
+    with eval_mode(model) if isinstance(model, nn.Module) else torch.no_grad():
+        z = model(x)
     if not isinstance(z, Tensor) or z.ndim != 2:
         what = f"a tensor of shape {tuple(z.shape)}" if isinstance(z, Tensor) else f"a {type(z).__name__}"
         raise TypeError(
             f"the encoder returned {what}: features are one vector per image, (b, d). Return z.mean(dim=(2, 3)) of a "
             "map and one element of a tuple, or wrap the module (encoders.wrap), which averages maps and tokens."
         )
-    return z.float().cpu()
-
-
-def embed_depths(
-    model: Encoder,
-    images: Shaped[Tensor, "n c h w"],
-    *,
-    depths: Sequence[str] | None = None,
-    batch_size: int = 1024,
-) -> dict[str, Float[Tensor, "n _"]]:
-    """The features of `images` at `depths` (None: every one that the model has, in order) by one pass, on the CPU.
-
-    The model's train or eval mode is restored. Raises ValueError for a depth that the model does not have.
-    """
-    parts: list[Depths] = []
-    for x in images.split(batch_size):
-        features = features_at(model, as_float(to_device_of(model, x)), depths)
-        parts.append({depth: z.cpu() for depth, z in features.items()})
-    return {depth: torch.cat([part[depth] for part in parts]) for depth in parts[0]}
+    return {"representation": z.float().cpu()}
 
 
 def features_at(model: nn.Module, x: Float[Tensor, "b c h w"], depths: Sequence[str] | None = None) -> Depths:
-    """The features of one batch at `depths` (None: all), in float32 and where the model is; else as `embed_depths`.
+    """The features of one batch at `depths` (None: all), in float32 and where the model is; else as `embed`.
 
     Raises ValueError for a model that is no `Encoder`.
     """

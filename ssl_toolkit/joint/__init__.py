@@ -13,9 +13,7 @@ from ssl_toolkit.joint.objectives import multi_view as multi_view
 from ssl_toolkit.joint.objectives import siamese as siamese
 from ssl_toolkit.joint.objectives import supervised as supervised
 from ssl_toolkit.joint.objectives import teacher_student as teacher_student
-from ssl_toolkit.joint.recipes import CONTRASTIVE as CONTRASTIVE
 from ssl_toolkit.joint.recipes import METHODS as METHODS
-from ssl_toolkit.joint.recipes import TITLES as TITLES
 from ssl_toolkit.joint.recipes import JointRecipe as JointRecipe
 from ssl_toolkit.joint.recipes import Method as Method
 from ssl_toolkit.joint.recipes import paper_recipe as paper_recipe

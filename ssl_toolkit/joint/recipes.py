@@ -3,14 +3,20 @@
 recipe = Recipe(method="vicreg", width=256)
 state, objective = recipe.start(data), recipe.objective(data)
 for step in train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed): ...
+
+`METHODS` is the table of methods. An entry of your own makes it a method like the others, for `Recipe` and for panels:
+
+METHODS["mine"] = Method("Mine", lambda recipe, augment: joint_embedding(my_loss, augment))
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import torch
+from torch import nn
 
 from ssl_toolkit import losses
 from ssl_toolkit.augment import Augment, simclr_views
@@ -21,21 +27,6 @@ from ssl_toolkit.joint.contrastive import Queue, momentum_contrast, nearest_neig
 from ssl_toolkit.joint.objectives import joint_embedding, multi_view, siamese, supervised, teacher_student
 from ssl_toolkit.training import LARS, Objective, TrainState, scaled_lr, start
 
-# fmt: off
-Method = Literal["simclr", "dcl", "supcon", "moco", "nnclr", "vicreg", "barlow twins", "w-mse", "mmcr", "lejepa",
-                 "visreg", "byol", "simsiam", "dino", "swav", "supervised"]
-TITLES: dict[Method, str] = {  # as their papers write them
-    "simclr": "SimCLR", "dcl": "DCL", "supcon": "SupCon", "moco": "MoCo", "nnclr": "NNCLR", "vicreg": "VICReg",
-    "barlow twins": "Barlow Twins", "w-mse": "W-MSE", "mmcr": "MMCR", "lejepa": "LeJEPA", "visreg": "VISReg",
-    "byol": "BYOL", "simsiam": "SimSiam", "dino": "DINO", "swav": "SwAV", "supervised": "Supervised",
-}
-# fmt: on
-METHODS: tuple[Method, ...] = get_args(Method)
-CONTRASTIVE = ("simclr", "dcl", "supcon", "moco", "nnclr")  # with a temperature
-PREDICTED = ("byol", "simsiam", "nnclr")  # with a predictor after the projector
-TAUGHT = ("byol", "moco", "dino")  # with a teacher that follows the model
-REMEMBERED = ("moco", "nnclr")  # with a queue of earlier embeddings
-SORTED = ("dino", "swav")  # with prototypes
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "sgd": partial(torch.optim.SGD, momentum=0.9),
@@ -45,9 +36,13 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 @dataclass(frozen=True)
 class JointRecipe:
-    """One run. `dataclasses.replace(recipe, lr=1e-3)` gives another."""
+    """One run. `dataclasses.replace(recipe, lr=1e-3)` gives another.
 
-    method: Method = "simclr"
+    >>> JointRecipe("vicreg", width=256).lr
+    0.002
+    """
+
+    method: str = "simclr"  # a key of METHODS
     steps: int = 1000
     batch_size: int = 64  # a step must be short for a notebook to stay responsive, and learns as much per second
     optimizer: Literal["adamw", "sgd", "lars"] = "adamw"
@@ -70,99 +65,141 @@ class JointRecipe:
 
     def model(self, data: Dataset | Stream) -> Encoder:
         """An untrained encoder for images of this shape and, where it is supervised, these classes."""
-        projector = self.projector
-        if self.method == "supervised":
+        method, projector = _method(self.method), self.projector
+        if method.labels:
             projector = (*projector[:-1], len(data.classes))
-        predictor = (self.predictor or projector) if self.method in PREDICTED else None
+        predictor = (self.predictor or projector) if method.predictor else None
         model = small_conv(data.shape[0], width=self.width, projector=projector, predictor=predictor, seed=self.seed)
-        if self.method in REMEMBERED:
-            model.queue = Queue(self.queue, projector[-1], seed=self.seed)
-        if self.method in SORTED:
-            model.prototypes = Prototypes(projector[-1], self.prototypes, seed=self.seed)
-        if self.method == "dino":
-            model.center = Center(self.prototypes)
+        for name, part in method.parts(self).items():
+            setattr(model, name, part)
         return model
 
     def start(self, data: Dataset | Stream) -> TrainState:
         """An untrained encoder for these images and its optimizer, at step 0."""
-        ema = self.momentum if self.method in TAUGHT else None
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer is {self.optimizer!r}: it must be one of {', '.join(OPTIMIZERS)}.")
         return start(
-            self.model(data), lr=self.lr, weight_decay=self.weight_decay, warmup=self.warmup, total=self.steps, ema=ema,
-            optimizer=OPTIMIZERS[self.optimizer],
+            self.model(data), lr=self.lr, weight_decay=self.weight_decay, warmup=self.warmup, total=self.steps,
+            ema=self.momentum if _method(self.method).teacher else None, optimizer=OPTIMIZERS[self.optimizer],
         )  # fmt: skip
 
     def augment(self, data: Dataset | Stream) -> Augment:
         """The views of these images."""
-        s = self.jitter
-        return simclr_views(
-            self.size or data.shape[-1],
-            scale=self.scale,
-            flip=0.0 if self.scale[0] == 1 else 0.5,
-            brightness=s,
-            contrast=s,
-            saturation=s,
-            hue=s / 4,
-            gray=0.2 if s else 0.0,
-        )
+        return _method(self.method).views(self, data)
 
     def objective(self, data: Dataset | Stream) -> Objective:
         """What one step of this method minimizes on these images."""
-        augment, t = self.augment(data), self.temperature
-        match self.method:
-            case "simclr":
-                return joint_embedding(partial(losses.nt_xent, temperature=t), augment)
-            case "dcl":
-                return joint_embedding(partial(losses.dcl, temperature=t), augment)
-            case "supcon":
-                return multi_view(partial(losses.supcon, temperature=t), augment, labels=True)
-            case "moco":
-                return momentum_contrast(augment, temperature=t)
-            case "nnclr":
-                return nearest_neighbor(augment, temperature=t)
-            case "vicreg":
-                return joint_embedding(partial(losses.vicreg, std=self.variance), augment)
-            case "barlow twins":
-                return joint_embedding(losses.barlow_twins, augment)
-            case "w-mse":
-                return joint_embedding(losses.w_mse, augment, stochastic=True)
-            case "mmcr":
-                return multi_view(losses.mmcr, augment)
-            case "lejepa":
-                return multi_view(partial(losses.lejepa, lambd=self.lambd), augment, stochastic=True)
-            case "visreg":
-                return multi_view(partial(losses.visreg, lambd=self.lambd), augment, stochastic=True)
-            case "byol":
-                return teacher_student(losses.byol, augment)
-            case "simsiam":
-                return siamese(augment)
-            case "dino":
-                return self_distillation(augment)
-            case "swav":
-                return swapped_prediction(augment)
-            case "supervised":
-                return supervised(augment)
-        raise ValueError(f"method is {self.method!r}: it must be one of {', '.join(METHODS)}.")
+        return _method(self.method).objective(self, self.augment(data))
 
 
-def tuned(method: Method) -> JointRecipe:
-    """The recipe of a method that was found to learn within a minute on two CPU cores."""
-    match method:
-        case "w-mse":
-            return JointRecipe(method, projector=(256, 16))
-        case "lejepa":
-            return JointRecipe(method, projector=(256, 32))
-        case "visreg":
-            return JointRecipe(method, projector=(256, 32), lambd=0.6)
-        case "vicreg" | "barlow twins":
-            return JointRecipe(method, projector=(256, 256))
-        case "dino":
-            return JointRecipe(method, prototypes=64, lr=1e-3)
-        case "swav":
-            return JointRecipe(method, prototypes=60)
-        case _:
-            return JointRecipe(method)
+def jittered_crops(recipe: JointRecipe, data: Dataset | Stream) -> Augment:
+    """SimCLR's views with the recipe's numbers; a crop that keeps the whole image is not flipped."""
+    s = recipe.jitter
+    return simclr_views(
+        recipe.size or data.shape[-1],
+        scale=recipe.scale,
+        flip=0.0 if recipe.scale[0] == 1 else 0.5,
+        brightness=s,
+        contrast=s,
+        saturation=s,
+        hue=s / 4,
+        gray=0.2 if s else 0.0,
+    )
+
+
+class Method(NamedTuple):
+    """What a method is made of: an entry of `METHODS`."""
+
+    title: str  # as its paper writes it
+    objective: Callable[[JointRecipe, Augment], Objective]
+    defaults: Mapping[str, Any] = MappingProxyType({})  # numbers with which it learns within a minute on two CPU cores
+    views: Callable[[JointRecipe, Dataset | Stream], Augment] = jittered_crops
+    parts: Callable[[JointRecipe], dict[str, nn.Module]] = (
+        lambda recipe: {}
+    )  # that learn or remember beside the encoder
+    temperature: bool = False  # whether it has one
+    predictor: bool = False  # after the projector
+    teacher: bool = False  # that follows the model
+    labels: bool = False  # the projector ends in a logit for each class
+
+
+def _queue(recipe: JointRecipe) -> dict[str, nn.Module]:
+    return {"queue": Queue(recipe.queue, recipe.projector[-1], seed=recipe.seed)}
+
+
+def _prototypes(recipe: JointRecipe) -> dict[str, nn.Module]:
+    return {"prototypes": Prototypes(recipe.projector[-1], recipe.prototypes, seed=recipe.seed)}
+
+
+def _prototypes_and_center(recipe: JointRecipe) -> dict[str, nn.Module]:
+    return _prototypes(recipe) | {"center": Center(recipe.prototypes)}
+
+
+METHODS: dict[str, Method] = {
+    "simclr": Method(
+        "SimCLR", lambda r, augment: joint_embedding(partial(losses.nt_xent, temperature=r.temperature), augment),
+        temperature=True,
+    ),
+    "dcl": Method(
+        "DCL", lambda r, augment: joint_embedding(partial(losses.dcl, temperature=r.temperature), augment),
+        temperature=True,
+    ),
+    "supcon": Method(
+        "SupCon",
+        lambda r, augment: multi_view(partial(losses.supcon, temperature=r.temperature), augment, labels=True),
+        temperature=True,
+    ),
+    "moco": Method(
+        "MoCo", lambda r, augment: momentum_contrast(augment, temperature=r.temperature),
+        parts=_queue, temperature=True, teacher=True,
+    ),
+    "nnclr": Method(
+        "NNCLR", lambda r, augment: nearest_neighbor(augment, temperature=r.temperature),
+        parts=_queue, temperature=True, predictor=True,
+    ),
+    "vicreg": Method(
+        "VICReg", lambda r, augment: joint_embedding(partial(losses.vicreg, std=r.variance), augment),
+        {"projector": (256, 256)},
+    ),
+    "barlow twins": Method(
+        "Barlow Twins", lambda r, augment: joint_embedding(losses.barlow_twins, augment), {"projector": (256, 256)}
+    ),
+    "w-mse": Method(
+        "W-MSE", lambda r, augment: joint_embedding(losses.w_mse, augment, stochastic=True), {"projector": (256, 16)}
+    ),
+    "mmcr": Method("MMCR", lambda r, augment: multi_view(losses.mmcr, augment)),
+    "lejepa": Method(
+        "LeJEPA", lambda r, augment: multi_view(partial(losses.lejepa, lambd=r.lambd), augment, stochastic=True),
+        {"projector": (256, 32)},
+    ),
+    "visreg": Method(
+        "VISReg", lambda r, augment: multi_view(partial(losses.visreg, lambd=r.lambd), augment, stochastic=True),
+        {"projector": (256, 32), "lambd": 0.6},
+    ),
+    "byol": Method("BYOL", lambda r, augment: teacher_student(losses.byol, augment), predictor=True, teacher=True),
+    "simsiam": Method("SimSiam", lambda r, augment: siamese(augment), predictor=True),
+    "dino": Method(
+        "DINO", lambda r, augment: self_distillation(augment), {"prototypes": 64, "lr": 1e-3},
+        parts=_prototypes_and_center, teacher=True,
+    ),
+    "swav": Method("SwAV", lambda r, augment: swapped_prediction(augment), {"prototypes": 60}, parts=_prototypes),
+    "supervised": Method("Supervised", lambda r, augment: supervised(augment), labels=True),
+}  # fmt: skip
+
+
+def _method(name: str) -> Method:
+    if name not in METHODS:
+        raise ValueError(f"method is {name!r}: it must be one of {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+def tuned(method: str) -> JointRecipe:
+    """The recipe of a method that was found to learn within a minute on two CPU cores.
+
+    >>> tuned("dino").prototypes
+    64
+    """
+    return JointRecipe(method, **_method(method).defaults)
 
 
 def paper_recipe(

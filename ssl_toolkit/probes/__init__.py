@@ -1,7 +1,7 @@
 """What a representation knows: probes of labels and factors, metrics without labels, neighbors, maps and attacks."""
 
 from ssl_toolkit.encoders import embed as embed
-from ssl_toolkit.encoders import embed_depths as embed_depths
+from ssl_toolkit.encoders import embed_steps as embed_steps
 from ssl_toolkit.encoders import eval_mode as eval_mode
 from ssl_toolkit.encoders import pixels as pixels
 from ssl_toolkit.encoders import untrained as untrained

@@ -33,7 +33,7 @@ def cka_matrix(
 ) -> Float[Tensor, "r c"]:
     """`linear_cka` of every depth of `a` (rows) with every depth of `b` (columns; None: those of `a`).
 
-    >>> cka_matrix(embed_depths(model, images), embed_depths(other, images))    # doctest: +SKIP
+    >>> cka_matrix(embed(model, images, depth=None), embed(other, images, depth=None))    # doctest: +SKIP
     """
     return torch.tensor([[linear_cka(x, y) for y in (a if b is None else b).values()] for x in a.values()])
 

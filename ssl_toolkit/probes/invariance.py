@@ -14,8 +14,8 @@ from torch import Tensor
 from ssl_toolkit.augment import Op, Params, compose
 from ssl_toolkit.augment import transforms as aug
 from ssl_toolkit.data import as_float, rng
+from ssl_toolkit.encoders import AnyEncoder, embed_steps
 from ssl_toolkit.probes.factors import ridge_r2
-from ssl_toolkit.probes.layerwise import AnyEncoder, embed_steps
 
 # name: (the operation of a strength, for images of a size), usual strengths, weakest first
 Family = tuple[Callable[[float, int], Op], Sequence[float]]
@@ -64,7 +64,7 @@ def reactions(
         raise ValueError(f"there are {len(images)} images: half fit a regression, half test it; several hundred do.")
     x = as_float(images)
     before: dict[str, Tensor] = {}
-    for embedded in embed_steps(model, x, batch_size=batch_size):
+    for embedded in embed_steps(model, x, depth=None, batch_size=batch_size):
         before = embedded.features
         yield None
     for name, (operation, strengths) in augmentations.items():
@@ -73,7 +73,7 @@ def reactions(
             view = augment(x, rng(seed, 0, f"invariance/{name}"))
             changed = (view.x != x).flatten(1).any(dim=1) if view.x.shape == x.shape else torch.ones(len(x)).bool()
             after: dict[str, Tensor] = {}
-            for embedded in embed_steps(model, view.x, batch_size=batch_size):
+            for embedded in embed_steps(model, view.x, depth=None, batch_size=batch_size):
                 after = embedded.features
                 yield None
             target = parameters(view.params)

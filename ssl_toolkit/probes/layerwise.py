@@ -1,52 +1,22 @@
-"""What each depth of an encoder knows: features of any encoder step by step, and every label and factor read from them.
+"""What each depth of an encoder knows: every label and factor read from its features.
 
 The curve of a probe over depths shows where a network is at its best, which is seldom where its loss is (Bordes et al.,
 2022, "Guillotine regularization"). Two baselines go with it: the raw pixels, as the depth "pixels", and chance.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
 from ssl_toolkit.data import Dataset, as_float
-from ssl_toolkit.encoders import Encoder, embed, embed_depths
 from ssl_toolkit.probes.factors import iter_factors
 from ssl_toolkit.probes.knn import knn_accuracy
 from ssl_toolkit.probes.linear import linear_probe
 
-AnyEncoder = nn.Module | Callable[[Tensor], Tensor]
 LINEAR, KNN = "linear probe", "kNN"
-
-
-class Embedded(NamedTuple):
-    """The features of the first `done` images; those of a depth are complete where done == total."""
-
-    done: int
-    total: int
-    features: dict[str, Float[Tensor, "n _"]]
-
-
-def embed_steps(model: AnyEncoder, images: Shaped[Tensor, "n c h w"], *, batch_size: int = 64) -> Iterator[Embedded]:
-    """The features of `images` at every depth, batch after batch; the last record holds them all.
-
-    A module that is no `Encoder`, and any other function (b, c, h, w) -> (b, d), has the one depth "representation".
-    Raises ValueError or TypeError for a function that returns something else, and for features that are not finite.
-    """
-    parts: dict[str, list[Tensor]] = {}
-    done = 0
-    for x in images.split(batch_size):
-        new = embed_depths(model, x) if isinstance(model, Encoder) else {"representation": embed(model, x)}
-        for depth, z in new.items():
-            if not z.isfinite().all():
-                raise ValueError(f"the features at depth {depth!r} hold NaN or infinite values: the encoder diverged.")
-            parts.setdefault(depth, []).append(z)
-        done += len(x)
-        last = done == len(images)
-        yield Embedded(done, len(images), {depth: torch.cat(z) for depth, z in parts.items()} if last else {})
 
 
 def small_pixels(images: Shaped[Tensor, "n c h w"], *, side: int = 16) -> Float[Tensor, "n d"]:

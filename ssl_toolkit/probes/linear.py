@@ -15,7 +15,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Dataset, rng, seeded
-from ssl_toolkit.encoders import Encoder, embed_depths
+from ssl_toolkit.encoders import Encoder, embed
+from ssl_toolkit.encoders.features import SomeDepths
 from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
 from ssl_toolkit.probes.logistic import Fit, logistic
 
@@ -95,7 +96,7 @@ def probe_depths(
     train: Dataset,
     test: Dataset,
     *,
-    depths: Sequence[str] | None = None,
+    depths: SomeDepths = None,
     weight_decays: Sequence[float] = (1e-5, 1e-4, 1e-3, 1e-2),
     seed: int = 0,
 ) -> dict[str, Probe]:
@@ -103,7 +104,7 @@ def probe_depths(
 
     >>> {depth: probe.accuracy for depth, probe in probe_depths(state.model, data, test).items()}   # doctest: +SKIP
     """
-    train_z, test_z = embed_depths(model, train.images, depths=depths), embed_depths(model, test.images, depths=depths)
+    train_z, test_z = embed(model, train.images, depth=depths), embed(model, test.images, depth=depths)
     train_y, test_y = train.labels.cpu(), test.labels.cpu()
     return {
         depth: linear_probe(z, train_y, test_z[depth], test_y, weight_decays=weight_decays, seed=seed)

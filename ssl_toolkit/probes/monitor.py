@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from ssl_toolkit.augment import Augment
 from ssl_toolkit.data import Dataset, as_float, rng
-from ssl_toolkit.encoders import embed, embed_portions, pixels, untrained
+from ssl_toolkit.encoders import embed, embed_steps, pixels, untrained
 from ssl_toolkit.encoders.statistics import neighbors
 from ssl_toolkit.probes.knn import knn_accuracy
 from ssl_toolkit.probes.metrics import alpha_req, describe_rank, feature_std, lidar, rankme, spectrum
 from ssl_toolkit.probes.online import LinearProbes, Reading, read
-from ssl_toolkit.training import Objective, Step, TrainState, train
+from ssl_toolkit.training import Objective, Step, TrainState, last_of, train
 
 PORTION = 128  # images embedded between two yields: no step of a look may hold a notebook's kernel for long
 SAMPLES, VIEWS = 64, 8  # for LiDAR
@@ -114,9 +114,9 @@ def snapshot(
 def _embedded(
     model: nn.Module, bank: Dataset, queries: Dataset, portion: int
 ) -> Generator[None, None, tuple[Tensor, Tensor]]:
-    zb = yield from embed_portions(model, bank.images, portion=portion)
-    zq = yield from embed_portions(model, queries.images, portion=portion)
-    return zb, zq
+    in_bank = yield from last_of(embed_steps(model, bank.images, batch_size=portion))
+    asked = yield from last_of(embed_steps(model, queries.images, batch_size=portion))
+    return in_bank.features["representation"], asked.features["representation"]
 
 
 def monitor(

@@ -10,8 +10,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset, rng
+from ssl_toolkit.encoders import AnyEncoder, embed_steps
 from ssl_toolkit.probes.cka import linear_cka
-from ssl_toolkit.probes.layerwise import AnyEncoder, Score, embed_steps, read_depths, small_pixels
+from ssl_toolkit.probes.layerwise import Score, read_depths, small_pixels
 from ssl_toolkit.probes.tsne import pca, tsne
 
 PIXELS = "pixels"
@@ -58,7 +59,7 @@ def embed_all(probed: Sequence[Probed], images: UInt8[Tensor, "n c h w"], batch_
         if p.features or p.error is not None:
             continue
         try:
-            for embedded in embed_steps(p.model, images, batch_size=batch_size):
+            for embedded in embed_steps(p.model, images, depth=None, batch_size=batch_size):
                 yield Work("image", embedded.done, embedded.total)
             p.features = embedded.features
         except (TypeError, ValueError, RuntimeError) as error:

@@ -5,6 +5,7 @@ from ssl_toolkit.training.checkpoint import load as load
 from ssl_toolkit.training.checkpoint import save as save
 from ssl_toolkit.training.distributed import rank_and_world_size as rank_and_world_size
 from ssl_toolkit.training.loop import cosine_momentum as cosine_momentum
+from ssl_toolkit.training.loop import last_of as last_of
 from ssl_toolkit.training.loop import start as start
 from ssl_toolkit.training.loop import train as train
 from ssl_toolkit.training.loop import warmup_momentum as warmup_momentum

@@ -12,7 +12,8 @@ bit. A file holds tensors (safetensors) and plain JSON in its header, never pick
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -123,6 +124,20 @@ def train(
                 ) from error
             raise
         yield Step(state.step, terms, lr, time.perf_counter() - began)
+
+
+Record = TypeVar("Record")
+
+
+def last_of(records: Iterable[Record]) -> Generator[None, None, Record]:
+    """Exhaust a generator from within another that takes time too: None for each record, and the last as its value.
+
+    >>> embedded = yield from last_of(embed_steps(encoder, images))                             # doctest: +SKIP
+    """
+    for record in records:
+        latest = record
+        yield None
+    return latest
 
 
 def _update(

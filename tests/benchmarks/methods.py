@@ -23,7 +23,7 @@ def run(
     from ssl_toolkit.joint import METHODS
 
     if FAST:
-        return {name: scores(name, METHODS[:2], (0.5,), (0,)) for name in names}
+        return {name: scores(name, list(METHODS)[:2], (0.5,), (0,)) for name in names}
     return {name: scores(name, METHODS, marks, seeds) for name in names}
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from ssl_toolkit.data import Batch, Dataset, rng
 from ssl_toolkit.diffusion import UNet, ddim, heun
 from ssl_toolkit.diffusion.rcdm import RCDM, RCDMRecipe, conditions, paper_recipe, representation_conditioned, sample
-from ssl_toolkit.encoders import embed_depths, small_conv
+from ssl_toolkit.encoders import embed, small_conv
 from ssl_toolkit.training import load, save, start, train
 from ssl_toolkit.training.loop import warmup_momentum
 
@@ -182,7 +182,7 @@ def test_a_dimension_that_never_changes_says_nothing_and_the_scale_of_h_does_not
 
 def test_conditions_are_the_features_of_one_depth_or_of_several():
     encoder, images = small_conv(1, width=16, projector=(8, 4)), torch.randint(0, 256, (7, 1, 28, 28)).byte()
-    features = embed_depths(encoder, images)
+    features = embed(encoder, images, depth=None)
     assert torch.equal(conditions(encoder, images), features["representation"])
     both = conditions(encoder, images, depth=("representation", "embedding"), batch_size=3)
     assert torch.allclose(both, torch.cat([features["representation"], features["embedding"]], dim=1), atol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ssl_toolkit.data import load_data
-from ssl_toolkit.joint import METHODS, TITLES, JointRecipe, paper_recipe, tuned
+from ssl_toolkit.joint import METHODS, JointRecipe, Method, joint_embedding, paper_recipe, tuned
 from ssl_toolkit.joint.recipes import OPTIMIZERS
 from ssl_toolkit.training import LARS, train
 
@@ -20,7 +20,21 @@ def test_every_tuned_method_makes_two_finite_steps(method):
     state = recipe.start(DATA)
     steps = list(train(state, DATA, recipe.objective(DATA), until=2, batch_size=recipe.batch_size))
     assert [s.step for s in steps] == [1, 2]
-    assert method in TITLES
+
+
+def test_a_method_of_ones_own_is_an_entry(monkeypatch):
+    def closeness(za, zb):
+        return {"distance": (za - zb).square().mean()}
+
+    mine = Method("Mine", lambda recipe, augment: joint_embedding(closeness, augment), {"projector": (16, 8)})
+    monkeypatch.setitem(METHODS, "mine", mine)
+    recipe = replace(tuned("mine"), width=32, steps=2)
+    state = recipe.start(DATA)
+    (*_, last) = train(state, DATA, recipe.objective(DATA), until=2, batch_size=16)
+    assert list(last.terms) == ["distance"]
+    assert list(state.model.projector)[-1].out_features == 8
+    with pytest.raises(ValueError, match=r"method is 'none': it must be one of simclr, .*, mine\."):
+        tuned("none")
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from ssl_toolkit.data import load_data
-from ssl_toolkit.encoders import embed, embed_depths, pixels, small_conv, wrap
+from ssl_toolkit.encoders import embed, embed_steps, pixels, small_conv, wrap
 from ssl_toolkit.probes import knn_accuracy, read_depths, read_factors
-from ssl_toolkit.probes.layerwise import KNN, LINEAR, embed_steps, small_pixels
+from ssl_toolkit.probes.layerwise import KNN, LINEAR, small_pixels
 
 
 @pytest.fixture(scope="module")
@@ -17,10 +17,10 @@ def data():
 
 def test_the_last_record_holds_what_one_pass_gives(data):
     model = small_conv(3)
-    records = list(embed_steps(model, data.images, batch_size=50))
+    records = list(embed_steps(model, data.images, depth=None, batch_size=50))
     assert [r.done for r in records] == [50, 100, 150, 160]
     assert records[0].features == {}
-    for depth, z in embed_depths(model, data.images).items():
+    for depth, z in embed(model, data.images, depth=None).items():
         assert torch.allclose(records[-1].features[depth], z, atol=1e-5)
 
 
@@ -41,7 +41,7 @@ def test_any_callable_and_any_module_will_do(data):
         (nn.Sequential(nn.Flatten(), nn.Linear(3072, 7)), {"representation": 7}),
         (wrapped, {"blocks": 6, "representation": 6}),
     ]:
-        *_, last = embed_steps(model, data.images[:20])
+        *_, last = embed_steps(model, data.images[:20], depth=None)
         assert {depth: z.shape[1] for depth, z in last.features.items()} == depths
 
 
@@ -57,7 +57,7 @@ def test_what_is_no_vector_is_a_clear_error(data, model, words):
     with pytest.raises(TypeError, match=words):
         embed(model, data.images[:20])
     with pytest.raises(TypeError, match=words):
-        list(embed_steps(model, data.images[:20]))
+        list(embed_steps(model, data.images[:20], depth=None))
 
 
 def test_a_depth_that_returns_a_tuple_is_named(data):

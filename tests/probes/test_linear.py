@@ -12,7 +12,7 @@ from torch import nn
 
 from ssl_toolkit import probes
 from ssl_toolkit.data import Dataset, rng
-from ssl_toolkit.encoders import embed, embed_depths, pixels, small_conv, untrained
+from ssl_toolkit.encoders import embed, pixels, small_conv, untrained
 from ssl_toolkit.encoders.statistics import neighbors
 from ssl_toolkit.probes import few_labels, knn_accuracy, knn_predict, linear_probe, metrics, mlp_probe, probe_depths
 
@@ -126,14 +126,14 @@ def test_every_depth_is_embedded_by_one_pass():
     images = torch.randint(0, 256, (10, 1, 28, 28), dtype=torch.uint8, generator=rng(0))
     passes = []
     encoder.backbone.register_forward_hook(lambda *_: passes.append(1))
-    z = embed_depths(encoder, images, batch_size=4)
+    z = embed(encoder, images, depth=None, batch_size=4)
     assert len(passes) == 3
     assert encoder.training
     assert {name: value.shape[1] for name, value in z.items()} == {
         "stem": 32, "stage1": 32, "stage2": 64, "representation": 24, "projector1": 16, "embedding": 8,
     }  # fmt: skip
     assert all(torch.equal(z[name], embed(encoder, images, depth=name, batch_size=4)) for name in z)
-    assert list(embed_depths(encoder, images, depths=("embedding", "stem"))) == ["embedding", "stem"]
+    assert list(embed(encoder, images, depth=("embedding", "stem"))) == ["embedding", "stem"]
 
 
 def test_a_probe_at_every_depth_is_the_probe_of_its_features():
@@ -272,7 +272,7 @@ def test_an_untrained_copy_shares_nothing_with_its_model():
         (lambda z, y: neighbors(z, z, k=11), "k is 11"),
         (lambda z, y: inspect.unwrap(knn_predict)(z, y[:3], z, k=2), "10 and 3"),
         (
-            lambda z, y: embed_depths(small_conv(1), torch.rand(2, 1, 28, 28), depths=("stem", "x")),
+            lambda z, y: embed(small_conv(1), torch.rand(2, 1, 28, 28), depth=("stem", "x")),
             "'x': .* has stem, ",
         ),
         (lambda z, y: few_labels(y, 6), "per_class is 6.* 1 ... 5"),

@@ -9,14 +9,14 @@ import plotly.graph_objects as go
 from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
-from ssl_toolkit.joint import TITLES
+from ssl_toolkit.joint import METHODS
 from ssl_toolkit.training.intervals import mean_interval
 from ssl_toolkit.training.sweep import Cell, group_cells
 from ssl_toolkit.widgets.figures.plots import BARE, BLUE, GRAY, GREEN, GRID, LEGEND, ORANGE, PURPLE, SKY, VERMILION
 
 WIDTH_VALUES = {"test": "at home", "transfer": "away", "gradient rank": "gradient rank", "zero fraction": "zeros"}
 WIDTH_CONTROLS = {"random": "random ReLU of the default", "narrowed": "the widest, narrowed by PCA"}
-METHOD_TITLES = {str(method): title for method, title in TITLES.items()}
+METHOD_TITLES = {name: method.title for name, method in METHODS.items()}
 METHOD_COLORS = {"simclr": BLUE, "supervised": ORANGE, "untrained": GRAY, "vicreg": GREEN, "byol": PURPLE}
 
 

@@ -13,10 +13,11 @@ from ssl_toolkit.data import Dataset, as_bytes, as_float
 from ssl_toolkit.diffusion.edit import Rows, paint_rows
 from ssl_toolkit.diffusion.monitor import PORTION
 from ssl_toolkit.diffusion.rcdm import RCDM
-from ssl_toolkit.encoders import Encoder, embed_portions
+from ssl_toolkit.encoders import Encoder, embed_steps
 from ssl_toolkit.encoders.statistics import typical_distance
 from ssl_toolkit.probes import Probe, attack, attack_curve
 from ssl_toolkit.probes.adversarial import AttackResult, Point, Target
+from ssl_toolkit.training import last_of
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, check_index, tile
 from ssl_toolkit.widgets.canvases.image_strip import strip
 from ssl_toolkit.widgets.controls import dropdown, figure_widget, int_box, paragraph, row, seed_box, slider
@@ -143,7 +144,10 @@ class AttackPanel(Pictured, w.VBox):
         self.looks, done = {}, 0
         for name, encoder in self.encoders.items():
             if name not in self.units:
-                h = yield from embed_portions(encoder, self.test.images, depth=self.depth, portion=PORTION)
+                embedded = yield from last_of(
+                    embed_steps(encoder, self.test.images, depth=self.depth, batch_size=PORTION)
+                )
+                h = embedded.features[self.depth]
                 self.units[name] = typical_distance(h)
             one = slice(self.picked, self.picked + 1)
             for seen in attack(

@@ -14,8 +14,9 @@ from ssl_toolkit.diffusion.directions import principal_directions, sparse_direct
 from ssl_toolkit.diffusion.edit import Edits, Rows, along, between, hidden, paint_rows, without_common
 from ssl_toolkit.diffusion.monitor import PORTION
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions
-from ssl_toolkit.encoders import Encoder, embed_portions
+from ssl_toolkit.encoders import Encoder, embed_steps
 from ssl_toolkit.encoders.statistics import typical_distance
+from ssl_toolkit.training import last_of
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, check_index, tile
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
 from ssl_toolkit.widgets.canvases.image_strip import strip
@@ -201,7 +202,10 @@ class EditPanel(Pictured, w.VBox):
     def _records(self) -> Iterator[Rows | None]:
         self._task = None
         if self.h is None:
-            self.h = yield from embed_portions(self.encoder, self.test.images, depth=self.depth, portion=PORTION)
+            embedded = yield from last_of(
+                embed_steps(self.encoder, self.test.images, depth=self.depth, batch_size=PORTION)
+            )
+            self.h = embedded.features[self.depth]
         if self.mode.value == "Directions" and self.kind.value not in self.axes:
             yield from self._find_axes(self.h)
         self._task = self._ask(self.h)

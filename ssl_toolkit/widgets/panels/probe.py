@@ -11,9 +11,9 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
+from ssl_toolkit.encoders import AnyEncoder
 from ssl_toolkit.probes import enrichment
 from ssl_toolkit.probes.enrichment import NAMES
-from ssl_toolkit.probes.layerwise import AnyEncoder
 from ssl_toolkit.probes.workbench import Probed, Work, compare, embed_all, read_all, spread_out
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap

@@ -15,7 +15,7 @@ from ssl_toolkit.data.folders import from_bytes
 from ssl_toolkit.diffusion.factor_reader import FACTORS, factor_retention
 from ssl_toolkit.diffusion.monitor import DEPTHS, Painted, Progress, Retain, Subject, monitor, paint, prepare
 from ssl_toolkit.diffusion.rcdm import RCDM, RCDMRecipe, conditions
-from ssl_toolkit.encoders import Encoder, embed_depths
+from ssl_toolkit.encoders import Encoder, embed
 from ssl_toolkit.training import TrainState, load, save
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, check_index, tile
 from ssl_toolkit.widgets.controls import button, dropdown, figure_widget, int_box, report, row, seed_box, slider, style
@@ -317,7 +317,9 @@ class RcdmPanel(Pictured, w.VBox):
 def _choices(encoder: Encoder | Mapping[str, Encoder], test: Dataset) -> dict[str, tuple[Encoder, str]]:
     """Every depth of every encoder, by the name it has in the menus."""
     if isinstance(encoder, Encoder):
-        return {depth: (encoder, depth) for depth in embed_depths(encoder, test.images[:1])}
+        return {depth: (encoder, depth) for depth in embed(encoder, test.images[:1], depth=None)}
     return {
-        f"{name} {depth}": (one, depth) for name, one in encoder.items() for depth in embed_depths(one, test.images[:1])
+        f"{name} {depth}": (one, depth)
+        for name, one in encoder.items()
+        for depth in embed(one, test.images[:1], depth=None)
     }

@@ -15,7 +15,7 @@ from ssl_toolkit import fast
 from ssl_toolkit.data import Batch, Dataset, load_data
 from ssl_toolkit.encoders import pixels
 from ssl_toolkit.encoders.statistics import neighbors
-from ssl_toolkit.joint import CONTRASTIVE, TITLES, JointRecipe, tuned
+from ssl_toolkit.joint import METHODS, JointRecipe, tuned
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.probes import LinearProbes, monitor
 from ssl_toolkit.probes.monitor import Baselines, Snapshot, baselines
@@ -110,7 +110,7 @@ class TrainPanel(Pictured, w.VBox):
 
         # set before the run
         tip = "What makes two views agree, and what keeps all images from agreeing"
-        methods = [(title, method) for method, title in TITLES.items()]
+        methods = [(method.title, name) for name, method in METHODS.items()]
         self.method = dropdown("Method", methods, "simclr", tip, "ssl-train-method", width=WIDE, label=LABEL)
         names, tip = list(dict.fromkeys([name, *SOURCES])), "What to learn from; the labels only color what you see"
         self.source = dropdown("Data", names, name, tip, "ssl-train-data", width=WIDE, label=LABEL)
@@ -322,7 +322,7 @@ class TrainPanel(Pictured, w.VBox):
     def _on_control(self, change: dict[str, Any]) -> None:
         if change["owner"] is self.width:
             self._loaded = None  # it does not fit
-        self.temperature.disabled = self.method.value not in CONTRASTIVE
+        self.temperature.disabled = not METHODS[self.method.value].temperature
         if self.player.state in ("done", "failed"):
             self.message.value = paragraph("changed: press Reset, then Play, to train with it", "ssl-message")
         if self.player.state not in ("running", "paused") or self.state is None:
