@@ -19,8 +19,6 @@ from ssl_toolkit.augment.transforms import color_jitter as color_jitter
 from ssl_toolkit.augment.transforms import compose as compose
 from ssl_toolkit.augment.transforms import gaussian_noise as gaussian_noise
 from ssl_toolkit.augment.transforms import random_blur as random_blur
-from ssl_toolkit.augment.transforms import random_crop as random_crop
-from ssl_toolkit.augment.transforms import random_cutout as random_cutout
 from ssl_toolkit.augment.transforms import random_flip as random_flip
 from ssl_toolkit.augment.transforms import random_grayscale as random_grayscale
 from ssl_toolkit.augment.transforms import random_resized_crop as random_resized_crop

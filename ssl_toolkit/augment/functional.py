@@ -242,17 +242,6 @@ def _sample(x: Images, theta: Float[Tensor, "b 2 3"]) -> Images:
     return F.grid_sample(x, grid, align_corners=False).clamp_(0, 1)
 
 
-def erase(x: Images, boxes: Shaped[Tensor, "b 4"]) -> Images:
-    """Black inside the boxes (top, left, height, width, in pixels), which may reach outside."""
-    check_images(x)
-    h, w = x.shape[-2:]
-    rows, columns = torch.arange(h, device=x.device), torch.arange(w, device=x.device)
-    top, left, height, width = (v.view(-1, 1) for v in boxes.unbind(1))
-    vertical = (rows >= top) & (rows < top + height)  # (b, h)
-    horizontal = (columns >= left) & (columns < left + width)  # (b, w)
-    return x * ~(vertical[:, None, :, None] & horizontal[:, None, None, :])
-
-
 def pair(size: int | tuple[int, int]) -> tuple[int, int]:
     """Height and width; one number stands for both."""
     height, width = (size, size) if isinstance(size, int) else size

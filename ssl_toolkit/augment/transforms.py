@@ -138,24 +138,6 @@ def random_resized_crop(
     return Op("crop", draw, apply, size, stored=True)
 
 
-def random_crop(size: int, *, padding: int = 4) -> Op:
-    """A box of `size` pixels anywhere in the image padded with black, as is usual in supervised training."""
-
-    def draw(shape: torch.Size, g: torch.Generator) -> Params:
-        b, _, h, w = shape
-        spare = torch.tensor([h, w]) + 2 * padding - size
-        if bool((spare < 0).any()):
-            raise ValueError(f"size is {size}: an image of {h} x {w} with padding {padding} is smaller than that.")
-        corner = (torch.rand(b, 2, generator=g) * (spare + 1)).floor()
-        return {"corner": corner}
-
-    def apply(x: Tensor, p: Params) -> Tensor:
-        boxes = torch.cat([p["corner"], torch.full_like(p["corner"], size)], dim=1)
-        return resized_crop(torch.nn.functional.pad(x, (padding,) * 4), boxes, size)
-
-    return Op("crop", draw, apply, size)
-
-
 def random_flip(p: float = 0.5) -> Op:
     """Mirrored left to right with probability p."""
     _probability(p)
@@ -252,17 +234,6 @@ def random_rotate(degrees: float = 15.0) -> Op:
         lambda shape, g: {"angle": _uniform((shape[0],), -degrees, degrees, g)},
         lambda x, q: rotate(x, q["angle"]),
     )
-
-
-def random_cutout(size: int) -> Op:
-    """A black square of `size` pixels whose center is anywhere in the image."""
-
-    def draw(shape: torch.Size, g: torch.Generator) -> Params:
-        b, _, h, w = shape
-        corner = (torch.rand(b, 2, generator=g) * torch.tensor([h, w])).floor() - size // 2
-        return {"box": torch.cat([corner, torch.full((b, 2), float(size))], dim=1)}
-
-    return Op("cutout", draw, lambda x, q: ops.erase(x, q["box"]))
 
 
 def simclr_views(

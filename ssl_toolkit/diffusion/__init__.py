@@ -15,10 +15,8 @@ from ssl_toolkit.diffusion.compare import Chain as Chain
 from ssl_toolkit.diffusion.compare import Frame as Frame
 from ssl_toolkit.diffusion.compare import side_by_side as side_by_side
 from ssl_toolkit.diffusion.denoise import Denoise as Denoise
-from ssl_toolkit.diffusion.denoise import Guess as Guess
 from ssl_toolkit.diffusion.denoise import edm_precondition as edm_precondition
 from ssl_toolkit.diffusion.denoise import from_eps as from_eps
-from ssl_toolkit.diffusion.denoise import from_eps_and_range as from_eps_and_range
 from ssl_toolkit.diffusion.denoise import from_flow as from_flow
 from ssl_toolkit.diffusion.denoise import from_v as from_v
 from ssl_toolkit.diffusion.denoise import from_x0 as from_x0
@@ -31,9 +29,6 @@ from ssl_toolkit.diffusion.edit import paint_rows as paint_rows
 from ssl_toolkit.diffusion.exact import exact_denoiser as exact_denoiser
 from ssl_toolkit.diffusion.factor_reader import ReaderRecipe as ReaderRecipe
 from ssl_toolkit.diffusion.factor_reader import factor_retention as factor_retention
-from ssl_toolkit.diffusion.likelihood import Bits as Bits
-from ssl_toolkit.diffusion.likelihood import bits_per_dim as bits_per_dim
-from ssl_toolkit.diffusion.likelihood import variational_term as variational_term
 from ssl_toolkit.diffusion.metrics import faithfulness as faithfulness
 from ssl_toolkit.diffusion.metrics import frechet_distance as frechet_distance
 from ssl_toolkit.diffusion.metrics import kid as kid
@@ -58,6 +53,5 @@ from ssl_toolkit.diffusion.schedule import edm_schedule as edm_schedule
 from ssl_toolkit.diffusion.schedule import flow_schedule as flow_schedule
 from ssl_toolkit.diffusion.schedule import karras_sigmas as karras_sigmas
 from ssl_toolkit.diffusion.schedule import linear_schedule as linear_schedule
-from ssl_toolkit.diffusion.schedule import min_snr as min_snr
 from ssl_toolkit.diffusion.schedule import spaced_timesteps as spaced_timesteps
 from ssl_toolkit.diffusion.unet import UNet as UNet

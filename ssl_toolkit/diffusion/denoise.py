@@ -9,7 +9,6 @@ so that every sampler works with every network, and guidance on outputs is guida
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Shaped
@@ -20,15 +19,7 @@ from ssl_toolkit.diffusion.schedule import Schedule, per_sample
 Network = Callable[[Tensor, Tensor], Tensor]
 
 
-class Guess(NamedTuple):
-    """x0, and v in [0, 1] that places the log variance of DDPM's step between the smallest and the largest."""
-
-    x0: Float[Tensor, "b *x"]
-    v: Float[Tensor, "b *x"]
-
-
 Denoise = Callable[[Tensor, Tensor], Tensor]
-DenoiseWithVariance = Callable[[Tensor, Tensor], Guess]
 
 
 def _call(network: Network, x: Float[Tensor, "b *x"], t: Shaped[Tensor, "*t"]) -> Float[Tensor, "b ..."]:
@@ -60,21 +51,6 @@ def _levels_of_noise(schedule: Schedule, x: Tensor, t: Tensor) -> tuple[Tensor, 
             f"t holds {float(t.max()):g}, where alpha is 0: start below it, or predict x0, v or the velocity."
         )
     return alpha, per_sample(schedule.sigma(t), x)
-
-
-def from_eps_and_range(network: Network, schedule: Schedule) -> DenoiseWithVariance:
-    """The network has 2 c channels, noise and variance (Nichol and Dhariwal, 2021); for `ddpm(variance="learned")`.
-
-    Its second half, in [-1, 1], is v = (out + 1) / 2, to interpolate log variances as ADM and RCDM do. Raises as
-    `from_eps`.
-    """
-
-    def denoise(x: Tensor, t: Tensor) -> Guess:
-        alpha, sigma = _levels_of_noise(schedule, x, t)
-        e, out = _call(network, x, t).chunk(2, dim=1)
-        return Guess((x - sigma * e) / alpha, (out + 1) / 2)
-
-    return denoise
 
 
 def from_v(network: Network, schedule: Schedule) -> Denoise:

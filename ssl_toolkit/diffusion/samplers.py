@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_toolkit.data import rng
-from ssl_toolkit.diffusion.denoise import Denoise, DenoiseWithVariance, Guess
+from ssl_toolkit.diffusion.denoise import Denoise
 from ssl_toolkit.diffusion.schedule import Schedule, edm_schedule
 
 X = Float[Tensor, "b *x"]
@@ -101,13 +101,13 @@ def _added_variance(alpha: float, sigma: float, alpha_to: float, sigma_to: float
 
 @torch.no_grad()
 def ddpm(
-    denoise: Denoise | DenoiseWithVariance,
+    denoise: Denoise,
     x: X,
     *,
     schedule: Schedule | None = None,
     timesteps: Times | None = None,
     sigmas: Times | None = None,
-    variance: Literal["small", "large", "learned"] = "small",
+    variance: Literal["small", "large"] = "small",
     clip: float | None = None,
     seed: int = 0,
 ) -> Iterator[Denoised]:
@@ -116,26 +116,19 @@ def ddpm(
         beta = sigma^2 - (alpha / alpha')^2 sigma'^2             the variance that the step has added
         mean = alpha' beta / sigma^2 x0 + alpha / alpha' sigma'^2 / sigma^2 x
         var  = beta sigma'^2 / sigma^2  (small)   beta  (large)
-        log var = v log large + (1 - v) log small  (learned; Nichol and Dhariwal, 2021)
 
-    "learned" needs a denoise that returns a `Guess`, as `from_eps_and_range` makes. The last step adds no noise.
+    The last step adds no noise.
     """
-    if variance not in ("small", "large", "learned"):
-        raise ValueError(f"variance is {variance!r}: it must be 'small', 'large' or 'learned'.")
+    if variance not in ("small", "large"):
+        raise ValueError(f"variance is {variance!r}: it must be 'small' or 'large'.")
     levels = _levels(x, schedule, timesteps, sigmas)
     for i, (now, to) in enumerate(pairwise(levels)):
-        guess = denoise(x, now.t)
-        if isinstance(guess, Guess) != (variance == "learned"):
-            raise ValueError(f"variance is {variance!r}: 'learned' and a denoise that returns a Guess go together.")
-        x0, v = guess if isinstance(guess, Guess) else (guess, None)
-        x0 = _clipped(x0, clip)
+        x0 = _guess(denoise, x, now.t, clip)
         beta, keep = _added_variance(now.alpha, now.sigma, to.alpha, to.sigma)
         x = to.alpha * beta / now.sigma**2 * x0 + keep * to.sigma**2 / now.sigma**2 * x
         if to.sigma > 0:
-            small = beta * to.sigma**2 / now.sigma**2
-            fixed = math.sqrt(small if variance == "small" else beta)
-            std = fixed if v is None else (0.5 * (v * math.log(beta) + (1 - v) * math.log(small))).exp()
-            x = x + std * _noise(x, seed, i)
+            added = beta * to.sigma**2 / now.sigma**2 if variance == "small" else beta
+            x = x + math.sqrt(added) * _noise(x, seed, i)
         yield _frozen(i, now, x, x0)
 
 

@@ -122,25 +122,6 @@ def spaced_timesteps(T: int, n: int, spacing: Spacing = "leading") -> Int64[Tens
     raise ValueError(f"spacing is {spacing!r}: it must be 'leading', 'trailing' or 'linspace'.")
 
 
-def min_snr(
-    schedule: Schedule, t: Levels, *, gamma: float = 5.0, prediction: Literal["x0", "eps", "v", "flow"] = "eps"
-) -> Float[Tensor, "*b"]:
-    """The weight of the squared error of a prediction under which that of x0 has min(SNR, gamma) (Hang et al., 2023).
-
-    With x0 = ... - k prediction, w = min(SNR, gamma) k^2: k = 1 for x0, sigma / alpha for eps, sigma for v and flow.
-    """
-    snr, sigma = schedule.snr(t), schedule.sigma(t)
-    w = snr.clamp(max=gamma)
-    match prediction:
-        case "x0":
-            return w
-        case "eps":
-            return w / snr
-        case "v" | "flow":
-            return w * sigma.square()
-    raise ValueError(f"prediction is {prediction!r}: it must be 'x0', 'eps', 'v' or 'flow'.")
-
-
 def _at_least_one(name: str, n: int) -> int:
     if n < 1:
         raise ValueError(f"{name} is {n}: it must be at least 1.")

@@ -17,7 +17,6 @@ from ssl_toolkit.infusion.chains import Link as Link
 from ssl_toolkit.infusion.chains import Mixture as Mixture
 from ssl_toolkit.infusion.chains import Prior as Prior
 from ssl_toolkit.infusion.chains import chain as chain
-from ssl_toolkit.infusion.chains import constant as constant
 from ssl_toolkit.infusion.chains import first as first
 from ssl_toolkit.infusion.chains import fit_prior as fit_prior
 from ssl_toolkit.infusion.chains import increasing as increasing
@@ -31,10 +30,8 @@ from ssl_toolkit.infusion.likelihood import importance_estimate as importance_es
 from ssl_toolkit.infusion.likelihood import importance_estimates as importance_estimates
 from ssl_toolkit.infusion.likelihood import lower_bound as lower_bound
 from ssl_toolkit.infusion.likelihood import parzen as parzen
-from ssl_toolkit.infusion.objectives import Monitor as Monitor
 from ssl_toolkit.infusion.objectives import denoising as denoising
 from ssl_toolkit.infusion.objectives import dequantize as dequantize
-from ssl_toolkit.infusion.objectives import monitor as monitor
 from ssl_toolkit.infusion.objectives import recalibrate as recalibrate
 from ssl_toolkit.infusion.objectives import variational as variational
 from ssl_toolkit.infusion.operators import Operator as Operator

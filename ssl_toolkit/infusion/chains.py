@@ -76,11 +76,6 @@ def fit_prior(data: Shaped[Tensor, "n *x"], *, bernoulli: bool = False) -> Prior
     return Prior(mean.float(), std)
 
 
-def constant(alpha: float) -> Callable[[int], Alpha]:
-    """The same rate at every step."""
-    return lambda t: alpha
-
-
 def increasing(omega: float = 0.01, first: float = 0.0) -> Callable[[int], Alpha]:
     """alpha_t = alpha_0 + omega t, at most 1."""
     return lambda t: min(1.0, first + omega * t)

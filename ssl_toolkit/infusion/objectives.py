@@ -9,14 +9,13 @@ Both walk the chains of a batch once and detach each state, so that no gradient 
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Batch, rng
-from ssl_toolkit.encoders import eval_mode, to_device_of
+from ssl_toolkit.encoders import to_device_of
 from ssl_toolkit.infusion.chains import (
     Infusion,
     Link,
@@ -75,30 +74,6 @@ def variational(
         return {"reconstruction": terms[-1], "divergence": terms[:-1].sum()}
 
     return objective
-
-
-class Monitor(NamedTuple):
-    """Both objectives of one set of images: the denoising loss, per dimension, and the bound, per image, in nats."""
-
-    denoising: float
-    bound: float
-
-
-def monitor(
-    operator: Operator,
-    x: Float[Tensor, "b *x"],
-    prior: Prior,
-    *,
-    rate: Rate | None = None,
-    infusion: Infusion = NOISY,
-    seed: int = 0,
-) -> Monitor:
-    """What training does to both objectives: call it on training and on validation images, with one seed."""
-    x = to_device_of(operator, x)
-    with eval_mode(operator):
-        links = list(infused(operator, prior, x, steps=operator.steps, rate=rate, infusion=infusion, seed=seed))
-        bound = steps_of_bound(links, x, rate=rate, infusion=infusion).sum(dim=0)
-        return Monitor(_weighted(links, x).mean().item(), bound.mean().item())
 
 
 def steps_of_bound(

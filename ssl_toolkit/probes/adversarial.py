@@ -52,11 +52,6 @@ def representation_loss(f: Callable[[Tensor], Tensor], images: Shaped[Tensor, "b
     return lambda x: (f(x) - h).square().sum(dim=1)
 
 
-def towards(f: Callable[[Tensor], Tensor], h: Float[Tensor, "b d"]) -> Loss:
-    """-|f(x) - h|^2: towards the representation h of other images."""
-    return lambda x: -(f(x) - h).square().sum(dim=1)
-
-
 def fgsm(loss: Loss, images: Shaped[Tensor, "b c h w"], *, strength: float) -> Attacked:
     """The fast gradient sign method (Goodfellow et al., 2015), one step: x + eps sign(dloss / dx), within [0, 1].
 

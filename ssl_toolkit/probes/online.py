@@ -1,7 +1,9 @@
 """Linear probes that learn while the encoder trains: what each depth knows of the labels, at every moment of a run.
 
-    for record in probed(state, data, objective, until=500, test=test[:1000]):
-        if isinstance(record, Reading): print(record.step, record.accuracy)
+    probes = LinearProbes(state.model, data)
+    for step in train(state, data, objective, until=500, batch_size=64):
+        probes.follow(state, data, batch_size=64, seed=0)
+    *_, reading = read(state.model, probes, test, step=state.step)
 
 FFCV-SSL (Bordes et al., 2023) keeps one linear layer at the representation and one after every layer of the projector.
 So do we, and leave no trace in the run: features come from the encoder in evaluation mode without gradients, no number
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 
 from ssl_toolkit.data import Dataset, as_float, batch, seeded
 from ssl_toolkit.encoders import Depths, features_at, to_device_of
-from ssl_toolkit.training import Objective, Step, TrainState, train
+from ssl_toolkit.training import TrainState
 
 
 class Reading(NamedTuple):
@@ -115,37 +117,3 @@ def read(
         yield None
     accuracy = dict(zip(probes.depths, (correct / len(test)).tolist(), strict=True))
     yield Reading(step, accuracy, test.labels.bincount().max().item() / len(test))
-
-
-def probed(
-    state: TrainState,
-    data: Dataset,
-    objective: Objective,
-    *,
-    until: int,
-    test: Dataset,
-    every: int = 2,
-    report: int = 50,
-    probes: LinearProbes | None = None,
-    batch_size: int = 256,
-    seed: int = 0,
-) -> Iterator[Step | Reading | None]:
-    """`train`, with a step of linear probes after every `every` of its own, and what they read of `test` after every
-    `report` and at the end.
-
-    A probe's step sees the plain images of the batch that was trained on. With the recipe's encoder on two cores the
-    probes add 12 % to the time of training, 5 % with `every=5`. They are no part of `state`: after a resume they are
-    fitted anew and have caught up after some 200 of their steps, unless `probes` are handed on.
-    Raises ValueError for a model that is no `Encoder`, an empty test set, or numbers out of range.
-    """
-    if every < 1 or report < 1:
-        raise ValueError(f"every={every} and report={report} count steps: both must be at least 1.")
-    if not len(test):
-        raise ValueError("test holds no image: the probes need some that are not trained on.")
-    probes = probes or LinearProbes(state.model, data, seed=seed)
-    for step in train(state, data, objective, until=until, batch_size=batch_size, seed=seed):
-        yield step
-        if step.step % every == 0:
-            probes.follow(state, data, batch_size=batch_size, seed=seed)
-        if step.step % report == 0 or step.step == until:
-            yield from read(state.model, probes, test, step=step.step)

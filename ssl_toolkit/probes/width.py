@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int64, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from ssl_toolkit.data import Dataset, long_tail, rng
 from ssl_toolkit.encoders import Encoder, embed, features_at, to_device_of
-from ssl_toolkit.encoders.statistics import mean_and_std, neighbors, principal_axes
+from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.probes.factors import Reading, read_factors
 from ssl_toolkit.probes.linear import few_labels, linear_probe
@@ -63,23 +63,6 @@ def zero_fraction(z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
 def binary_codes(z: Float[Tensor, "n d"]) -> Bool[Tensor, "n d"]:
     """1[h > 0]: of every feature, whether it is there at all. A probe reads `binary_codes(z).float()`."""
     return z > 0
-
-
-def hamming_neighbors(
-    bank: Bool[Tensor, "n d"], queries: Bool[Tensor, "q d"], *, k: int = 8
-) -> tuple[Int64[Tensor, "q k"], Int64[Tensor, "q k"]]:
-    """Hamming distance and index of the k nearest codes of the bank, nearest first. Raises as `knn.neighbors` does.
-
-    Of signs s, s' in {-1, 1}^d the cosine is 1 - 2 distance / d, so these are nearest neighbors by cosine too, and
-    `knn_accuracy(signs(bank), ...)` lets them vote.
-    """
-    cosine, index = neighbors(signs(bank), signs(queries), k=k)
-    return ((1 - cosine) * bank.shape[1] / 2).round().long(), index
-
-
-def signs(codes: Bool[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """Codes as vectors of -1 and 1."""
-    return 2 * codes.float() - 1
 
 
 # Controls: width without learning, learning without width.
@@ -157,15 +140,15 @@ def transfer_suite(
         readings["new texture"] = probed(texture != last, home.test.factors["texture"] == last)
     readings |= read_factors(z, _tasks(home.train), test_z, _tasks(home.test))
     for name, (train, test) in (others or {}).items():
-        features = [embed(encoder, like(part.images, home.train.images)) for part in (train, test)]
+        features = [embed(encoder, _in_the_form_of(home.train.images, part.images)) for part in (train, test)]
         probe = linear_probe(features[0], train.labels, features[1], test.labels, seed=seed)
         readings[name] = Reading(probe.accuracy, probe.chance)
     return readings
 
 
-def like(images: Shaped[Tensor, "n _ _ _"], other: Shaped[Tensor, "m c h w"]) -> Shaped[Tensor, "n c h w"]:
-    """Images with the height, the width and the channels of others: resized, gray made color, color made gray."""
-    channels, size = other.shape[1], other.shape[2:]
+def _in_the_form_of(home: Shaped[Tensor, "m c h w"], images: Shaped[Tensor, "n _ _ _"]) -> Shaped[Tensor, "n c h w"]:
+    """Images in the size and the channels of those at home: resized, gray made color, color made gray."""
+    channels, size = home.shape[1], home.shape[2:]
     if images.shape[2:] != size:
         images = F.interpolate(images, tuple(size), mode="bilinear", antialias=True)
     if images.shape[1] == channels:

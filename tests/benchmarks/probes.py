@@ -24,28 +24,20 @@ def timed(call: Callable[[], float], rounds: int = ROUNDS) -> tuple[float, float
 
 
 def online_cost() -> dict[str, float]:
-    """Medians in milliseconds of a step of the encoder and of one of the probes, and what the latter add to training.
-
-    A step of `train` is timed between its yields; what the probes take after it, by the time to the next yield.
-    """
+    """Medians in milliseconds: a step of the encoder, one of the probes; and what the latter add to training."""
     from ssl_toolkit import Recipe, load_data
-    from ssl_toolkit.probes.online import probed
-    from ssl_toolkit.training import Step
+    from ssl_toolkit.probes import LinearProbes
+    from ssl_toolkit.training import train
 
     data, recipe, every = load_data("fashion-mnist", limit=4096), Recipe(steps=COST_STEPS), 2
     state = recipe.start(data)
-    records = probed(
-        state, data, recipe.objective(data), until=recipe.steps, test=data[:1], every=every, report=recipe.steps,
-        batch_size=recipe.batch_size,
-    )  # fmt: skip
-    steps, probes, began = [], [], time.perf_counter()
-    for record in records:
-        now = time.perf_counter()
-        if isinstance(record, Step):
-            steps.append(record.seconds)
-            if record.step > every and (record.step - 1) % every == 0:  # the probes stepped before this one
-                probes.append(now - began - record.seconds)
-        began = now
+    learning, steps, probes = LinearProbes(state.model, data), [], []
+    for step in train(state, data, recipe.objective(data), until=recipe.steps, batch_size=recipe.batch_size):
+        steps.append(step.seconds)
+        if step.step % every == 0:
+            began = time.perf_counter()
+            learning.follow(state, data, batch_size=recipe.batch_size, seed=0)
+            probes.append(time.perf_counter() - began)
     step, probe = (1e3 * statistics.median(times[len(times) // 4 :]) for times in (steps, probes))
     return {"step ms": round(step, 1), "probes ms": round(probe, 1), "more %": round(100 * probe / (every * step), 1)}
 

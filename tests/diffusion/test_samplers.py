@@ -9,7 +9,6 @@ import torch
 
 from ssl_toolkit.data import rng
 from ssl_toolkit.diffusion import (
-    Guess,
     cosine_schedule,
     ddim,
     ddim_invert,
@@ -195,19 +194,6 @@ def test_ddim_with_eta_1_is_ddpm_and_runs_repeat_by_their_seed():
     assert not torch.allclose(a, last(ddim(gaussian.denoise, noise(6), eta=1.0, seed=1, **settings)).x)
 
 
-def test_a_learned_variance_lies_between_the_smallest_and_the_largest():
-    schedule = linear_schedule()
-    settings = {"schedule": schedule, "timesteps": schedule.timesteps(6)}
-    for v, variance in ((0.0, "small"), (1.0, "large")):
-
-        def denoise(x, t, v=v):
-            return Guess(0.9 * x, torch.full_like(x, v))
-
-        learned = ddpm(denoise, noise(5), variance="learned", **settings)
-        fixed = ddpm(lambda x, t: 0.9 * x, noise(5), variance=variance, **settings)
-        assert torch.allclose(last(learned).x, last(fixed).x)
-
-
 @pytest.mark.parametrize("schedule", [cosine_schedule(), flow_schedule()], ids=["cos", "flow"])
 def test_inversion_and_sampling_are_a_round_trip(schedule):
     points = noise(6, 2, seed=1)
@@ -320,7 +306,5 @@ def test_settings_out_of_range_are_named():
         next(ddim(lambda x, t: x, noise(2), eta=2.0, **settings))
     with pytest.raises(ValueError, match="churn is 3"):
         next(heun(lambda x, t: x, noise(2), churn=3.0, **settings))
-    with pytest.raises(ValueError, match="returns a Guess"):
-        next(ddpm(lambda x, t: x, noise(2), variance="learned", **settings))
     with pytest.raises(ValueError, match="variance is 'middle'"):
         next(inspect.unwrap(ddpm)(lambda x, t: x, noise(2), variance="middle", **settings))

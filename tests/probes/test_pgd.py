@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ssl_toolkit.data import rng
 from ssl_toolkit.encoders import embed, feature_function, small_conv
 from ssl_toolkit.probes import fgsm, linear_probe, pgd
-from ssl_toolkit.probes.adversarial import label_loss, representation_loss, towards
+from ssl_toolkit.probes.adversarial import label_loss, representation_loss
 
 
 def images(n: int = 4, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -79,15 +79,12 @@ def test_an_image_is_attacked_as_if_it_were_alone():
     torch.testing.assert_close(together.images[2:3], alone.images)
 
 
-def test_the_representation_is_pushed_away_and_towards():
+def test_the_representation_is_pushed_away():
     f = feature_function(small_conv(1, width=16, projector=(8,)))
-    x, other = images(dtype=torch.float32), f(images(dtype=torch.float32).flip(0)).detach()
+    x = images(dtype=torch.float32)
     steps = list(pgd(representation_loss(f, x), x, strength=8.0, steps=8, generator=rng(0)))
     assert steps[-1].loss.gt(2 * steps[0].loss).all()
     torch.testing.assert_close(steps[-1].loss, (f(steps[-1].images) - f(x)).square().sum(dim=1).detach())
-    distance = (f(x) - other).square().sum(dim=1)
-    *_, closer = pgd(towards(f, other), x, strength=16.0)
-    assert (-closer.loss < 0.7 * distance).all()
 
 
 def test_pushing_away_without_a_random_start_goes_nowhere():
