@@ -133,7 +133,7 @@ def _retained(setting: Setting, scene: Scene) -> Generator[None, None, Values]:
     read = read_factors(scene.h, known, scene.test_h, wanted)
     values = {"reader's shape": (real.shape == test.labels).float().mean().item()}
     for name in READ:
-        values[f"kept {name}"] = retention(in_samples[name].view(-1, EACH), in_images[name], turn=PERIODS.get(name))
+        values[f"kept {name}"] = retention(in_samples[name].view(-1, EACH), in_images[name], period=PERIODS.get(name))
         values[f"read {name}"] = read[name].score
     return values
 

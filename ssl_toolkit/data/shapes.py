@@ -39,6 +39,7 @@ RANGES = {
     "angle": (-math.pi / 6, math.pi / 6),
     "background": (0.0, 1.0),
 }
+PERIODS = {"hue": 1.0, "background": 1.0, "distractor_hue": 1.0}  # factors on a circle, and how much is once around
 _FACTORS = ("shape", "texture", *RANGES)
 _DISTRACTOR = ("distractor_shape", "distractor_hue", "distractor_x", "distractor_y")
 _DISTRACTOR_SCALE = 0.11
@@ -253,5 +254,3 @@ def _from_lattice(u: Plane) -> Plane:
 # in the order of SHAPES and of TEXTURES
 _SHAPES = (_circle, _box(0.7, 0.7), _spikes(1.0, 1.0, 1.0), _spikes(*5 * (1.0, 0.45)), _cross, _ring, _heart, _moon)
 _TEXTURES = (_plain, _stripes, _dots, _checker)
-
-PERIODS = {"hue": 1.0, "background": 1.0, "distractor_hue": 1.0}  # factors on a circle, and how much is once around

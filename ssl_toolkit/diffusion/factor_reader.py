@@ -85,6 +85,8 @@ def predict_factors(reader: Encoder, images: Shaped[Tensor, "n c h w"]) -> dict[
 def factor_retention(
     reader: Encoder, samples: Shaped[Tensor, "m k c h w"], images: Shaped[Tensor, "n c h w"]
 ) -> dict[str, float]:
-    """`generative.retention` of each factor in k samples of each of m conditions, beside what it is in real images."""
+    """`metrics.retention` of each factor in k samples of each of m conditions, beside what it is in real images."""
     seen, real = predict_factors(reader, samples.flatten(0, 1)), predict_factors(reader, images)
-    return {name: retention(seen[name].view(samples.shape[:2]), real[name], turn=PERIODS.get(name)) for name in FACTORS}
+    return {
+        name: retention(seen[name].view(samples.shape[:2]), real[name], period=PERIODS.get(name)) for name in FACTORS
+    }

@@ -170,29 +170,29 @@ def pixel_variation(samples: Float[Tensor, "*m k c h w"]) -> Float[Tensor, "*m h
     return samples.var(dim=-4).mean(dim=-3).sqrt()
 
 
-def retention(values: Shaped[Tensor, "m k"], reference: Shaped[Tensor, " n"], *, turn: float | None = None) -> float:
+def retention(values: Shaped[Tensor, "m k"], reference: Shaped[Tensor, " n"], *, period: float | None = None) -> float:
     """How much of a factor v the samples keep: 1 - E_h[Var(v | h)] / Var(v), 1 where it is fixed by h, 0 where free.
 
     `values` are the factor as read from k samples of each of m conditions h, `reference` as read from real images. An
-    integer is a choice: the variance is that of its one-hot code. With `turn`, what is once around a circle (1 for a
+    integer is a choice: the variance is that of its one-hot code. With `period`, what is once around a circle (1 for a
     hue, 2 pi for an angle), it is that of (cos, sin). Variances are unbiased, so 0 may be missed to either side.
     Raises ValueError for k < 2 and for a reference that does not change.
     """
     if values.shape[1] < 2:
         raise ValueError(f"values holds k={values.shape[1]} sample of each condition: a variance needs at least 2.")
     classes = None if values.is_floating_point() else int(max(values.max(), reference.max())) + 1
-    total = _code(reference, turn, classes).var(dim=0).sum()
+    total = _code(reference, period, classes).var(dim=0).sum()
     if not total > 0:
         raise ValueError("reference is constant: there is nothing to retain.")
-    return 1 - (_code(values, turn, classes).var(dim=1).sum(dim=-1).mean() / total).item()
+    return 1 - (_code(values, period, classes).var(dim=1).sum(dim=-1).mean() / total).item()
 
 
-def _code(values: Tensor, turn: float | None, classes: int | None) -> Float[Tensor, "*n e"]:
+def _code(values: Tensor, period: float | None, classes: int | None) -> Float[Tensor, "*n e"]:
     if classes is not None:
         return F.one_hot(values.long(), classes).double()
-    if turn is None:
+    if period is None:
         return values.double()[..., None]
-    angle = values.double() * (2 * torch.pi / turn)
+    angle = values.double() * (2 * torch.pi / period)
     return torch.stack([angle.cos(), angle.sin()], dim=-1)
 
 

@@ -144,12 +144,8 @@ def measure(
     """
     each = 1 if kept is None else 2
     h = subject.test[:queries].repeat_interleave(each, dim=0)
-    x = None
-    for step in sample(subject.model, h, steps=steps, seed=seed):
-        x = step.x
-        yield None
-    assert x is not None
-    images = as_bytes(x)  # seen by the encoder as an image would be
+    done = yield from last_of(sample(subject.model, h, steps=steps, seed=seed))
+    images = as_bytes(done.x)  # seen by the encoder as an image would be
     z = conditions(subject.encoder, images, depth=subject.depth)
     yield (
         faithfulness(z, subject.test, torch.arange(len(h)) // each),
@@ -174,11 +170,7 @@ def paint(
     """
     if k < 2:
         raise ValueError(f"k is {k}: what varies is seen from 2 samples on; 6 are usual.")
-    x = None
-    for step in sample(subject.model, h.expand(k, -1), steps=steps, guidance=guidance, seed=seed):
-        x = step.x
-        yield None
-    assert x is not None
-    images = as_bytes(x)
+    done = yield from last_of(sample(subject.model, h.expand(k, -1), steps=steps, guidance=guidance, seed=seed))
+    images = as_bytes(done.x)
     z = conditions(subject.encoder, images, depth=subject.depth)
-    yield Painted(images, pixel_variation(x.cpu()), (z - h).norm(dim=1) / typical_distance(subject.test))
+    yield Painted(images, pixel_variation(done.x.cpu()), (z - h).norm(dim=1) / typical_distance(subject.test))

@@ -14,6 +14,7 @@ from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
 from ssl_toolkit.encoders import Encoder, embed, pixels, untrained
 from ssl_toolkit.infusion import Gaussian, Operator, chain, dequantize, lower_bound, prior_of
 from ssl_toolkit.probes import knn_accuracy, linear_probe, read_factors
+from ssl_toolkit.training import last_of
 from ssl_toolkit.zoo.plans import Plan
 
 LABELED = 10_000  # training images whose labels a probe gets
@@ -112,8 +113,6 @@ def _painted(model: RCDM, h: Float[Tensor, "n d"]) -> Generator[None, None, UInt
     images = []
     for i, part in enumerate(h.split(100)):
         noise = torch.randn(len(part), *model.shape, generator=rng(0, i, "zoo"))
-        for step in sample(model, part, noise=noise):
-            last = step
-            yield None
+        last = yield from last_of(sample(model, part, noise=noise))
         images.append(as_bytes(last.x))
     return torch.cat(images)

@@ -473,7 +473,7 @@ def test_what_a_perfect_reader_says_of_the_factors_is_decoded_to_them():
     factors = shapes(50).factors
     assert code(factors).abs().max() <= 1
     for name, said in decode(code(factors)).items():
-        assert retention(said.view(-1, 1).expand(-1, 4), said, turn=PERIODS.get(name)) == pytest.approx(1)
+        assert retention(said.view(-1, 1).expand(-1, 4), said, period=PERIODS.get(name)) == pytest.approx(1)
         off = (said - factors[name] + 0.5) % 1 - 0.5 if name in PERIODS else said - factors[name]
         assert off.abs().max() < 1e-5
 

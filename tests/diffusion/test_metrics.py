@@ -170,9 +170,9 @@ def test_retention_of_a_choice_and_of_a_hue():
     draws = torch.rand(3000, 5, generator=rng(0))
     reference = torch.rand(3000, generator=rng(1))
     assert retention((draws * 4).long(), (reference * 4).long()) == pytest.approx(0, abs=0.03)
-    assert retention(draws, reference, turn=1.0) == pytest.approx(0, abs=0.03)
+    assert retention(draws, reference, period=1.0) == pytest.approx(0, abs=0.03)
     near_red = (draws - 0.5) * 0.02 % 1  # on both sides of where the circle is cut
-    assert retention(near_red, reference, turn=1.0) > 0.99
+    assert retention(near_red, reference, period=1.0) > 0.99
     assert retention(near_red, reference) < 0
     assert retention(torch.full((9, 3), 2), (reference * 4).long()) == 1
 
