@@ -1,10 +1,12 @@
 """What `help()` and JupyterLab's tooltips show: every public thing says in words what it is."""
 
+import doctest
 import importlib
 import inspect
 import pkgutil
 
 import pytest
+import torch
 
 import ssl_toolkit
 
@@ -34,3 +36,20 @@ def says_something(thing: object) -> bool:
 def test_every_module_and_all_that_is_public_in_it_say_what_they_are(name):
     assert says_something(importlib.import_module(name))
     assert [key for key, thing in public(name).items() if not says_something(thing)] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_example_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    known = {"stk": ssl_toolkit, "torch": torch} | vars(module)
+    result = doctest.testmod(module, extraglobs=known, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+
+
+FLAT = [thing for name in ssl_toolkit.__all__ if callable(thing := getattr(ssl_toolkit, name))]
+
+
+@pytest.mark.parametrize("thing", FLAT, ids=lambda thing: thing.__name__)
+def test_all_that_one_import_gives_has_an_example(thing):
+    assert ">>> " in (thing.__doc__ or "")

@@ -77,7 +77,13 @@ class Augment(NamedTuple):
 
 
 def compose(*ops: Op) -> Augment:
-    """The operations in order. A second one of the same name gets a 2, so that every parameter keeps its own name."""
+    """The operations in order. A second one of the same name gets a 2, so that every parameter keeps its own name.
+
+    >>> augment = stk.compose(stk.augment.random_flip(), stk.augment.gaussian_noise(0.1))
+    >>> view = augment(torch.rand(4, 3, 32, 32), stk.rng(0))
+    >>> list(view.params)
+    ['flip.on', 'noise.e']
+    """
     seen: dict[str, int] = {}
     named = []
     for op in ops:
@@ -254,6 +260,11 @@ def simclr_views(
     """SimCLR's recipe for small images: crop, flip, jitter, gray; blur, solarization and noise when asked for.
 
     `flip`, `jitter`, `gray`, `blur` and `solarize` are probabilities; an operation that can do nothing is left out.
+
+    >>> augment = stk.simclr_views(28)
+    >>> view = augment(torch.rand(4, 1, 28, 28), stk.rng(0))
+    >>> view.x.shape
+    torch.Size([4, 1, 28, 28])
     """
     chain = [random_resized_crop(size, scale=scale)]
     if flip:

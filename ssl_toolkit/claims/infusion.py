@@ -1,7 +1,8 @@
 """The claims of *Learning to Generate Samples from Noise through Infusion Training* (Bordes et al., 2017).
 
-Put to the test on Fashion-MNIST at 14 x 14 pixels with the paper's MLP, four times as narrow: see `chains`. That beside
-other ways to make images is in `head_to_head`, and that on the paper's table in `table1`.
+They are put to the test on Fashion-MNIST at 14 x 14 pixels with the paper's MLP, four times as narrow
+(`infusion_training`). `infusion_baselines` compares infusion with other ways to make images; `infusion_parzen` has the
+paper's table.
 """
 
 import statistics

@@ -22,7 +22,14 @@ from ssl_toolkit.data.seeds import rng
 
 @dataclass(repr=False, eq=False)
 class Dataset:
-    """Images, their labels, and what else is known of each of them: one tensor per factor, its first dimension n."""
+    """Images, their labels, and what else is known of each of them: one tensor per factor, its first dimension n.
+
+    >>> data = stk.load_data("digits")
+    >>> data
+    Dataset(digits: 1,437 images of 1 x 8 x 8, 10 classes)
+    >>> data[data.labels == 7].images.shape
+    torch.Size([143, 1, 8, 8])
+    """
 
     images: UInt8[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"]

@@ -13,8 +13,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     Every process writes to one of its own. Raises FileNotFoundError where the folder of `path` does not exist, and
     IsADirectoryError where `path` is a folder.
 
-    >>> with replacing("table.json") as partial:                            # doctest: +SKIP
-    ...     partial.write_text(text)
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "table.json"
+    >>> with atomic_write(path) as partial:
+    ...     _ = partial.write_text("[]")
+    >>> path.read_text()
+    '[]'
     """
     path = Path(path)
     if not path.parent.is_dir():

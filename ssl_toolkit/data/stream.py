@@ -5,7 +5,7 @@
 
 Worker processes decode each image of a step once, to a square of bytes; `augment` makes all the views from it. Which
 images a step takes is a function of (seed, step), as for data in memory, and the workers only run ahead of the steps
-that are asked for: a stream has no state to save, and goes on from any step. `cached` keeps what was decoded.
+that are asked for: a stream has no state to save, and goes on from any step. `cache` keeps what was decoded.
 """
 
 import multiprocessing

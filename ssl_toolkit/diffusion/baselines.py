@@ -87,7 +87,7 @@ def invert(
         variation  tv mean |x - its neighbor below| + |x - its neighbor to the right|
         norm       l2 mean x^2
 
-    f is differentiable in the pixels, as `features.differentiable` makes it. Each image has its own loss and moments,
+    f is differentiable in the pixels, as `features.feature_function` makes it. Each image has its own loss and moments,
     so that a batch changes nothing for its members. Raises ValueError where h and start differ in length, for fewer
     than one step, and for an lr that is not positive.
     """

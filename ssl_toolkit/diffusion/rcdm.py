@@ -134,6 +134,13 @@ def sample(
     `h.repeat_interleave(k, 0)` gives k samples of each. `sampler` is any of the samplers (partial for its settings);
     `steps` counts its steps, each of one call but for Heun's. `guidance` above 1 exaggerates what h says, 0
     ignores it, within `interval` of t. Rows that are to be compared start at the same `noise`.
+
+    >>> encoder, painter = stk.zoo.load("shapes-simclr"), stk.zoo.load("shapes-simclr-rcdm-embedding")
+    >>> images = stk.load_data("shapes", split="test", limit=4).images
+    >>> h = stk.rcdm.conditions(encoder, images, depth="embedding")
+    >>> *_, last = stk.sample(painter, h.repeat_interleave(2, dim=0), steps=4)
+    >>> last.x.shape
+    torch.Size([8, 3, 32, 32])
     """
     shape = (len(h), *model.shape)
     if noise is not None and noise.shape != shape:

@@ -59,12 +59,12 @@ def embed_steps(
     train or eval mode is restored. Raises ValueError for a depth that the model does not have, for images outside
     [0, 1] and for features that are not finite; TypeError for a model that returns no (b, d).
 
-    >>> for embedded in embed_steps(lambda x: x.mean((2, 3)), torch.rand(500, 3, 8, 8)):
+    >>> for embedded in stk.embed_steps(stk.small_conv(3), torch.rand(500, 3, 32, 32)):
     ...     print(embedded.done, "of", embedded.total)
     256 of 500
     500 of 500
     >>> embedded.features["representation"].shape
-    torch.Size([500, 3])
+    torch.Size([500, 128])
     """
     check_unit_range(images)
     parts: dict[str, list[Tensor]] = {}
@@ -100,10 +100,11 @@ def embed(
 ) -> Float[Tensor, "n d"] | dict[str, Float[Tensor, "n _"]]:
     """The features of `images` at one depth, or a dict of those at several (None: at all). It exhausts `embed_steps`.
 
-    >>> embed(small_conv(3), torch.rand(4, 3, 32, 32)).shape
+    >>> encoder, images = stk.small_conv(3), torch.rand(4, 3, 32, 32)
+    >>> stk.embed(encoder, images).shape
     torch.Size([4, 128])
-    >>> list(embed(small_conv(3), torch.rand(4, 3, 32, 32), depth=None))
-    ['stem', 'stage1', 'stage2', 'stage3', 'representation', 'projector1', 'embedding']
+    >>> list(stk.embed(encoder, images, depth=None))
+    ['stem', 'stage1', 'stage2', 'representation', 'projector1', 'embedding']
     """
     *_, last = embed_steps(model, images, depth=depth, batch_size=batch_size)
     return last.features[depth] if isinstance(depth, str) else last.features
@@ -162,7 +163,11 @@ def _at(features: Depths, depths: Sequence[str] | None) -> Depths:
 
 
 def pixels(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-    """The baseline that knows nothing: each image as the vector of its pixels in [0, 1]."""
+    """The baseline that knows nothing: each image as the vector of its pixels in [0, 1].
+
+    >>> stk.pixels(stk.load_data("digits").images).shape
+    torch.Size([1437, 64])
+    """
     return as_float(images).flatten(1)
 
 
@@ -170,6 +175,11 @@ def untrained(model: nn.Module, seed: int = 0) -> nn.Module:
     """A copy of the model with fresh weights: what the architecture alone knows.
 
     Each module draws its own anew, as PyTorch's do; a warning names the parameters of modules that have no way to.
+
+    >>> encoder = stk.zoo.load("shapes-simclr")
+    >>> images = stk.load_data("shapes", split="test", limit=20).images
+    >>> torch.equal(stk.embed(encoder, images), stk.embed(stk.untrained(encoder), images))
+    False
     """
     fresh, kept = copy.deepcopy(model), []
     with seeded(seed, "init"):

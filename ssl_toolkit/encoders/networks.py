@@ -142,8 +142,11 @@ def small_conv(
     and 128 planes, all of stride 2, so that the last one sees the whole image. `width` is the output of the last block
     and the size of the representation. Other `planes` make all of it wider, more `blocks` in a stage make it deeper.
 
-    >>> small_conv(1)(torch.rand(2, 1, 28, 28)).shape
+    >>> encoder = stk.small_conv(1, width=64)
+    >>> encoder(torch.rand(2, 1, 28, 28)).shape
     torch.Size([2, 128])
+    >>> encoder.features(torch.rand(2, 1, 28, 28))["representation"].shape
+    torch.Size([2, 64])
     """
     if channels < 1 or width < 1:
         raise ValueError(f"channels is {channels} and width is {width}: both must be at least 1.")
@@ -184,6 +187,10 @@ def resnet(
 
     stem="small" starts with a 3x3 convolution of stride 1 and no pooling, as is usual at 32 pixels; "imagenet" is
     the original. `width` sets the output of the last block (see `set_last_block_width`); None leaves it as it is.
+
+    >>> encoder = stk.resnet("resnet18", width=64, projector=(64, 32))
+    >>> encoder(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 32])
     """
     from torchvision import models
 

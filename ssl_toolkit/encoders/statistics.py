@@ -73,7 +73,7 @@ def typical_distance(z: Float[Tensor, "n d"]) -> float:
 
 def _checked(z: Shaped[Tensor, "n *d"], *, least: int) -> Shaped[Tensor, "n *d"]:
     if len(z) < least:
-        raise ValueError(f"z holds {len(z)} sample(s): this gauge needs at least {least}.")
+        raise ValueError(f"z holds {len(z)} sample(s): this needs at least {least}.")
     if not z.isfinite().all():
         raise ValueError("z holds NaN or infinite values: the encoder has diverged.")
     return z

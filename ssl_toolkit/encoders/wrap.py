@@ -75,7 +75,9 @@ def wrap(
     ValueError for a submodule that is not there, and for a mean or std that has neither 1 nor `channels` numbers.
 
     >>> from torchvision.models import resnet18
-    >>> encoder = wrap(resnet18(weights="DEFAULT"), depths=["layer2", "layer3"], size=224)    # doctest: +SKIP
+    >>> encoder = stk.wrap(resnet18(), depths=["layer2", "layer3"], size=64)
+    >>> {depth: z.shape[1] for depth, z in encoder.features(torch.rand(2, 3, 64, 64)).items()}
+    {'layer2': 128, 'layer3': 256, 'representation': 512}
     """
     names = dict(module.named_modules())
     if head == "auto":

@@ -165,8 +165,10 @@ def chain(
     The operator is evaluated without gradients, and its mode restored. Raises ValueError for fewer than 1 step, a rate
     outside [0, 1] or without a target, a target of another shape than z, or one of images outside [0, 1].
 
-    >>> *_, last = chain(operator, prior.sample(16), steps=15)
-    >>> last.z.shape
+    >>> operator = stk.zoo.load("fashion-mnist-infusion")
+    >>> noise = stk.infusion.prior_of(operator).sample(16)
+    >>> *_, last = stk.chain(operator, noise, steps=operator.steps)
+    >>> last.mean.shape
     torch.Size([16, 1, 28, 28])
     """
     if steps < 1:

@@ -64,7 +64,9 @@ def mlp(
 
     `variance` None is learned (0.0001 to 0.1), a number is fixed. Raises ValueError for arguments out of range.
 
-    >>> mean, std = mlp((1, 28, 28))(torch.rand(4, 1, 28, 28), 1)
+    >>> mean, std = stk.infusion.mlp((1, 28, 28))(torch.rand(4, 1, 28, 28), 1)
+    >>> mean.shape
+    torch.Size([4, 1, 28, 28])
     """
     _check(steps, apart, variance, bernoulli)
     with seeded(seed, "init"):

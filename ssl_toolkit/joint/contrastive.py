@@ -102,7 +102,8 @@ def against_a_patch(augment: Augment, patch: Float[Tensor, "1 c h w"], *, temper
     The patch, a crop of any image and size, is resized to that of the views and embedded with them in each step. The
     loss is smallest when all images share one point opposite the patch: what keeps them apart is not in it.
 
-    >>> objective = against_a_patch(simclr_views(28), as_float(data.images[:1, :, 4:14, 4:14]))
+    >>> patch = stk.load_data("digits", size=28).images[:1, :, 4:14, 4:14] / 255
+    >>> objective = stk.joint.against_a_patch(stk.simclr_views(28), patch)
     """
     if patch.ndim != 4 or len(patch) != 1:
         raise ValueError(f"patch has shape {tuple(patch.shape)}: it must be one crop of one image, (1, c, h, w).")

@@ -2,7 +2,7 @@
 
 An objective maps (state, batch, generator) to the named terms of a loss. It draws two views of each image, or more, so
 that whatever `augment` changes is what the encoder learns to ignore. Those that remember earlier images or compare with
-a patch are in `contrast`, those that sort images into prototypes in `clusters`.
+a patch are in `contrastive`, those that sort images into prototypes in `clustering`.
 
 Of several processes each has a part of the batch and the same generator: a draw is one for the whole batch, of which
 `part=place()` is taken, and a loss that compares images with each other gets the gathered embeddings of all. What is a
@@ -33,7 +33,12 @@ def joint_embedding(
     is its mean over the pairs of views. Set `stochastic` for a loss that draws, as `partial(nt_xent, negatives=1)`
     does: it is then called with `generator=`.
 
-    >>> objective = joint_embedding(partial(nt_xent, temperature=0.2), simclr_views(28))
+    >>> from functools import partial
+    >>> loss = partial(stk.losses.nt_xent, temperature=0.1)
+    >>> objective = stk.joint_embedding(loss, stk.simclr_views(28))
+    >>> data, state = stk.load_data("digits", size=28), stk.start(stk.small_conv(1))
+    >>> list(objective(state, stk.data.batch(data, 0, batch_size=8), stk.rng(0)))
+    ['alignment', 'uniformity']
     """
 
     def over_pairs(z: Float[Tensor, "v b d"], generator: torch.Generator | None = None) -> Terms:
@@ -51,7 +56,7 @@ def multi_view(
     Set `labels` for a loss that knows them, called as loss(z, labels), and `stochastic` for one that draws, called with
     `generator=` too. Raises ValueError for fewer than two views.
 
-    >>> objective = multi_view(supcon, simclr_views(28), views=4, labels=True)
+    >>> objective = stk.joint.multi_view(stk.losses.supcon, stk.simclr_views(28), views=4, labels=True)
     """
     at_least_two(views)
 
@@ -108,6 +113,11 @@ def supervised(augment: Augment) -> Objective:
     """Cross-entropy of the labels, the embedding's dimensions read as logits: the same loop with the answer given.
 
     Raises ValueError for a projector that ends in fewer dimensions than there are classes, and for negative labels.
+
+    >>> data, objective = stk.load_data("digits", size=28), stk.supervised(stk.simclr_views(28))
+    >>> state = stk.start(stk.small_conv(1, projector=(10,)))
+    >>> list(objective(state, stk.data.batch(data, 0, batch_size=8), stk.rng(0)))
+    ['cross entropy']
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:

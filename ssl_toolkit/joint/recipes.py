@@ -38,7 +38,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 class JointRecipe:
     """One run. `dataclasses.replace(recipe, lr=1e-3)` gives another.
 
-    >>> JointRecipe("vicreg", width=256).lr
+    >>> stk.Recipe("vicreg", width=256).lr
     0.002
     """
 
@@ -196,7 +196,7 @@ def _method(name: str) -> Method:
 def tuned(method: str) -> JointRecipe:
     """The recipe of a method that was found to learn within a minute on two CPU cores.
 
-    >>> tuned("dino").prototypes
+    >>> stk.joint.tuned("dino").prototypes
     64
     """
     return JointRecipe(method, **_method(method).defaults)

@@ -21,7 +21,7 @@ def ramp(low: int, high: int, *, begin: int, end: int, multiple: int = 4) -> Cal
 
     Between the two the line is rounded down to a multiple of `multiple`, so that a run meets few sizes.
 
-    >>> [ramp(16, 32, begin=100, end=300)(step) for step in (0, 100, 200, 290, 300)]
+    >>> [stk.joint.ramp(16, 32, begin=100, end=300)(step) for step in (0, 100, 200, 290, 300)]
     [16, 16, 24, 28, 32]
     """
     if not 1 <= low <= high:

@@ -45,7 +45,7 @@ def dino(
 
     Their sum is the paper's loss, and apart they show both ways to collapse: the entropy goes to log k or to 0 while
     nothing is left to learn. View i of the teacher is view i of the student, which may see more. q gets no gradient;
-    `center` is a running mean of the teacher's logits (`prototypes.Center`).
+    `center` is a running mean of the teacher's logits (`joint.clustering.Center`).
     Raises ValueError for unequal shapes, scores that are not finite, fewer than two views of the student or more of the
     teacher, and temperatures that are not positive.
     """
@@ -67,8 +67,8 @@ def swav(scores: Float[Tensor, "v b k"], *, temperature: float = 0.1, eps: float
         q_i = sinkhorn(scores_i),   p_j = softmax(scores_j / temperature)
         entropy = mean_i H(q_i),   divergence = mean_{i != j} KL(q_i | p_j)
 
-    Their sum is the paper's loss. Scores are cosines of embeddings and prototypes (`prototypes.Prototypes`); codes get
-    no gradient, and use all prototypes equally within the batch, which keeps this from collapsing.
+    Their sum is the paper's loss. Scores are cosines of embeddings and `joint.clustering.Prototypes`. Codes get no
+    gradient, and use all prototypes equally within the batch, which keeps this from collapsing.
     Raises ValueError for fewer than two views, scores that are not finite, or a `temperature` or `eps` not positive.
     """
     must_be_positive("temperature", temperature, "0.1 is usual")

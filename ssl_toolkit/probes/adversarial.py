@@ -1,15 +1,16 @@
 """Adversarial images: the smallest changes of pixels that move what an encoder says the most, by FGSM and PGD.
 
-    f = differentiable(encoder)                                      # of features: images -> representation
-    for step in pgd(apart(f, images), images, strength=4, generator=rng(0)): ...
-    fgsm(mistaken(lambda x: probe.logits(f(x)), labels), images, strength=4).images
+    f = feature_function(encoder)                                    # images -> representation, differentiable
+    for step in pgd(representation_loss(f, images), images, strength=4, generator=rng(0)): ...
+    fgsm(label_loss(lambda x: probe.logits(f(x)), labels), images, strength=4).images
 
 An attack climbs a loss that has one value for each image, (b, c, h, w) -> (b,). No pixel moves farther than
 eps = strength / 255, strength counting the gray levels of 8 bits, and none leaves [0, 1].
 
-Bordes et al. (2022) ask with RCDM which encoders see another image then, supervised or self-supervised ones. Attack
-each through a head of its own (`mistaken`) and in its own space (`apart`): small gradients may hide a weakness from one
-of the two.
+Bordes et al. (2022) ask with RCDM which encoders see another image then, supervised or self-supervised ones. `attack`
+says what one encoder sees of an attacked image, `attack_curve` how that grows with the strength. Attack an encoder by
+its own gradients, through a probe on it (`label_loss`) and in its own space (`representation_loss`): small gradients may
+hide a weakness from one of the two.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +39,10 @@ class Attacked(NamedTuple):
 def label_loss(logits: Callable[[Tensor], Tensor], labels: Int64[Tensor, " b"]) -> Loss:
     """The cross-entropy of each image's true label: of a supervised encoder's logits, or of a probe's on any encoder.
 
-    >>> mistaken(differentiable(encoder, depth="embedding"), labels)  # the logits of one trained by `joint.supervised`
+    >>> images, labels = torch.rand(2, 1, 28, 28), torch.tensor([3, 5])
+    >>> logits = stk.encoders.feature_function(stk.small_conv(1, projector=(10,)), depth="embedding")
+    >>> label_loss(logits, labels)(images).shape
+    torch.Size([2])
     """
     return lambda x: F.cross_entropy(logits(x), labels, reduction="none")
 
@@ -146,7 +150,7 @@ def attack(
     depth: str = "representation",
     seed: int = 0,
 ) -> Iterator[AttackResult | None]:
-    """Attack the images and look at them: None after each step of `pgd`, then `Seen`. One step is `fgsm`.
+    """Attack the images and look at them: None after each step of `pgd`, then an `AttackResult`. One step is `fgsm`.
 
     The probe reads `depth`. The attack on the representation starts at a random place in the ball, as its gradient
     vanishes at the images. Raises ValueError for a target that is neither, and as `pgd` does.

@@ -33,7 +33,10 @@ def cka_matrix(
 ) -> Float[Tensor, "r c"]:
     """`linear_cka` of every depth of `a` (rows) with every depth of `b` (columns; None: those of `a`).
 
-    >>> cka_matrix(embed(model, images, depth=None), embed(other, images, depth=None))    # doctest: +SKIP
+    >>> images = torch.rand(20, 3, 32, 32, generator=stk.rng(0))
+    >>> a, b = (stk.embed(stk.small_conv(3, seed=seed), images, depth=None) for seed in (0, 1))
+    >>> stk.probes.cka_matrix(a, b).shape
+    torch.Size([6, 6])
     """
     return torch.tensor([[linear_cka(x, y) for y in (a if b is None else b).values()] for x in a.values()])
 

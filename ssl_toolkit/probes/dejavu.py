@@ -42,7 +42,7 @@ def dejavu(
     """Predict each crop's class by a vote of its k neighbors among the public images, with either encoder.
 
     `crops` are of images that only `target` was trained on; `reference` was trained alike on as many others; neither
-    has seen the `public` ones. `ops.resized_crop` makes crops: take boxes that do not touch the object. Raises
+    has seen the `public` ones. `augment.resized_crop` makes crops: take boxes that do not touch the object. Raises
     ValueError as `knn_accuracy` does, and for crops without one label each.
     """
     if len(crops) != len(labels):

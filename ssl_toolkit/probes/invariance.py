@@ -58,7 +58,8 @@ def reactions(
     The augmented features are f(t(x)), the other ones f(x); see `moved` and `read_back`. Half of the images fit the
     regression, the other half test it. Raises ValueError for fewer than 8 images, and for features without variance.
 
-    >>> [r for r in reactions(encoder, data.images[:500]) if r and r.depth == "embedding"]    # doctest: +SKIP
+    >>> images = stk.load_data("shapes", limit=40).images
+    >>> moved = [r for r in stk.probes.reactions(stk.small_conv(3), images) if r and r.depth == "embedding"]
     """
     if len(images) < 8:
         raise ValueError(f"there are {len(images)} images: half fit a regression, half test it; several hundred do.")

@@ -39,6 +39,11 @@ def knn_accuracy(
     k: int = 20,
     temperature: float = 0.1,
 ) -> float:
-    """The share of queries whose best label by `knn_predict` is right."""
+    """The share of queries whose best label by `knn_predict` is right.
+
+    >>> data, test = stk.load_data("digits"), stk.load_data("digits", split="test")
+    >>> stk.knn_accuracy(stk.pixels(data.images), data.labels, stk.pixels(test.images), test.labels) > 0.9
+    True
+    """
     ranked = knn_predict(bank, bank_labels, queries, k=k, temperature=temperature)
     return (ranked[:, 0] == labels).float().mean().item()

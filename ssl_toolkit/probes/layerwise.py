@@ -48,8 +48,10 @@ def read_depths(
 
     Raises ValueError for one class only, fewer images than classes, and depths that `test_z` lacks.
 
-    >>> for score in read_depths({"pixels": pixels(data.images), **z}, data, {"pixels": ..., **z_test}, test):
-    ...     ...                                                                                    # doctest: +SKIP
+    >>> data, test = (stk.load_data("digits", split=split, limit=300) for split in ("train", "test"))
+    >>> z, z_test = ({"pixels": stk.pixels(part.images)} for part in (data, test))
+    >>> [score.what for score in stk.probes.read_depths(z, data, z_test, test)]
+    ['linear probe', 'kNN']
     """
     if missing := [depth for depth in train_z if depth not in test_z]:
         raise ValueError(f"test_z has no depth {missing[0]!r}: it has {', '.join(test_z)}.")

@@ -2,7 +2,7 @@
 
 Every score comes with its chance level, and `pixels` and `untrained` give the two others that a number needs to mean
 anything: raw pixels and the same network untrained. Features come from `features`, neighbors from `knn`, and what
-needs no label from `gauges`; all that belongs to a look at a representation can be had from here, too.
+needs no label from `metrics`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -59,6 +59,11 @@ def linear_probe(
     iterations each; the probe is then fitted on all of it. Where no class can spare an example, it is the strongest.
     Nothing looks at the test set before the end. Raises ValueError for unequal lengths, features that are not finite,
     fewer than two classes, or weight decays that are not positive.
+
+    >>> data, test = stk.load_data("digits"), stk.load_data("digits", split="test")
+    >>> probe = stk.linear_probe(stk.pixels(data.images), data.labels, stk.pixels(test.images), test.labels)
+    >>> round(probe.accuracy, 1), round(probe.chance, 1)
+    (0.9, 0.1)
     """
     _check(train_z, train_y, test_z, test_y, validation)
     if not weight_decays or not min(weight_decays) > 0:
@@ -102,7 +107,10 @@ def probe_depths(
 ) -> dict[str, Probe]:
     """A `linear_probe` at each of `depths` (None: every one that the model has), by one pass over the images.
 
-    >>> {depth: probe.accuracy for depth, probe in probe_depths(state.model, data, test).items()}   # doctest: +SKIP
+    >>> data, test = (stk.load_data("digits", split=split, size=28, limit=300) for split in ("train", "test"))
+    >>> probes = stk.probes.probe_depths(stk.small_conv(1), data, test, depths=("stage1", "embedding"))
+    >>> list(probes)
+    ['stage1', 'embedding']
     """
     train_z, test_z = embed(model, train.images, depth=depths), embed(model, test.images, depth=depths)
     train_y, test_y = train.labels.cpu(), test.labels.cpu()
@@ -143,8 +151,10 @@ def mlp_probe(
     trained on; nothing is chosen by the test set. Training ends after `patience` epochs without a better one (None:
     never), or `epochs`. Raises ValueError as `linear_probe` does, and where no class can spare an example.
 
-    >>> *_, probe = mlp_probe(z[:800], y[:800], z[800:], y[800:], patience=None)    # doctest: +SKIP
-    >>> probe.best < len(probe.validation)                    # it overfits where this is so    # doctest: +SKIP
+    >>> z, y = torch.randn(300, 8, generator=stk.rng(0)), torch.arange(300) % 3
+    >>> *_, probe = stk.probes.mlp_probe(z[:200], y[:200], z[200:], y[200:], epochs=3)
+    >>> len(probe.validation)
+    3
     """
     _check(train_z, train_y, test_z, test_y, validation)
     if epochs < 1 or (patience is not None and patience < 1):
@@ -223,6 +233,10 @@ def few_labels(labels: Int64[Tensor, " n"], per_class: int, *, seed: int = 0) ->
     """Indices of `per_class` examples of every class, drawn by `seed`.
 
     Raises ValueError where a class has fewer.
+
+    >>> data = stk.load_data("digits")
+    >>> data[stk.few_labels(data.labels, 5)].labels.bincount().tolist()
+    [5, 5, 5, 5, 5, 5, 5, 5, 5, 5]
     """
     counts = labels.bincount()
     if not 1 <= per_class <= int(counts[counts > 0].min()):

@@ -1,6 +1,6 @@
-"""Gauges of a representation that need no label: how many dimensions it uses, how evenly, and whether it collapses.
+"""Metrics of a representation that need no label: how many dimensions it uses, how evenly, and whether it collapses.
 
-A collapsed encoder gives every image the same output, the cheapest agreement of two views. A gauge shows it while the
+A collapsed encoder gives every image the same output, the cheapest agreement of two views. A metric shows it while the
 loss still looks well, and `verdict` says it in words. A high rank is necessary for a good representation, not
 sufficient: compare runs of one method by it, not methods.
 """
@@ -46,6 +46,12 @@ def rankme(z: Float[Tensor, "n d"], *, eps: float = 1e-7) -> float:
     """RankMe (Garrido et al., 2023): exp of the entropy of p_k = sigma_k / |sigma|_1 + eps, from 1 to min(n, d).
 
     sigma are the singular values of z, not centered, as in the paper. A collapsed representation has a rank near 1.
+
+    >>> z = torch.randn(1000, 64, generator=stk.rng(0))
+    >>> round(stk.rankme(z))
+    63
+    >>> round(stk.rankme(z[:, :1].expand(-1, 64)))  # collapsed to a line
+    1
     """
     return _effective_rank(_singular_values(_checked(z, least=1)), eps)
 

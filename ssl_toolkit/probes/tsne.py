@@ -56,8 +56,9 @@ def tsne(
     / 4, 50) where None (Belkina et al., 2019, as in scikit-learn). Raises ValueError as `pca` does, and for a
     perplexity outside [1, (n - 1) / 3].
 
-    >>> for layout in tsne(embed(model, data.images)):    # doctest: +SKIP
-    ...     scatter.show(layout.points)
+    >>> *_, layout = stk.probes.tsne(torch.randn(50, 8, generator=stk.rng(0)), perplexity=5.0, iterations=20)
+    >>> layout.points.shape
+    torch.Size([50, 2])
     """
     z = _checked(z)
     n = len(z)

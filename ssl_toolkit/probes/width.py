@@ -34,7 +34,9 @@ def gradient(
     min(D, K). With more layers W is the first of them. The encoder stays as it is: its projector is copied, and
     normalizes by the batch as in training.
 
-    >>> gradient(encoder, images, lambda z: nt_xent(*z.chunk(2)))           # doctest: +SKIP
+    >>> g = gradient(stk.small_conv(3, width=64), torch.rand(8, 3, 32, 32), lambda z: stk.losses.nt_xent(*z.chunk(2)))
+    >>> g.shape
+    torch.Size([8, 64])
     """
     h = features_at(encoder, to_device_of(encoder, x), ("representation",))["representation"].double().requires_grad_()
     projector = copy.deepcopy(encoder.projector).double().train()

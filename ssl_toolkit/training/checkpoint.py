@@ -28,6 +28,12 @@ def save(state: "TrainState", path: str | os.PathLike[str]) -> None:
     """Write the state to one file, whole or not at all: a failure leaves an older file of that name as it was.
 
     Raises FileNotFoundError for a folder that does not exist, IsADirectoryError for a path that is one.
+
+    >>> from tempfile import mkdtemp
+    >>> path, state = mkdtemp() + "/run.safetensors", stk.start(stk.small_conv(1))
+    >>> stk.save(state, path)
+    >>> stk.load(path, stk.start(stk.small_conv(1, seed=1))).step
+    0
     """
     from safetensors.torch import save_file
 
@@ -46,6 +52,10 @@ def load(path: str | os.PathLike[str], state: "TrainState") -> "TrainState":
 
     Raises CheckpointError for a damaged, foreign or newer file, or one of another architecture, before anything of
     the state is changed; FileNotFoundError where there is no file.
+
+    >>> stk.load("nowhere.safetensors", stk.start(stk.small_conv(1)))
+    Traceback (most recent call last):
+    FileNotFoundError: path is 'nowhere.safetensors': there is no such file.
     """
     from safetensors import SafetensorError, safe_open
 

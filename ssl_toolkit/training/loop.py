@@ -44,8 +44,13 @@ def start(
     """A state at step 0, its model moved to `device` (None: Accelerate's choice, an accelerator where there is one).
 
     `optimizer(groups, lr=lr)` is any of PyTorch's kind; biases and the scales of normalization are not decayed. `ema`
-    is the momentum of a teacher that follows the model, `rising` to 1 as BYOL needs it unless `ema_schedule` is another
-    function of the state, as `warming` for an average to sample from. Raises ValueError for numbers out of range.
+    is the momentum of a teacher that follows the model. `ema_schedule(state)` gives the momentum of the next step: by
+    default `cosine_momentum`, which rises to 1 as in BYOL; take `warmup_momentum` for an average to sample from.
+    Raises ValueError for numbers out of range.
+
+    >>> state = stk.start(stk.small_conv(1), lr=1e-3, warmup=10, total=300)
+    >>> state.step, state.lr
+    (0, 0.001)
     """
     if not 0 < lr < math.inf:
         raise ValueError(f"lr is {lr}: it must be positive and finite; 1e-4 to 1e-2 are usual for AdamW.")
@@ -91,6 +96,14 @@ def train(
     share, and the steps are those of one process that has them all. "auto" computes in bfloat16 where the device gains
     by it. Raises NonFiniteError, in every process, when a term or its gradient is not finite, with the state of the
     step before it; MemoryError, which names what to lower, when the device has no room for a step.
+
+    >>> data, recipe = stk.load_data("digits", size=28), stk.Recipe(steps=3)
+    >>> state, objective = recipe.start(data), recipe.objective(data)
+    >>> for step in stk.train(state, data, objective, until=3, batch_size=64):
+    ...     print(step.step, list(step.terms))
+    1 ['alignment', 'uniformity']
+    2 ['alignment', 'uniformity']
+    3 ['alignment', 'uniformity']
     """
     accelerator()
     rank, processes = rank_and_world_size()
@@ -132,7 +145,10 @@ Record = TypeVar("Record")
 def last_of(records: Iterable[Record]) -> Generator[None, None, Record]:
     """Exhaust a generator from within another that takes time too: None for each record, and the last as its value.
 
-    >>> embedded = yield from last_of(embed_steps(encoder, images))                             # doctest: +SKIP
+    >>> def whole(records):
+    ...     return (yield from last_of(records))
+    >>> list(whole("abc"))
+    [None, None, None]
     """
     for record in records:
         latest = record

@@ -58,7 +58,7 @@ class Point(NamedTuple):
 def grid(**axes: Sequence[Any]) -> list[Setting]:
     """All combinations of these values; the last axis changes fastest.
 
-    >>> grid(batch_size=[16, 64], seed=[0, 1])[1]
+    >>> stk.training.grid(batch_size=[16, 64], seed=[0, 1])[1]
     {'batch_size': 16, 'seed': 1}
     """
     for name, values in axes.items():
