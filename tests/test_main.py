@@ -76,6 +76,7 @@ def test_a_wheel_carries_the_notebooks_the_scripts_of_the_widgets_and_the_models
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert f"ssl_toolkit/_notebooks/{START}" in names
+    assert "ssl_toolkit/py.typed" in names
     assert "ssl_toolkit/widgets/static/image_grid.js" in names
     assert all(f"ssl_toolkit/zoo/{model}.safetensors" in names for model in zoo.names())
     assert all(f"ssl_toolkit/zoo/{model}.json" in names for model in zoo.names())
