@@ -84,7 +84,7 @@ def test_a_wheel_carries_the_notebooks_the_scripts_of_the_widgets_and_the_models
 
 def test_an_unknown_benchmark_is_named(capsys):
     assert main(["bench", "vieuws"]) == 2
-    assert "'vieuws': there are imports, " in capsys.readouterr().err
+    assert "There is no benchmark 'vieuws'. Choose from imports, " in capsys.readouterr().err
 
 
 def test_the_benchmarks_print_their_figures(tmp_path, monkeypatch):
@@ -99,4 +99,4 @@ def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     words = capsys.readouterr().out
-    assert all(name in words for name in ("lab", "train", "zoo", "bench"))
+    assert all(name in words for name in ("lab", "train", "claims", "zoo", "bench"))
