@@ -13,6 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 START = "00_start_here.ipynb"
+FOLDER = Path("ssl_toolkit_notebooks")  # where `lab` copies them unless told otherwise
 
 
 def notebooks() -> Path:
@@ -53,6 +54,8 @@ def _digest(content: bytes) -> str:
 
 
 def lab(args: argparse.Namespace) -> int:
+    if str(args.folder).startswith("-"):  # `lab -- --no-browser`: argparse takes what follows for the folder
+        args.folder, args.jupyter = FOLDER, [str(args.folder), *args.jupyter]
     for name in copy_notebooks(args.folder):
         print(f"You changed {args.folder / name}: it was not updated.")
     if args.copy_only:
@@ -329,7 +332,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="ssl-toolkit", description=__doc__)
     commands = top.add_subparsers(required=True)
     p = commands.add_parser("lab", help="copy the notebooks into a folder and open JupyterLab there")
-    p.add_argument("folder", nargs="?", type=Path, default=Path("ssl_toolkit_notebooks"))
+    p.add_argument("folder", nargs="?", type=Path, default=FOLDER, help=f"by default {FOLDER}")
     p.add_argument("jupyter", nargs="*", help="more arguments for JupyterLab, after --")
     p.add_argument("--copy-only", action="store_true", help="only copy the notebooks")
     p.set_defaults(call=lab)

@@ -35,7 +35,7 @@ def test_the_readme_lists_every_notebook_with_its_question():
 def test_the_readme_is_short_and_shows_a_moving_picture_at_once():
     lines = README.splitlines()
     assert len(lines) <= 180
-    (moving,) = re.findall(r"\]\((\S+\.gif)\)", "\n".join(lines[:10]))
+    (moving,) = re.findall(r'<img src="(\S+\.gif)"', "\n".join(lines[:10]))
     assert (ROOT / moving).stat().st_size < 1_500_000  # bytes
     image = Image.open(ROOT / moving)
     assert image.n_frames > 20
