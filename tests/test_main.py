@@ -34,6 +34,7 @@ def test_what_stands_after_two_dashes_is_for_jupyterlab(folder, tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     commands = []
     monkeypatch.setattr("os.execvpe", lambda file, command, environment: commands.append(command))
+    monkeypatch.setattr("subprocess.call", lambda command, env: 0)  # which a real execvpe does not come to
     assert main(["lab", *folder, "--", "--no-browser", "--port=9999"]) == 0
     expected = Path(folder[0] if folder else FOLDER)
     assert commands == [[sys.executable, "-m", "jupyterlab", str(expected / START), "--no-browser", "--port=9999"]]
