@@ -708,6 +708,10 @@ def test_the_page_of_claims_is_the_one_that_the_command_prints(capsys):
     assert page == capsys.readouterr().out
     said = dict(re.findall(r"^\| \[([A-Z]{2}-\d+|infusion-table1)\]\(#[^|]*\| [^|]*\| ([a-z ]+) \|$", page, re.M))
     assert said == {claim_id: stored(claim_id)[0].result for claim_id in CLAIMS}
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    counted = [list(said.values()).count(result) for result in ("confirmed", "not confirmed", "inconclusive")]
+    assert f"Their {len(said)} claims" in readme
+    assert "{} are confirmed here, {} are not, {} are inconclusive".format(*counted) in readme
 
 
 def test_every_remark_is_about_a_claim_or_a_paper():
