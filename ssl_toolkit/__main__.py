@@ -1,5 +1,5 @@
-"""The command line: `ssl-toolkit lab` opens the notebooks, `train` trains without one,
-`claims` tests the papers' claims, `zoo` lists and makes the shipped models, `bench` measures."""
+"""The command line: `ssl-toolkit lab` opens the notebooks, `train` trains an encoder without them,
+`claims` tests the claims of four papers, `zoo` lists and builds the shipped models, `bench` measures speed."""
 
 import argparse
 import hashlib
@@ -7,29 +7,35 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
 START = "00_start_here.ipynb"
+FOLDER = Path("ssl_toolkit_notebooks")  # where `lab` copies them unless told otherwise
 
 
 def notebooks() -> Path:
-    """Where the notebooks are: inside a wheel, or beside the package in a checkout."""
+    """The folder of the notebooks: inside a wheel, or beside the package in a checkout."""
     return next(p for p in (HERE / "_notebooks", HERE.parent / "notebooks") if (p / START).is_file())
 
 
 def copy_notebooks(target: Path) -> list[str]:
-    """Copy or update the notebooks in `target`; a file that the user changed stays, and is named in the result."""
+    """Copy the notebooks to `target`, or update them there. Files that the user changed stay; returns their names."""
     target.mkdir(parents=True, exist_ok=True)
     manifest = target / ".ssl_toolkit.json"
     try:
         written: dict[str, str] = dict(json.loads(manifest.read_text()))
-    except (FileNotFoundError, ValueError, TypeError):  # there is none, or it is damaged: what differs is the user's
+    except (
+        FileNotFoundError,
+        ValueError,
+        TypeError,
+    ):  # no manifest, or a damaged one: then every file that differs is the user's
         written = {}
     kept = []
     for source in sorted(notebooks().rglob("*")):
-        if not source.is_file() or source.suffix not in (".ipynb", ".png"):
+        if not source.is_file() or source.suffix not in (".ipynb", ".md", ".png"):
             continue
         name = source.relative_to(notebooks()).as_posix()
         new, there = source.read_bytes(), target / name
@@ -48,18 +54,20 @@ def _digest(content: bytes) -> str:
 
 
 def lab(args: argparse.Namespace) -> int:
+    if str(args.folder).startswith("-"):  # `lab -- --no-browser`: argparse takes what follows for the folder
+        args.folder, args.jupyter = FOLDER, [str(args.folder), *args.jupyter]
     for name in copy_notebooks(args.folder):
-        print(f"{args.folder / name} was changed by you: it stays as it is.")
+        print(f"You changed {args.folder / name}: it was not updated.")
     if args.copy_only:
         return 0
-    # One core stays with the browser. Two busy threads and a page that draws, on two cores, wait for one another: a
-    # training step then takes three to five times as long.
+    # Leave one core to the browser. On two cores, two busy threads and a page that draws wait for each other, and a
+    # training step takes three to five times as long.
     threads = str(max(1, (os.cpu_count() or 2) - 1))
     environment = {"OMP_NUM_THREADS": threads, **os.environ}
     command = [sys.executable, "-m", "jupyterlab", str(args.folder / START), *args.jupyter]
     sys.stdout.flush()
     if os.name == "posix":
-        os.execvpe(command[0], command, environment)  # in the place of this process: what ends it ends JupyterLab
+        os.execvpe(command[0], command, environment)  # replaces this process: whatever ends it ends JupyterLab
     return subprocess.call(command, env=environment)
 
 
@@ -71,10 +79,10 @@ def train(args: argparse.Namespace) -> int:
     from ssl_toolkit.training.distributed import rank_and_world_size
 
     if args.method not in METHODS:
-        print(f"--method is {args.method!r}: it must be one of {', '.join(METHODS)}.", file=sys.stderr)
+        print(f"--method is {args.method!r}. Choose from {', '.join(METHODS)}.", file=sys.stderr)
         return 2
     if args.save is not None and (args.save.is_dir() or not args.save.parent.is_dir()):
-        print(f"--save is {args.save}: it must be a file in a folder that exists.", file=sys.stderr)
+        print(f"--save is {args.save}: give a file in a folder that exists.", file=sys.stderr)
         return 2
     if args.save_every is not None and (args.save is None or args.save_every < 1):
         print(f"--save-every is {args.save_every}: it must be at least 1 and needs --save.", file=sys.stderr)
@@ -91,7 +99,10 @@ def train(args: argparse.Namespace) -> int:
         state.total = recipe.steps  # the rate falls to 0 where this run ends
         state.lr = state.lr if args.lr is None else args.lr
         if state.step >= recipe.steps:
-            print(f"--steps is {recipe.steps} and {args.resume} is at step {state.step}: give more.", file=sys.stderr)
+            print(
+                f"{args.resume} is at step {state.step} and --steps is {recipe.steps}: give more steps.",
+                file=sys.stderr,
+            )
             return 2
     rank, processes = rank_and_world_size()
     if rank == 0 and processes > 1:
@@ -113,14 +124,14 @@ def bench(args: argparse.Namespace) -> int:
     known = sorted(p.stem for p in folder.glob("[a-z]*.py"))
     if not known:
         print(
-            "the benchmarks are in the repository, not in the installed package: run this in a clone.", file=sys.stderr
+            "The benchmarks are in the repository, not in the installed package. Run this in a clone.", file=sys.stderr
         )
         return 2
     if unknown := [name for name in args.names if name not in known]:
-        print(f"no benchmark is called {unknown[0]!r}: there are {', '.join(known)}.", file=sys.stderr)
+        print(f"There is no benchmark {unknown[0]!r}. Choose from {', '.join(known)}.", file=sys.stderr)
         return 2
     results = {}
-    for name in args.names or known:  # each in a process of its own: threads and caches of one must not help another
+    for name in args.names or known:  # each in its own process, so that no threads or caches are shared
         code = f"import json; from {name} import run; print(json.dumps(run()))"
         done = subprocess.run([sys.executable, "-c", code], cwd=folder, stdout=subprocess.PIPE, text=True)
         if done.returncode:
@@ -137,8 +148,11 @@ def claims(args: argparse.Namespace) -> int:
     from ssl_toolkit.training.sweep import Cell, SweepError
 
     if unknown := [name for name in args.ids if name not in CLAIMS]:
-        print(f"no claim is called {unknown[0]!r}: there are {', '.join(CLAIMS)}.", file=sys.stderr)
+        print(f"There is no claim {unknown[0]!r}. Choose from {', '.join(CLAIMS)}.", file=sys.stderr)
         return 2
+    if args.page:
+        print(claims_page(), end="")
+        return 0
     if not args.ids:
         for claim in CLAIMS.values():
             try:
@@ -158,15 +172,133 @@ def claims(args: argparse.Namespace) -> int:
     return 0
 
 
+def claims_page() -> str:
+    """`notebooks/CLAIMS.md`: the claims and their stored verdicts, with the remarks of `results/remarks.json`."""
+    from ssl_toolkit.claims import CLAIMS, PAPERS, results, stored
+
+    remarks = json.loads((results() / "remarks.json").read_text(encoding="utf-8"))
+    verdicts = {claim: stored(claim)[0] for claim in CLAIMS}
+    counts = Counter(verdict.result for verdict in verdicts.values())
+    head = {result.replace(" ", "_"): n for result, n in counts.items()}
+    lines = [CLAIMS_HEAD.format(total=len(CLAIMS), **head)]
+    for paper in PAPERS:
+        lines += [f"## {paper.CLAIMS[0].paper}", remarks[paper.CLAIMS[0].id.split("-")[0]]]
+        rows = [f"| [{c.id}](#{c.id.lower()}) | {c.statement} | {verdicts[c.id].result} |" for c in paper.CLAIMS]
+        lines.append("\n".join(("| | claim | verdict |", "|---|---|---|", *rows)))
+        for claim in paper.CLAIMS:
+            verdict, remark = verdicts[claim.id], remarks[claim.id]
+            low, high = verdict.ci95
+            lines += [
+                f"### {claim.id}",
+                claim.statement,
+                f"**{verdict.result.capitalize()}.** "
+                + (remark.replace("TABLE", _by_calls()) if "TABLE" in remark else remark),
+                f"*Effect, {verdict.seeds} seeds:* {verdict.effect:.3g} [{low:.3g}, {high:.3g}] {verdict.what}.",
+                f"*Rule:* {claim.rule} {claim.changed}".rstrip(),
+            ]
+    return "\n\n".join(lines) + "\n"
+
+
+def _by_calls() -> str:
+    """The table of IN-9: KID and, in parentheses, the class score by network calls; the best of a column in bold."""
+    from statistics import fmean
+
+    from ssl_toolkit.claims import stored
+    from ssl_toolkit.claims.study import values_of
+
+    cells = stored("IN-9")[1]
+    calls = sorted({cell.setting["T"] for cell in cells})
+    methods = {
+        "infusion": "infusion",
+        "DDIM": "DDIM, guessing x0",
+        "flow": "flow matching, guessing the velocity",
+        "flow by x0": "flow matching, guessing x0",
+        "cold": "cold diffusion, pixels covered",
+    }
+    kid, score = (
+        {m: [fmean(values_of(cells, value, method=m, T=n)) for n in calls] for m in methods}
+        for value in ("kid", "score")
+    )
+    best = [min(column) for column in zip(*kid.values(), strict=True)]
+    rows = [f"| network calls | {' | '.join(map(str, calls))} |", "|---|" + "---|" * len(calls)]
+    for method, name in methods.items():
+        shown = [f"**{k:.2f}**" if k == b else f"{k:.2f}" for k, b in zip(kid[method], best, strict=True)]
+        rows.append(f"| {name} | {' | '.join(f'{k} ({s:.1f})' for k, s in zip(shown, score[method], strict=True))} |")
+    return "\n".join(rows)
+
+
+CLAIMS_HEAD = """# Which claims of four papers hold up?
+
+Each of these {total} claims is an experiment with a rule that was fixed before anything was measured: {confirmed} are
+confirmed, {not_confirmed} are not, {inconclusive} are inconclusive. Effects come with a 95 % interval over seeds.
+"Not confirmed" means that the rule is not met here, not that the paper is wrong. The small size is the first suspect.
+
+`ssl-toolkit claims --page` makes this page from the stored results, and a test compares the two.
+[12_claims](12_claims.ipynb) shows the claims on a board. To measure one again:
+
+```
+ssl-toolkit claims DJ-2 --folder results    # if you stop it, it continues where it was
+```"""
+
+
 def zoo(args: argparse.Namespace) -> int:
+    print(zoo_page() if args.page else _zoo_table(), end="")
+    return 0
+
+
+def _zoo_table() -> str:
     from ssl_toolkit.zoo import card, names
 
-    print("| name | what | kB | measures |\n|---|---|---|---|")
+    lines = ["| name | what | kB | measures |", "|---|---|---|---|"]
     for name in names():
         made = card(name)
         measures = ", ".join(f"{what} {value:.3g}" for what, value in list(made.measures.items())[:4])
-        print(f"| `{name}` | {made.what} | {made.size / 1000:.0f} | {measures} |")
-    return 0
+        lines.append(f"| `{name}` | {made.what} | {made.size / 1000:.0f} | {measures} |")
+    return "\n".join(lines) + "\n"
+
+
+def zoo_page() -> str:
+    """`notebooks/ZOO.md`: the shipped models, from their cards."""
+    from ssl_toolkit.zoo import card, names
+
+    lines = [ZOO_HEAD, _zoo_table()]
+    for name in names():
+        made = card(name)
+        recipe = ", ".join(f"{what} {value}" for what, value in made.recipe.items())
+        measures = ", ".join(f"{what} {value:.3g}" for what, value in made.measures.items())
+        painted = f" Paints from the {made.depth} of `{made.encoder}`." if made.encoder else ""
+        lines.append(
+            f"### {name}\n\n"
+            f"{made.parameters:,} parameters, trained on {made.images:,} images of {made.data} in {made.seconds:.0f} s "
+            f"of processor time ({made.device}, {made.date}).{painted}\n\n"
+            f"- Recipe: {recipe}\n- Measured: {measures}\n- sha256: `{made.sha256}`\n"
+        )
+    return "\n".join(lines)
+
+
+ZOO_HEAD = """# Which models come with the toolkit?
+
+These models are part of the package, in float16. Each has a card: its recipe and seed, its training time, what was
+measured of it on test images, and its digest. `ssl-toolkit zoo --page` makes this page from the cards, and a test
+compares the two.
+
+```python
+import ssl_toolkit as stk
+
+encoder, painter = stk.zoo.load("shapes-simclr"), stk.zoo.load("shapes-simclr-rcdm-embedding")
+h = stk.rcdm.conditions(encoder, stk.load_data("shapes", split="test").images[:4], depth="embedding")
+*_, last = stk.sample(painter, h.repeat_interleave(8, dim=0))  # last.x: eight images for each h
+```
+
+`ssl-toolkit zoo build NAME --folder FOLDER` trains one again from its recipe. With the same seed, machine and number
+of threads you get the same file, byte for byte.
+
+MRR is the mean reciprocal rank of the image that a sample was conditioned on, among 1,000 test images, by the encoder's
+own features. KID uses the features of the supervised encoder. The cards of the RCDMs also say how much of the class,
+and of each factor of the shapes, a linear probe reads from h ("read") and how much the samples keep ("kept"). The
+infusion operator stores its prior: `chain(operator, prior_of(operator).sample(64), steps=operator.steps)` makes images.
+Its class score, between 1 and 10, and its KID use the supervised encoder. Its bound is in nats per image.
+"""
 
 
 def zoo_build(args: argparse.Namespace) -> int:
@@ -174,7 +306,7 @@ def zoo_build(args: argparse.Namespace) -> int:
     from ssl_toolkit.zoo import PLANS, Shipped, build, write
 
     if args.name not in PLANS:
-        print(f"name is {args.name!r}: there are recipes for {', '.join(sorted(PLANS))}.", file=sys.stderr)
+        print(f"There is no recipe for {args.name!r}. Choose from {', '.join(sorted(PLANS))}.", file=sys.stderr)
         return 2
     args.folder.mkdir(parents=True, exist_ok=True)
     for record in build(args.name, folder=args.folder, steps=args.steps, limit=args.limit):
@@ -187,7 +319,7 @@ def zoo_build(args: argparse.Namespace) -> int:
 
 
 def machine() -> dict[str, str | int | None]:
-    """What the figures were measured on."""
+    """The machine that the figures were measured on."""
     import platform
 
     import torch
@@ -200,41 +332,43 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="ssl-toolkit", description=__doc__)
     commands = top.add_subparsers(required=True)
     p = commands.add_parser("lab", help="copy the notebooks into a folder and open JupyterLab there")
-    p.add_argument("folder", nargs="?", type=Path, default=Path("ssl_toolkit_notebooks"))
-    p.add_argument("jupyter", nargs="*", help="further arguments for JupyterLab, after --")
-    p.add_argument("--copy-only", action="store_true", help="copy the notebooks, open nothing")
+    p.add_argument("folder", nargs="?", type=Path, default=FOLDER, help=f"by default {FOLDER}")
+    p.add_argument("jupyter", nargs="*", help="more arguments for JupyterLab, after --")
+    p.add_argument("--copy-only", action="store_true", help="only copy the notebooks")
     p.set_defaults(call=lab)
     p = commands.add_parser(
         "train", help="train one encoder; `accelerate launch -m ssl_toolkit train` uses all devices"
     )
     p.add_argument("--data", default="fashion-mnist", help="a name, or a folder of class folders")
-    p.add_argument("--size", type=int, help="resize images to so many pixels")
-    p.add_argument("--workers", type=int, metavar="N", help="N processes decode a folder too large for memory")
+    p.add_argument("--size", type=int, help="resize images to this many pixels")
     p.add_argument(
-        "--method", default="simclr", help="simclr, vicreg, byol or another; a wrong name is answered with all"
+        "--workers", type=int, metavar="N", help="decode a folder that is too large for memory with N processes"
     )
+    p.add_argument("--method", default="simclr", help="simclr, vicreg, byol or another; a wrong name lists them all")
     for name, kind in (("steps", int), ("batch-size", int), ("lr", float), ("width", int), ("seed", int)):
-        p.add_argument(f"--{name}", type=kind, help="instead of the recipe's")
-    p.add_argument("--save", type=Path, help="write the trained state here")
-    p.add_argument("--save-every", type=int, metavar="N", help="write it after every N steps too")
-    p.add_argument("--resume", type=Path, help="go on from this state")
+        p.add_argument(f"--{name}", type=kind, help="override the recipe")
+    p.add_argument("--save", type=Path, help="write the trained state to this file")
+    p.add_argument("--save-every", type=int, metavar="N", help="also write it every N steps")
+    p.add_argument("--resume", type=Path, help="continue from this file")
     p.set_defaults(call=train)
-    p = commands.add_parser("claims", help="put claims of the papers to the test; without an id, list them")
+    p = commands.add_parser("claims", help="test claims of the papers; without an id, list them")
     p.add_argument("ids", nargs="*", metavar="id", help="such as DJ-2")
     p.add_argument("--budget", default="standard", choices=["smoke", "standard", "full"])
-    p.add_argument("--folder", type=Path, help="keep measurements and verdicts here, and go on from what is there")
+    p.add_argument("--folder", type=Path, help="keep the results here, and continue from what is there")
+    p.add_argument("--page", action="store_true", help="print notebooks/CLAIMS.md")
     p.set_defaults(call=claims)
     p = commands.add_parser("zoo", help="list the shipped models, or train one of them again")
+    p.add_argument("--page", action="store_true", help="print notebooks/ZOO.md")
     p.set_defaults(call=zoo)
-    p = p.add_subparsers().add_parser("build", help="train a model by its recipe, and write it with its card")
-    p.add_argument("name", help="such as shapes-simclr; a wrong one is answered with all")
-    p.add_argument("--folder", type=Path, required=True, help="write it here; an RCDM's encoder may be here, too")
+    p = p.add_subparsers().add_parser("build", help="train one from its recipe, and write it with its card")
+    p.add_argument("name", help="such as shapes-simclr; a wrong name lists them all")
+    p.add_argument("--folder", type=Path, required=True, help="write it here; the encoder of an RCDM may be here too")
     for name in ("steps", "limit"):
-        p.add_argument(f"--{name}", type=int, help="instead of the recipe's, for a trial: fewer steps, or images")
+        p.add_argument(f"--{name}", type=int, help="override the recipe for a quick trial")
     p.set_defaults(call=zoo_build)
-    p = commands.add_parser("bench", help="measure speed and quality beside the peers (needs the extra `bench`)")
-    p.add_argument("names", nargs="*", help="files of tests/benchmarks to run, such as views; by default all of them")
-    p.add_argument("--out", type=Path, help="write all figures to this JSON file")
+    p = commands.add_parser("bench", help="measure speed and quality against other libraries (needs the extra `bench`)")
+    p.add_argument("names", nargs="*", help="which benchmarks to run, such as views; the default is all")
+    p.add_argument("--out", type=Path, help="also write the results to this JSON file")
     p.set_defaults(call=bench)
     return top
 
@@ -243,7 +377,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         return args.call(args)
-    except (ValueError, OSError, ArithmeticError, MemoryError) as error:  # what the library raises for what was given
+    except (ValueError, OSError, ArithmeticError, MemoryError) as error:  # the library's errors for wrong arguments
         print(f"ssl-toolkit: {error}", file=sys.stderr)
         return 1
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from ssl_toolkit import Recipe, load_data, zoo
-from ssl_toolkit.__main__ import START, copy_notebooks, main, notebooks
+from ssl_toolkit.__main__ import FOLDER, START, copy_notebooks, main, notebooks
 from ssl_toolkit.training import load
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +26,24 @@ def test_lab_copies_the_notebooks_and_never_over_a_changed_one(tmp_path, capsys)
     assert main(["lab", str(target), "--copy-only"]) == 0
     assert (target / START).read_text() == "my own notes"
     assert START in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="JupyterLab is a child process there")
+@pytest.mark.parametrize("folder", [[], ["mine"]])
+def test_what_stands_after_two_dashes_is_for_jupyterlab(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    commands = []
+    monkeypatch.setattr("os.execvpe", lambda file, command, environment: commands.append(command))
+    monkeypatch.setattr("subprocess.call", lambda command, env: 0)  # which a real execvpe does not come to
+    assert main(["lab", *folder, "--", "--no-browser", "--port=9999"]) == 0
+    expected = Path(folder[0] if folder else FOLDER)
+    assert commands == [[sys.executable, "-m", "jupyterlab", str(expected / START), "--no-browser", "--port=9999"]]
+    assert [path.name for path in tmp_path.iterdir()] == [expected.name]
+
+
+def test_the_pages_are_copied_beside_the_notebooks_that_link_to_them(tmp_path):
+    copy_notebooks(tmp_path)
+    assert {p.name for p in tmp_path.glob("*.md")} == {p.name for p in notebooks().glob("*.md")}
 
 
 def test_an_unchanged_copy_is_brought_up_to_date(tmp_path):
@@ -85,7 +103,7 @@ def test_a_wheel_carries_the_notebooks_the_scripts_of_the_widgets_and_the_models
 
 def test_an_unknown_benchmark_is_named(capsys):
     assert main(["bench", "vieuws"]) == 2
-    assert "'vieuws': there are imports, " in capsys.readouterr().err
+    assert "There is no benchmark 'vieuws'. Choose from imports, " in capsys.readouterr().err
 
 
 def test_the_benchmarks_print_their_figures(tmp_path, monkeypatch):
@@ -100,4 +118,4 @@ def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     words = capsys.readouterr().out
-    assert all(name in words for name in ("lab", "train", "zoo", "bench"))
+    assert all(name in words for name in ("lab", "train", "claims", "zoo", "bench"))

@@ -1,4 +1,4 @@
-"""Every notebook is stripped, short, asks one question, and runs from the top; so does the README's example."""
+"""Every notebook is stripped, short, asks one question, and runs from the top; what README and pages say holds."""
 
 import re
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
@@ -17,12 +18,42 @@ def is_stripped(notebook) -> bool:
     return "widgets" not in notebook.metadata and not any(cell.outputs or cell.execution_count for cell in code)
 
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "notebooks").glob("*.md"))]
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+
+
+def sources(path, kind):
+    return [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == kind]
+
+
 def test_the_readme_lists_every_notebook_with_its_question():
-    rows = re.findall(r"^\| `(\d\d_\w+)` \| (.*?\?) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
-    titles = [
-        (p.stem, nbformat.read(p, as_version=4).cells[0].source.split("\n")[0].removeprefix("# ")) for p in NOTEBOOKS
-    ]
-    assert rows == titles
+    rows = re.findall(r"^\| \[(\d\d_\w+)\]\(notebooks/\1\.ipynb\) \| (.*?\?) \|", README, re.M)
+    assert rows == [(p.stem, sources(p, "markdown")[0].split("\n")[0].removeprefix("# ")) for p in NOTEBOOKS]
+
+
+def test_the_readme_is_short_and_shows_a_moving_picture_at_once():
+    lines = README.splitlines()
+    assert len(lines) <= 180
+    (moving,) = re.findall(r'<img src="(\S+\.gif)"', "\n".join(lines[:10]))
+    assert (ROOT / moving).stat().st_size < 1_500_000  # bytes
+    image = Image.open(ROOT / moving)
+    assert image.n_frames > 20
+    assert image.width == 800
+
+
+@pytest.mark.parametrize("path", [*PAGES, *NOTEBOOKS], ids=lambda p: p.name)
+def test_every_link_leads_somewhere(path):
+    texts = sources(path, "markdown") if path.suffix == ".ipynb" else [path.read_text(encoding="utf-8")]
+    assert [link for text in texts for link in LINK.findall(text) if not (path.parent / link).exists()] == []
+
+
+def test_the_commands_of_the_benchmarks_exist():
+    page = (ROOT / "notebooks" / "BENCHMARKS.md").read_text(encoding="utf-8")
+    named = {name for line in re.findall(r"ssl-toolkit bench ([a-z ]+?) *[#`]", page) for name in line.split()}
+    named |= set(re.findall(r"python -m tests\.benchmarks\.(\w+)", page))
+    assert {"views", "methods", "notebooks"} <= named
+    assert [name for name in named if not (ROOT / "tests" / "benchmarks" / f"{name}.py").is_file()] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -36,12 +67,20 @@ def test_a_notebook_is_stripped_short_and_asks_one_question(path):
     assert re.search(r"minute.*\bmemory", notebook.cells[0].source)
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_starts_with_one_import_and_ends_with_a_link(path):
+    imports = re.findall(r"^(?:import|from) .*", sources(path, "code")[0], re.M)
+    assert "import ssl_toolkit as stk" in imports
+    assert len(imports) <= 2
+    assert re.search(r"^## Where next\?\n\n- .*\[(\d\d_\w+)\]\(\1\.ipynb\)", sources(path, "markdown")[-1], re.M)
+
+
 def test_where_nothing_runs_a_notebook_still_shows_its_panels():
     named = {
         p.stem: re.findall(r"!\[.{30,}\]\((pictures/\w+\.png)\)", p.read_text(encoding="utf-8")) for p in NOTEBOOKS
     }
     assert [name for name, pictures in named.items() if not pictures] == []
-    there = {f"pictures/{p.name}": p.stat().st_size for p in (ROOT / "notebooks" / "pictures").iterdir()}
+    there = {f"pictures/{p.name}": p.stat().st_size for p in (ROOT / "notebooks" / "pictures").glob("*.png")}
     assert {picture for pictures in named.values() for picture in pictures} == set(there)
     assert max(there.values()) < 150_000  # bytes
 
@@ -79,10 +118,26 @@ def test_the_table_of_notebooks_has_a_line_for_one_that_fails_too(tmp_path):
     assert bad == "| `bad` | failed | OSError: no / room |  |"
 
 
-def test_the_example_of_the_readme_runs(capsys):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
-    (example,) = (block for block in blocks if "linear_probe" in block)
-    exec(compile(example.replace("30", "3"), "README.md", "exec"), {})
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def test_the_readme_has_three_examples_with_one_import():
+    assert len(EXAMPLES) == 3
+    assert all(re.findall(r"^(?:import|from) .*", e, re.M) == ["import ssl_toolkit as stk"] for e in EXAMPLES)
+
+
+def test_the_first_example_of_the_readme_trains_and_probes(capsys):
+    exec(compile(EXAMPLES[0].replace("30", "3"), "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("1 {'alignment'")
     assert 0 < float(lines[-1]) <= 1
+
+
+def test_the_second_example_of_the_readme_paints(capsys):
+    exec(compile(EXAMPLES[1].replace("dim=0)", "dim=0), steps=2"), "README.md", "exec"), {})
+    assert capsys.readouterr().out == "torch.Size([32, 3, 32, 32])\n"
+
+
+def test_the_third_example_of_the_readme_walks_from_noise_to_clothes(capsys):
+    exec(compile(EXAMPLES[2], "README.md", "exec"), {})
+    assert [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()] == list(range(1, 16))

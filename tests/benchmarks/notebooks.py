@@ -1,6 +1,6 @@
-"""Every notebook from a fresh kernel under Binder's limits, one core and 2 GB: how long it takes, and what it holds.
+"""Runs every notebook from a fresh kernel with what Binder gives, one core and 2 GB: time and peak memory.
 
-`python -m tests.benchmarks.notebooks` prints a table in Markdown, line by line; `... 00 05` of these two only. With
+`python -m tests.benchmarks.notebooks` prints a table in Markdown, line by line; `... 00 05` only runs these two. With
 `SSL_TOOLKIT_FAST=1` they run in fast mode, as in the tests.
 """
 
@@ -85,7 +85,7 @@ def measured(path: Path) -> dict[str, object]:
         return {"failed": str(error).splitlines()[0]}
     return {
         "seconds": round(result.seconds, 1),
-        "of the core": round(result.computed, 1),
+        "CPU seconds": round(result.computed, 1),
         "MB": round(1000 * result.gigabytes),
     }
 
@@ -102,7 +102,7 @@ def run() -> dict[str, dict[str, object]]:
 
 if __name__ == "__main__":
     fast = os.environ.get("SSL_TOOLKIT_FAST", "") not in ("", "0")
-    print(f"| notebook, {'fast' if fast else 'full'} | seconds | of the core | MB |\n|---|---|---|---|", flush=True)
+    print(f"| notebook, {'fast' if fast else 'full'} | seconds | CPU seconds | MB |\n|---|---|---|---|", flush=True)
     for path in NOTEBOOKS:
         if not sys.argv[1:] or path.stem.startswith(tuple(sys.argv[1:])):
             print(row(path.stem, measured(path)), flush=True)

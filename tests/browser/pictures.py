@@ -1,7 +1,8 @@
-"""Every notebook whole, at its full settings, in a real browser, and pictures of its panels for where nothing runs.
+"""Runs every notebook at its full settings in a real browser, and takes pictures of its panels.
 
-`python tests/browser/pictures.py` makes all of `notebooks/pictures` anew, `... 08 09` those of two notebooks, and says
-of each how long it took; a notebook that reports an error ends it. SSL_TOOLKIT_FAST=1 makes a rehearsal of it.
+`python tests/browser/pictures.py` makes all of `notebooks/pictures` anew. `... 08 09` takes the pictures of two
+notebooks, `... gif` records the moving picture of the README. It prints how long each took, and stops at the first
+notebook that reports an error. SSL_TOOLKIT_FAST=1 makes it a rehearsal.
 """
 
 import io
@@ -14,13 +15,19 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import labdriver
-from PIL import Image
+import nbformat
+import numpy as np
+from PIL import Image, ImageOps
 from playwright.sync_api import Page
 
-from ssl_toolkit.__main__ import copy_notebooks
+from ssl_toolkit.__main__ import START, copy_notebooks
 
 FOLDER = Path(__file__).parent.parent.parent / "notebooks" / "pictures"
 COLORS = 250  # of a picture: what plots and small images need, at a third of the bytes
+GIF_WIDTH = 800  # pixels
+GIF_FRAMES = 48
+GIF_COLORS = 128  # and one that stands for what did not change
+GIF_PACE = 120  # milliseconds a frame
 
 
 def click(page: Page, selector: str, *, across: float = 0.5, down: float = 0.5) -> None:
@@ -59,10 +66,10 @@ SHOTS = {
     "learned_panel": Shot("07", ".ssl-chains >> nth=1"),
     "rcdm_panel": Shot("08", ".ssl-rcdm"),
     "edit_panel": Shot("09", ".ssl-edit"),
-    "attack_panel": Shot("09", ".ssl-attack"),
-    "infusion_panel": Shot("10", ".ssl-infusion"),
-    "claims_board": Shot("11", ".ssl-claims", lambda page: click(page, ".ssl-choice tr:has-text('DJ-6')")),
-    "painted": Shot("12", ".ssl-grid >> nth=1"),
+    "attack_panel": Shot("10", ".ssl-attack"),
+    "infusion_panel": Shot("11", ".ssl-infusion"),
+    "claims_board": Shot("12", ".ssl-claims", lambda page: click(page, ".ssl-choice tr:has-text('DJ-6')")),
+    "painted": Shot("13", ".ssl-grid >> nth=1"),
 }
 
 
@@ -78,6 +85,47 @@ def take(page: Page, shot: Shot, path: Path) -> None:
     seen.quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
+def film(page: Page, lab: labdriver.Lab, path: Path) -> None:
+    """Write a GIF of the start notebook's panel, from its first picture to the end of its training."""
+    labdriver.open_notebook(page, lab, START)
+    cells = [cell.source for cell in nbformat.read(lab.root / START, as_version=4).cells]
+    for i in range(1 + next(i for i, source in enumerate(cells) if "TrainPanel(" in source)):
+        labdriver.run_cell(page, i)
+    panel = page.locator(".ssl-train").first
+    page.wait_for_function(labdriver.in_state(".ssl-train"), arg="running", timeout=120_000)
+    labdriver.show(page, ".ssl-train")
+    frames: list[Image.Image] = []
+    while not page.evaluate(labdriver.in_state(".ssl-train"), "done"):
+        frames.append(Image.open(io.BytesIO(panel.screenshot())).convert("RGB"))
+        page.wait_for_timeout(250)
+    page.wait_for_timeout(1500)
+    frames.append(Image.open(io.BytesIO(panel.screenshot())).convert("RGB"))
+    chosen = [frames[i * (len(frames) - 1) // GIF_FRAMES] for i in range(GIF_FRAMES)] + frames[-1:]
+    write_gif(chosen, path)
+    print(f"{path.name}: {len(frames)} frames seen, {path.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+def write_gif(frames: list[Image.Image], path: Path) -> None:
+    """Write frames of one width as a GIF that repeats, each as high as the highest and the last one shown longest."""
+    width, height = frames[-1].width, max(frame.height for frame in frames)
+    size = (GIF_WIDTH, round(height * GIF_WIDTH / width))
+    small = [
+        ImageOps.pad(frame, (width, height), color="white", centering=(0, 0)).resize(size, Image.Resampling.LANCZOS)
+        for frame in frames
+    ]
+    palette = small[-1].quantize(GIF_COLORS, Image.Quantize.MEDIANCUT)
+    indices = [np.array(frame.quantize(palette=palette, dither=Image.Dither.NONE)) for frame in small]
+    written = []
+    for before, index in zip([None, *indices], indices, strict=False):
+        # what stays as it was is transparent, which packs to half the bytes
+        changed = index if before is None else np.where(index == before, GIF_COLORS, index).astype(np.uint8)
+        written.append(Image.fromarray(changed))
+        written[-1].putpalette([*palette.getpalette()[: 3 * GIF_COLORS], 255, 255, 255])
+    times = [GIF_PACE] * (len(written) - 1) + [4000]
+    options = {"duration": times, "loop": 0, "optimize": False, "disposal": 1, "transparency": GIF_COLORS}
+    written[0].save(path, save_all=True, append_images=written[1:], **options)
+
+
 def main(wanted: tuple[str, ...]) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as `ssl-toolkit lab` has it on two cores
     with TemporaryDirectory() as folder:
@@ -86,6 +134,9 @@ def main(wanted: tuple[str, ...]) -> None:
         copy_notebooks(root / "lab")
         with labdriver.jupyterlab(root / "lab", root / "jupyter") as lab, labdriver.browser() as page:
             page.set_viewport_size({"width": 1280, "height": 1100})
+            if not wanted or "gif" in wanted:
+                film(page, lab, FOLDER / "training.gif")
+                labdriver.shut_kernels(lab)
             for notebook in sorted((root / "lab").glob("*.ipynb")):
                 shots = {name: shot for name, shot in SHOTS.items() if notebook.name.startswith(shot.notebook)}
                 if wanted and not notebook.name.startswith(wanted):

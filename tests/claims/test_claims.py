@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy import stats
 
+from ssl_toolkit.__main__ import main
 from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, results, run, stored
 from ssl_toolkit.claims import common as setup
 from ssl_toolkit.claims import infusion_parzen as table1
@@ -701,7 +702,18 @@ def test_what_there_is_not_is_named():
         next(inspect.unwrap(run_claim)(CLAIMS["DJ-1"], budget="tiny"))
 
 
-def test_the_readme_gives_each_claim_the_verdict_that_is_stored():
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    said = dict(re.findall(r"^\| ([A-Z]{2}-\d+|infusion-table1) [^|]*\| ([a-z ]+) \|", readme, re.M))
+def test_the_page_of_claims_is_the_one_that_the_command_prints(capsys):
+    page = (Path(__file__).parents[2] / "notebooks" / "CLAIMS.md").read_text(encoding="utf-8")
+    assert main(["claims", "--page"]) == 0
+    assert page == capsys.readouterr().out
+    said = dict(re.findall(r"^\| \[([A-Z]{2}-\d+|infusion-table1)\]\(#[^|]*\| [^|]*\| ([a-z ]+) \|$", page, re.M))
     assert said == {claim_id: stored(claim_id)[0].result for claim_id in CLAIMS}
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    counted = [list(said.values()).count(result) for result in ("confirmed", "not confirmed", "inconclusive")]
+    assert f"Their {len(said)} claims" in readme
+    assert "{} are confirmed here, {} are not, {} are inconclusive".format(*counted) in readme
+
+
+def test_every_remark_is_about_a_claim_or_a_paper():
+    remarks = json.loads((results() / "remarks.json").read_text(encoding="utf-8"))
+    assert set(remarks) == {*CLAIMS, *(claim_id.split("-")[0] for claim_id in CLAIMS if claim_id[:2].isupper())}

@@ -260,9 +260,9 @@ def test_a_killed_process_ends_the_run_and_the_last_save_loads(tmp_path):
     assert state.step % 5 == 0
 
 
-def test_the_notebook_launcher_of_the_readme_trains_in_two_processes(tmp_path):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(from accelerate import notebook_launcher\n.*?)```", readme, re.DOTALL)
+def test_the_notebook_launcher_on_the_page_trains_in_two_processes(tmp_path):
+    page = (ROOT / "notebooks" / "SCALING.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(from accelerate import notebook_launcher\n.*?)```", page, re.DOTALL)
     script = tmp_path / "notebook.py"
     # a notebook that has computed something before: its threads are in use when it forks
     before = "import torch; torch.randn(3_000_000).exp().sum()\n"

@@ -1,6 +1,7 @@
 """Shipped models are what their cards say, and nothing else is loaded for them."""
 
 import json
+import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -179,7 +180,7 @@ def test_an_unknown_name_is_answered_with_all(tmp_path, capsys):
     with pytest.raises(ValueError, match=r"there are recipes for .*shapes-simclr, "):
         next(zoo.build("shapes-simklr"))
     assert main(["zoo", "build", "shapes-simklr", "--folder", str(tmp_path)]) == 2
-    assert "there are recipes for" in capsys.readouterr().err
+    assert "Choose from" in capsys.readouterr().err
 
 
 def test_writing_leaves_an_older_model_whole_when_it_fails(small, tmp_path, monkeypatch):
@@ -203,7 +204,17 @@ def test_the_command_line_lists_and_builds(tmp_path, capsys):
     assert zoo.load("shapes-reader", folder).width == 128
 
 
-def test_the_readme_has_the_table_that_the_command_prints(capsys):
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_models_is_the_one_that_the_command_prints(capsys):
+    page = (Path(__file__).parents[2] / "notebooks" / "ZOO.md").read_text(encoding="utf-8")
     assert main(["zoo"]) == 0
-    assert readme.split("<!-- zoo -->\n")[1].split("<!-- /zoo -->")[0] == capsys.readouterr().out
+    assert capsys.readouterr().out in page
+    assert main(["zoo", "--page"]) == 0
+    assert page == capsys.readouterr().out
+
+
+def test_the_example_on_the_page_of_models_paints():
+    page = (Path(__file__).parents[2] / "notebooks" / "ZOO.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    space: dict = {}
+    exec(compile(example.replace("h.repeat_interleave(8, dim=0)", "h, steps=2"), "ZOO.md", "exec"), space)
+    assert space["last"].x.shape == (4, 3, 32, 32)
