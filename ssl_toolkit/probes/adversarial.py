@@ -9,8 +9,8 @@ eps = strength / 255, strength counting the gray levels of 8 bits, and none leav
 
 Bordes et al. (2022) ask with RCDM which encoders see another image then, supervised or self-supervised ones. `attack`
 says what one encoder sees of an attacked image, `attack_curve` how that grows with the strength. Attack an encoder by
-its own gradients, through a probe on it (`label_loss`) and in its own space (`representation_loss`): small gradients may
-hide a weakness from one of the two.
+its own gradients, through a probe on it (`label_loss`) and in its own space (`representation_loss`): small gradients
+may hide a weakness from one of the two.
 """
 
 from collections.abc import Callable, Iterator, Sequence
