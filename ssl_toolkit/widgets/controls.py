@@ -1,7 +1,6 @@
-"""What the panels share: controls that look and are named alike, lines of them, words, live figures, reports."""
+"""What the panels share: controls that look and are named alike, rows and columns of them, words, live figures."""
 
 from collections.abc import Callable, Iterable, Sequence
-from html import escape
 from typing import Any
 
 import ipywidgets as w
@@ -86,6 +85,24 @@ def row(*children: w.Widget) -> w.HBox:
     return w.HBox(children, layout=w.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 12px"))
 
 
+def two_columns(
+    left: Sequence[w.Widget], right: Sequence[w.Widget], *, width: str = "auto", least: str = "0", wrap: bool = False
+) -> w.HBox:
+    """The left column as wide as `width`, and the right one over the rest, or below it where that has not `least`."""
+    columns = [
+        w.VBox(left, layout=w.Layout(flex="0 0 auto", width=width)),
+        w.VBox(right, layout=w.Layout(flex="1 1 0", min_width=least)),
+    ]
+    flow = "row wrap" if wrap else "row"
+    return w.HBox(columns, layout=w.Layout(grid_gap="20px", flex_flow=flow, margin="4px 0 0 0"))
+
+
+def on_change(controls: Iterable[w.Widget], action: Callable[[], object]) -> None:
+    """Do it whenever the value of one of these controls has changed."""
+    for control in controls:
+        control.observe(lambda _: action(), "value")
+
+
 def paragraph(html: str, name: str = "") -> str:
     """A paragraph as high as those of the notebook."""
     return f"<div class='{name}' style='line-height:1.4'>{html}</div>"
@@ -128,7 +145,7 @@ def figure_widget(figure: go.Figure, *, toolbar: bool = True) -> go.FigureWidget
 class Muted:
     """True inside its `with` block: while a panel moves several controls at once, for one drawing after all of them.
 
-    >>> with quiet:
+    >>> with muted:
     ...     first.value, growth.value = 0.0, 0.01
     """
 
@@ -143,16 +160,3 @@ class Muted:
 
     def __bool__(self) -> bool:
         return self._within > 0
-
-
-def report(soon: Callable[[Callable[[], None]], None], message: w.HTML, action: Callable[[], str]) -> None:
-    """Do it by `soon`, that of a `Player`: between two steps. The message says how it went, or what went wrong."""
-
-    def run() -> None:
-        try:
-            said = action()
-        except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-        message.value = f'<div role="status" class="ssl-message" style="line-height:1.4">{escape(said)}</div>'
-
-    soon(run)

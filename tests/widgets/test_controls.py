@@ -13,7 +13,6 @@ from ssl_toolkit.widgets.controls import (
     figure_widget,
     int_box,
     paragraph,
-    report,
     row,
     seed_box,
     slider,
@@ -49,20 +48,6 @@ def test_a_live_figure_may_hide_its_toolbar_and_never_shows_a_logo():
         assert config == {"displaylogo": False, "displayModeBar": shown, "responsive": True}
 
 
-def test_a_report_is_made_when_its_turn_comes_and_tells_what_went_wrong():
-    later, message = [], w.HTML()
-    report(later.append, message, lambda: "saved <run>")
-    assert message.value == ""
-    later.pop()()
-    assert "saved &lt;run&gt;" in message.value
-
-    def fail() -> str:
-        raise OSError("no room")
-
-    report(lambda action: action(), message, fail)
-    assert "OSError: no room" in message.value
-
-
 def test_a_page_that_is_loaded_anew_is_told_the_figure_as_it_is():
     figure = figure_widget(runs_figure())
     show_runs(figure, [Curve("a", [1, 2], [3.0, 4.0])], title="later", axes=("x", "y"))
@@ -89,10 +74,10 @@ def test_controls_made_here_say_what_they_do_and_have_a_class():
     assert steps.value == 9
 
 
-def test_quiet_is_true_inside_its_block_and_not_after_an_error():
-    quiet = Muted()
-    assert not quiet
-    with suppress(KeyError), quiet:
-        assert quiet
+def test_muted_is_true_inside_its_block_and_not_after_an_error():
+    muted = Muted()
+    assert not muted
+    with suppress(KeyError), muted:
+        assert muted
         raise KeyError
-    assert not quiet
+    assert not muted

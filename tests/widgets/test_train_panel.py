@@ -66,7 +66,7 @@ def test_rate_and_crop_change_a_run_in_progress_and_the_rest_is_locked():
     assert panel.width.disabled
     panel.rate.value = 1e-2
     panel.crop.value = 0.9
-    assert panel.state.lr == pytest.approx(1e-2)
+    assert panel.train_state.lr == pytest.approx(1e-2)
     assert panel._objective is not before
     panel.player.reset()
     assert not panel.width.disabled
@@ -133,7 +133,7 @@ def test_a_bad_file_is_told_and_changes_nothing(tmp_path):
     panel.path.value = str(tmp_path / "bad.safetensors")
     panel.load_button.click()
     assert "CheckpointError" in panel.message.value
-    assert panel.state.step == 3
+    assert panel.train_state.step == 3
     assert panel.player.state == "done"
 
 

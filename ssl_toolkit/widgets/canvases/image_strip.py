@@ -7,7 +7,7 @@ from html import escape
 from jaxtyping import UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvases.canvas import png, tile
+from ssl_toolkit.widgets.pictures import png, tile
 
 
 def strip(images: UInt8[Tensor, "n c h w"], captions: Sequence[str], *, title: str, size: int = 64) -> str:

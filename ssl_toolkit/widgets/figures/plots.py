@@ -124,13 +124,14 @@ def training_figure(
     return figure
 
 
-RUNS = 6  # as many runs as there are colors that can be told apart
+RUN_COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)
+RUNS = len(RUN_COLORS)  # as many runs as there are colors that can be told apart
 
 
 def runs_figure(height: int = 300) -> go.Figure:
     """One plot of up to `RUNS` curves, to be filled by `show_runs`."""
     figure = go.Figure()
-    for color in (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY):
+    for color in RUN_COLORS:
         figure.add_scatter(x=[], y=[], mode="lines+markers", line={"color": color, "width": 2}, marker={"size": 4})
     legend = LEGEND | {"x": 0, "y": -0.2}
     figure.update_layout(BARE, height=height, margin={"l": 56, "r": 8, "t": 30, "b": 66}, legend=legend)

@@ -17,10 +17,12 @@ from ssl_toolkit.encoders import Encoder, embed_portions
 from ssl_toolkit.encoders.statistics import typical_distance
 from ssl_toolkit.probes import Probe, attack, attack_curve
 from ssl_toolkit.probes.adversarial import AttackResult, Point, Target
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, check_index, tile
+from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.canvases.image_strip import strip
-from ssl_toolkit.widgets.controls import dropdown, figure_widget, int_box, paragraph, row, seed_box, slider
 from ssl_toolkit.widgets.figures.attacks import LOOKS, attack_figure, show_attacks
+from ssl_toolkit.widgets.panel import Panel, check_index
+from ssl_toolkit.widgets.pictures import Pixels, tile
 from ssl_toolkit.widgets.player import Player
 
 METHODS = {"FGSM: one step": 1, "PGD": 0}
@@ -38,7 +40,7 @@ class Look(NamedTuple):
     rows: Rows | None
 
 
-class AttackPanel(Pictured, w.VBox):
+class AttackPanel(Panel):
     """Attack an image through each encoder's own gradients: what its probe says then, and how far its h went.
 
     `probes` read `depth` of the encoders of the same names; `painters`, where there are some, are `RCDM`s of them, and
@@ -71,6 +73,7 @@ class AttackPanel(Pictured, w.VBox):
             )
         if unknown := set(painters or {}) - set(encoders):
             raise ValueError(f"painters has {sorted(unknown)[0]!r}: there is no encoder of that name.")
+        super().__init__("attack", "Attack an image")
         self.encoders, self.probes, self.painters = dict(encoders), dict(probes), dict(painters or {})
         self.test, self.depth, self.strengths, self.k, self.many = test, depth, tuple(strengths), k, many
         self.units: dict[str, float] = {}  # by encoder: the distance of two images at random
@@ -91,35 +94,24 @@ class AttackPanel(Pictured, w.VBox):
         self.grid.on_pick(self.pick)
         self.html = w.HTML()
         self.html.add_class("ssl-attack-rows")
-        self.figure = figure_widget(attack_figure(), toolbar=False)
-        super().__init__(self._placed())
-        self.add_class("ssl-panel")
-        self.add_class("ssl-attack")
-        for control in self._controls:
-            control.observe(lambda _: self._on_control(), "value")
-        self.player.observe(lambda _: self.player.soon(self._show_given), "state")
+        self.figure = ui.figure_widget(attack_figure(), toolbar=False)
+        right = [ui.row(*self._controls), self.player, self.html]
+        self._place(ui.two_columns([w.HTML("Pick an image:"), self.grid], right), self.figure)
+        ui.on_change(self._controls, self._on_control)
         self._on_control()
 
     def _make_controls(self, strength: float, steps: int, seed: int) -> None:
         tip = "Gray levels of 255 by which a pixel may change"
-        self.strength = slider("Strength", strength, (0.0, 16.0, 0.5), tip, "ssl-attack-strength", width="300px")
+        self.strength = ui.slider("Strength", strength, (0.0, 16.0, 0.5), tip, "ssl-attack-strength", width="300px")
         tip = "One step along the sign of the gradient, or several that stay within the strength"
-        self.method = dropdown("Method", list(METHODS), "PGD", tip, "ssl-attack-method")
-        self.steps = int_box("Steps", steps, (1, 100), "Steps of PGD", "ssl-attack-steps")
+        self.method = ui.dropdown("Method", list(METHODS), "PGD", tip, "ssl-attack-method")
+        self.steps = ui.int_box("Steps", steps, (1, 100), "Steps of PGD", "ssl-attack-steps")
         tip = "What each encoder is misled by"
-        self.target = dropdown("Against", list(TARGETS), "its probe", tip, "ssl-attack-against")
-        self.seed = seed_box(seed, "Of random starts and samples", "ssl-attack-seed")
+        self.target = ui.dropdown("Against", list(TARGETS), "its probe", tip, "ssl-attack-against")
+        self.seed = ui.seed_box(seed, "Of random starts and samples", "ssl-attack-seed")
         self._controls = [self.strength, self.method, self.steps, self.target, self.seed]
 
-    def _placed(self) -> list[w.Widget]:
-        left = w.VBox([w.HTML("Pick an image:"), self.grid], layout=w.Layout(flex="0 0 auto"))
-        right = w.VBox([row(*self._controls), self.player, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
-        return [w.HBox([left, right], layout=w.Layout(grid_gap="20px")), self.figure]
-
     # what a person may call --------------------------------------------------------------------------------------
-    def play(self) -> None:
-        self.player.play()
-
     def pick(self, index: int) -> None:
         """Attack this test image."""
         check_index(index, self.test)
@@ -128,7 +120,7 @@ class AttackPanel(Pictured, w.VBox):
 
     def wait(self) -> dict[str, Look]:
         """Attack and paint to the end, raise what went wrong, and return what each encoder sees of the image."""
-        self.player.wait()
+        super().wait()
         return self.looks
 
     # the run -----------------------------------------------------------------------------------------------------
@@ -184,8 +176,8 @@ class AttackPanel(Pictured, w.VBox):
         below = "Each encoder is attacked through its own gradients. In the difference, gray is no change. "
         below += "Under each sample: how far its features are from those it was painted from. " if self.painters else ""
         below += "Distances are in units of that between two images at random."
-        top = paragraph(f"It is: <b>{truth}</b>. Chance is {chance:.0%}.")
-        self.html.value = top + "".join(rows) + paragraph(below)
+        top = ui.paragraph(f"It is: <b>{truth}</b>. Chance is {chance:.0%}.")
+        self.html.value = top + "".join(rows) + ui.paragraph(below)
         show_attacks(self.figure, self.curves, chance=chance, strength=self.strength.value)
 
     def _row(self, name: str, look: Look, color: str) -> str:
@@ -216,16 +208,16 @@ class AttackPanel(Pictured, w.VBox):
     def _gain(self) -> float:
         return 127.5 / max(self.strength.value, 0.5)
 
-    def _show_given(self) -> None:
-        """Before a run: the image as it is."""
-        if self.player.state == "idle":
-            image, label = self.test.images[[self.picked]], self.test.classes[int(self.test.labels[self.picked])]
-            self.html.value = strip(image, [label], title="Press Play to attack it.")
+    def _before_run(self) -> None:
+        """Show the image as it is."""
+        image, label = self.test.images[[self.picked]], self.test.classes[int(self.test.labels[self.picked])]
+        self.html.value = strip(image, [label], title="Press Play to attack it.")
 
     def _on_control(self) -> None:
         self.steps.disabled = METHODS[self.method.value] == 1
-        self.player.restart(self._show_given)
+        self.player.restart(self._before_run)
 
     def picture(self) -> Pixels:
+        """The image, the attacked one and the difference for each encoder, or the images to choose from."""
         pictures = [self._pictures(look) for look in self.looks.values()]
         return tile(torch.cat(pictures), 3, 2) if pictures else tile(self.grid.images, COLUMNS, 2)

@@ -1,4 +1,4 @@
-"""SweepPanel: a heat map that fills while a sweep runs, and the curves and numbers of any of its cells."""
+"""SweepPanel: a heat map that fills while a sweep runs, or curves over an axis, and the numbers of any place."""
 
 import os
 import statistics
@@ -10,16 +10,20 @@ from typing import Any, Literal, NamedTuple
 import ipywidgets as w
 
 from ssl_toolkit.training.sweep import Cell, Point, Record, Run, Setting, group_cells, read_cells, sweep
-from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
+from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap, Tile
-from ssl_toolkit.widgets.controls import Muted, dropdown, figure_widget, paragraph, row, table
 from ssl_toolkit.widgets.figures.plots import RUNS, Curve, runs_figure, show_runs
+from ssl_toolkit.widgets.figures.sweeps import PLOTS, Means, axis_figure, is_number, means_over, show_axis
+from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 REDRAW = 0.5  # seconds; the browser needs a core that the sweep needs as well
 MEAN, ONE_ROW = "mean of all", "one row"  # what a control says where no setting is chosen
 RUNNING = "running"  # why a cell has no result yet
 STEP = "step"  # the number of a record that is the x of its curves
+VIEWS = _, CURVES = ("map", "curves")
+TIPS = ("A place for each row and column", "A curve for each row, over the columns")
 
 
 class Moment(NamedTuple):
@@ -30,13 +34,18 @@ class Moment(NamedTuple):
     points: int = 0
 
 
-class SweepPanel(Pictured, w.VBox):
-    """A sweep as a heat map: `sweep(run, settings, path=path)`, driven from here; pick a place to see its runs.
+class SweepPanel(Panel):
+    """A sweep as a heat map or as curves: `sweep(run, settings, path=path)`, driven from here.
 
-    A place is the mean of `value`, a number of the result, over all runs of its row and column, as seeds are; other
-    settings may be held at one value. `goal` says which end is best; `chance` is marked on the scale. Without `run` it
-    shows the file at `path` and runs nothing. `panel.play()`, `panel.pick(0, 2)`, `panel.rows.value = "lr"` do what
-    the controls do; `panel.cells` are the finished cells, and `panel.wait()` runs to the end and returns them.
+    A place of the map is the mean of a number of the results over all runs of its row and column, as seeds are; other
+    settings may be held at one value. In the view "curves" each row is a curve over the columns, with Student's 95 %
+    interval of three runs or more, and a slider goes through the columns. `axes` are the settings of rows and columns,
+    `value` is the number that is shown, or up to four of them for plots side by side and more for the table below.
+    `goal` says which end is best; `chance` is marked on the scale. `stored` are finished cells from elsewhere, shown
+    where the sweep has none, and as dashed curves. Without `run` it shows these, or the file at `path`, and runs
+    nothing. `panel.play()`, `panel.pick(0, 2)`, `panel.rows.value = "lr"`, `panel.view.value = "curves"` and
+    `panel.at.value = 512` do what the controls do; `panel.cells` are the finished cells, and `panel.wait()` runs to
+    the end and returns them.
     """
 
     def __init__(
@@ -44,95 +53,110 @@ class SweepPanel(Pictured, w.VBox):
         run: Run | None = None,
         settings: Sequence[Setting] | None = None,
         *,
-        path: str | os.PathLike[str],
-        value: str | None = None,
+        path: str | os.PathLike[str] | None = None,
+        value: str | Sequence[str] | None = None,
+        axes: tuple[str, str] | None = None,
+        view: Literal["map", "curves"] = "map",
         goal: Literal["max", "min"] = "max",
         chance: float | None = None,
+        stored: Sequence[Cell] = (),
         version: str = "1",
     ):
         if (run is None) != (settings is None):
             raise ValueError("run and settings belong together: give both, or neither to show the file at path.")
-        self.run, self.path, self.goal, self.chance, self.version = run, Path(path), goal, chance, version
-        self.cells = read_cells(path) if settings is None else self._finished(settings)
+        if path is None and (run is not None or not stored):
+            raise ValueError("path is missing: say where the results are kept.")
+        super().__init__("sweep", "A sweep over settings")
+        self.run, self.goal, self.chance, self.version = run, goal, chance, version
+        self.path = None if path is None else Path(path)
+        self.stored = list(stored)
+        self.cells = [] if path is None else read_cells(path) if settings is None else self._finished(settings)
         self.settings = [cell.setting for cell in self.cells] if settings is None else list(settings)
-        if not self.settings:
+        known = [*self.settings, *(cell.setting for cell in stored)]
+        if not known:
             raise ValueError(f"{str(path)!r} and settings hold no cell: there is nothing to show.")
         self._live: list[Record] = []  # what the running cell has yielded
         self._moment = Moment(len(self.cells))
-        self._place: tuple[int, int] | None = None  # that was picked; None follows the running cell
-        self._quiet = Muted()
+        self._place_picked: tuple[int, int] | None = None  # None follows the running cell
 
-        self._make_controls(value)
-        self.player: Player[Moment | None] = Player(
-            self._records, self._draw, progress=lambda moment: moment and (moment.done, len(self.settings)),
-            unit="cell", redraw=REDRAW, name=f"{'sweep' if run else 'view'} of {self.path}",
-        )  # fmt: skip
-        self.player.reset_button.tooltip = "Stop; what is finished stays in the file, and Play goes on from there"
+        values = [value] if isinstance(value, str) else list(value or [])
+        self._numbers = values[:PLOTS] if len(values) > 1 else []  # else the curves are of the number that is chosen
+        self._told = values
+        self._make_controls(known, values, axes, view)
+        if run is not None:
+            self.player = Player(
+                self._records, self._draw, progress=lambda moment: moment and (moment.done, len(self.settings)),
+                unit="cell", redraw=REDRAW, name=f"sweep of {self.path}",
+            )  # fmt: skip
+            self.player.reset_button.tooltip = "Stop; what is finished stays in the file, and Play goes on from there"
         self.map = HeatMap("results of the sweep")
         self.map.on_pick(self.pick)
         self.summary, self.numbers = w.HTML(), w.HTML()
-        self.figure = figure_widget(runs_figure())
-        super().__init__(self._placed())
-        self.add_class("ssl-panel")
-        self.add_class("ssl-sweep")
+        self.figure = ui.figure_widget(runs_figure())
+        self.curves: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
+        self._by_map = ui.two_columns([self.map], [self.figure, self.numbers])
+        self._by_map.children[0].layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
+        self._body = w.VBox()
+        controls = ui.row(self.view, self.rows, self.columns, self.value, *self.where.values(), self.curve)
+        self._place(*([self.player] if self.player else []), controls, self.summary, self._body)
         self._arrange()
         self._draw(self._moment)
         for control in (self.rows, self.columns):
             control.observe(self._on_axis, "value")
-        for control in (self.value, self.curve, *self.where.values()):
-            control.observe(lambda _: self._again(), "value")
+        ui.on_change((self.value, self.curve, self.view, self.at, *self.where.values()), self._again)
 
-    def _make_controls(self, value: str | None) -> None:
-        blank = [Cell(setting, {}, 0.0) for setting in self.settings]
-        self._values = {name: [v for (v,) in group_cells(blank, name)] for name in self.settings[0]} | {ONE_ROW: [None]}
-        varying = [name for name, values in self._values.items() if len(values) > 1] or list(self.settings[0])[:1]
-        axes = [ONE_ROW, *(name for name in varying if name != "seed")]
-        first, second = (axes[1], axes[2]) if len(axes) > 2 else (ONE_ROW, axes[1] if len(axes) > 1 else varying[0])
+    def _make_controls(
+        self, known: Sequence[Setting], values: Sequence[str], axes: tuple[str, str] | None, view: str
+    ) -> None:
+        varying = _varying(self.settings or known)
+        blank = [Cell(setting, {}, 0.0) for setting in known]
+        self._values: dict[str, list[Any]] = {}
+        for name in varying:
+            groups = group_cells([cell for cell in blank if name in cell.setting], name)
+            self._values[name] = _in_order([v for (v,) in groups])
+        self._values[ONE_ROW] = [None]
+        names = [ONE_ROW, *(name for name in varying if name != "seed")]
+        usual = (names[1], names[2]) if len(names) > 2 else (ONE_ROW, names[1] if len(names) > 1 else varying[0])
+        first, second = axes or usual
+        if unknown := {first, second} - self._values.keys():
+            raise ValueError(f"axes has {min(unknown)!r}: the settings that vary are {', '.join(varying)}.")
+        self.view = ui.toggle(VIEWS, view, "How the results are shown", "ssl-sweep-view", tips=TIPS)
         tip = "The setting that changes from row to row"
-        self.rows = dropdown("Rows", [ONE_ROW, *varying], first, tip, "ssl-sweep-rows")
+        self.rows = ui.dropdown("Rows", [ONE_ROW, *varying], first, tip, "ssl-sweep-rows")
         tip = "The setting that changes from column to column"
-        self.columns = dropdown("Columns", varying, second, tip, "ssl-sweep-columns")
+        self.columns = ui.dropdown("Columns", varying, second, tip, "ssl-sweep-columns")
         tip = "The number of a result that is shown"
-        self.value = dropdown("Number", [value] if value else [], value, tip, "ssl-sweep-number")
+        self.value = ui.dropdown("Number", values, values[0] if values else None, tip, "ssl-sweep-number")
         self.where = {}
         for name in varying:
             options = [(MEAN, MEAN), *((_word(v), v) for v in self._values[name])]
             tip = f"All of {name}, or only one of them"
-            self.where[name] = dropdown(name, options, MEAN, tip, "ssl-sweep-where")
-        self.curve = dropdown("Curve", [], None, "The number of the records that is drawn", "ssl-sweep-curve")
-
-    def _placed(self) -> list[w.Widget]:
-        controls = row(self.rows, self.columns, self.value, *self.where.values(), self.curve)
-        self.map.layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
-        right = w.VBox([self.figure, self.numbers], layout=w.Layout(flex="1 1 0", min_width="0"))
-        body = w.HBox([self.map, right], layout=w.Layout(grid_gap="24px", margin="4px 0 0 0"))
-        return [*([self.player] if self.run else []), controls, self.summary, body]
+            self.where[name] = ui.dropdown(name, options, MEAN, tip, "ssl-sweep-where")
+        self.curve = ui.dropdown("Curve", [], None, "The number of the records that is drawn", "ssl-sweep-curve")
+        self.at = w.SelectionSlider(options=self._values[second], value=self._values[second][-1])
+        ui.style(self.at, "The column of which the table tells", "ssl-sweep-at", width="420px")
 
     # what a person may call --------------------------------------------------------------------------------------
-    def play(self) -> None:
-        self.player.play()
-
-    def pause(self) -> None:
-        self.player.pause()
-
     def wait(self) -> list[Cell]:
         """Run to the end, raise what went wrong, and return the finished cells."""
-        if self.run is not None:
-            self.player.wait()
+        if self.player is not None:
+            super().wait()
         return self.cells
 
     def pick(self, row: int, column: int) -> None:
         """Show the runs of this place; (-1, -1) follows the cell that is running."""
-        self._place = None if row < 0 else (row, column)
+        self._place_picked = None if row < 0 else (row, column)
         self.map.selected = -1 if row < 0 else row * len(self._values[self.columns.value]) + column
         self._again()
 
     # the run -----------------------------------------------------------------------------------------------------
     def _finished(self, settings: Sequence[Setting]) -> list[Cell]:
-        return read_cells(self.path, settings, version=self.version) if self.path.is_file() else []
+        there = self.path is not None and self.path.is_file()
+        return read_cells(self.path, settings, version=self.version) if there else []  # type: ignore[arg-type]
 
     def _records(self) -> Iterator[Moment | None]:
         assert self.run is not None
+        assert self.path is not None
         self.cells, self._live = self._finished(self.settings), []
         before = [cell.setting for cell in self.cells]
         yield Moment(len(self.cells))
@@ -154,10 +178,14 @@ class SweepPanel(Pictured, w.VBox):
         if running is not None:
             curve = next((c.curve for c in self.cells[done:] if c.setting == running), self._live)
             runs.append(Cell(running, {}, 0.0, tuple(curve[:points]), RUNNING))
+        return self._held(runs)
+
+    def _held(self, cells: list[Cell]) -> list[Cell]:
+        """Those of the cells that have the settings which are held at one value."""
         for name, control in self.where.items():
             if control.value != MEAN:
-                runs = group_cells(runs, name).get((control.value,), [])
-        return runs
+                cells = group_cells(cells, name).get((control.value,), [])
+        return cells
 
     # what is seen ------------------------------------------------------------------------------------------------
     def _draw(self, moment: Moment | None) -> None:
@@ -165,12 +193,20 @@ class SweepPanel(Pictured, w.VBox):
         if moment is None:
             return
         self._moment = moment
-        runs = self._runs()
-        self._offer(self.value, [run.result for run in runs])
+        runs, stored = self._runs(), self._held(self.stored)
+        self._offer(self.value, [run.result for run in [*runs, *stored]])
         self._offer(self.curve, [record for run in runs for record in run.curve[:-1]])
+        at = self._draw_map(runs, stored)
+        if self.view.value == CURVES:
+            self._draw_curves(runs, stored)
+        else:
+            self._show_runs(at)
+
+    def _draw_map(self, runs: list[Cell], stored: list[Cell]) -> list[Cell]:
+        """Fill the map; the runs of the place that was picked, runs now or is best."""
         rows, columns = self._values[self.rows.value], self._values[self.columns.value]
-        groups = group_cells(runs, self.rows.value, self.columns.value)
-        places = [groups.get((row, column), []) for row in rows for column in columns]
+        groups, old = (group_cells(cells, self.rows.value, self.columns.value) for cells in (runs, stored))
+        places = [groups.get(key) or old.get(key, []) for key in ((r, c) for r in rows for c in columns)]
         tiles = [self._tile(place) for place in places]
         self.map.show(
             tiles,
@@ -181,13 +217,18 @@ class SweepPanel(Pictured, w.VBox):
             chance=self.chance,
         )
         best = self.map.best
-        self.summary.value = paragraph(
-            f"Best: {escape(tiles[best].caption)}" if best >= 0 else "Press Play to fill the map."
-        )
-        at = next((i for i, tile in enumerate(tiles) if tile.state == "running"), best)
-        if self._place is not None:
-            at = self._place[0] * len(columns) + self._place[1]
-        self._show_runs(places[at] if at >= 0 else [])
+        told = f"Best: {escape(tiles[best].caption)}" if best >= 0 else "Press Play to fill the map."
+        running = next((i for i, tile in enumerate(tiles) if tile.state == RUNNING), None)
+        if self.view.value == CURVES and running is not None:
+            told += f" · running: {escape(self._where(places[running][0]))}"
+        failed = [run for run in runs if run.error not in ("", RUNNING)]
+        if failed:
+            told += f" · {len(failed)} failed: {escape(failed[-1].error)}"
+        self.summary.value = ui.paragraph(told)
+        at = best if running is None else running
+        if self._place_picked is not None:
+            at = self._place_picked[0] * len(columns) + self._place_picked[1]
+        return places[at] if at >= 0 else []
 
     def _where(self, run: Cell) -> str:
         axes = (name for name in (self.rows.value, self.columns.value) if name in run.setting)
@@ -198,12 +239,12 @@ class SweepPanel(Pictured, w.VBox):
         if not runs:
             return Tile(None, "empty", "not yet run")
         name, where = self.value.value, self._where(runs[0])
-        values = [run.result[name] for run in runs if _is_number(run.result.get(name))]
+        values = [run.result[name] for run in runs if is_number(run.result.get(name))]
         failed = [run for run in runs if run.error not in ("", RUNNING)]
         running = [run for run in runs if run.error == RUNNING]
         if not values and running:
             last = running[0].curve[-1].get(name) if running[0].curve else None
-            return Tile(last if _is_number(last) else None, "running", f"{where}: running")
+            return Tile(last if is_number(last) else None, "running", f"{where}: running")
         if not values:
             return Tile(None, "failed", f"{where}: {failed[0].error if failed else f'no {name}'}")
         spread = f" ± {statistics.stdev(values):.2g} over {len(values)} runs" if len(values) > 1 else ""
@@ -215,7 +256,7 @@ class SweepPanel(Pictured, w.VBox):
         names = [name for name in self.where if name not in (self.rows.value, self.columns.value)]
         key, curves = self.curve.value, []
         for run in runs[:RUNS]:
-            points = [(r.get(STEP, i), r[key]) for i, r in enumerate(run.curve, 1) if _is_number(r.get(key))]
+            points = [(r.get(STEP, i), r[key]) for i, r in enumerate(run.curve, 1) if is_number(r.get(key))]
             if len(points) > 1:
                 told = ", ".join(f"{name} {_word(run.setting[name])}" for name in names)
                 curves.append(Curve(told, [x for x, _ in points], [y for _, y in points]))
@@ -231,30 +272,70 @@ class SweepPanel(Pictured, w.VBox):
             if run.error:
                 found = [run.error, *[""] * (len(results) - 1)]
             rows.append([*settings, *found, "" if run.error == RUNNING else f"{run.seconds:.1f}"])
-        told = table([[escape(word) for word in row] for row in rows], align="left")
-        self.numbers.value = paragraph(told if runs else "Pick a place of the map to see its runs.")
+        told = ui.table([[escape(word) for word in row] for row in rows], align="left")
+        self.numbers.value = ui.paragraph(told if runs else "Pick a place of the map to see its runs.")
+
+    def _draw_curves(self, runs: list[Cell], stored: list[Cell]) -> None:
+        """A curve for each row over the columns, and the numbers of all rows at one column."""
+        by_row = [group_cells(cells, self.rows.value) for cells in (runs, stored)]
+        words = ("{}", "{}, stored") if self.stored else ("{}", "{}")
+        axis, at = self.columns.value, self.at.value
+        numbers = self._numbers or [self.value.value]
+
+        def means(number: str) -> list[dict[str, Means]]:
+            return [
+                {
+                    word.format("" if row is None else _word(row)): means_over(cells[row,], number, axis)
+                    for row in self._values[self.rows.value]
+                    if (row,) in cells
+                }
+                for word, cells in zip(words, by_row, strict=True)
+            ]
+
+        plots = {number: means(number) for number in numbers if number}
+        show_axis(self.curves, plots, axis=axis, values=self._values[axis], at=at)
+        told = self._told if self._numbers else list(self.value.options)
+        found = {number: {name: m for pair in means(number) for name, m in pair.items()} for number in told}
+        rows = [[f"{axis} {_word(at)}", *told]]
+        for name in dict.fromkeys(name for curves in found.values() for name in curves):
+            words_of = [_mean_at(found[number].get(name), at) for number in told]
+            if any(words_of):
+                rows.append([name, *words_of])
+        self.numbers.value = ui.table([[escape(word) for word in row] for row in rows], "ssl-sweep-table")
 
     def _offer(self, control: w.Dropdown, records: Sequence[Record]) -> None:
         """Let the control offer every number that the records hold."""
-        found = [name for record in records for name, value in record.items() if _is_number(value) and name != STEP]
+        found = [name for record in records for name, value in record.items() if is_number(value) and name != STEP]
         options = tuple(dict.fromkeys([*control.options, *found]))
         if options != control.options:
             chosen = control.value or options[0]
-            with self._quiet:
+            with self._muted:
                 control.options = options
                 control.value = chosen
 
     def _arrange(self) -> None:
-        """Only settings that are on no axis can be held at one value."""
+        """Show what the view needs; only settings that are on no axis can be held at one value."""
         for name, control in self.where.items():
             on_axis = name in (self.rows.value, self.columns.value)
             control.layout.display = "none" if on_axis else ""
             control.value = MEAN if on_axis else control.value
+        columns = self._values[self.columns.value]
+        if list(self.at.options) != [(_word(c), c) for c in columns]:
+            self.at.options = [(_word(c), c) for c in columns]
+            self.at.value = columns[-1]
+        self.at.description = self.columns.value
+        curves = self.view.value == CURVES
+        self.value.layout.display = "none" if curves and self._numbers else ""
+        self.curve.layout.display = "none" if curves else ""
+        if curves and self.curves is None:
+            self.curves = ui.figure_widget(axis_figure(len(self._numbers) or 1))
+        self._body.children = [self.curves, self.at, self.numbers] if curves else [self._by_map]
+        self._by_map.children[1].children = [self.figure, self.numbers]
 
     def _on_axis(self, change: dict[str, Any]) -> None:
-        if self._quiet:
+        if self._muted:
             return
-        with self._quiet:
+        with self._muted:
             if self.rows.value == self.columns.value:  # the other axis takes what this one had
                 other = self.columns if change["owner"] is self.rows else self.rows
                 other.value = change["old"] if change["old"] in other.options else other.options[0]
@@ -262,17 +343,43 @@ class SweepPanel(Pictured, w.VBox):
         self.pick(-1, -1)
 
     def _again(self) -> None:
-        if not self._quiet:
-            self.player.soon(lambda: self._draw(self._moment))
+        def draw() -> None:
+            with self._muted:
+                self._arrange()
+            self._draw(self._moment)
+
+        if not self._muted:
+            self._soon(draw)
 
     def picture(self) -> Pixels:
+        """The map, in either view."""
         return self.map.picture()
+
+
+def _varying(settings: Sequence[Setting]) -> list[str]:
+    """The settings that differ, without the lists that follow from another setting; the first where none does."""
+    cells = [Cell(setting, {}, 0.0) for setting in settings]
+    varying = [name for name in settings[0] if len(group_cells(cells, name)) > 1]
+    plain = [name for name in varying if not any(isinstance(s.get(name), list | tuple) for s in settings)]
+    follows = {
+        name
+        for name in set(varying) - set(plain)
+        if any(all(len(group_cells(g, name)) == 1 for g in group_cells(cells, other).values()) for other in plain)
+    }
+    return [name for name in varying if name not in follows] or list(settings[0])[:1]
+
+
+def _in_order(values: list[Any]) -> list[Any]:
+    return sorted(values) if all(is_number(value) for value in values) else values
+
+
+def _mean_at(means: Means | None, x: Any) -> str:
+    if means is None or x not in means.x:
+        return ""
+    i = means.x.index(x)
+    return _word(round(means.means[i], 4)) + (f" ± {means.halves[i]:.2g}" if means.halves[i] else "")
 
 
 def _word(value: Any) -> str:
     """How a setting or a result is written."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
