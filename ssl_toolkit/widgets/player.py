@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import ipywidgets as w
 import traitlets
 
-from ssl_toolkit.widgets.controls import button, duration
+from ssl_toolkit.widgets.controls import Controls, duration
 
 T = TypeVar("T")
 State = Literal["idle", "running", "paused", "done", "failed"]
@@ -95,9 +95,10 @@ class Player(w.VBox, Generic[T]):
         self._begun_from: int | None = None
         self._loop = running_loop()
 
-        self.play_button = button("Play", "play", "Run until the end, or pause", "ssl-play")
-        self.step_button = button("Step", "step-forward", "Make one step", "ssl-step")
-        self.reset_button = button("Reset", "undo", "Stop and start again from the beginning", "ssl-reset")
+        make = Controls("")
+        self.play_button = make.button("Play", "play", "Run until the end, or pause")
+        self.step_button = make.button("Step", "step-forward", "Make one step")
+        self.reset_button = make.button("Reset", "undo", "Stop and start again from the beginning")
         self.play_button.on_click(lambda _: self.pause() if self.state == "running" else self.play())
         self.step_button.on_click(lambda _: self.step())
         self.reset_button.on_click(lambda _: self.reset())

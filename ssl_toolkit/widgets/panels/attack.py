@@ -101,14 +101,14 @@ class AttackPanel(Panel):
         self._on_control()
 
     def _make_controls(self, strength: float, steps: int, seed: int) -> None:
+        make = ui.Controls("attack")
         tip = "Gray levels of 255 by which a pixel may change"
-        self.strength = ui.slider("Strength", strength, (0.0, 16.0, 0.5), tip, "ssl-attack-strength", width="300px")
+        self.strength = make.slider("Strength", strength, (0.0, 16.0, 0.5), tip, width="300px")
         tip = "One step along the sign of the gradient, or several that stay within the strength"
-        self.method = ui.dropdown("Method", list(METHODS), "PGD", tip, "ssl-attack-method")
-        self.steps = ui.int_box("Steps", steps, (1, 100), "Steps of PGD", "ssl-attack-steps")
-        tip = "What each encoder is misled by"
-        self.target = ui.dropdown("Against", list(TARGETS), "its probe", tip, "ssl-attack-against")
-        self.seed = ui.seed_box(seed, "Of random starts and samples", "ssl-attack-seed")
+        self.method = make.dropdown("Method", list(METHODS), "PGD", tip)
+        self.steps = make.int_box("Steps", steps, (1, 100), "Steps of PGD")
+        self.target = make.dropdown("Against", list(TARGETS), "its probe", "What each encoder is misled by")
+        self.seed = make.seed_box(seed, "Of random starts and samples")
         self._controls = [self.strength, self.method, self.steps, self.target, self.seed]
 
     # what a person may call --------------------------------------------------------------------------------------

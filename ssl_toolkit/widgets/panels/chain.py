@@ -101,26 +101,21 @@ class ChainPanel(Panel):
         self.canvas.observe(lambda _: self._soon(self._follow), "value")
 
     def _make_controls(self, samplers: tuple[str, str], steps: int, seed: int, clip: bool) -> None:
-        names, same = list(self.denoise), "which starts at the same noise"
-        self.denoiser = {
-            "A": ui.dropdown("A", names, names[0], "The denoiser of chain A", "ssl-chains-denoiser-a"),
-            "B": ui.dropdown("B", names, names[-1], f"The denoiser of chain B, {same}", "ssl-chains-denoiser-b"),
-        }
-        self.sampler = {
-            "A": ui.dropdown("A", list(SAMPLERS), samplers[0], "The sampler of chain A", "ssl-chains-sampler-a"),
-            "B": ui.dropdown(
-                "B", [*SAMPLERS, NONE], samplers[1], f"The sampler of chain B, {same}", "ssl-chains-sampler-b"
-            ),
-        }
-        tip = "Of DDIM: 0 adds no noise on the way, 1 as much as DDPM"
-        self.eta = {
-            "A": ui.slider("eta", 0.0, (0.0, 1.0, 0.1), tip, "ssl-chains-eta-a", width="190px"),
-            "B": ui.slider("eta", 0.0, (0.0, 1.0, 0.1), tip, "ssl-chains-eta-b", width="190px"),
-        }
-        self.steps = ui.int_box("Steps", steps, (1, 1000), "Steps of both chains", "ssl-chains-steps", width="120px")
-        self.seed = ui.seed_box(seed, "Of the noise both start at", "ssl-chains-seed", width="120px")
-        tip = "Keep each guess x0 within the range that images have"
-        self.clip = ui.checkbox("Clip the guess", clip, tip, "ssl-chains-clip")
+        make = ui.Controls("chains")
+        names, same = list(self.denoise), ", which starts at the same noise"
+        self.denoiser, self.sampler, self.eta = {}, {}, {}
+        for key, which, denoiser, offered, sampler in (
+            ("A", "chain A", names[0], [*SAMPLERS], samplers[0]),
+            ("B", f"chain B{same}", names[-1], [*SAMPLERS, NONE], samplers[1]),
+        ):
+            tip = f"The denoiser of {which}"
+            self.denoiser[key] = make.dropdown(key, names, denoiser, tip, name=f"denoiser {key}")
+            self.sampler[key] = make.dropdown(key, offered, sampler, f"The sampler of {which}", name=f"sampler {key}")
+            tip = "Of DDIM: 0 adds no noise on the way, 1 as much as DDPM"
+            self.eta[key] = make.slider("eta", 0.0, (0.0, 1.0, 0.1), tip, name=f"eta {key}", width="190px")
+        self.steps = make.int_box("Steps", steps, (1, 1000), "Steps of both chains", width="120px")
+        self.seed = make.seed_box(seed, "Of the noise both start at", width="120px")
+        self.clip = make.checkbox("Clip the guess", clip, "Keep each guess x0 within the range that images have")
 
     # what a person may call --------------------------------------------------------------------------------------
     def wait(self) -> list[Frame]:

@@ -46,16 +46,16 @@ class ClaimsBoard(Panel):
         self._under_test = self.chosen
 
         papers = list(dict.fromkeys(claim.paper for claim in CLAIMS.values()))
-        self.paper = ui.dropdown("Paper", [ALL, *papers], ALL, "Whose claims are listed", "ssl-claims-paper")
+        make = ui.Controls("claims")
+        self.paper = make.dropdown("Paper", [ALL, *papers], ALL, "Whose claims are listed")
         self.paper.layout.max_width = "560px"
         self.summary = w.HTML()
         self.table = ChoiceTable(COLUMNS, label="claims")
         self.table.on_pick(lambda i: self.choose(self._listed()[i].id))
         self.words = w.HTML()
-        self.budget = ui.dropdown("Budget", BUDGETS, BUDGETS[0], "How much time a test takes", "ssl-claims-budget")
-        self.shows = ui.dropdown("Test", [], None, "Show what is stored, or the test made here", "ssl-claims-test")
-        tip = "The number of the measurements that is drawn"
-        self.number = ui.dropdown("Number", [], None, tip, "ssl-claims-number")
+        self.budget = make.dropdown("Budget", BUDGETS, BUDGETS[0], "How much time a test takes")
+        self.shows = make.dropdown("Test", [], None, "Show what is stored, or the test made here")
+        self.number = make.dropdown("Number", [], None, "The number of the measurements that is drawn")
         self.player: Player[Record] = Player(
             self._records, self._draw, progress=self._progress, unit="measurement", redraw=0.5, name=name
         )

@@ -113,29 +113,31 @@ class EditPanel(Panel):
         self.pick(0)
 
     def _make_controls(self, mode: str, directions: int, guidance: float, steps: int, seed: int) -> None:
-        self.mode = ui.toggle(list(MODES), mode, "What is done with the representation of A", "ssl-edit-mode")
+        make = ui.Controls("edit")
+        self.mode = make.toggle(list(MODES), mode, "What is done with the representation of A", "mode")
         tips = ("The image that is edited", "The other image")
-        self.picking = ui.toggle("AB", "A", "Which image a click picks", "ssl-edit-picking", tips=tips, each="36px")
+        self.picking = make.toggle(
+            "AB", "A", "Which image a click picks", "picking", tooltips=tips, button_width="36px"
+        )
         tip = "1 paints what h says, more exaggerates it"
-        self.guidance = ui.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, "ssl-edit-guidance", width="205px")
+        self.guidance = make.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, width="205px")
         self.guidance.disabled = self.model.network.null is None
-        self.steps = ui.int_box("Steps", steps, (1, 200), "Steps of the sampler", "ssl-edit-steps")
-        self.seed = ui.seed_box(seed, "Of the noise of all rows", "ssl-edit-seed")
-        tip = "Which way leads from A to B"
-        self.path = ui.dropdown("Path", ["straight", "along the sphere"], "straight", tip, "ssl-edit-path")
+        self.steps = make.int_box("Steps", steps, (1, 200), "Steps of the sampler")
+        self.seed = make.seed_box(seed, "Of the noise of all rows")
+        self.path = make.dropdown("Path", ["straight", "along the sphere"], "straight", "Which way leads from A to B")
         tip = "Principal: along which images vary the most. Sparse: of which each image has a few"
-        self.kind = ui.dropdown("Kind", ["principal", "sparse"], "principal", tip, "ssl-edit-kind")
+        self.kind = make.dropdown("Kind", ["principal", "sparse"], "principal", tip)
         self.amounts = [
-            ui.slider(str(i), 0.0, (-4.0, 4.0, 0.5), "How much of it is added", f"ssl-edit-{i}", width="205px")
+            make.slider(str(i), 0.0, (-4.0, 4.0, 0.5), "How much of it is added", width="205px")
             for i in range(1, directions + 1)
         ]
-        self.zero = ui.button("Zero", "undo", "Every direction to 0", "ssl-edit-zero")
+        self.zero = make.button("Zero", "undo", "Every direction to 0")
         self.more_than = w.IntSlider(14, min=0, max=NEIGHBORS - 1, description="More than", continuous_update=False)
         tip = f"A dimension is common if more than so many of the {NEIGHBORS} neighbors have it"
-        ui.style(self.more_than, tip, "ssl-edit-more", width="300px")
+        make.add(self.more_than, tip, width="300px")
         has = [("above its median", True), ("not 0", False)]
-        self.relative = ui.dropdown("Has it", has, True, "When an image counts as having a dimension", "ssl-edit-has")
-        self.patch = ui.dropdown("Patch", [2, 4, 8], 4, "Pixels a side", "ssl-edit-patch")
+        self.relative = make.dropdown("Has it", has, True, "When an image counts as having a dimension")
+        self.patch = make.dropdown("Patch", [2, 4, 8], 4, "Pixels a side")
         self._sampling = [self.guidance, self.steps, self.seed]
         self._editing = [self.path, self.kind, *self.amounts, self.more_than, self.relative, self.patch]
         self._settings: dict[str, list[w.Widget]] = {

@@ -95,28 +95,23 @@ class InfusionPanel(Panel):
         self.canvas.value = self.tries.value = operator.steps
 
     def _make_controls(self, growth: float, seed: int) -> None:
-        T = self.operator.steps
+        T, make = self.operator.steps, ui.Controls("infusion")
+        sliders = ui.Controls("infusion", width="270px")
         tip = "Rates of infusion that are worth a look"
-        self.preset = ui.dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, "ssl-infusion-preset")
+        self.preset = make.dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip)
         tip = "The share of pixels copied before the chain starts"
-        self.first = ui.slider(
-            "First rate", 0.0, (0.0, 1.0, 0.01), tip, "ssl-infusion-first", width="270px", digits=3, dragged=True
-        )
+        self.first = sliders.slider("First rate", 0.0, (0.0, 1.0, 0.01), tip, digits=3, continuous=True)
         tip = "What the rate grows by at each step"
-        self.growth = ui.slider(
-            "Growth", growth, (0.0, 0.2, 0.005), tip, "ssl-infusion-growth", width="270px", digits=3, dragged=True
-        )
+        self.growth = sliders.slider("Growth", growth, (0.0, 0.2, 0.005), tip, digits=3, continuous=True)
         tip = f"Length of the chain; past {T} its last step is repeated"
         self.steps = w.IntSlider(T, min=1, max=2 * T, description="Steps T")
-        ui.style(self.steps, tip, "ssl-infusion-steps", width="270px")
-        self.seed = ui.seed_box(seed, "Of the noise that all chains start at", "ssl-infusion-seed")
+        sliders.add(self.steps, tip)
+        self.seed = make.seed_box(seed, "Of the noise that all chains start at")
         tip = "Show the mean of each step's distribution in place of what was drawn from it"
-        self.means = ui.checkbox("Means", True, tip, "ssl-infusion-means")
-        tip = "Tint what was copied from the target"
-        self.marked = ui.checkbox("Mark infused pixels", True, tip, "ssl-infusion-marked")
+        self.means = make.checkbox("Means", True, tip)
+        self.marked = make.checkbox("Mark infused pixels", True, "Tint what was copied from the target")
         self.buttons = {
-            name: ui.button(name, "", "What is hidden of the image", f"ssl-infusion-{name.split()[0].lower()}")
-            for name in ("Lower half", "Upper half", "Clear")
+            name: make.button(name, "", "What is hidden of the image") for name in ("Lower half", "Upper half", "Clear")
         }
 
     @property

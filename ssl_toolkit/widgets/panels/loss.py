@@ -22,7 +22,6 @@ STEPS = 300
 TRAIL = 25  # steps
 WHOLE = "loss"  # beside the names of the terms
 ARROW = 0.7  # of the strongest pull at the beginning, in units of the plane
-WIDE, LABEL = "300px", "80px"  # of the controls, which stand below each other
 
 
 class LossPanel(Panel):
@@ -61,25 +60,24 @@ class LossPanel(Panel):
         self._set(PRESETS[preset])
 
     def _make_controls(self, preset: str, seed: int) -> None:
+        make = self._make = ui.Controls("loss", width="300px", label="80px")  # they stand below each other
         tip = "A set of controls that works, or fails in a way worth seeing"
-        self.preset = ui.dropdown("Preset", list(PRESETS), preset, tip, "ssl-loss-preset", width="330px", label=LABEL)
+        self.preset = make.dropdown("Preset", list(PRESETS), preset, tip, width="330px")
         tip = "The loss whose gradient the points follow"
         names = list(LOSSES)
-        self.choice = ui.dropdown("Loss", names, names[0], tip, "ssl-loss-loss", width=WIDE, label=LABEL)
+        self.choice = make.dropdown("Loss", names, names[0], tip)
         tip = "Whether one set of weights moves all points, or each moves alone"
         kinds = [("one encoder's outputs", True), ("free", False)]
-        self.shared = ui.dropdown("Points are", kinds, True, tip, "ssl-loss-points-are", width=WIDE, label=LABEL)
+        self.shared = make.dropdown("Points are", kinds, True, tip)
         tip = "Whose pull the arrows show: that of the whole loss, or of one term"
-        self.arrows = ui.dropdown("Arrows", [], None, tip, "ssl-loss-arrows", width=WIDE, label=LABEL)
+        self.arrows = make.dropdown("Arrows", [], None, tip)
         self.rate = w.FloatLogSlider(min=-2, max=1.5, step=0.05, description="Rate", readout_format=".2f")
-        tip = "Learning rate: how far a step follows the arrows"
-        ui.style(self.rate, tip, "ssl-loss-rate", width=WIDE, label=LABEL)
-        tip = "The same seed puts the points at the same places"
-        self.seed = ui.seed_box(seed, tip, "ssl-loss-seed", width=WIDE, label=LABEL)
+        make.add(self.rate, "Learning rate: how far a step follows the arrows")
+        self.seed = make.seed_box(seed, "The same seed puts the points at the same places")
         tip = "Whether one view is mapped linearly before it is compared with the other"
-        self.predictor = ui.checkbox("Predictor", False, tip, "ssl-loss-predictor")
+        self.predictor = make.checkbox("Predictor", False, tip)
         tip = "Whether only the prediction moves, and its target gets no gradient"
-        self.stop_gradient = ui.checkbox("Stop-gradient", False, tip, "ssl-loss-stop-gradient")
+        self.stop_gradient = make.checkbox("Stop-gradient", False, tip)
 
     # what a person may call --------------------------------------------------------------------------------------
     @property
@@ -189,9 +187,7 @@ class LossPanel(Panel):
         terms = LOSSES[self.choice.value].terms
         for name in terms:
             tip = f"Weight of the term {name}: 0 takes it away"
-            weight = ui.slider(
-                name, 1.0, (0.0, 3.0, 0.1), tip, f"ssl-loss-{name}", width=WIDE, label=LABEL, digits=1, dragged=True
-            )
+            weight = self._make.slider(name, 1.0, (0.0, 3.0, 0.1), tip, digits=1, continuous=True)
             weight.observe(lambda _: self._on_control(), "value")
             self.weights[name] = weight
         self.sliders.children = list(self.weights.values())

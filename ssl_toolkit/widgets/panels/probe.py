@@ -121,15 +121,15 @@ class ProbePanel(Panel):
     def _make_controls(
         self, models: Mapping[str, AnyEncoder], depth: str, projection: str, color: str, view: str
     ) -> None:
+        make = ui.Controls("probe")
         self.probed = [Probed(name, model, depth) for name, model in models.items()]
         texts = [f"Depth of {p.name}" for p in self.probed] if len(models) == 2 else ["Depth"]
-        self.depths = [ui.dropdown(text, [depth], depth, "Where to look", "ssl-probe-depth") for text in texts]
+        self.depths = [make.dropdown(text, [depth], depth, "Where to look", name="depth") for text in texts]
         self.depth = self.depths[0]
         tip = "How to bring the features into the plane"
-        self.projection = ui.dropdown("Projection", PROJECTIONS, projection, tip, "ssl-probe-projection")
-        tip = "What the colors of the points mean"
-        self.color = ui.dropdown("Color", list(self._colors), color, tip, "ssl-probe-color")
-        self.view = ui.toggle(VIEWS, view, "What is shown of the representation", "ssl-probe-view", tips=TIPS)
+        self.projection = make.dropdown("Projection", PROJECTIONS, projection, tip)
+        self.color = make.dropdown("Color", list(self._colors), color, "What the colors of the points mean")
+        self.view = make.toggle(VIEWS, view, "What is shown of the representation", "view", tooltips=TIPS)
 
     def _make_views(self, *, two: bool) -> None:
         self.scatter = Scatter(self.data.images, side=300 if two else 430, label="features of images in the plane")

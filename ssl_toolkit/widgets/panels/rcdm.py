@@ -106,24 +106,23 @@ class RcdmPanel(Panel):
         self.repaint()
 
     def _make_controls(self, guidance: float, steps: int, seed: int) -> None:
+        make = ui.Controls("rcdm")
         names, (one, other) = list(self.choices), (*self.depths, NONE)[:2]
-        tip = "What samples are painted from"
-        first = ui.dropdown("Paint from", names, one, tip, "ssl-rcdm-first", width="260px")
-        tip = "What is painted beside them"
-        second = ui.dropdown("compared with", [NONE, *names], other, tip, "ssl-rcdm-second", width="260px")
+        first = make.dropdown("Paint from", names, one, "What samples are painted from", width="260px")
+        second = make.dropdown("compared with", [NONE, *names], other, "What is painted beside them", width="260px")
         self.menus = [first, second]
         tip = "1 paints what the features say, more exaggerates it, 0 ignores them"
-        self.guidance = ui.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, "ssl-rcdm-guidance")
+        self.guidance = make.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip)
         self.guidance.disabled = self.recipe.drop == 0  # without a learned null there is nothing to exaggerate from
-        self.steps = ui.int_box("Steps", steps, (1, 200), "Steps of the sampler", "ssl-rcdm-steps")
-        self.seed = ui.seed_box(seed, "Of the noise of the samples", "ssl-rcdm-seed")
+        self.steps = make.int_box("Steps", steps, (1, 200), "Steps of the sampler")
+        self.seed = make.seed_box(seed, "Of the noise of the samples")
         self.file = w.FileUpload(accept="image/*", description="Your own image", layout=w.Layout(width="auto"))
         self.file.tooltip = "The middle of it, in the size of the data"
         self.file.add_class("ssl-rcdm-upload")
         tip = "Where models are saved and loaded, the depth before its ending"
-        self.path = ui.style(w.Text("rcdm.safetensors", description="File"), tip, "ssl-rcdm-file", width="175px")
-        self.save_button = ui.button("Save", "save", "Write the models to files, one for each depth", "ssl-rcdm-save")
-        self.load_button = ui.button("Load", "folder-open", "Go on from the models in these files", "ssl-rcdm-load")
+        self.path = make.add(w.Text("rcdm.safetensors", description="File"), tip, width="175px")
+        self.save_button = make.button("Save", "save", "Write the models to files, one for each depth")
+        self.load_button = make.button("Load", "folder-open", "Go on from the models in these files")
 
     # what a person may call --------------------------------------------------------------------------------------
     def reset(self) -> None:

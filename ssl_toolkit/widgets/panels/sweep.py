@@ -1,7 +1,6 @@
 """SweepPanel: a heat map that fills while a sweep runs, or curves over an axis, and the numbers of any place."""
 
 import os
-import statistics
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -11,17 +10,28 @@ import ipywidgets as w
 
 from ssl_toolkit.training.sweep import Cell, Point, Record, Run, Setting, group_cells, read_cells, sweep
 from ssl_toolkit.widgets import controls as ui
-from ssl_toolkit.widgets.canvases.heat_map import HeatMap, Tile
-from ssl_toolkit.widgets.figures.plots import RUNS, Curve, runs_figure, show_runs
-from ssl_toolkit.widgets.figures.sweeps import PLOTS, Means, axis_figure, is_number, means_over, show_axis
+from ssl_toolkit.widgets.canvases.heat_map import HeatMap
+from ssl_toolkit.widgets.figures.plots import runs_figure, show_runs
+from ssl_toolkit.widgets.figures.sweeps import PLOTS, axis_figure, is_number, show_axis
 from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.panels.sweep_views import (
+    RUNNING,
+    STEP,
+    curves_of,
+    means_table,
+    run_curves,
+    runs_table,
+    tile_of,
+    values_of,
+    varying,
+    where,
+    word,
+)
 from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 REDRAW = 0.5  # seconds; the browser needs a core that the sweep needs as well
 MEAN, ONE_ROW = "mean of all", "one row"  # what a control says where no setting is chosen
-RUNNING = "running"  # why a cell has no result yet
-STEP = "step"  # the number of a record that is the x of its curves
 VIEWS = _, CURVES = ("map", "curves")
 TIPS = ("A place for each row and column", "A curve for each row, over the columns")
 
@@ -80,8 +90,8 @@ class SweepPanel(Panel):
         self._place_picked: tuple[int, int] | None = None  # None follows the running cell
 
         values = [value] if isinstance(value, str) else list(value or [])
-        self._numbers = values[:PLOTS] if len(values) > 1 else []  # else the curves are of the number that is chosen
-        self._told = values
+        self._told = values  # the numbers of the curves and their table; of one, the menu chooses another
+        self._side_by_side = len(values) > 1
         self._make_controls(known, values, axes, view)
         if run is not None:
             self.player = Player(
@@ -108,33 +118,26 @@ class SweepPanel(Panel):
     def _make_controls(
         self, known: Sequence[Setting], values: Sequence[str], axes: tuple[str, str] | None, view: str
     ) -> None:
-        varying = _varying(self.settings or known)
-        blank = [Cell(setting, {}, 0.0) for setting in known]
-        self._values: dict[str, list[Any]] = {}
-        for name in varying:
-            groups = group_cells([cell for cell in blank if name in cell.setting], name)
-            self._values[name] = _in_order([v for (v,) in groups])
-        self._values[ONE_ROW] = [None]
-        names = [ONE_ROW, *(name for name in varying if name != "seed")]
-        usual = (names[1], names[2]) if len(names) > 2 else (ONE_ROW, names[1] if len(names) > 1 else varying[0])
-        first, second = axes or usual
+        names = varying(self.settings or known)
+        self._values = {name: values_of(known, name) for name in names} | {ONE_ROW: [None]}
+        usual = [ONE_ROW, *(name for name in names if name != "seed")]
+        usual = usual[1:3] if len(usual) > 2 else [ONE_ROW, *(usual[1:] or names)]
+        first, second = axes or usual[:2]
         if unknown := {first, second} - self._values.keys():
-            raise ValueError(f"axes has {min(unknown)!r}: the settings that vary are {', '.join(varying)}.")
-        self.view = ui.toggle(VIEWS, view, "How the results are shown", "ssl-sweep-view", tips=TIPS)
-        tip = "The setting that changes from row to row"
-        self.rows = ui.dropdown("Rows", [ONE_ROW, *varying], first, tip, "ssl-sweep-rows")
-        tip = "The setting that changes from column to column"
-        self.columns = ui.dropdown("Columns", varying, second, tip, "ssl-sweep-columns")
+            raise ValueError(f"axes has {min(unknown)!r}: the settings that vary are {', '.join(names)}.")
+        make = ui.Controls("sweep")
+        self.view = make.toggle(VIEWS, view, "How the results are shown", "view", tooltips=TIPS)
+        self.rows = make.dropdown("Rows", [ONE_ROW, *names], first, "The setting that changes from row to row")
+        self.columns = make.dropdown("Columns", names, second, "The setting that changes from column to column")
         tip = "The number of a result that is shown"
-        self.value = ui.dropdown("Number", values, values[0] if values else None, tip, "ssl-sweep-number")
+        self.value = make.dropdown("Number", values, values[0] if values else None, tip)
         self.where = {}
-        for name in varying:
-            options = [(MEAN, MEAN), *((_word(v), v) for v in self._values[name])]
-            tip = f"All of {name}, or only one of them"
-            self.where[name] = ui.dropdown(name, options, MEAN, tip, "ssl-sweep-where")
-        self.curve = ui.dropdown("Curve", [], None, "The number of the records that is drawn", "ssl-sweep-curve")
+        for name in names:
+            options = [(MEAN, MEAN), *((word(v), v) for v in self._values[name])]
+            self.where[name] = make.dropdown(name, options, MEAN, f"All of {name}, or only one of them")
+        self.curve = make.dropdown("Curve", [], None, "The number of the records that is drawn")
         self.at = w.SelectionSlider(options=self._values[second], value=self._values[second][-1])
-        ui.style(self.at, "The column of which the table tells", "ssl-sweep-at", width="420px")
+        make.add(self.at, "The column of which the table tells", width="420px")
 
     # what a person may call --------------------------------------------------------------------------------------
     def wait(self) -> list[Cell]:
@@ -198,7 +201,7 @@ class SweepPanel(Panel):
         self._offer(self.curve, [record for run in runs for record in run.curve[:-1]])
         at = self._draw_map(runs, stored)
         if self.view.value == CURVES:
-            self._draw_curves(runs, stored)
+            self._show_curves(runs, stored)
         else:
             self._show_runs(at)
 
@@ -207,11 +210,12 @@ class SweepPanel(Panel):
         rows, columns = self._values[self.rows.value], self._values[self.columns.value]
         groups, old = (group_cells(cells, self.rows.value, self.columns.value) for cells in (runs, stored))
         places = [groups.get(key) or old.get(key, []) for key in ((r, c) for r in rows for c in columns)]
-        tiles = [self._tile(place) for place in places]
+        axes = (self.rows.value, self.columns.value)
+        tiles = [tile_of(place, self.value.value or "", where(place[0], axes) if place else "") for place in places]
         self.map.show(
             tiles,
-            rows=["" if row is None else _word(row) for row in rows],
-            columns=[_word(column) for column in columns],
+            rows=["" if row is None else word(row) for row in rows],
+            columns=[word(column) for column in columns],
             names=("" if self.rows.value == ONE_ROW else self.rows.value, self.columns.value),
             goal=self.goal,
             chance=self.chance,
@@ -220,7 +224,7 @@ class SweepPanel(Panel):
         told = f"Best: {escape(tiles[best].caption)}" if best >= 0 else "Press Play to fill the map."
         running = next((i for i, tile in enumerate(tiles) if tile.state == RUNNING), None)
         if self.view.value == CURVES and running is not None:
-            told += f" · running: {escape(self._where(places[running][0]))}"
+            told += f" · running: {escape(where(places[running][0], axes))}"
         failed = [run for run in runs if run.error not in ("", RUNNING)]
         if failed:
             told += f" · {len(failed)} failed: {escape(failed[-1].error)}"
@@ -230,78 +234,30 @@ class SweepPanel(Panel):
             at = self._place_picked[0] * len(columns) + self._place_picked[1]
         return places[at] if at >= 0 else []
 
-    def _where(self, run: Cell) -> str:
-        axes = (name for name in (self.rows.value, self.columns.value) if name in run.setting)
-        return ", ".join(f"{name} {_word(run.setting[name])}" for name in axes)
-
-    def _tile(self, runs: list[Cell]) -> Tile:
-        """The mean over the finished runs of one place; before there is one, what the running one says."""
-        if not runs:
-            return Tile(None, "empty", "not yet run")
-        name, where = self.value.value, self._where(runs[0])
-        values = [run.result[name] for run in runs if is_number(run.result.get(name))]
-        failed = [run for run in runs if run.error not in ("", RUNNING)]
-        running = [run for run in runs if run.error == RUNNING]
-        if not values and running:
-            last = running[0].curve[-1].get(name) if running[0].curve else None
-            return Tile(last if is_number(last) else None, "running", f"{where}: running")
-        if not values:
-            return Tile(None, "failed", f"{where}: {failed[0].error if failed else f'no {name}'}")
-        spread = f" ± {statistics.stdev(values):.2g} over {len(values)} runs" if len(values) > 1 else ""
-        more = f"; {len(failed)} failed" * bool(failed) + "; another is running" * bool(running)
-        return Tile(statistics.fmean(values), "done", f"{where}: {name} {statistics.fmean(values):.3g}{spread}{more}")
-
     def _show_runs(self, runs: list[Cell]) -> None:
         """The curves and the numbers of one place."""
-        names = [name for name in self.where if name not in (self.rows.value, self.columns.value)]
-        key, curves = self.curve.value, []
-        for run in runs[:RUNS]:
-            points = [(r.get(STEP, i), r[key]) for i, r in enumerate(run.curve, 1) if is_number(r.get(key))]
-            if len(points) > 1:
-                told = ", ".join(f"{name} {_word(run.setting[name])}" for name in names)
-                curves.append(Curve(told, [x for x, _ in points], [y for _, y in points]))
-        title = f"{self._where(runs[0])}{'' if curves else ': no curve'}" if runs else ""
+        axes, key = (self.rows.value, self.columns.value), self.curve.value
+        names = [name for name in self.where if name not in axes]
+        curves = run_curves(runs, key or "", names)
+        title = f"{where(runs[0], axes)}{'' if curves else ': no curve'}" if runs else ""
         level = ("chance", self.chance) if curves and self.chance is not None and key == self.value.value else None
         show_runs(self.figure, curves, title=title, axes=(STEP, key or ""), level=level)
+        told = runs_table(runs, names) if runs else "Pick a place of the map to see its runs."
+        self.numbers.value = ui.paragraph(told)
 
-        results = list(dict.fromkeys(name for run in runs for name in run.result)) or ["result"]
-        rows = [[*names, *results, "seconds"]]
-        for run in runs:
-            settings = [_word(run.setting[name]) for name in names]
-            found = [_word(run.result.get(name, "")) for name in results]
-            if run.error:
-                found = [run.error, *[""] * (len(results) - 1)]
-            rows.append([*settings, *found, "" if run.error == RUNNING else f"{run.seconds:.1f}"])
-        told = ui.table([[escape(word) for word in row] for row in rows], align="left")
-        self.numbers.value = ui.paragraph(told if runs else "Pick a place of the map to see its runs.")
-
-    def _draw_curves(self, runs: list[Cell], stored: list[Cell]) -> None:
+    def _show_curves(self, runs: list[Cell], stored: list[Cell]) -> None:
         """A curve for each row over the columns, and the numbers of all rows at one column."""
-        by_row = [group_cells(cells, self.rows.value) for cells in (runs, stored)]
-        words = ("{}", "{}, stored") if self.stored else ("{}", "{}")
-        axis, at = self.columns.value, self.at.value
-        numbers = self._numbers or [self.value.value]
-
-        def means(number: str) -> list[dict[str, Means]]:
-            return [
-                {
-                    word.format("" if row is None else _word(row)): means_over(cells[row,], number, axis)
-                    for row in self._values[self.rows.value]
-                    if (row,) in cells
-                }
-                for word, cells in zip(words, by_row, strict=True)
-            ]
-
-        plots = {number: means(number) for number in numbers if number}
-        show_axis(self.curves, plots, axis=axis, values=self._values[axis], at=at)
-        told = self._told if self._numbers else list(self.value.options)
-        found = {number: {name: m for pair in means(number) for name, m in pair.items()} for number in told}
-        rows = [[f"{axis} {_word(at)}", *told]]
-        for name in dict.fromkeys(name for curves in found.values() for name in curves):
-            words_of = [_mean_at(found[number].get(name), at) for number in told]
-            if any(words_of):
-                rows.append([name, *words_of])
-        self.numbers.value = ui.table([[escape(word) for word in row] for row in rows], "ssl-sweep-table")
+        axis, rows = self.columns.value, self.rows.value
+        kind: dict[str, Any] = {"axis": axis, "rows": rows, "values": self._values[rows]}
+        numbers = self._told if self._side_by_side else list(self.value.options)
+        live = {number: curves_of(runs, number, **kind) for number in numbers}
+        old = {number: curves_of(stored, number, **kind, of=", stored") for number in numbers}
+        shown = numbers[:PLOTS] if self._side_by_side else [self.value.value] if numbers else []
+        plots = {number: (live[number], old[number]) for number in shown}
+        show_axis(self.curves, plots, axis=axis, values=self._values[axis], at=self.at.value)
+        self.numbers.value = means_table(
+            {number: live[number] | old[number] for number in numbers}, axis, self.at.value
+        )
 
     def _offer(self, control: w.Dropdown, records: Sequence[Record]) -> None:
         """Let the control offer every number that the records hold."""
@@ -320,15 +276,15 @@ class SweepPanel(Panel):
             control.layout.display = "none" if on_axis else ""
             control.value = MEAN if on_axis else control.value
         columns = self._values[self.columns.value]
-        if list(self.at.options) != [(_word(c), c) for c in columns]:
-            self.at.options = [(_word(c), c) for c in columns]
+        if list(self.at.options) != [(word(c), c) for c in columns]:
+            self.at.options = [(word(c), c) for c in columns]
             self.at.value = columns[-1]
         self.at.description = self.columns.value
         curves = self.view.value == CURVES
-        self.value.layout.display = "none" if curves and self._numbers else ""
+        self.value.layout.display = "none" if curves and self._side_by_side else ""
         self.curve.layout.display = "none" if curves else ""
         if curves and self.curves is None:
-            self.curves = ui.figure_widget(axis_figure(len(self._numbers) or 1))
+            self.curves = ui.figure_widget(axis_figure(max(1, min(PLOTS, len(self._told)))))
         self._body.children = [self.curves, self.at, self.numbers] if curves else [self._by_map]
         self._by_map.children[1].children = [self.figure, self.numbers]
 
@@ -354,32 +310,3 @@ class SweepPanel(Panel):
     def picture(self) -> Pixels:
         """The map, in either view."""
         return self.map.picture()
-
-
-def _varying(settings: Sequence[Setting]) -> list[str]:
-    """The settings that differ, without the lists that follow from another setting; the first where none does."""
-    cells = [Cell(setting, {}, 0.0) for setting in settings]
-    varying = [name for name in settings[0] if len(group_cells(cells, name)) > 1]
-    plain = [name for name in varying if not any(isinstance(s.get(name), list | tuple) for s in settings)]
-    follows = {
-        name
-        for name in set(varying) - set(plain)
-        if any(all(len(group_cells(g, name)) == 1 for g in group_cells(cells, other).values()) for other in plain)
-    }
-    return [name for name in varying if name not in follows] or list(settings[0])[:1]
-
-
-def _in_order(values: list[Any]) -> list[Any]:
-    return sorted(values) if all(is_number(value) for value in values) else values
-
-
-def _mean_at(means: Means | None, x: Any) -> str:
-    if means is None or x not in means.x:
-        return ""
-    i = means.x.index(x)
-    return _word(round(means.means[i], 4)) + (f" ± {means.halves[i]:.2g}" if means.halves[i] else "")
-
-
-def _word(value: Any) -> str:
-    """How a setting or a result is written."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -32,7 +32,6 @@ from ssl_toolkit.widgets.player import Player
 BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
 REDRAW = 0.5  # seconds; the browser needs the core that draws, and there may be but two
 SOURCES = ("fashion-mnist", "shapes", "digits")
-WIDE, LABEL = "270px", "76px"  # of the controls, which stand below each other
 
 LEGEND = ui.paragraph(
     f"Four images that were never trained on (<b style='color:{BLUE}'>blue</b>), each with its "
@@ -103,49 +102,45 @@ class TrainPanel(Panel):
         self._before_run()
 
     def _make_controls(self, name: str, probes: bool) -> None:
+        make = ui.Controls("train", width="270px", label="76px")  # they stand below each other
         names, tip = list(PRESETS), "A set of controls that works, or fails in a way worth seeing"
-        self.preset = ui.dropdown("Preset", names, names[0], tip, "ssl-train-preset", width="330px", label=LABEL)
+        self.preset = make.dropdown("Preset", names, names[0], tip, width="330px")
         self.why = w.HTML()
 
         # set before the run
         tip = "What makes two views agree, and what keeps all images from agreeing"
         methods = [(title, method) for method, title in TITLES.items()]
-        self.method = ui.dropdown("Method", methods, "simclr", tip, "ssl-train-method", width=WIDE, label=LABEL)
+        self.method = make.dropdown("Method", methods, "simclr", tip)
         names, tip = list(dict.fromkeys([name, *SOURCES])), "What to learn from; the labels only color what you see"
-        self.source = ui.dropdown("Data", names, name, tip, "ssl-train-data", width=WIDE, label=LABEL)
+        self.source = make.dropdown("Data", names, name, tip)
         self.source.disabled = self._own
         self.width = w.SelectionSlider(options=[2**i for i in range(4, 12)], description="Width")
-        tip = "Dimensions of the representation: the output of the encoder's last block"
-        ui.style(self.width, tip, "ssl-train-width", width=WIDE, label=LABEL)
+        make.add(self.width, "Dimensions of the representation: the output of the encoder's last block")
         self.batch = w.SelectionSlider(options=[32, 64, 128, 256, 512], description="Batch")
-        tip = "Images of one step; each is seen in two views"
-        ui.style(self.batch, tip, "ssl-train-batch", width=WIDE, label=LABEL)
-        tip = "Updates until the learning rate has come down to 0"
-        self.count = ui.int_box("Steps", 1, (1, 1_000_000), tip, "ssl-train-steps", width=WIDE, label=LABEL)
-        tip = "The same seed gives the same run, bit for bit"
-        self.seed = ui.seed_box(0, tip, "ssl-train-seed", width=WIDE, label=LABEL)
+        make.add(self.batch, "Images of one step; each is seen in two views")
+        self.count = make.int_box("Steps", 1, (1, 1_000_000), "Updates until the learning rate has come down to 0")
+        self.seed = make.seed_box(0, "The same seed gives the same run, bit for bit")
         tip = "Linear probes after the encoder's last block and every layer of the projector: "
         tip += "they learn beside the run, in 5 % more time, and change nothing in it"
-        self.probing = ui.checkbox("Probe every depth", probes, tip, "ssl-train-probe-every-depth")
+        self.probing = make.checkbox("Probe every depth", probes, tip)
         self.probing.layout.margin = "2px 2px 2px 84px"  # below the other controls, not their labels
         self._fixed = [self.method, self.source, self.width, self.batch, self.count, self.seed, self.probing]
 
         # may change while it runs
         self.rate = w.FloatLogSlider(min=-5, max=2, step=0.1, readout_format=".1e", description="Rate")
-        ui.style(self.rate, "Peak learning rate, before warm-up and cosine", "ssl-train-rate", width=WIDE, label=LABEL)
-        look: Any = {"width": WIDE, "label": LABEL, "dragged": True}
+        make.add(self.rate, "Peak learning rate, before warm-up and cosine")
         tip = "Of a contrastive softmax: low looks at the hardest negatives only"
-        self.temperature = ui.slider("Temp.", 0.2, (0.05, 1.0, 0.05), tip, "ssl-train-temp", **look)
+        self.temperature = make.slider("Temp.", 0.2, (0.05, 1.0, 0.05), tip, continuous=True)
         tip = "The smallest share of the image that a crop may keep"
-        self.crop = ui.slider("Crop from", 0.3, (0.05, 1.0, 0.05), tip, "ssl-train-crop-from", **look)
+        self.crop = make.slider("Crop from", 0.3, (0.05, 1.0, 0.05), tip, continuous=True)
         tip = "How much brightness, contrast and color may change"
-        self.jitter = ui.slider("Jitter", 0.4, (0.0, 1.0, 0.1), tip, "ssl-train-jitter", **look)
+        self.jitter = make.slider("Jitter", 0.4, (0.0, 1.0, 0.1), tip, continuous=True)
         self._live = [self.rate, self.temperature, self.crop, self.jitter]
 
-        self.path = w.Text("run.safetensors", description="File")
-        ui.style(self.path, "Where the state of the run is saved and loaded", "ssl-train-file", width="250px")
-        self.save_button = ui.button("Save", "save", "Write the state to this file", "ssl-train-save")
-        self.load_button = ui.button("Load", "folder-open", "Go on from the state in this file", "ssl-train-load")
+        tip = "Where the state of the run is saved and loaded"
+        self.path = ui.Controls("train").add(w.Text("run.safetensors", description="File"), tip, width="250px")
+        self.save_button = make.button("Save", "save", "Write the state to this file")
+        self.load_button = make.button("Load", "folder-open", "Go on from the state in this file")
 
     # what a person may call --------------------------------------------------------------------------------------
     @property

@@ -69,17 +69,17 @@ class ViewsPanel(Panel):
         self.candidates.selected = 0
         self.candidates.on_pick(self.pick)
         tip = "Strengths that teach well, or fail in a way worth seeing"
-        self.preset = ui.dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, "ssl-views-preset", width="230px")
+        make = ui.Controls("views")
+        sliders = ui.Controls("views", width="290px", label="76px")
+        self.preset = make.dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, width="230px")
         self.why = w.HTML(PRESETS[self.preset.value][1])
-        self.seed = ui.seed_box(seed, "Of the numbers that are drawn for the views", "ssl-views-seed")
-        self.again = ui.button("Draw again", "random", "Other random numbers, same strengths", "ssl-views-again")
+        self.seed = make.seed_box(seed, "Of the numbers that are drawn for the views")
+        self.again = make.button("Draw again", "random", "Other random numbers, same strengths")
         self.again.on_click(lambda _: self.draw_again())
         self.strengths: dict[str, w.FloatSlider] = {}
         for name, (text, top, tip) in STRENGTHS.items():
             low = 0.02 if name == "crop" else 0.0
-            self.strengths[name] = ui.slider(
-                text, low, (low, top, 0.02), tip, f"ssl-views-{name}", width="290px", label="76px", dragged=True
-            )
+            self.strengths[name] = sliders.slider(text, low, (low, top, 0.02), tip, continuous=True)
         gray = data.images.shape[1] == 1
         for name in ("saturation", "hue", "gray"):
             self.strengths[name].disabled = gray
