@@ -298,7 +298,7 @@ def test_the_slider_marks_a_column_in_every_plot_and_the_table_tells_of_it(tmp_p
     panel.at.value = 8
     assert [(shape.x0, shape.x1) for shape in panel.curves.layout.shapes] == [(8, 8)] * 3
     assert "<td>width 8</td>" in panel.numbers.value
-    assert panel.numbers.value.count("8e+05") == 4  # two that were stored and two that ran here
+    assert panel.numbers.value.count("800,000") == 4  # two that were stored and two that ran here
     panel.at.value = 64
     assert "0.605" in panel.numbers.value
     assert panel.curves.layout.xaxis.type == "log"  # as the values double
@@ -310,9 +310,9 @@ def test_either_view_can_be_chosen_and_both_are_of_the_same_runs(tmp_path):
     assert panel.map.rows == ["simclr", "supervised", "untrained"]
     assert texts(panel) == [["0.505", "0.605"], ["0.505", "0.405"], ["0.3", "0.2"]]  # stored where none ran
     panel.view.value = "map"
-    assert panel.curves not in panel._body.children
+    assert panel._body.children == (panel._by_map,)
     panel.view.value = "curves"
-    assert panel._body.children[0] is panel.curves
+    assert panel._body.children[0].children[1].children == (panel.curves,)
     panel.columns.value = "method"
     assert set(drawn(panel)) == {"8", "64", "8, stored", "64, stored"}
     assert panel.curves.layout.xaxis.type == "category"
@@ -325,6 +325,13 @@ def test_stored_runs_need_no_sweep():
     assert set(drawn(panel)) == {"simclr, stored", "untrained, stored"}
     panel.value.value = "transfer"
     assert drawn(panel)["simclr, stored"][1] == [0.4, 0.5]
+
+
+def test_an_axis_may_vary_in_the_stored_runs_alone(tmp_path):
+    panel = SweepPanel(
+        widen, WIDTHS[:1], path=tmp_path / "w.jsonl", axes=("method", "width"), view="curves", stored=stored()
+    )
+    assert (panel.map.rows, panel.map.columns) == (["simclr", "untrained"], ["8", "64"])
 
 
 def test_means_and_intervals_are_over_seeds():

@@ -57,13 +57,14 @@ def axis_figure(plots: int) -> go.Figure:
                 line = {"color": color, "width": 3 if dash == "solid" else 1.5, "dash": dash}
                 figure.add_scatter(
                     x=[], y=[], mode="lines+markers", line=line, marker={"size": 8 if dash == "solid" else 6},
-                    error_y={"color": color, "thickness": 1.2, "width": 3}, showlegend=False, row=1, col=column,
+                    error_y={"color": color, "thickness": 1.2, "width": 3}, row=1, col=column,
                 )  # fmt: skip
     figure.update_layout(
         BARE, height=330, margin={"l": 44, "r": 8, "t": 28, "b": 84}, legend=LEGEND | {"x": 0, "y": -0.22}
     )
     for axes in (figure.update_xaxes, figure.update_yaxes):
         axes(GRID)
+    figure.update_xaxes(tickangle=0)
     figure.update_annotations(font_size=13)
     return figure
 
@@ -78,7 +79,7 @@ def show_axis(
 ) -> None:
     """Fill an `axis_figure` with the curves by name, those of the sweep and the dashed ones, and mark one value.
 
-    Numbers that grow by more than a hundredfold have a logarithmic scale.
+    Numbers that are more than thirty times as large as others have a logarithmic scale.
     """
     doubling = is_doubling(values)
     numeric = all(is_number(value) for value in values)
@@ -101,7 +102,7 @@ def show_axis(
             shown = list(values)[::-1][:: -(-len(values) // 5)]  # as many as there is room for
             x.tickvals = shown if numeric else [str(value) for value in shown]
             x.ticktext = [f"{value:,}" if isinstance(value, int) else str(value) for value in shown]
-            y.type = "log" if means and min(means) > 0 and max(means) > 100 * min(means) else "linear"
+            y.type = "log" if means and min(means) > 0 and max(means) > 30 * min(means) else "linear"
         mark = {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": {"color": GRAY, "width": 1.5}}
         sides = ["", *range(2, len(plots) + 1)]
         figure.layout.shapes = [mark | {"xref": f"x{i}", "yref": f"y{i} domain"} for i in sides] if numeric else []

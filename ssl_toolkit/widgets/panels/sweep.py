@@ -104,6 +104,7 @@ class SweepPanel(Panel):
         self.summary, self.numbers = w.HTML(), w.HTML()
         self.figure = ui.figure_widget(runs_figure())
         self.curves: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
+        self._wide = ui.two_columns([], [])  # in which the curves are as wide as the page
         self._by_map = ui.two_columns([self.map], [self.figure, self.numbers])
         self._by_map.children[0].layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
         self._body = w.VBox()
@@ -119,6 +120,7 @@ class SweepPanel(Panel):
         self, known: Sequence[Setting], values: Sequence[str], axes: tuple[str, str] | None, view: str
     ) -> None:
         names = varying(self.settings or known)
+        names += [name for name in axes or () if name in known[0] and name not in names]
         self._values = {name: values_of(known, name) for name in names} | {ONE_ROW: [None]}
         usual = [ONE_ROW, *(name for name in names if name != "seed")]
         usual = usual[1:3] if len(usual) > 2 else [ONE_ROW, *(usual[1:] or names)]
@@ -137,7 +139,7 @@ class SweepPanel(Panel):
             self.where[name] = make.dropdown(name, options, MEAN, f"All of {name}, or only one of them")
         self.curve = make.dropdown("Curve", [], None, "The number of the records that is drawn")
         self.at = w.SelectionSlider(options=self._values[second], value=self._values[second][-1])
-        make.add(self.at, "The column of which the table tells", width="420px")
+        make.add(self.at, "The column of which the table tells", name="at", width="420px")
 
     # what a person may call --------------------------------------------------------------------------------------
     def wait(self) -> list[Cell]:
@@ -285,7 +287,9 @@ class SweepPanel(Panel):
         self.curve.layout.display = "none" if curves else ""
         if curves and self.curves is None:
             self.curves = ui.figure_widget(axis_figure(max(1, min(PLOTS, len(self._told)))))
-        self._body.children = [self.curves, self.at, self.numbers] if curves else [self._by_map]
+        if curves:
+            self._wide.children[1].children = [self.curves]
+        self._body.children = [self._wide, self.at, self.numbers] if curves else [self._by_map]
         self._by_map.children[1].children = [self.figure, self.numbers]
 
     def _on_axis(self, change: dict[str, Any]) -> None:

@@ -106,4 +106,6 @@ def _mean_at(means: Means | None, x: Any) -> str:
 
 def word(value: Any) -> str:
     """How a setting or a result is written."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    return str(value)
