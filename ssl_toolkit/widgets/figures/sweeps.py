@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from ssl_toolkit.training.intervals import mean_interval
 from ssl_toolkit.training.sweep import Cell, group_cells
-from ssl_toolkit.widgets.figures.plots import BARE, GRAY, GRID, LEGEND, RUN_COLORS, RUNS
+from ssl_toolkit.widgets.figures.plots import GRAY, GRID, LAYOUT, LEGEND, RUN_COLORS
 
 PLOTS = 4  # side by side
 
@@ -48,61 +48,50 @@ def is_doubling(values: Sequence[Any]) -> bool:
     return all(b >= 2 * a for a, b in pairwise(values))
 
 
-def axis_figure(plots: int) -> go.Figure:
-    """So many plots in a row, each of up to `RUNS` curves of a sweep and as many dashed ones, for `show_axis`."""
+def axis_figure(plots: int, curves: int, *, dashed: bool) -> go.Figure:
+    """So many plots in a row, each of so many curves of a sweep, and as many `dashed` ones, for `show_axis`."""
     figure = make_subplots(1, plots, subplot_titles=[" "] * plots, horizontal_spacing=0.055)
     for column in range(1, plots + 1):
-        for dash in ("solid", "dash"):
-            for color in RUN_COLORS:
-                line = {"color": color, "width": 3 if dash == "solid" else 1.5, "dash": dash}
+        for dash, width, size in (("solid", 3, 8), ("dash", 1.5, 6))[: 1 + dashed]:
+            for color in RUN_COLORS[:curves]:
                 figure.add_scatter(
-                    x=[], y=[], mode="lines+markers", line=line, marker={"size": 8 if dash == "solid" else 6},
-                    error_y={"color": color, "thickness": 1.2, "width": 3}, row=1, col=column,
+                    x=[], y=[], mode="lines+markers", line={"color": color, "width": width, "dash": dash},
+                    marker={"size": size}, error_y={"color": color, "thickness": 1.2, "width": 3}, row=1, col=column,
                 )  # fmt: skip
-    figure.update_layout(
-        BARE, height=330, margin={"l": 44, "r": 8, "t": 28, "b": 84}, legend=LEGEND | {"x": 0, "y": -0.22}
-    )
-    for axes in (figure.update_xaxes, figure.update_yaxes):
-        axes(GRID)
-    figure.update_xaxes(tickangle=0)
+    legend = LEGEND | {"x": 0, "y": -0.22}
+    figure.update_layout(LAYOUT, height=330, margin={"l": 44, "r": 8, "t": 28, "b": 84}, legend=legend)
+    figure.update_xaxes(GRID, tickangle=0)
+    figure.update_yaxes(GRID)
     figure.update_annotations(font_size=13)
     return figure
 
 
 def show_axis(
-    figure: BaseFigure,
-    plots: Mapping[str, Sequence[Mapping[str, Means]]],
-    *,
-    axis: str,
-    values: Sequence[Any],
-    at: Any,
+    figure: BaseFigure, plots: Mapping[str, Sequence[tuple[str, Means]]], *, axis: str, values: Sequence[Any], at: Any
 ) -> None:
-    """Fill an `axis_figure` with the curves by name, those of the sweep and the dashed ones, and mark one value.
+    """Fill an `axis_figure` with the named curves of each plot, and mark one of the axis' values.
 
     Numbers that are more than thirty times as large as others have a logarithmic scale.
     """
-    doubling = is_doubling(values)
     numeric = all(is_number(value) for value in values)
+    shown = list(values)[::-1][:: -(-len(values) // (2 + 8 // len(plots)))]  # as many as there is room for
     traces = iter(figure.data)
     with figure.batch_update():
-        for i, (number, pair) in enumerate(plots.items(), start=1):
-            means = []
-            for curves in pair:
-                filled = [*curves.items(), *[("", Means([], [], []))] * RUNS][:RUNS]
-                for name, line in filled:
-                    trace = next(traces)
-                    trace.x = line.x if numeric else [str(x) for x in line.x]
-                    trace.y, trace.error_y.array, trace.name = line.means, line.halves, name
-                    trace.showlegend = i == 1 and bool(line.x)
-                    means += line.means
+        for i, (number, curves) in enumerate(plots.items(), start=1):
+            for name, line in curves:
+                trace = next(traces)
+                trace.x = line.x if numeric else [str(x) for x in line.x]
+                trace.y, trace.error_y.array, trace.name = line.means, line.halves, name
+                trace.showlegend = i == 1 and bool(line.x)
             figure.layout.annotations[i - 1].text = number
             x, y = (figure.layout[f"{side}axis{i if i > 1 else ''}"] for side in "xy")
             x.title = {"text": axis, "standoff": 4}
-            x.type = "log" if doubling else "linear" if numeric else "category"
-            shown = list(values)[::-1][:: -(-len(values) // 5)]  # as many as there is room for
+            x.type = "log" if is_doubling(values) else "linear" if numeric else "category"
             x.tickvals = shown if numeric else [str(value) for value in shown]
             x.ticktext = [f"{value:,}" if isinstance(value, int) else str(value) for value in shown]
-            y.type = "log" if means and min(means) > 0 and max(means) > 30 * min(means) else "linear"
+            means = [mean for _, line in curves for mean in line.means]
+            far = bool(means) and min(means) > 0 and max(means) > 30 * min(means)
+            y.type, y.dtick = ("log", 1) if far else ("linear", None)
         mark = {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": {"color": GRAY, "width": 1.5}}
-        sides = ["", *range(2, len(plots) + 1)]
-        figure.layout.shapes = [mark | {"xref": f"x{i}", "yref": f"y{i} domain"} for i in sides] if numeric else []
+        sides = ["", *range(2, len(plots) + 1)] if numeric else []
+        figure.layout.shapes = [mark | {"xref": f"x{i}", "yref": f"y{i} domain"} for i in sides]

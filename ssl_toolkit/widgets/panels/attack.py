@@ -19,7 +19,7 @@ from ssl_toolkit.probes import Probe, attack, attack_curve
 from ssl_toolkit.probes.adversarial import AttackResult, Point, Target
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
-from ssl_toolkit.widgets.canvases.image_strip import strip
+from ssl_toolkit.widgets.canvases.image_strip import image_strip
 from ssl_toolkit.widgets.figures.attacks import LOOKS, attack_figure, show_attacks
 from ssl_toolkit.widgets.panel import Panel, check_index
 from ssl_toolkit.widgets.pictures import Pixels, tile
@@ -33,7 +33,7 @@ STRENGTHS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the curve
 MANY = 96  # images of the curve
 
 
-class Look(NamedTuple):
+class Outcome(NamedTuple):
     """What one encoder sees of the picked image before and after, and what was painted of either."""
 
     seen: AttackResult
@@ -77,7 +77,7 @@ class AttackPanel(Panel):
         self.encoders, self.probes, self.painters = dict(encoders), dict(probes), dict(painters or {})
         self.test, self.depth, self.strengths, self.k, self.many = test, depth, tuple(strengths), k, many
         self.units: dict[str, float] = {}  # by encoder: the distance of two images at random
-        self.looks: dict[str, Look] = {}
+        self.outcomes: dict[str, Outcome] = {}
         self.curves: dict[str, list[Point]] = {}
         self.picked = 0
         self._of: tuple[object, ...] = ()  # what the curves are of
@@ -118,10 +118,10 @@ class AttackPanel(Panel):
         self.picked, self.grid.selected = index, index if index < PICKS else -1
         self._on_control()
 
-    def wait(self) -> dict[str, Look]:
+    def wait(self) -> dict[str, Outcome]:
         """Attack and paint to the end, raise what went wrong, and return what each encoder sees of the image."""
         super().wait()
-        return self.looks
+        return self.outcomes
 
     # the run -----------------------------------------------------------------------------------------------------
     def _total(self) -> int:
@@ -132,7 +132,7 @@ class AttackPanel(Panel):
         steps = METHODS[self.method.value] or self.steps.value
         settings: dict[str, Any] = {"target": TARGETS[self.target.value], "steps": steps, "seed": self.seed.value}
         settings["depth"] = self.depth
-        self.looks, done = {}, 0
+        self.outcomes, done = {}, 0
         for name, encoder in self.encoders.items():
             if name not in self.units:
                 h = yield from embed_portions(encoder, self.test.images, depth=self.depth, portion=PORTION)
@@ -143,13 +143,13 @@ class AttackPanel(Panel):
                 strength=self.strength.value, **settings,
             ):  # fmt: skip
                 if seen is not None:
-                    self.looks[name] = Look(seen, None)
+                    self.outcomes[name] = Outcome(seen, None)
                 yield None
             if name in self.painters:
-                seen = self.looks[name].seen
+                seen = self.outcomes[name].seen
                 h, painter = torch.cat([seen.h, seen.attacked]), self.painters[name]
                 for rows in paint_rows(encoder, painter, h, depth=self.depth, k=self.k, seed=self.seed.value):
-                    self.looks[name] = Look(seen, rows)
+                    self.outcomes[name] = Outcome(seen, rows)
                     yield done
             done += 1
             yield done
@@ -171,7 +171,8 @@ class AttackPanel(Panel):
         chance = self.test.labels.bincount().max().item() / len(self.test)
         truth = escape(self.test.classes[int(self.test.labels[self.picked])])
         rows = [
-            self._row(name, look, color) for (name, look), (color, _) in zip(self.looks.items(), LOOKS, strict=False)
+            self._row(name, outcome, color)
+            for (name, outcome), (color, _) in zip(self.outcomes.items(), LOOKS, strict=False)
         ]
         below = "Each encoder is attacked through its own gradients. In the difference, gray is no change. "
         below += "Under each sample: how far its features are from those it was painted from. " if self.painters else ""
@@ -180,29 +181,29 @@ class AttackPanel(Panel):
         self.html.value = top + "".join(rows) + ui.paragraph(below)
         show_attacks(self.figure, self.curves, chance=chance, strength=self.strength.value)
 
-    def _row(self, name: str, look: Look, color: str) -> str:
+    def _row(self, name: str, outcome: Outcome, color: str) -> str:
         """An encoder's rows: the image, then the attacked one and the difference, each with what is painted of it."""
-        seen, unit = look.seen, self.units[name]
+        seen, unit = outcome.seen, self.units[name]
         says = " → ".join(f"<b>{escape(self._says(p[0]))}</b>" for p in (seen.before, seen.after))
         title = f"<b style='color:{color}'>{escape(name)}</b> says {says}; h moved by {seen.moved.item() / unit:.2f}"
-        pictures, gain = self._pictures(look), f"difference × {self._gain():.0f}"
-        if look.rows is None:
-            return strip(pictures, ["as it is", "attacked", gain], title=title)
+        pictures, gain = self._pictures(outcome), f"difference × {self._gain():.0f}"
+        if outcome.rows is None:
+            return image_strip(pictures, ["as it is", "attacked", gain], title=title)
         rows = []
         for i, what in enumerate(("as it is", "attacked")):
-            distances = [] if look.rows.distance is None else look.rows.distance[i].tolist()
+            distances = [] if outcome.rows.distance is None else outcome.rows.distance[i].tolist()
             under = [what, *([f"{d / unit:.2f}" for d in distances] or [""] * self.k)]
-            images = torch.cat([pictures[[i]], look.rows.images[i], pictures[2:][:i]])
-            rows.append(strip(images, [*under, gain][: len(images)], title="" if i else title))
+            images = torch.cat([pictures[[i]], outcome.rows.images[i], pictures[2:][:i]])
+            rows.append(image_strip(images, [*under, gain][: len(images)], title="" if i else title))
         return "".join(rows)
 
     def _says(self, p: Tensor) -> str:
         best = int(p.argmax())
         return f"{self.test.classes[best]} {p[best]:.0%}"
 
-    def _pictures(self, look: Look) -> UInt8[Tensor, "3 c h w"]:
+    def _pictures(self, outcome: Outcome) -> UInt8[Tensor, "3 c h w"]:
         """The image, the attacked one, and what differs, so amplified that the strength is black or white."""
-        before, after = as_float(self.test.images[[self.picked]]).cpu(), look.seen.images.cpu()
+        before, after = as_float(self.test.images[[self.picked]]).cpu(), outcome.seen.images.cpu()
         return as_bytes(torch.cat([before, after, 0.5 + self._gain() * (after - before)]))
 
     def _gain(self) -> float:
@@ -211,7 +212,7 @@ class AttackPanel(Panel):
     def _before_run(self) -> None:
         """Show the image as it is."""
         image, label = self.test.images[[self.picked]], self.test.classes[int(self.test.labels[self.picked])]
-        self.html.value = strip(image, [label], title="Press Play to attack it.")
+        self.html.value = image_strip(image, [label], title="Press Play to attack it.")
 
     def _on_control(self) -> None:
         self.steps.disabled = METHODS[self.method.value] == 1
@@ -219,5 +220,5 @@ class AttackPanel(Panel):
 
     def picture(self) -> Pixels:
         """The image, the attacked one and the difference for each encoder, or the images to choose from."""
-        pictures = [self._pictures(look) for look in self.looks.values()]
+        pictures = [self._pictures(outcome) for outcome in self.outcomes.values()]
         return tile(torch.cat(pictures), 3, 2) if pictures else tile(self.grid.images, COLUMNS, 2)

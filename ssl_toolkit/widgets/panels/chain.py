@@ -157,7 +157,7 @@ class ChainPanel(Panel):
         captions = [self._caption(frame) for frame in self._shown]
         self.canvas.show(self._rows(self._shown), captions=captions, value=len(self._shown) - 1)
         if not running:
-            settled = {key: [levels(f.x0[key], frame.x0[key]) for f in made] for key in frame.x0}
+            settled = {key: [_gray_levels(f.x0[key], frame.x0[key]) for f in made] for key in frame.x0}
             show_chains(self.figure, [f.snr for f in made], settled)
             self.summary.value = self._told(frame)
         self._follow()
@@ -165,8 +165,8 @@ class ChainPanel(Panel):
     def _rows(self, frames: list[Frame]) -> dict[str, UInt8[Tensor, "f n c h w"]]:
         rows = {}
         for key in frames[0].x:
-            guesses = torch.stack([shown(frame.x0[key]) for frame in frames])
-            rows[f"{key}: x at t"] = torch.stack([shown(frame.x[key], self._spread(frame.t)) for frame in frames])
+            guesses = torch.stack([_as_pixels(frame.x0[key]) for frame in frames])
+            rows[f"{key}: x at t"] = torch.stack([_as_pixels(frame.x[key], self._spread(frame.t)) for frame in frames])
             rows[f"{key}: guess of x0"] = guesses
             if self._bank is not None:
                 index = nearest(guesses.flatten(0, 1), self._bank).index
@@ -190,12 +190,12 @@ class ChainPanel(Panel):
             by = f"{self.denoiser[key].value} by " if len(self.denoise) > 1 else ""
             told = f"<b>{key}</b> {escape(by + self.sampler[key].value)}: {frame.calls[key]} network calls"
             if self._bank is not None:
-                found = self._bank[nearest(shown(x), self._bank).index]
-                off = levels(x, found / 127.5 - 1)
+                found = self._bank[nearest(_as_pixels(x), self._bank).index]
+                off = _gray_levels(x, found / 127.5 - 1)
                 told += f", {off:.0f} of 255 gray levels from the nearest image"
             lines.append(told)
         if len(frame.x0) == 2:
-            apart = levels(frame.x0["A"], frame.x0["B"])
+            apart = _gray_levels(frame.x0["A"], frame.x0["B"])
             lines.append(f"A and B are {apart:.0f} gray levels apart.")
         return ui.paragraph("<br>".join(lines))
 
@@ -208,7 +208,7 @@ class ChainPanel(Panel):
         """Show what both chains start at."""
         self.frames, self._shown = [], []
         self._offer_settings()
-        self.canvas.show({"noise": shown(self._noise())[None]}, captions=[IDLE])
+        self.canvas.show({"noise": _as_pixels(self._noise())[None]}, captions=[IDLE])
         self.summary.value = ""
 
     def _offer_settings(self) -> None:
@@ -229,11 +229,11 @@ class ChainPanel(Panel):
         return self.canvas.pictures()
 
 
-def shown(x: Float[Tensor, "n c h w"], spread: float = 1.0) -> UInt8[Tensor, "n c h w"]:
+def _as_pixels(x: Float[Tensor, "n c h w"], spread: float = 1.0) -> UInt8[Tensor, "n c h w"]:
     """A state in [-1, 1], or beyond, as pixels."""
     return as_bytes((x / spread + 1) / 2)
 
 
-def levels(x: Float[Tensor, "n *x"], y: Float[Tensor, "n *x"]) -> float:
+def _gray_levels(x: Float[Tensor, "n *x"], y: Float[Tensor, "n *x"]) -> float:
     """How far images in [-1, 1] are from others, in gray levels: the median of their root mean squares over pixels."""
     return 127.5 * (x - y).square().flatten(1).mean(dim=1).sqrt().median().item()

@@ -19,7 +19,7 @@ from ssl_toolkit.encoders.statistics import typical_distance
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
-from ssl_toolkit.widgets.canvases.image_strip import strip
+from ssl_toolkit.widgets.canvases.image_strip import image_strip
 from ssl_toolkit.widgets.figures.plots import BLUE, ORANGE
 from ssl_toolkit.widgets.panel import Panel, check_index
 from ssl_toolkit.widgets.pictures import Pixels, tile
@@ -221,7 +221,7 @@ class EditPanel(Panel):
             found = without_common(a, b, h, k=NEIGHBORS, more_than=more_than, relative=relative)
             near = self.test.images[found.neighbors].cpu()
             told = f"{int(found.dims.sum())} of {h.shape[1]} dimensions are common."
-            told += strip(near, [""] * NEIGHBORS, title=f"The {NEIGHBORS} nearest, A among them:", size=26)
+            told += image_strip(near, [""] * NEIGHBORS, title=f"The {NEIGHBORS} nearest, A among them:", size=26)
             return Task(found.asked, torch.stack([image, image, self.test.images[self.b].cpu()]), told)
         given = hidden(image, SHARES, patch=self.patch.value, seed=self.seed.value)
         names = [f"{share:.0%} hidden" for share in SHARES]
@@ -250,7 +250,7 @@ class EditPanel(Panel):
         ends = self.test.images[[self.a, self.b]].cpu()
         images = torch.cat([ends[:1], rows.images[:, 0], ends[1:]])
         title = f"The first sample at λ = {', '.join(asked.names)}:"
-        self.html.value = strip(images, ["A", *words, "B"], title=title, size=44) + ui.paragraph(WHERE)
+        self.html.value = image_strip(images, ["A", *words, "B"], title=title, size=44) + ui.paragraph(WHERE)
 
     def _draw_rows(self, task: Task, rows: Rows) -> None:
         assert self.h is not None
@@ -261,7 +261,7 @@ class EditPanel(Panel):
             under = [""] * self.k if rows.distance is None else [f"{d:.2f}" for d in rows.distance[i].tolist()]
             title = f"<b>{escape(name)}</b>" + (f", h moved by {away[i]:.2f}" if i else "")
             images = torch.cat([given[i % len(given)][None], rows.images[i]])
-            told.append(strip(images, ["given", *under], title=title))
+            told.append(image_strip(images, ["given", *under], title=title))
         self.html.value = "".join(told) + ui.paragraph(f"{WHERE}<br>{task.told}")
 
     def _before_run(self) -> None:
@@ -269,7 +269,9 @@ class EditPanel(Panel):
         self._task = self.rows = None
         images = self.test.images[[self.a, self.b]].cpu()
         self.canvas.layout.display = "none"
-        self.html.value = strip(images, ["A", "B"], title="Press Play to paint from what the encoder says of them.")
+        self.html.value = image_strip(
+            images, ["A", "B"], title="Press Play to paint from what the encoder says of them."
+        )
 
     def _on_mode(self) -> None:
         self.note.value = ui.paragraph(MODES[self.mode.value])

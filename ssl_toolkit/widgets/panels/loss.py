@@ -44,13 +44,13 @@ class LossPanel(Panel):
         self._make_controls(preset, seed)
         self.weights: dict[str, w.FloatSlider] = {}
         self.sliders = w.VBox()
-        self.why, self.numbers, self.gauge = w.HTML(), w.HTML(), w.HTML()
+        self.why, self.numbers, self.metrics = w.HTML(), w.HTML(), w.HTML()
         self.player: Player[Moment] = Player(self._records, self._draw, progress=self._progress, name=name)
         self.player.speed.value = 30.0
         boxes = [self.predictor, self.stop_gradient]
         self._flags = w.HBox(boxes, layout=w.Layout(padding="0 0 0 84px", grid_gap="14px"))
         controls = [self.choice, self.shared, self._flags, self.sliders, self.rate, self.seed, self.arrows]
-        body = ui.two_columns([self.canvas], [*controls, self.gauge, self.numbers], least="300px")
+        body = ui.two_columns([self.canvas], [*controls, self.metrics, self.numbers], least="300px")
         self._place(ui.row(self.preset, self.why), self.player, body)
         self.preset.observe(self._on_preset, "value")
         self.choice.observe(self._on_choice, "value")
@@ -159,10 +159,10 @@ class LossPanel(Panel):
         trail = torch.stack(before) if before else z.new_empty(0, *z.shape)
         self.canvas.show(z, -self._scale * gradients[self.arrows.value], trail, directions)
         s = spread(now.za, now.zb, directions=directions)
-        self.gauge.value = ui.paragraph(
+        self.metrics.value = ui.paragraph(
             f"The {'directions' if directions else 'points'}: "
             f"<b>{s.word}</b><br>standard deviation {s.long:.2f} × {s.short:.2f} · pairs {s.pairs:.2f} apart",
-            "ssl-gauges",
+            "ssl-metrics",
         )
         ways = {name: [m.terms[name] for m in run] for name in now.terms} | {WHOLE: [m.loss for m in run]}
         rows = [["", "value", "pull", "so far" if len(run) > 1 else ""]]

@@ -21,7 +21,7 @@ from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.figures.chains import learning_figure, show_learning
 from ssl_toolkit.widgets.panel import Panel, check_index
-from ssl_toolkit.widgets.panels.rcdm_rows import pictures, rows
+from ssl_toolkit.widgets.panels.rcdm_rows import sample_images, sample_rows
 from ssl_toolkit.widgets.pictures import Pixels, tile
 from ssl_toolkit.widgets.player import Player
 
@@ -268,7 +268,7 @@ class RcdmPanel(Panel):
     def _show(self, painted: Canvas | None) -> None:
         if painted is not None:
             self.painted = painted
-            self.rows.value = rows(self.given, self.depths, painted, self.subjects)
+            self.rows.value = sample_rows(self.given, self.depths, painted, self.subjects)
 
     def _give(self, image: UInt8[Tensor, "c h w"], index: int) -> None:
         self.given, self.picked, self.grid.selected = image, index, index if index < PICKS else -1
@@ -299,7 +299,7 @@ class RcdmPanel(Panel):
 
     def picture(self) -> Pixels:
         """The image and what was painted, or the images to choose from."""
-        rows = [pictures(self.given, result) for result in self.painted.values()] or [self.grid.images]
+        rows = [sample_images(self.given, result) for result in self.painted.values()] or [self.grid.images]
         return tile(torch.cat(rows), self.k + 2 if self.painted else COLUMNS, 2)
 
 

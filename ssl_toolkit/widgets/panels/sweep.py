@@ -11,7 +11,7 @@ import ipywidgets as w
 from ssl_toolkit.training.sweep import Cell, Point, Record, Run, Setting, group_cells, read_cells, sweep
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap
-from ssl_toolkit.widgets.figures.plots import runs_figure, show_runs
+from ssl_toolkit.widgets.figures.plots import RUNS, runs_figure, show_runs
 from ssl_toolkit.widgets.figures.sweeps import PLOTS, axis_figure, is_number, show_axis
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.sweep_views import (
@@ -103,13 +103,15 @@ class SweepPanel(Panel):
         self.map.on_pick(self.pick)
         self.summary, self.numbers = w.HTML(), w.HTML()
         self.figure = ui.figure_widget(runs_figure())
-        self.curves: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
+        self.curves: Any = None  # FigureWidget: made when it is looked at, since it takes a second
+        self._rows_drawn: str | None = None  # what its curves are of
         self._wide = ui.two_columns([], [])  # in which the curves are as wide as the page
         self._by_map = ui.two_columns([self.map], [self.figure, self.numbers])
         self._by_map.children[0].layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
         self._body = w.VBox()
-        controls = ui.row(self.view, self.rows, self.columns, self.value, *self.where.values(), self.curve)
-        self._place(*([self.player] if self.player else []), controls, self.summary, self._body)
+        controls = ui.row(self.rows, self.columns, self.value, *self.where.values(), self.curve)
+        told = w.HBox([self.view, self.summary], layout=w.Layout(align_items="center", grid_gap="12px"))
+        self._place(*([self.player] if self.player else []), controls, told, self._body)
         self._arrange()
         self._draw(self._moment)
         for control in (self.rows, self.columns):
@@ -225,11 +227,10 @@ class SweepPanel(Panel):
         best = self.map.best
         told = f"Best: {escape(tiles[best].caption)}" if best >= 0 else "Press Play to fill the map."
         running = next((i for i, tile in enumerate(tiles) if tile.state == RUNNING), None)
-        if self.view.value == CURVES and running is not None:
-            told += f" · running: {escape(where(places[running][0], axes))}"
         failed = [run for run in runs if run.error not in ("", RUNNING)]
-        if failed:
-            told += f" · {len(failed)} failed: {escape(failed[-1].error)}"
+        if self.view.value == CURVES:  # the map shows it
+            told += f" · running: {escape(where(places[running][0], axes))}" if running is not None else ""
+            told += f" · {len(failed)} failed: {escape(failed[-1].error)}" if failed else ""
         self.summary.value = ui.paragraph(told)
         at = best if running is None else running
         if self._place_picked is not None:
@@ -249,17 +250,22 @@ class SweepPanel(Panel):
 
     def _show_curves(self, runs: list[Cell], stored: list[Cell]) -> None:
         """A curve for each row over the columns, and the numbers of all rows at one column."""
-        axis, rows = self.columns.value, self.rows.value
-        kind: dict[str, Any] = {"axis": axis, "rows": rows, "values": self._values[rows]}
+        rows, axis, at = self.rows.value, self.columns.value, self.at.value
+        sources = {"": runs} | ({", stored": stored} if self.stored else {})
         numbers = self._told if self._side_by_side else list(self.value.options)
-        live = {number: curves_of(runs, number, **kind) for number in numbers}
-        old = {number: curves_of(stored, number, **kind, of=", stored") for number in numbers}
-        shown = numbers[:PLOTS] if self._side_by_side else [self.value.value] if numbers else []
-        plots = {number: (live[number], old[number]) for number in shown}
-        show_axis(self.curves, plots, axis=axis, values=self._values[axis], at=self.at.value)
-        self.numbers.value = means_table(
-            {number: live[number] | old[number] for number in numbers}, axis, self.at.value
-        )
+        means = {
+            number: [
+                (f"{'all' if value is None else word(value)}{source}", curve)
+                for source, cells in sources.items()
+                for value, curve in curves_of(cells, number, axis, rows=rows, values=self._values[rows][:RUNS])
+            ]
+            for number in numbers
+        }
+        shown = numbers[:PLOTS] if self._side_by_side else numbers and [self.value.value]
+        plots = {number: means[number] for number in shown}
+        if plots:
+            show_axis(self.curves, plots, axis=axis, values=self._values[axis], at=at)
+        self.numbers.value = means_table(means, axis, at)
 
     def _offer(self, control: w.Dropdown, records: Sequence[Record]) -> None:
         """Let the control offer every number that the records hold."""
@@ -285,8 +291,10 @@ class SweepPanel(Panel):
         curves = self.view.value == CURVES
         self.value.layout.display = "none" if curves and self._side_by_side else ""
         self.curve.layout.display = "none" if curves else ""
-        if curves and self.curves is None:
-            self.curves = ui.figure_widget(axis_figure(max(1, min(PLOTS, len(self._told)))))
+        if curves and self._rows_drawn != self.rows.value:
+            self._rows_drawn, of_row = self.rows.value, min(RUNS, len(self._values[self.rows.value]))
+            plots = max(1, min(PLOTS, len(self._told)))
+            self.curves = ui.figure_widget(axis_figure(plots, of_row, dashed=bool(self.stored)))
         if curves:
             self._wide.children[1].children = [self.curves]
         self._body.children = [self._wide, self.at, self.numbers] if curves else [self._by_map]

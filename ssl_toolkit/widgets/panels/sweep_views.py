@@ -78,27 +78,25 @@ def runs_table(runs: Sequence[Cell], names: Sequence[str]) -> str:
 
 
 def curves_of(
-    cells: Sequence[Cell], number: str, axis: str, *, rows: str, values: Sequence[Any], of: str = ""
-) -> dict[str, Means]:
+    cells: Sequence[Cell], number: str, axis: str, *, rows: str, values: Sequence[Any]
+) -> list[tuple[Any, Means]]:
     """The means of that number over the setting `axis`, for each of these values of the setting `rows`."""
     groups = group_cells(cells, rows)
-    names = ["all" if value is None else word(value) for value in values]
-    curves = [means_over(groups.get((value,), []), number, axis) for value in values]
-    return {f"{name}{of}": curve for name, curve in zip(names, curves, strict=True)}
+    return [(value, means_over(groups.get((value,), []), number, axis)) for value in values]
 
 
-def means_table(means: Mapping[str, Mapping[str, Means]], axis: str, at: Any) -> str:
+def means_table(means: Mapping[str, Sequence[tuple[str, Means]]], axis: str, at: Any) -> str:
     """The means of each number, by curve, at one value of the axis."""
     rows = [[f"{axis} {word(at)}", *means]]
-    for name in dict.fromkeys(name for curves in means.values() for name in curves):
-        found = [_mean_at(curves.get(name), at) for curves in means.values()]
+    for curves in zip(*means.values(), strict=True):
+        found = [_mean_at(line, at) for _, line in curves]
         if any(found):
-            rows.append([name, *found])
+            rows.append([curves[0][0], *found])
     return table([[escape(text) for text in row] for row in rows], "ssl-sweep-table")
 
 
-def _mean_at(means: Means | None, x: Any) -> str:
-    if means is None or x not in means.x:
+def _mean_at(means: Means, x: Any) -> str:
+    if x not in means.x:
         return ""
     i = means.x.index(x)
     return word(means.means[i]) + (f" ± {means.halves[i]:.2g}" if means.halves[i] else "")
@@ -107,5 +105,5 @@ def _mean_at(means: Means | None, x: Any) -> str:
 def word(value: Any) -> str:
     """How a setting or a result is written."""
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+        return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
     return str(value)

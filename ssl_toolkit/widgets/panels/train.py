@@ -43,7 +43,7 @@ Record = Step | Snapshot | Reading | None
 
 
 class TrainPanel(Panel):
-    """Train one encoder live: curves, kNN accuracy over its baselines, collapse gauges, neighbors; save and load.
+    """Train one encoder live: curves, kNN accuracy over its baselines, signs of collapse, neighbors; save and load.
 
     `data` is a name for `load_data` or a `Dataset`. Its first 2,000 images are the bank of neighbors and its last 500
     the queries, which are never trained on. `probes` adds linear probes of every depth from the representation on,
@@ -66,7 +66,7 @@ class TrainPanel(Panel):
         self.every = every
         self.train_state: TrainState | None = None
         self.steps: list[Step] = []
-        self.looks: list[Snapshot] = []
+        self.snapshots: list[Snapshot] = []
         self.readings: list[Reading] = []
         self.baselines: Baselines | None = None
         self._loaded: TrainState | None = None  # what the next run goes on from
@@ -76,7 +76,7 @@ class TrainPanel(Panel):
             self._records, self._draw, progress=self._progress, redraw=REDRAW, name=name
         )
         self.figure = ui.figure_widget(training_figure([], []))
-        self.gauges, self.legend = w.HTML(), w.HTML()
+        self.metrics, self.legend = w.HTML(), w.HTML()
         self.grid = ImageGrid(self.data.images[:1], columns=K + 1, scale=2, label="queries and their neighbors")
         before, meanwhile = (
             w.HTML(f'<b style="font-size:12px">{text}</b>')
@@ -89,7 +89,7 @@ class TrainPanel(Panel):
         locked = [self.preset, *self._fixed]
         if self._own:  # else there is a choice of data
             locked.remove(self.source)
-        self._place(ui.row(self.preset, self.why), self.player, self.figure, self.gauges, body, locked=locked)
+        self._place(ui.row(self.preset, self.why), self.player, self.figure, self.metrics, body, locked=locked)
         self._show(recipe or PRESETS[self.preset.value][0])
         self.why.value = PRESETS[self.preset.value][1] if recipe is None else ""
         self.preset.observe(self._on_preset, "value")
@@ -129,7 +129,7 @@ class TrainPanel(Panel):
         # may change while it runs
         self.rate = w.FloatLogSlider(min=-5, max=2, step=0.1, readout_format=".1e", description="Rate")
         make.add(self.rate, "Peak learning rate, before warm-up and cosine")
-        tip = "Of a contrastive softmax: low looks at the hardest negatives only"
+        tip = "Of a contrastive softmax: low snapshots at the hardest negatives only"
         self.temperature = make.slider("Temp.", 0.2, (0.05, 1.0, 0.05), tip, continuous=True)
         tip = "The smallest share of the image that a crop may keep"
         self.crop = make.slider("Crop from", 0.3, (0.05, 1.0, 0.05), tip, continuous=True)
@@ -203,7 +203,7 @@ class TrainPanel(Panel):
         training, self._bank, self._queries = self._divided()
         fresh = recipe.start(data)
         self.train_state, self._loaded = self._loaded or fresh, None
-        self.steps, self.looks, self.readings = [], [], []
+        self.steps, self.snapshots, self.readings = [], [], []
         self._objective = recipe.objective(data)
         for base in baselines(fresh.model, self._bank, self._queries):
             self.baselines = base
@@ -221,7 +221,7 @@ class TrainPanel(Panel):
             if isinstance(record, Step):
                 self.steps.append(record)
             elif isinstance(record, Snapshot):
-                self.looks.append(record)
+                self.snapshots.append(record)
             elif isinstance(record, Reading):
                 self.readings.append(record)
             yield record
@@ -235,20 +235,20 @@ class TrainPanel(Panel):
         if record is None:
             return
         steps = self.steps[: bisect_right(self.steps, record.step, key=lambda step: step.step)]
-        looks = self.looks[: bisect_right(self.looks, record.step, key=lambda look: look.step)]
+        snapshots = self.snapshots[: bisect_right(self.snapshots, record.step, key=lambda snapshot: snapshot.step)]
         readings = self.readings[: bisect_right(self.readings, record.step, key=lambda reading: reading.step)]
         with self.figure.batch_update():
-            curves = training_curves(steps, looks, self.baselines, readings)
+            curves = training_curves(steps, snapshots, self.baselines, readings)
             for trace, curve in zip(self.figure.data, curves, strict=True):
                 if trace.name != curve.name:
                     trace.name, trace.showlegend = curve.name, bool(curve.name)
                 trace.x, trace.y = list(curve.x), list(curve.y)
-            for column, filled in filled_axes(steps, looks).items():
+            for column, filled in filled_axes(steps, snapshots).items():
                 self.figure.layout[f"xaxis{column}"].showticklabels = filled
                 self.figure.layout[f"yaxis{column}"].showticklabels = filled
-        if not looks or self.baselines is None:
+        if not snapshots or self.baselines is None:
             return
-        now, base = looks[-1], self.baselines
+        now, base = snapshots[-1], self.baselines
         self._tell(
             f"kNN accuracy <b>{now.knn:.1%}</b> (chance {base.chance:.0%}, raw pixels {base.pixels:.1%}, untrained "
             f"{base.untrained:.1%}) · RankMe <b>{now.verdict}</b> · LiDAR <b>{now.told_apart}</b> · eigenvalues fall "
@@ -257,7 +257,7 @@ class TrainPanel(Panel):
         self._show_neighbors(now.neighbors, "nearest neighbors")
 
     def _tell(self, text: str) -> None:
-        self.gauges.value = ui.paragraph(text, "ssl-gauges")
+        self.metrics.value = ui.paragraph(text, "ssl-metrics")
 
     def _before_run(self) -> None:
         """Show what a representation has to beat."""
