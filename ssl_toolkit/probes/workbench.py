@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import ipywidgets as w
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset, rng
 from ssl_toolkit.encoders import AnyEncoder, embed_steps
+from ssl_toolkit.encoders.statistics import neighbors
 from ssl_toolkit.probes.cka import linear_cka
 from ssl_toolkit.probes.layerwise import Score, read_depths, small_pixels
 from ssl_toolkit.probes.tsne import pca, tsne
@@ -18,6 +18,20 @@ from ssl_toolkit.probes.tsne import pca, tsne
 PIXELS = "pixels"
 TRAIN, TEST = 1500, 500  # images that probes by depth learn from, and those that they are tested on
 COMPARED = 1000  # images between which CKA compares depths
+
+
+class Near(NamedTuple):
+    """The k nearest of one image, by cosine."""
+
+    index: Int64[Tensor, " k"]  # type: ignore[assignment]  # hides tuple.index, of no use here
+    cosine: Float[Tensor, " k"]
+
+
+def nearest(z: Float[Tensor, "n d"], i: int, k: int) -> Near:
+    """The k nearest others of image i among all; fewer where there are fewer."""
+    cosine, index = neighbors(z, z[i : i + 1], k=min(k + 1, len(z)))
+    other = index[0] != i
+    return Near(index[0][other][:k], cosine[0][other][:k])
 
 
 class Work(NamedTuple):
@@ -34,7 +48,7 @@ class Probed:
 
     name: str
     model: AnyEncoder
-    depth: w.Dropdown  # which of its depths is shown
+    depth: str  # which of its depths is shown
     features: dict[str, Tensor] = field(default_factory=dict)
     planes: dict[tuple[str, str], Float[Tensor, "n 2"]] = field(default_factory=dict)  # by projection and depth
     scores: list[Score] = field(default_factory=list)
@@ -43,14 +57,14 @@ class Probed:
 
     @property
     def z(self) -> Float[Tensor, "n d"]:
-        return self.features[self.depth.value]
+        """Its features at the depth that is shown."""
+        return self.features[self.depth]
 
     def plane(self, projection: str) -> Float[Tensor, "n 2"]:
         """Its points at the depth that is shown; those of PCA while there are no others."""
-        depth = self.depth.value
-        if ("PCA", depth) not in self.planes:
-            self.planes["PCA", depth] = pca(self.z)
-        return self.planes.get((projection, depth), self.planes["PCA", depth])
+        if ("PCA", self.depth) not in self.planes:
+            self.planes["PCA", self.depth] = pca(self.z)
+        return self.planes.get((projection, self.depth), self.planes["PCA", self.depth])
 
 
 def embed_all(probed: Sequence[Probed], images: UInt8[Tensor, "n c h w"], batch_size: int) -> Iterator[Work]:
@@ -69,7 +83,7 @@ def embed_all(probed: Sequence[Probed], images: UInt8[Tensor, "n c h w"], batch_
 def spread_out(probed: Sequence[Probed]) -> Iterator[Work | None]:
     """t-SNE of each encoder's depth that has none yet; it can be seen on the way."""
     for k, p in enumerate(probed):
-        key = ("t-SNE", p.depth.value)
+        key = ("t-SNE", p.depth)
         if key in p.planes:
             continue
         try:

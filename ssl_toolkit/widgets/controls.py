@@ -1,89 +1,119 @@
-"""What the panels share: controls that look and are named alike, lines of them, words, live figures, reports."""
+"""What the panels share: controls that look and are named alike, rows and columns of them, words, live figures."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
-from html import escape
 from typing import Any
 
 import ipywidgets as w
 import plotly.graph_objects as go
 
 
-def style(control: w.Widget, tooltip: str, name: str, *, width: str = "auto", label: str = "auto") -> Any:
-    """The control with a tooltip, the CSS class `name`, its width, and that of its label where it has one before it."""
-    control.tooltip = tooltip
-    control.layout = w.Layout(width=width)
-    if not isinstance(control, w.Checkbox):
-        control.style.description_width = label
-    control.add_class(name)
-    return control
+class Controls:
+    """Makes the controls of one panel alike: each with a tooltip, a width and the CSS class `ssl-<panel>-<its text>`.
 
+    `width` and `label` are those of all controls and of the texts before them, where a call does not say otherwise.
 
-def dropdown(
-    text: str, options: Iterable[Any], value: Any, tooltip: str, name: str, *, width: str = "auto", label: str = "auto"
-) -> w.Dropdown:
-    """A menu after its text, as wide as its words where no `width` is given."""
-    made = w.Dropdown(options=options, value=value, description=text)
-    control = style(made, tooltip, name, width=width, label=label)
-    control.layout.min_width = "130px"
-    return control
+    >>> Controls("train").slider("Crop from", 0.3, (0.05, 1.0, 0.05), "The smallest crop")._dom_classes
+    ('ssl-train-crop-from',)
+    """
 
+    def __init__(self, panel: str, *, width: str = "", label: str = "auto"):
+        self.panel, self.width, self.label = panel, width, label
 
-def slider(
-    text: str,
-    value: float,
-    ends: tuple[float, float, float],
-    tooltip: str,
-    name: str,
-    *,
-    width: str = "230px",
-    label: str = "auto",
-    digits: int = 2,
-    dragged: bool = False,
-) -> w.FloatSlider:
-    """A number, `ends` being (from, to, by). It changes when it is let go; where `dragged` is true, already before."""
-    low, high, step = ends
-    made = w.FloatSlider(value, min=low, max=high, step=step, description=text, readout_format=f".{digits}f")
-    made.continuous_update = dragged
-    return style(made, tooltip, name, width=width, label=label)
+    def add(self, control: w.Widget, tooltip: str, *, name: str = "", width: str = "") -> Any:
+        """Give any control what the others have; `name` takes the place of its text in the CSS class."""
+        control.tooltip = tooltip
+        control.layout = w.Layout(width=width or self.width or "auto")
+        if hasattr(control.style, "description_width") and not isinstance(control, w.Checkbox):
+            control.style.description_width = self.label
+        parts = ("ssl", self.panel, re.sub("[^a-z0-9]+", "-", (name or control.description).lower()).strip("-"))
+        control.add_class("-".join(part for part in parts if part))
+        return control
 
+    def dropdown(
+        self, text: str, options: Iterable[Any], value: Any, tooltip: str, *, name: str = "", width: str = ""
+    ) -> w.Dropdown:
+        """A menu after its text, as wide as its words where no width is given."""
+        made = w.Dropdown(options=options, value=value, description=text)
+        self.add(made, tooltip, name=name, width=width).layout.min_width = "130px"
+        return made
 
-def int_box(
-    text: str, value: int, ends: tuple[int, int], tooltip: str, name: str, *, width: str = "100px", label: str = "auto"
-) -> w.BoundedIntText:
-    """A whole number that is typed, `ends` being (from, to)."""
-    low, high = ends
-    made = w.BoundedIntText(value, min=low, max=high, description=text)
-    return style(made, tooltip, name, width=width, label=label)
+    def slider(
+        self,
+        text: str,
+        value: float,
+        bounds: tuple[float, float, float],
+        tooltip: str,
+        *,
+        name: str = "",
+        width: str = "",
+        digits: int = 2,
+        continuous: bool = False,
+    ) -> w.FloatSlider:
+        """A number, `bounds` being (from, to, by); it changes when it is let go, or while it moves if `continuous`."""
+        low, high, step = bounds
+        made = w.FloatSlider(value, min=low, max=high, step=step, description=text, readout_format=f".{digits}f")
+        made.continuous_update = continuous
+        return self.add(made, tooltip, name=name, width=width or self.width or "230px")
 
+    def int_box(
+        self, text: str, value: int, bounds: tuple[int, int], tooltip: str, *, width: str = ""
+    ) -> w.BoundedIntText:
+        """A whole number that is typed, `bounds` being (from, to)."""
+        low, high = bounds
+        made = w.BoundedIntText(value, min=low, max=high, description=text)
+        return self.add(made, tooltip, width=width or self.width or "100px")
 
-def seed_box(value: int, tooltip: str, name: str, *, width: str = "100px", label: str = "auto") -> w.BoundedIntText:
-    """The seed of whatever the panel draws at random."""
-    return int_box("Seed", value, (0, 2**31), tooltip, name, width=width, label=label)
+    def seed_box(self, value: int, tooltip: str, *, width: str = "") -> w.BoundedIntText:
+        """The seed of whatever the panel draws at random."""
+        return self.int_box("Seed", value, (0, 2**31), tooltip, width=width)
 
+    def checkbox(self, text: str, value: bool, tooltip: str) -> w.Checkbox:
+        """A box to tick, as wide as its text."""
+        return self.add(w.Checkbox(value, description=text, indent=False), tooltip, width="auto")
 
-def checkbox(text: str, value: bool, tooltip: str, name: str) -> w.Checkbox:
-    """A box to tick, as wide as its text."""
-    return style(w.Checkbox(value, description=text, indent=False), tooltip, name)
+    def toggle(
+        self,
+        options: Iterable[str],
+        value: str,
+        tooltip: str,
+        name: str,
+        *,
+        tooltips: Iterable[str] = (),
+        button_width: str = "auto",
+    ) -> w.ToggleButtons:
+        """Buttons side by side, one of which is pressed; `tooltips` say what they mean."""
+        made = w.ToggleButtons(options=options, value=value, tooltips=tooltips, style={"button_width": button_width})
+        return self.add(made, tooltip, name=name, width="auto")
 
-
-def toggle(
-    options: Iterable[str], value: str, tooltip: str, name: str, *, tips: Iterable[str] = (), each: str = "auto"
-) -> w.ToggleButtons:
-    """Buttons side by side, `each` as wide as its word, one of which is pressed; `tips` say what they mean."""
-    made = w.ToggleButtons(options=options, value=value, tooltips=tips, style={"button_width": each})
-    return style(made, tooltip, name)
-
-
-def button(text: str, icon: str, tooltip: str, name: str) -> w.Button:
-    """A button as wide as its word, with an icon of Font Awesome before it ("" for none)."""
-    made = w.Button(description=text, icon=icon, tooltip=tooltip, layout=w.Layout(width="auto", flex="0 0 auto"))
-    made.add_class(name)
-    return made
+    def button(self, text: str, icon: str, tooltip: str) -> w.Button:
+        """A button as wide as its word, with an icon of Font Awesome before it ("" for none)."""
+        made = self.add(w.Button(description=text, icon=icon), tooltip, width="auto")
+        made.layout.flex = "0 0 auto"
+        return made
 
 
 def row(*children: w.Widget) -> w.HBox:
     """Controls side by side, on further lines where the page is narrow."""
     return w.HBox(children, layout=w.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 12px"))
+
+
+def two_columns(
+    left: Sequence[w.Widget], right: Sequence[w.Widget], *, width: str = "auto", least: str = "0", wrap: bool = False
+) -> w.HBox:
+    """The left column as wide as `width`, and the right one over the rest, or below it where that has not `least`."""
+    columns = [
+        w.VBox(left, layout=w.Layout(flex="0 0 auto", width=width)),
+        w.VBox(right, layout=w.Layout(flex="1 1 0", min_width=least)),
+    ]
+    flow = "row wrap" if wrap else "row"
+    return w.HBox(columns, layout=w.Layout(grid_gap="20px", flex_flow=flow, margin="4px 0 0 0"))
+
+
+def on_change(controls: Iterable[w.Widget], action: Callable[[], object]) -> None:
+    """Do it whenever the value of one of these controls has changed."""
+    for control in controls:
+        control.observe(lambda _: action(), "value")
 
 
 def paragraph(html: str, name: str = "") -> str:
@@ -128,7 +158,7 @@ def figure_widget(figure: go.Figure, *, toolbar: bool = True) -> go.FigureWidget
 class Muted:
     """True inside its `with` block: while a panel moves several controls at once, for one drawing after all of them.
 
-    >>> with quiet:
+    >>> with muted:
     ...     first.value, growth.value = 0.0, 0.01
     """
 
@@ -143,16 +173,3 @@ class Muted:
 
     def __bool__(self) -> bool:
         return self._within > 0
-
-
-def report(soon: Callable[[Callable[[], None]], None], message: w.HTML, action: Callable[[], str]) -> None:
-    """Do it by `soon`, that of a `Player`: between two steps. The message says how it went, or what went wrong."""
-
-    def run() -> None:
-        try:
-            said = action()
-        except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-        message.value = f'<div role="status" class="ssl-message" style="line-height:1.4">{escape(said)}</div>'
-
-    soon(run)

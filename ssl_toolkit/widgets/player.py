@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import ipywidgets as w
 import traitlets
 
-from ssl_toolkit.widgets.controls import button, duration
+from ssl_toolkit.widgets.controls import Controls, duration
 
 T = TypeVar("T")
 State = Literal["idle", "running", "paused", "done", "failed"]
@@ -29,7 +29,7 @@ BUSY, REST, SHARE = 0.03, 0.004, 0.1
 REDRAW = 0.1 if (os.cpu_count() or 1) > 1 else 0.2  # seconds between two drawings
 SPEEDS = {"full speed": 0.0, **{f"{n} a second": float(n) for n in (30, 10, 3, 1)}}  # records; 0 is no limit
 HISTORY = 2000  # records kept to look back at
-WORDS = {"idle": "ready", "running": "running", "paused": "paused", "done": "done", "failed": "failed"}
+STATES: tuple[State, ...] = ("idle", "running", "paused", "done", "failed")
 
 _players: WeakValueDictionary[str, "Player[Any]"] = (
     WeakValueDictionary()
@@ -45,11 +45,17 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def soon(loop: asyncio.AbstractEventLoop | None, action: Callable[[], None]) -> None:
-    """Do it on the loop's own thread: a widget's callback may arrive on another one. Where none runs, do it now."""
+    """Do it on the thread of the loop, since a widget's callback may arrive on another. Where none runs, do it now."""
     if loop is None or loop.is_closed():
         action()
     else:
         loop.call_soon_threadsafe(action)
+
+
+def show_state(widget: w.DOMWidget, state: State) -> None:
+    """Give the widget the CSS class of this state, and none of another."""
+    for name in STATES:
+        (widget.add_class if name == state else widget.remove_class)(f"ssl-state-{name}")
 
 
 class Player(w.VBox, Generic[T]):
@@ -63,7 +69,7 @@ class Player(w.VBox, Generic[T]):
     What the source or `draw` raises is shown in the status line, kept in `error` and raised by `wait`.
     """
 
-    state = traitlets.Enum(["idle", "running", "paused", "done", "failed"], "idle")
+    state = traitlets.Enum(STATES, "idle")
 
     def __init__(
         self,
@@ -89,9 +95,10 @@ class Player(w.VBox, Generic[T]):
         self._begun_from: int | None = None
         self._loop = running_loop()
 
-        self.play_button = button("Play", "play", "Run until the end, or pause", "ssl-play")
-        self.step_button = button("Step", "step-forward", "Make one step", "ssl-step")
-        self.reset_button = button("Reset", "undo", "Stop and start again from the beginning", "ssl-reset")
+        make = Controls("")
+        self.play_button = make.button("Play", "play", "Run until the end, or pause")
+        self.step_button = make.button("Step", "step-forward", "Make one step")
+        self.reset_button = make.button("Reset", "undo", "Stop and start again from the beginning")
         self.play_button.on_click(lambda _: self.pause() if self.state == "running" else self.play())
         self.step_button.on_click(lambda _: self.step())
         self.reset_button.on_click(lambda _: self.reset())
@@ -118,12 +125,14 @@ class Player(w.VBox, Generic[T]):
 
     # what a person does ------------------------------------------------------------------------------------------
     def play(self) -> None:
+        """Run until the end, or until `pause`."""
         if self.state in ("idle", "paused"):
             self._once = False
             self._enter("running")
             self.soon(self._ensure_task)
 
     def pause(self) -> None:
+        """Stop between two records; `play` goes on."""
         if self.state == "running":
             self._enter("paused")
 
@@ -136,6 +145,12 @@ class Player(w.VBox, Generic[T]):
                 self._exhaust()
             else:
                 self.soon(self._ensure_task)
+
+    def stop(self) -> None:
+        """End the run here: its source is closed, and what it has shown stays, to be looked back at."""
+        if self.state in ("running", "paused"):
+            self._enter("done")
+            self.soon(self._end)
 
     def reset(self) -> None:
         """Close the source and be ready to begin again."""
@@ -247,12 +262,20 @@ class Player(w.VBox, Generic[T]):
             self._cancel()
             self._forget()
 
-    def _forget(self) -> None:
-        """Close the source, so that the next record is the first of a new one."""
-        self._stale = False
+    def _end(self) -> None:
+        if self.state == "done":  # not begun anew meanwhile
+            self._close_source()
+            self._draw(self.last)
+
+    def _close_source(self) -> None:
         iterator, self._iterator = self._iterator, None
         if (close := getattr(iterator, "close", None)) is not None:
             close()
+
+    def _forget(self) -> None:
+        """Close the source, so that the next record is the first of a new one."""
+        self._stale = False
+        self._close_source()
         self.error = self.last = None
         self.records.clear()
         self.bar.value = 0
@@ -263,7 +286,7 @@ class Player(w.VBox, Generic[T]):
             self._task = None
 
     def soon(self, action: Callable[[], None]) -> None:
-        """Do it on the loop's own thread, as `soon`."""
+        """Do it between two steps, on the thread of the loop."""
         soon(self._loop, action)
 
     # what is seen ------------------------------------------------------------------------------------------------
@@ -273,8 +296,7 @@ class Player(w.VBox, Generic[T]):
         self._show_state()
 
     def _show_state(self) -> None:
-        for name in WORDS:
-            (self.add_class if name == self.state else self.remove_class)(f"ssl-state-{name}")
+        show_state(self, self.state)
         running = self.state == "running"
         self._offer_looking_back()
         self.play_button.description = "Pause" if running else "Resume" if self.state == "paused" else "Play"
@@ -282,7 +304,7 @@ class Player(w.VBox, Generic[T]):
         self.play_button.disabled = self.state in ("done", "failed")
         self.step_button.disabled = self.state not in ("idle", "paused")
         self.bar.bar_style = {"failed": "danger", "done": "success"}.get(self.state, "info")
-        self._say(WORDS[self.state])
+        self._say(self._word())
 
     def _offer_looking_back(self) -> None:
         """The slider stands at the last record; it is there, but empty, while there is nothing to look back at."""
@@ -300,13 +322,16 @@ class Player(w.VBox, Generic[T]):
         now = time.perf_counter()
         if self._begun_from is None:
             self._begun_from, self._begun_at = done, now
-        word = WORDS[self.state] if record is self.last else "looking back"
+        word = self._word() if record is self.last else "looking back"
         text = f"{word} · {self.unit} {done:,} of {total:,}"
         if done > self._begun_from and self.state == "running":
             rate = (done - self._begun_from) / (now - self._begun_at)
             speed = f"{rate:.1f} {self.unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s a {self.unit}"
             text += f" · {speed} · {duration((total - done) / rate)} left"
         self._say(text)
+
+    def _word(self) -> str:
+        return "ready" if self.state == "idle" else self.state
 
     def _say(self, text: str) -> None:
         if self.error is not None:

@@ -61,7 +61,7 @@ SHOTS = {
     "loss_panel": Shot("03", ".ssl-loss", drag_a_view),
     "sweep_panel": Shot("04", ".ssl-sweep"),
     "probe_panel": Shot("05", ".ssl-probe", lambda page: click(page, ".ssl-scatter canvas", across=0.4, down=0.4)),
-    "width_panel": Shot("06", ".ssl-width"),
+    "width_panel": Shot("06", ".ssl-sweep"),
     "chain_panel": Shot("07", ".ssl-chains"),
     "learned_panel": Shot("07", ".ssl-chains >> nth=1"),
     "rcdm_panel": Shot("08", ".ssl-rcdm"),

@@ -16,7 +16,7 @@ PICTURE = """() => { const c = document.querySelector('.ssl-plane canvas'); let 
   for (let i = 0; i < d.length; i += 4) t = (t * 31 + d[i] + 7 * d[i + 1] + 13 * d[i + 2] + d[i + 3]) % 1e9;
   return t; }"""
 NUMBERS = "() => document.querySelector('.ssl-loss-terms').innerText"
-SAYS = "(words) => document.querySelector('.ssl-loss .ssl-gauges').innerText.includes(words)"
+SAYS = "(words) => document.querySelector('.ssl-loss .ssl-metrics').innerText.includes(words)"
 STATE = labdriver.in_state(".ssl-loss")
 
 

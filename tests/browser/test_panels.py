@@ -18,9 +18,9 @@ data = load_data("shapes", limit=4000)
 """
 TRAIN = "panel = TrainPanel(data, Recipe(steps=2000, batch_size=64), every=20)\npanel"
 PROBE = """
-before = panel.state.step
-print("rank", round(rankme(embed(panel.state.model, data.images[:200])), 1))
-print("still training" if panel.state.model.training and panel.player.state == "running" else panel.player.state)
+before = panel.train_state.step
+print("rank", round(rankme(embed(panel.train_state.model, data.images[:200])), 1))
+print("still training" if panel.train_state.model.training and panel.player.state == "running" else panel.player.state)
 """
 VIEWS = "views = ViewsPanel(data)\nviews"
 GRID = """

@@ -100,10 +100,10 @@ def test_an_image_of_ones_own_is_painted_and_a_wrong_file_is_said(notebook, tmp_
 
 def test_a_menu_compares_with_another_depth(notebook, shots):
     page = notebook
-    page.locator(".ssl-rcdm-second select").select_option("stage1")
+    page.locator(".ssl-rcdm-compared-with select").select_option("stage1")
     page.wait_for_selector(".ssl-rcdm-samples :text('press Play')", timeout=60_000)
     labdriver.picture(page, ".ssl-rcdm", shots / "rcdm_menu.png")
-    page.locator(".ssl-rcdm-second select").select_option("embedding")
+    page.locator(".ssl-rcdm-compared-with select").select_option("embedding")
     page.wait_for_function(f"() => document.querySelectorAll('{SAMPLES}').length === 16", timeout=60_000)
     assert labdriver.errors(page) == []
 

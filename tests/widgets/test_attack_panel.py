@@ -40,10 +40,10 @@ def done():
 
 
 def test_each_encoder_says_what_it_sees_before_and_after(done):
-    for name, look in done.looks.items():
+    for name, outcome in done.outcomes.items():
         *_, expected = attack(ENCODERS[name], PROBES[name], TEST.images[:1], TEST.labels[:1],
                             target="head", strength=8.0, steps=3)  # fmt: skip
-        assert torch.equal(look.seen.images, expected.images)
+        assert torch.equal(outcome.seen.images, expected.images)
         for p in (expected.before[0], expected.after[0]):
             assert f"{TEST.classes[int(p.argmax())]} {p.max():.0%}" in done.html.value
         unit = typical_distance(embed(ENCODERS[name], TEST.images))
@@ -53,7 +53,7 @@ def test_each_encoder_says_what_it_sees_before_and_after(done):
 
 
 def test_the_difference_fills_the_range_of_gray_levels(done):
-    image, attacked, difference = done._pictures(done.looks["one"])
+    image, attacked, difference = done._pictures(done.outcomes["one"])
     change = as_float(attacked[None]) - as_float(image[None])
     assert (difference.float() - 127.5 - 127.5 / 8 * 255 * change[0]).abs().max() < 10  # 8 bits of the attacked one
     assert torch.equal(image, TEST.images[0])
@@ -74,13 +74,13 @@ def test_the_curves_start_at_the_probes_own_accuracy_and_name_chance(done):
 def test_another_image_or_strength_keeps_the_curves_and_another_target_makes_them_anew():
     panel = panel_of()
     panel.wait()
-    of_head, first = panel.curves, panel.looks["one"].seen
+    of_head, first = panel.curves, panel.outcomes["one"].seen
     panel.pick(2)
     panel.strength.value = 2.0
     panel.wait()
     assert panel.curves is of_head
-    assert (panel.looks["one"].seen.images - as_float(TEST.images[2:3])).abs().max() <= 2 / 255 + 1e-6
-    assert not torch.equal(panel.looks["one"].seen.h, first.h)
+    assert (panel.outcomes["one"].seen.images - as_float(TEST.images[2:3])).abs().max() <= 2 / 255 + 1e-6
+    assert not torch.equal(panel.outcomes["one"].seen.h, first.h)
     panel.target.value = "its representation"
     panel.wait()
     assert panel.curves is not of_head
@@ -101,9 +101,9 @@ def test_painters_paint_the_image_and_the_attacked_one_from_the_same_noise():
         TEST, conditions(ENCODERS["two"], TEST.images)
     )
     panel = panel_of(strengths=(), painters={"two": painter.ema}, k=2)
-    looks = panel.wait()
-    assert looks["one"].rows is None
-    assert looks["two"].rows.images.shape == (2, 2, 3, 16, 16)
+    outcomes = panel.wait()
+    assert outcomes["one"].rows is None
+    assert outcomes["two"].rows.images.shape == (2, 2, 3, 16, 16)
     assert panel.html.value.count("<img") == 3 + (1 + 2) + (1 + 2 + 1)
     assert "Under each sample" in panel.html.value
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from ssl_toolkit.data import rng
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid, png, tile
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.pictures import png, tile
 
 IMAGES = torch.randint(0, 256, (5, 3, 4, 6), generator=rng(0), dtype=torch.uint8)
 

@@ -59,7 +59,7 @@ def test_a_pick_tells_the_chain_and_the_image():
     assert not canvas.pickable
     canvas.on_pick(lambda name, index: picked.append((name, index)))
     assert canvas.pickable
-    canvas._on_message(canvas, {"type": "pick", "row": 1, "index": 2}, [])
+    canvas._handle_custom_msg({"type": "pick", "row": 1, "index": 2}, [])
     assert picked == [("guess", 2)]
 
 

@@ -87,7 +87,7 @@ def test_choosing_another_claim_lets_a_test_go_on(board):
 def test_one_paper_alone_can_be_listed(board):
     board.paper.value = "A paper"
     assert [row[0] for row in board.table.rows] == ["T-1"]
-    board.table._on_message(None, {"type": "pick", "index": 0}, [])
+    board.table._handle_custom_msg({"type": "pick", "index": 0}, [])
     assert board.chosen is HALVES
     with pytest.raises(ValueError, match="there are DJ-1"):
         board.choose("DJ-99")

@@ -5,36 +5,20 @@ from contextlib import suppress
 import ipywidgets as w
 import pytest
 
-from ssl_toolkit.widgets.controls import (
-    Muted,
-    button,
-    checkbox,
-    dropdown,
-    figure_widget,
-    int_box,
-    paragraph,
-    report,
-    row,
-    seed_box,
-    slider,
-    style,
-    toggle,
-)
+from ssl_toolkit.widgets.controls import Controls, Muted, figure_widget, on_change, paragraph, row, two_columns
 from ssl_toolkit.widgets.figures.plots import Curve, runs_figure, show_runs
 
 
 @pytest.mark.parametrize("control", [w.FloatSlider(), w.BoundedIntText(), w.Checkbox(), w.Dropdown()], ids=type)
-def test_a_dressed_control_has_a_tooltip_a_width_and_a_class(control):
-    assert style(control, "what it does", "ssl-x", width="90px") is control
+def test_any_control_gets_a_tooltip_a_width_and_a_class(control):
+    assert Controls("a").add(control, "what it does", name="An x", width="90px") is control
     assert (control.tooltip, control.layout.width) == ("what it does", "90px")
-    assert "ssl-x" in control._dom_classes
+    assert "ssl-a-an-x" in control._dom_classes
 
 
 def test_menus_and_buttons_say_what_they_do_and_lines_wrap():
-    menu, press = (
-        dropdown("Rows", ["a", "b"], "b", "a row for each", "ssl-m"),
-        button("Save", "save", "keep it", "ssl-b"),
-    )
+    make = Controls("m")
+    menu, press = make.dropdown("Rows", ["a", "b"], "b", "a row for each"), make.button("Save", "save", "keep it")
     assert (menu.value, menu.tooltip, menu.description) == ("b", "a row for each", "Rows")
     assert (press.description, press.icon, press.tooltip) == ("Save", "save", "keep it")
     both = row(menu, press)
@@ -43,24 +27,24 @@ def test_menus_and_buttons_say_what_they_do_and_lines_wrap():
     assert "ssl-w" in paragraph("<b>x</b>", "ssl-w")
 
 
+def test_the_second_of_two_columns_takes_the_rest():
+    one, other = w.Button(), w.Button()
+    left, right = two_columns([one], [other], width="90px").children
+    assert (left.children, right.children) == ((one,), (other,))
+    assert (left.layout.width, left.layout.flex, right.layout.flex) == ("90px", "0 0 auto", "1 1 0")
+
+
+def test_a_change_of_any_control_is_told():
+    told, boxes = [], [w.Checkbox(), w.Checkbox()]
+    on_change(boxes, lambda: told.append(True))
+    boxes[1].value = True
+    assert told == [True]
+
+
 def test_a_live_figure_may_hide_its_toolbar_and_never_shows_a_logo():
     for toolbar, shown in ((True, "hover"), (False, False)):
         config = figure_widget(runs_figure(), toolbar=toolbar)._config
         assert config == {"displaylogo": False, "displayModeBar": shown, "responsive": True}
-
-
-def test_a_report_is_made_when_its_turn_comes_and_tells_what_went_wrong():
-    later, message = [], w.HTML()
-    report(later.append, message, lambda: "saved <run>")
-    assert message.value == ""
-    later.pop()()
-    assert "saved &lt;run&gt;" in message.value
-
-    def fail() -> str:
-        raise OSError("no room")
-
-    report(lambda action: action(), message, fail)
-    assert "OSError: no room" in message.value
 
 
 def test_a_page_that_is_loaded_anew_is_told_the_figure_as_it_is():
@@ -73,26 +57,31 @@ def test_a_page_that_is_loaded_anew_is_told_the_figure_as_it_is():
 
 
 def test_controls_made_here_say_what_they_do_and_have_a_class():
+    make = Controls("a", width="90px", label="20px")
     made = [
-        slider("Rate", 0.5, (0.0, 1.0, 0.1), "how fast", "ssl-a", digits=1),
-        int_box("Steps", 3, (1, 9), "how many", "ssl-a"),
-        seed_box(7, "of what is drawn", "ssl-a"),
-        checkbox("Mark", True, "tint it", "ssl-a"),
-        toggle("AB", "B", "which of them", "ssl-a", tips=("one", "other")),
+        make.slider("Rate, in %", 0.5, (0.0, 1.0, 0.1), "how fast", digits=1),
+        make.int_box("Steps", 3, (1, 9), "how many", width="50px"),
+        make.seed_box(7, "of what is drawn"),
+        make.checkbox("Mark", True, "tint it"),
+        make.toggle("AB", "B", "which of them", "which", tooltips=("one", "other")),
     ]
-    assert all(control.tooltip and "ssl-a" in control._dom_classes for control in made)
+    classes = [control._dom_classes[0] for control in made]
+    assert classes == ["ssl-a-rate-in", "ssl-a-steps", "ssl-a-seed", "ssl-a-mark", "ssl-a-which"]
+    assert all(control.tooltip for control in made)
     assert [control.value for control in made] == [0.5, 3, 7, True, "B"]
+    assert [control.layout.width for control in made] == ["90px", "50px", "90px", "auto", "auto"]
     rate, steps = made[:2]
     assert (rate.min, rate.max, rate.step, rate.readout_format, rate.continuous_update) == (0, 1, 0.1, ".1f", False)
-    assert slider("Rate", 0.5, (0.0, 1.0, 0.1), "how fast", "ssl-a", dragged=True).continuous_update
+    assert (rate.style.description_width, made[-1].style.description_width) == ("20px", "20px")
+    assert make.slider("Rate", 0.5, (0.0, 1.0, 0.1), "how fast", continuous=True).continuous_update
     steps.value = 20
     assert steps.value == 9
 
 
-def test_quiet_is_true_inside_its_block_and_not_after_an_error():
-    quiet = Muted()
-    assert not quiet
-    with suppress(KeyError), quiet:
-        assert quiet
+def test_muted_is_true_inside_its_block_and_not_after_an_error():
+    muted = Muted()
+    assert not muted
+    with suppress(KeyError), muted:
+        assert muted
         raise KeyError
-    assert not quiet
+    assert not muted

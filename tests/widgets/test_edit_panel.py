@@ -110,7 +110,7 @@ def test_before_it_is_played_it_shows_what_was_picked(panel):
     assert panel.grid.frames[:2] == ["#0072B2", "#E69F00"]
     before = panel.html.value
     panel.picking.value = "B"
-    panel.grid._on_message(None, {"type": "pick", "index": 9}, None)
+    panel.grid._handle_custom_msg({"type": "pick", "index": 9}, [])
     assert (panel.a, panel.b) == (0, 9)
     assert panel.html.value != before
     panel.wait()

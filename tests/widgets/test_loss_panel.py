@@ -126,9 +126,9 @@ def test_looking_back_shows_the_points_of_that_moment_and_the_way_to_it():
 def test_the_gauge_says_what_has_happened(monkeypatch):
     monkeypatch.setenv("SSL_TOOLKIT_FAST", "0")
     panel = LossPanel("VICReg without variance")
-    assert "spread" in panel.gauge.value
+    assert "spread" in panel.metrics.value
     panel.wait()
-    assert "collapsed to a point" in panel.gauge.value
+    assert "collapsed to a point" in panel.metrics.value
 
 
 def test_points_that_are_far_away_are_in_view_and_strong_pulls_stay_short():

@@ -14,8 +14,9 @@ from ssl_toolkit.encoders import embed, small_conv
 from ssl_toolkit.encoders.statistics import neighbors
 from ssl_toolkit.probes import linear_cka, pca, tsne
 from ssl_toolkit.probes.layerwise import KNN, LINEAR, Score
+from ssl_toolkit.probes.workbench import nearest
 from ssl_toolkit.widgets import ProbePanel
-from ssl_toolkit.widgets.panels.probe_views import depth_curves, group_words, nearest, skill
+from ssl_toolkit.widgets.panels.probe_views import depth_curves, group_words, skill
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +62,13 @@ def test_a_pick_selects_the_image_and_its_neighbors(panel, model, data):
 def test_an_image_of_the_grid_is_the_next_pick(panel):
     panel.pick(5)
     then = int(panel._shown[3])
-    panel.grid._on_message(panel.grid, {"type": "pick", "index": 3}, [])
+    panel.grid._handle_custom_msg({"type": "pick", "index": 3}, [])
     assert panel.selection[0] == then
 
 
 def test_a_group_says_what_it_shares(panel, data):
     index = (data.labels == 2).nonzero().squeeze(1)
-    panel.scatter._on_message(panel.scatter, {"type": "select", "indices": index.tolist()}, [])
+    panel.scatter._handle_custom_msg({"type": "select", "indices": index.tolist()}, [])
     assert torch.equal(panel.selection, index)
     assert data.classes[2] in panel.words.value
     assert panel.grid.shape[0] == len(index)
@@ -135,11 +136,11 @@ def test_probes_and_factors_by_depth_are_those_of_the_functions(panel):
 
 def test_a_place_of_a_table_leads_to_its_depth(panel):
     panel.view.value = "Factors"
-    panel.maps[0]._on_message(None, {"type": "pick", "row": 2, "column": 1}, [])
+    panel.maps[0]._handle_custom_msg({"type": "pick", "row": 2, "column": 1}, [])
     assert panel.depth.value == "stem"
-    panel.maps[0]._on_message(None, {"type": "pick", "row": -1, "column": -1}, [])
+    panel.maps[0]._handle_custom_msg({"type": "pick", "row": -1, "column": -1}, [])
     assert panel.depth.value == "stem"
-    panel.similarity._on_message(None, {"type": "pick", "row": 0, "column": 2}, [])
+    panel.similarity._handle_custom_msg({"type": "pick", "row": 0, "column": 2}, [])
     assert panel.depth.value == "stage2"
 
 

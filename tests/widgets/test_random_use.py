@@ -109,9 +109,6 @@ PANELS: dict[str, Callable[..., w.VBox]] = {
     "SweepPanel": lambda patch: widgets.SweepPanel(run, grid(width=[8, 16], lr=[0.1, 1.0], seed=[0, 1]), path="s"),
     "TrainPanel": lambda patch: widgets.TrainPanel(DATA, JointRecipe(steps=4, batch_size=16, width=16), every=2),
     "ViewsPanel": lambda patch: widgets.ViewsPanel(DATA),
-    "WidthPanel": lambda patch: widgets.WidthPanel(
-        run, grid(method=["simclr", "supervised"], width=[8, 16], seed=[0, 1]), path="w"
-    ),
 }
 
 # what the browser sends from a canvas; a place that is none means that it was let go

@@ -100,13 +100,13 @@ def test_a_hue_has_its_own_color():
 
 def test_picks_and_selections_arrive(scatter):
     assert scatter.sheet == b""  # sent when the browser has drawn the points
-    scatter._on_message(scatter, {"type": "sheet"}, [])
+    scatter._handle_custom_msg({"type": "sheet"}, [])
     assert (scatter.sheet, tuple(scatter.tile), tuple(scatter.pitch)) == thumbnails(scatter.images)
     picked, selected = [], []
     scatter.on_pick(picked.append)
     scatter.on_select(selected.append)
-    scatter._on_message(scatter, {"type": "pick", "index": 7}, [])
-    scatter._on_message(scatter, {"type": "select", "indices": [3, 1]}, [])
+    scatter._handle_custom_msg({"type": "pick", "index": 7}, [])
+    scatter._handle_custom_msg({"type": "select", "indices": [3, 1]}, [])
     assert (picked, selected) == ([7], [[3, 1]])
     scatter.select(torch.tensor([3, 1]))
     assert np.frombuffer(scatter.selected, np.uint32).tolist() == [3, 1]

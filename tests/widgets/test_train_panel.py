@@ -36,10 +36,10 @@ def test_a_run_of_the_panel_is_the_run_of_the_loop():
     steps = list(train(by_hand, DATA[:-32], SMALL.objective(DATA), until=3, batch_size=16))
     assert [s.terms for s in panel.steps] == [s.terms for s in steps]
     assert all(torch.equal(p, q) for p, q in zip(state.model.parameters(), by_hand.model.parameters(), strict=True))
-    assert [record.step for record in panel.looks] == [0, 2, 3]
-    assert "kNN accuracy" in panel.gauges.value
-    assert "untrained" in panel.gauges.value
-    assert "LiDAR" in panel.gauges.value
+    assert [record.step for record in panel.snapshots] == [0, 2, 3]
+    assert "kNN accuracy" in panel.metrics.value
+    assert "untrained" in panel.metrics.value
+    assert "LiDAR" in panel.metrics.value
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -66,7 +66,7 @@ def test_rate_and_crop_change_a_run_in_progress_and_the_rest_is_locked():
     assert panel.width.disabled
     panel.rate.value = 1e-2
     panel.crop.value = 0.9
-    assert panel.state.lr == pytest.approx(1e-2)
+    assert panel.train_state.lr == pytest.approx(1e-2)
     assert panel._objective is not before
     panel.player.reset()
     assert not panel.width.disabled
@@ -133,7 +133,7 @@ def test_a_bad_file_is_told_and_changes_nothing(tmp_path):
     panel.path.value = str(tmp_path / "bad.safetensors")
     panel.load_button.click()
     assert "CheckpointError" in panel.message.value
-    assert panel.state.step == 3
+    assert panel.train_state.step == 3
     assert panel.player.state == "done"
 
 
@@ -164,13 +164,13 @@ def test_a_look_is_made_in_short_portions_and_counts_neighbors():
 
 def test_a_collapse_is_called_one():
     spectrum, nothing = torch.ones(128), torch.zeros(1, 1)
-    looks = [
+    snapshots = [
         Snapshot(0, 0.1, r, 0.0, 128, spectrum, 1.0, r, 129, nothing, nothing.long())
         for r in (1.1, 3.0, 8.0, 20.0, 90.0)
     ]
     words = ["collapsed", "collapsing", "collapsing", "narrow", "spread"]
-    assert [look.verdict.split(":")[0] for look in looks] == words
-    assert [look.told_apart.split(":")[0] for look in looks] == words
+    assert [look.verdict.split(":")[0] for look in snapshots] == words
+    assert [look.told_apart.split(":")[0] for look in snapshots] == words
 
 
 def test_a_saved_notebook_shows_a_picture():

@@ -1,20 +1,18 @@
 """Pictures that live in the browser: a grid of small images, drawn pixel by pixel, that can be hovered and picked."""
 
-import base64
-import io
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import ipywidgets as w
-import numpy as np
 import traitlets
 from jaxtyping import UInt8
 from torch import Tensor
 
+from ssl_toolkit.widgets.pictures import Pictured, Pixels, tile
+
 STATIC = Path(__file__).parents[1] / "static"
-Pixels = UInt8[np.ndarray, "H W 3"]  # a picture, in RGB
 MARK = (230, 159, 0)  # of pixels that are pointed out: Okabe and Ito's orange
 
 
@@ -23,46 +21,30 @@ def script(name: str) -> str:
     return "".join((STATIC / f"{file}.js").read_text(encoding="utf-8") for file in ("shared", name))
 
 
-def tile(images: UInt8[Tensor, "n c h w"], columns: int, scale: int = 1, gap: int = 2) -> Pixels:
-    """One sheet of the images, row by row, each enlarged `scale` times; the gaps are white."""
-    n, c, h, w = images.shape
-    columns = max(1, min(columns, n))
-    rows = -(-n // columns)
-    sheet = np.full((rows * (h * scale + gap), columns * (w * scale + gap), 3), 255, np.uint8)
-    pixels = images.expand(-1, 3, -1, -1) if c == 1 else images
-    for i, image in enumerate(pixels.permute(0, 2, 3, 1).cpu().numpy()):
-        y, x = (i // columns) * (h * scale + gap), (i % columns) * (w * scale + gap)
-        sheet[y : y + h * scale, x : x + w * scale] = image.repeat(scale, 0).repeat(scale, 1)
-    return sheet
+def packed(x: Tensor) -> bytes:
+    """The numbers of a tensor as they travel to the browser."""
+    return x.detach().cpu().contiguous().numpy().tobytes()
 
 
-def png(sheet: UInt8[np.ndarray, "H W _"]) -> bytes:
-    """A sheet of pixels, gray or RGB, as a PNG."""
-    from PIL import Image
+class Canvas(Pictured, anywidget.AnyWidget):
+    """What the browser draws, and in which a person picks something: the callbacks of `on_pick` are told what."""
 
-    buffer = io.BytesIO()
-    Image.fromarray(sheet.squeeze(2) if sheet.shape[2] == 1 else sheet).save(buffer, "PNG")
-    return buffer.getvalue()
+    _picked = traitlets.Instance(w.CallbackDispatcher, ())
 
+    def on_pick(self, callback: Callable[..., None]) -> None:
+        """Call it with what was picked, whenever something is."""
+        self._picked.register_callback(callback)
 
-def check_index(index: int, images: Sized) -> None:
-    """Raises ValueError where there is no such test image."""
-    if not 0 <= index < len(images):
-        raise ValueError(f"index is {index}: the test images are 0 ... {len(images) - 1}.")
+    def _handle_custom_msg(self, content: dict[str, Any], buffers: Any) -> None:
+        super()._handle_custom_msg(content, buffers)
+        self._on_message(content)
 
-
-class Pictured:
-    """A widget that saved and exported notebooks show as a PNG of its `picture()`, where no kernel draws it."""
-
-    picture: Callable[[], Pixels]  # what is seen of it, as pixels
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)  # type: ignore[misc]  # that of the widget it is mixed into
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**(data or {}), "image/png": base64.b64encode(png(self.picture())).decode()}, metadata
+    def _on_message(self, content: dict[str, Any]) -> None:
+        if content.get("type") == "pick":
+            self._picked(int(content["index"]))
 
 
-class ImageGrid(Pictured, anywidget.AnyWidget):
+class ImageGrid(Canvas):
     """A grid of images, uint8 (n, c, h, w) with one or three channels.
 
     `scale` screen pixels show one pixel (None: about 48 a tile); `frames` are CSS colors, one per tile, "" for none;
@@ -96,8 +78,6 @@ class ImageGrid(Pictured, anywidget.AnyWidget):
             raise ValueError(f"images has shape {tuple(images.shape)}: a grid shows n > 0 images of 1 or 3 channels.")
         scale = scale or max(1, round(48 / images.shape[-1]))
         super().__init__(columns=columns, scale=scale, label=label)
-        self._picked = w.CallbackDispatcher()
-        self.on_msg(self._on_message)
         self.show(images, frames=frames, captions=captions)
 
     def show(
@@ -106,15 +86,8 @@ class ImageGrid(Pictured, anywidget.AnyWidget):
         """Other images in the same grid, in one message and without a flicker."""
         self.images = images
         with self.hold_sync():
-            self.shape, self.pixels = list(images.shape), images.contiguous().cpu().numpy().tobytes()
+            self.shape, self.pixels = list(images.shape), packed(images)
             self.frames, self.captions = list(frames), list(captions)
-
-    def on_pick(self, callback: Callable[[int], None]) -> None:
-        self._picked.register_callback(callback)
-
-    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
-        if content.get("type") == "pick":
-            self._picked(int(content["index"]))
 
     def picture(self) -> Pixels:
         """The images on one sheet, as pixels."""

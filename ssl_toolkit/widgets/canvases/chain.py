@@ -3,18 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import anywidget
-import ipywidgets as w
 import numpy as np
 import torch
 import traitlets
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvases.canvas import MARK, STATIC, Pictured, Pixels, script, tile
+from ssl_toolkit.widgets.canvases.canvas import MARK, STATIC, Canvas, packed, script
+from ssl_toolkit.widgets.pictures import Pixels, tile
 
 
-class ChainCanvas(Pictured, anywidget.AnyWidget):
+class ChainCanvas(Canvas):
     """Named chains below one another, in step: of each, n images at every frame, uint8 (frames, n, c, h, w).
 
     Playing and scrubbing need no kernel. `value` is the frame that is shown: it follows the browser at most ten times
@@ -41,8 +40,6 @@ class ChainCanvas(Pictured, anywidget.AnyWidget):
     def __init__(self, *, columns: int = 8, scale: int = 2, label: str = "chain"):
         super().__init__(columns=columns, scale=scale, label=label)
         self.chains: dict[str, Tensor] = {}
-        self._picked = w.CallbackDispatcher()
-        self.on_msg(self._on_message)
 
     def show(
         self,
@@ -70,24 +67,28 @@ class ChainCanvas(Pictured, anywidget.AnyWidget):
         tinted = b""
         if marks:
             none = torch.zeros(shape[0], shape[1], *shape[3:], dtype=torch.bool)
-            tinted = _packed([marks.get(name, none).byte() for name in chains])
+            tinted = packed(torch.stack([marks.get(name, none).byte() for name in chains]))
         with self.hold_sync():
             self.names, self.shape, self.captions = list(chains), [len(chains), *shape], list(captions)
-            self.pixels, self.marks, self.value = _packed(list(chains.values())), tinted, value
+            self.pixels, self.marks, self.value = packed(torch.stack(list(chains.values()))), tinted, value
 
     def on_pick(self, callback: Callable[[str, int], None]) -> None:
-        self._picked.register_callback(callback)
+        """Call it with the chain's name and the image's index, whenever an image is picked."""
+        super().on_pick(callback)
         self.pickable = True
 
-    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+    def _on_message(self, content: dict[str, Any]) -> None:
         if content.get("type") == "pick":
             self._picked(self.names[int(content["row"])], int(content["index"]))
 
     def picture(self) -> Pixels:
         """The shown frame as pixels, one chain below the other, for notebooks that are read without a kernel."""
-        shown = [chain[self.value] for chain in self.chains.values()] or [torch.zeros(1, 1, 1, 1, dtype=torch.uint8)]
+        return self._frame(self.value)
+
+    def pictures(self) -> list[Pixels]:
+        """All frames as pixels."""
+        return [self._frame(i) for i in range(max(1, self.shape[1]))]
+
+    def _frame(self, i: int) -> Pixels:
+        shown = [chain[i] for chain in self.chains.values()] or [torch.zeros(1, 1, 1, 1, dtype=torch.uint8)]
         return np.concatenate([tile(images.cpu(), self.columns, self.scale) for images in shown])
-
-
-def _packed(chains: list[Tensor]) -> bytes:
-    return torch.stack(chains).contiguous().cpu().numpy().tobytes()

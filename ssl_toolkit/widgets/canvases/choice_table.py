@@ -1,20 +1,19 @@
 """A table whose rows can be chosen by click or by keys; it lives in the browser."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
-import anywidget
-import ipywidgets as w
 import numpy as np
 import traitlets
 
-from ssl_toolkit.widgets.canvases.canvas import STATIC, Pictured, Pixels, script
+from ssl_toolkit.widgets.canvases.canvas import STATIC, Canvas, script
+from ssl_toolkit.widgets.pictures import Pixels
 
 LETTERS = 56  # of a line in the picture of a table
 
 
-class ChoiceTable(Pictured, anywidget.AnyWidget):
+class ChoiceTable(Canvas):
     """Rows of words. A click, or Enter after arrow keys, chooses one: the callbacks of `on_pick` get its place.
 
     `colors` are CSS colors, one a row, of the dot before its first word; "" for none.
@@ -31,8 +30,6 @@ class ChoiceTable(Pictured, anywidget.AnyWidget):
 
     def __init__(self, columns: Sequence[str], *, label: str):
         super().__init__(columns=list(columns), label=label)
-        self._picked = w.CallbackDispatcher()
-        self.on_msg(self._on_message)
 
     def show(self, rows: Sequence[Sequence[str]], *, colors: Sequence[str] = (), selected: int = -1) -> None:
         """Other rows in one message. Raises ValueError for a row that has not one word for each column."""
@@ -41,12 +38,9 @@ class ChoiceTable(Pictured, anywidget.AnyWidget):
         with self.hold_sync():
             self.rows, self.colors, self.selected = [list(row) for row in rows], list(colors), selected
 
-    def on_pick(self, callback: Callable[[int], None]) -> None:
-        self._picked.register_callback(callback)
-
-    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
-        if content.get("type") == "pick" and 0 <= int(content["index"]) < len(self.rows):
-            self._picked(int(content["index"]))
+    def _on_message(self, content: dict[str, Any]) -> None:
+        if 0 <= int(content.get("index", -1)) < len(self.rows):
+            super()._on_message(content)
 
     def picture(self) -> Pixels:
         """The table as pixels, for notebooks that are read without a kernel."""

@@ -1,16 +1,15 @@
 """A table of numbers in color that lives in the browser: it can be hovered, walked by keys and picked."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-import anywidget
-import ipywidgets as w
 import numpy as np
 import traitlets
 
-from ssl_toolkit.widgets.canvases.canvas import STATIC, Pictured, Pixels, script
+from ssl_toolkit.widgets.canvases.canvas import STATIC, Canvas, script
 from ssl_toolkit.widgets.canvases.colors import cividis
+from ssl_toolkit.widgets.pictures import Pixels
 
 STOPS = 9  # of the color scale below the table
 DARK, LIGHT = "#000000", "#ffffff"  # of numbers on color
@@ -24,7 +23,7 @@ class Tile(NamedTuple):
     caption: str
 
 
-class HeatMap(Pictured, anywidget.AnyWidget):
+class HeatMap(Canvas):
     """Numbers in rows and columns on the color scale cividis, which the color-blind see as others do.
 
     A place without a number is hatched. The best finished one, by `goal` (None: none), is marked, and the scale below
@@ -46,8 +45,6 @@ class HeatMap(Pictured, anywidget.AnyWidget):
 
     def __init__(self, label: str = "heat map"):
         super().__init__(label=label)
-        self._picked = w.CallbackDispatcher()
-        self.on_msg(self._on_message)
 
     def show(
         self,
@@ -79,10 +76,7 @@ class HeatMap(Pictured, anywidget.AnyWidget):
                 "words": f"chance {chance:.3g}" if chance is not None else "",
             }
 
-    def on_pick(self, callback: Callable[[int, int], None]) -> None:
-        self._picked.register_callback(callback)
-
-    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+    def _on_message(self, content: dict[str, Any]) -> None:
         if content.get("type") == "pick":
             self._picked(int(content["row"]), int(content["column"]))
 

@@ -7,10 +7,10 @@ from html import escape
 from jaxtyping import UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvases.canvas import png, tile
+from ssl_toolkit.widgets.pictures import png, tile
 
 
-def strip(images: UInt8[Tensor, "n c h w"], captions: Sequence[str], *, title: str, size: int = 64) -> str:
+def image_strip(images: UInt8[Tensor, "n c h w"], captions: Sequence[str], *, title: str, size: int = 64) -> str:
     """One row: `size` screen pixels an image, its caption under it, the title above."""
     cells = []
     for image, caption in zip(images, captions, strict=True):

@@ -1,16 +1,16 @@
 """An image on which one paints a mask: what is to be completed, edited or left out."""
 
-import anywidget
 import numpy as np
 import torch
 import traitlets
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvases.canvas import MARK, STATIC, Pictured, Pixels, script
+from ssl_toolkit.widgets.canvases.canvas import MARK, STATIC, Canvas, packed, script
+from ssl_toolkit.widgets.pictures import Pixels
 
 
-class MaskCanvas(Pictured, anywidget.AnyWidget):
+class MaskCanvas(Canvas):
     """One image (c, h, w) and `mask`, true where it was painted; observe `painted`, which counts the strokes.
 
     Dragging paints, with the shift key it wipes; arrow keys move a cursor and the space bar paints there. Assign `mask`
@@ -40,10 +40,11 @@ class MaskCanvas(Pictured, anywidget.AnyWidget):
         with self.hold_sync():
             if list(image.shape[1:]) != self.shape[1:]:
                 self.bits = bytes(image[0].numel())
-            self.shape, self.pixels = list(image.shape), image.contiguous().cpu().numpy().tobytes()
+            self.shape, self.pixels = list(image.shape), packed(image)
 
     @property
     def mask(self) -> Bool[Tensor, "h w"]:
+        """Where it is painted."""
         return torch.frombuffer(bytearray(self.bits), dtype=torch.uint8).view(self.shape[1:]).bool()
 
     @mask.setter
@@ -51,7 +52,7 @@ class MaskCanvas(Pictured, anywidget.AnyWidget):
         if list(mask.shape) != self.shape[1:]:
             raise ValueError(f"mask has shape {tuple(mask.shape)}: the image has {tuple(self.shape[1:])} pixels.")
         with self.hold_sync():
-            self.bits = mask.to(torch.uint8).contiguous().cpu().numpy().tobytes()
+            self.bits = packed(mask.to(torch.uint8))
             self.painted += 1
 
     def picture(self) -> Pixels:

@@ -4,22 +4,22 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import anywidget
 import ipywidgets as w
 import numpy as np
 import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvases.canvas import STATIC, Pictured, Pixels, script
+from ssl_toolkit.widgets.canvases.canvas import STATIC, Canvas, packed, script
 from ssl_toolkit.widgets.canvases.colors import COLORS
+from ssl_toolkit.widgets.pictures import Pixels
 
 SIDE = 430  # pixels
 LONGEST = 1.2  # arrow, in units of the plane
 SMALLEST = 2.5  # half a side, in units of the plane, however close the points are
 
 
-class PlaneCanvas(Pictured, anywidget.AnyWidget):
+class PlaneCanvas(Canvas):
     """n pairs of points, numbered and colored by image; the first view is filled, the second a ring.
 
     A point that is dragged, or moved by arrow keys, is drawn at once and reaches what was given to
@@ -37,25 +37,24 @@ class PlaneCanvas(Pictured, anywidget.AnyWidget):
     side = traitlets.Int(SIDE).tag(sync=True)
     colors = traitlets.List(traitlets.Unicode(), list(COLORS)).tag(sync=True)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._dragged = w.CallbackDispatcher()
-        self.on_msg(self._on_message)
+    _dragged = traitlets.Instance(w.CallbackDispatcher, ())
 
     def show(
         self, z: Float[Tensor, "2 n 2"], arrows: Float[Tensor, "2 n 2"], trail: Float[Tensor, "t 2 n 2"], circle: bool
     ) -> None:
+        """Draw the points, an arrow from each, and where they were before."""
         length = arrows.norm(dim=2, keepdim=True)
         arrows = arrows * (LONGEST / length.clamp_min(LONGEST))
         reach = max(SMALLEST, math.ceil(2.3 * float(z.abs().max())) / 2)
         with self.hold_sync():
             self.circle, self.reach = circle, reach
-            self.trail, self.arrows, self.points = _bytes(trail), _bytes(arrows), _bytes(z)
+            self.trail, self.arrows, self.points = (packed(x.float()) for x in (trail, arrows, z))
 
     def on_drag(self, callback: Callable[[int, float, float], None]) -> None:
+        """Call it with (index, x, y), whenever a point is moved."""
         self._dragged.register_callback(callback)
 
-    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+    def _on_message(self, content: dict[str, Any]) -> None:
         if content.get("type") == "drag":
             self._dragged(int(content["index"]), float(content["x"]), float(content["y"]))
 
@@ -84,10 +83,6 @@ class PlaneCanvas(Pictured, anywidget.AnyWidget):
             box = [x - r, y - r, x + r, y + r]
             pen.ellipse(box, fill=color if i < n else "white", outline=color, width=2 * fine)
         return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
-
-
-def _bytes(z: Tensor) -> bytes:
-    return z.detach().float().cpu().contiguous().numpy().tobytes()
 
 
 def _arrow(pen: Any, start: np.ndarray, end: np.ndarray, fine: int) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from colorsys import hsv_to_rgb
 from typing import Any, NamedTuple
 
-import anywidget
 import ipywidgets as w
 import numpy as np
 import torch
@@ -17,9 +16,10 @@ from jaxtyping import Float, Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data.shapes import PERIODS
-from ssl_toolkit.widgets.canvases.canvas import STATIC, Pictured, Pixels, script
+from ssl_toolkit.widgets.canvases.canvas import STATIC, Canvas, packed, script
 from ssl_toolkit.widgets.canvases.colors import COLORS, cividis, in_hex
 from ssl_toolkit.widgets.figures.plots import BLUE, GRAY
+from ssl_toolkit.widgets.pictures import Pixels
 
 MOST = 3 * len(COLORS)  # values that colors and three marker shapes tell apart
 STEPS = 64  # of a scale
@@ -89,7 +89,7 @@ def thumbnails(images: UInt8[Tensor, "n c h w"]) -> tuple[bytes, tuple[int, int,
     return buffer.getvalue(), (w, h, columns), (across, down)
 
 
-class Scatter(Pictured, anywidget.AnyWidget):
+class Scatter(Canvas):
     """Images as points: hovering shows one, a click picks it, a lasso (or Shift) selects a group.
 
     `show(points)` takes (n, 2), or (p, n, 2) for planes side by side, in which hovering and selection are linked.
@@ -115,6 +115,7 @@ class Scatter(Pictured, anywidget.AnyWidget):
     marks = traitlets.List().tag(sync=True)  # per plane, the indices that are ringed
     side = traitlets.Int(440).tag(sync=True)
     label = traitlets.Unicode("").tag(sync=True)
+    _selected = traitlets.Instance(w.CallbackDispatcher, ())
 
     def __init__(
         self, images: UInt8[Tensor, "n c h w"] | None = None, *, side: int = 440, label: str = "images in the plane"
@@ -123,9 +124,6 @@ class Scatter(Pictured, anywidget.AnyWidget):
             raise ValueError(f"images has shape {tuple(images.shape)}: a sheet holds n > 0 images of 1 or 3 channels.")
         super().__init__(side=side, label=label)
         self.images = images
-        self._picked = w.CallbackDispatcher()
-        self._selected = w.CallbackDispatcher()
-        self.on_msg(self._on_message)
 
     def show(self, points: Float[Tensor, "*p n 2"], titles: Sequence[str] = ()) -> None:
         """Draw these points, each plane centered and scaled to fill its frame."""
@@ -141,7 +139,7 @@ class Scatter(Pictured, anywidget.AnyWidget):
                 self.color, self.values = bytes(n), bytes(4 * n)
                 self.palette, self.legend = [BLUE], {}
             self.titles = list(titles) or [""] * len(planes)
-            self.points = scaled.numpy().tobytes()
+            self.points = packed(scaled)
 
     def paint(self, coloring: Coloring) -> None:
         """Color the points, and draw the legend."""
@@ -160,19 +158,16 @@ class Scatter(Pictured, anywidget.AnyWidget):
         """Bring these images out; none: all."""
         self.selected = index.cpu().numpy().astype(np.uint32).tobytes()
 
-    def on_pick(self, callback: Callable[[int], None]) -> None:
-        self._picked.register_callback(callback)
-
     def on_select(self, callback: Callable[[list[int]], None]) -> None:
+        """Call it with the indices of the images that were selected, whenever some are."""
         self._selected.register_callback(callback)
 
-    def _on_message(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+    def _on_message(self, content: dict[str, Any]) -> None:
+        super()._on_message(content)
         if content.get("type") == "sheet" and self.images is not None and not self.sheet:
             sheet, tile, pitch = thumbnails(self.images)  # asked for when the points are drawn, which must not wait
             with self.hold_sync():
                 self.tile, self.pitch, self.sheet = list(tile), list(pitch), sheet
-        elif content.get("type") == "pick":
-            self._picked(int(content["index"]))
         elif content.get("type") == "select":
             self._selected([int(i) for i in content["indices"]])
 

@@ -7,7 +7,7 @@ from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
 from ssl_toolkit.probes.adversarial import Point
-from ssl_toolkit.widgets.figures.plots import BARE, BLUE, GRAY, GREEN, GRID, LEGEND, ORANGE, PURPLE, VERMILION
+from ssl_toolkit.widgets.figures.plots import BLUE, GRAY, GREEN, GRID, LAYOUT, LEGEND, ORANGE, PURPLE, VERMILION
 
 LOOKS = ((BLUE, "solid"), (ORANGE, "dash"), (GREEN, "dashdot"), (PURPLE, "longdash"))  # of encoders, in order
 
@@ -26,7 +26,7 @@ def attack_figure() -> go.Figure:
         place = {"x": 2 - column, "xref": "x domain", "xanchor": "right" if column == 1 else "left", "y": 0}
         figure.add_annotation(place, yanchor="bottom", showarrow=False, text="", row=1, col=column)
     legend = LEGEND | {"x": 0, "y": -0.26}
-    figure.update_layout(BARE, height=250, margin={"l": 46, "r": 8, "t": 26, "b": 62}, legend=legend)
+    figure.update_layout(LAYOUT, height=250, margin={"l": 46, "r": 8, "t": 26, "b": 62}, legend=legend)
     figure.update_annotations(font_size=12)
     figure.update_xaxes(GRID, title={"text": "strength: gray levels of 255", "standoff": 4}, rangemode="tozero")
     figure.update_yaxes(GRID, rangemode="tozero")

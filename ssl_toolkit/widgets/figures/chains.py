@@ -7,7 +7,7 @@ from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
 from ssl_toolkit.diffusion.monitor import Progress
-from ssl_toolkit.widgets.figures.plots import BARE, BLUE, GRAY, GRID, LEGEND, ORANGE, POINTS, VERMILION
+from ssl_toolkit.widgets.figures.plots import BLUE, GRAY, GRID, LAYOUT, LEGEND, ORANGE, POINTS, VERMILION
 
 
 def chain_figure() -> go.Figure:
@@ -17,7 +17,7 @@ def chain_figure() -> go.Figure:
     for name, color, dash in (("A", BLUE, "solid"), ("B", ORANGE, "dash")):
         figure.add_scatter(row=2, col=1, x=[], y=[], name=name, line={"color": color, "width": 2, "dash": dash})
     legend = LEGEND | {"x": 1, "y": 0.42, "xanchor": "right", "orientation": "v"}
-    figure.update_layout(BARE, height=330, margin={"l": 62, "r": 8, "t": 8, "b": 36}, legend=legend)
+    figure.update_layout(LAYOUT, height=330, margin={"l": 62, "r": 8, "t": 8, "b": 36}, legend=legend)
     figure.update_traces(mode="lines")
     figure.update_xaxes(GRID)
     figure.update_xaxes(row=2, col=1, title={"text": "step", "standoff": 4})
@@ -65,7 +65,7 @@ def learning_figure(factors: Sequence[str] = ()) -> go.Figure:
     line = {"color": GRAY, "width": 1.5, "dash": "dot"}
     figure.add_scatter(row=1, col=2, x=[], y=[], mode="lines", line=line, name="chance")
     legend = LEGEND | {"x": 0, "y": -0.26}
-    figure.update_layout(BARE, height=230, margin={"l": 46, "r": 8, "t": 26, "b": 60}, legend=legend)
+    figure.update_layout(LAYOUT, height=230, margin={"l": 46, "r": 8, "t": 26, "b": 60}, legend=legend)
     figure.update_annotations(font_size=13)
     figure.update_xaxes(GRID)
     figure.update_yaxes(GRID)
@@ -110,7 +110,7 @@ def retention_figure(known: Mapping[str, Mapping[str, tuple[float, float]]]) -> 
             x=[r2 for r2, _ in factors.values()], y=[kept for _, kept in factors.values()], text=list(factors),
             name=depth, mode="markers+text", textposition=f"{place} center", marker={"color": color, "size": 9},
         )  # fmt: skip
-    figure.update_layout(BARE, height=380, width=560, margin={"l": 56, "r": 8, "t": 8, "b": 44}, hovermode="closest")
+    figure.update_layout(LAYOUT, height=380, width=560, margin={"l": 56, "r": 8, "t": 8, "b": 44}, hovermode="closest")
     figure.update_layout(legend={"x": 0, "y": 1, "bgcolor": "rgba(0,0,0,0)"})
     figure.update_xaxes(GRID, title="read from the features: R² of a linear probe")
     figure.update_yaxes(GRID, title="kept in the samples: retention")

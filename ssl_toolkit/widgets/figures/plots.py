@@ -17,7 +17,7 @@ from ssl_toolkit.training.intervals import mean_interval
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 GRAY = "#767676"  # readable on white and on JupyterLab's dark background
 POINTS = 400  # of a curve; more would only cost time on the way to the browser
-BARE: dict[str, Any] = {  # what all figures have in common
+LAYOUT: dict[str, Any] = {  # what all figures have in common
     "autosize": True,
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
@@ -43,7 +43,7 @@ PROBE_SLOTS = 4  # the representation, two layers of the projector, one of a pre
 
 
 def training_curves(
-    steps: Sequence[Step], looks: Sequence[Snapshot], base: Baselines | None, readings: Sequence[Reading] = ()
+    steps: Sequence[Step], snapshots: Sequence[Snapshot], base: Baselines | None, readings: Sequence[Reading] = ()
 ) -> list[Curve]:
     """The curves of `training_figure`, in the order of its traces: the loss and its terms, accuracies by neighbors and
     by the linear probes of `readings`, the spectrum."""
@@ -54,7 +54,7 @@ def training_curves(
     names = list(steps[-1].terms) if steps else []
     terms = [Curve(name, x, [s.terms[name] for s in thin]) for name in names[:TERM_SLOTS]]
     terms += [Curve("", [], [])] * (TERM_SLOTS - len(terms))
-    seen = [float(look.step) for look in looks]
+    seen = [float(snapshot.step) for snapshot in snapshots]
     ends = [0.0, max(1.0, *seen, *x)] if seen or x else [0.0, 1.0]
     levels = zip(Baselines._fields, base or (), strict=False)
     lines = {name: Curve(_BASELINE_NAMES[name], ends, [value, value]) for name, value in levels}
@@ -62,12 +62,12 @@ def training_curves(
     depths = list(readings[-1].accuracy)[:PROBE_SLOTS] if readings else []
     probes = [Curve(depth, read, [r.accuracy[depth] for r in readings]) for depth in depths]
     probes += [Curve("", [], [])] * (PROBE_SLOTS - len(probes))
-    spectrum = looks[-1].spectrum if looks else torch.empty(0)
+    spectrum = snapshots[-1].spectrum if snapshots else torch.empty(0)
     spectrum = spectrum / spectrum[:1].clamp_min(1e-12)
     return [
         Curve("loss", x, [s.loss for s in thin]),
         *terms,
-        Curve("kNN", seen, [look.knn for look in looks]),
+        Curve("kNN", seen, [snapshot.knn for snapshot in snapshots]),
         *(lines.get(name, Curve(_BASELINE_NAMES[name], [], [])) for name in Baselines._fields),
         *probes,
         Curve("singular values", list(range(1, len(spectrum) + 1)), spectrum.clamp_min(1e-6).tolist()),
@@ -77,13 +77,16 @@ def training_curves(
 _BASELINE_NAMES = {"chance": "chance", "pixels": "raw pixels", "untrained": "untrained"}
 
 
-def filled_axes(steps: Sequence[Step], looks: Sequence[Snapshot]) -> dict[int, bool]:
+def filled_axes(steps: Sequence[Step], snapshots: Sequence[Snapshot]) -> dict[int, bool]:
     """The columns of `training_figure` that have something to show; the others have no numbers on their axes."""
-    return {1: bool(steps), 2: bool(looks), 3: bool(looks)}
+    return {1: bool(steps), 2: bool(snapshots), 3: bool(snapshots)}
 
 
 def training_figure(
-    steps: Sequence[Step], looks: Sequence[Snapshot], base: Baselines | None = None, readings: Sequence[Reading] = ()
+    steps: Sequence[Step],
+    snapshots: Sequence[Snapshot],
+    base: Baselines | None = None,
+    readings: Sequence[Reading] = (),
 ) -> go.Figure:
     """Three plots in a row: the terms of the loss, accuracies over their baselines, the spectrum of the features."""
     figure = make_subplots(1, 3, subplot_titles=("loss", "accuracy", "singular values, relative"))
@@ -98,15 +101,15 @@ def training_figure(
         {"color": BLUE, "width": 2},
     ]
     legends = ["legend"] * (1 + TERM_SLOTS) + ["legend2"] * 4 + ["legend3"] * PROBE_SLOTS + ["legend"]
-    curves = training_curves(steps, looks, base, readings)
+    curves = training_curves(steps, snapshots, base, readings)
     for curve, column, line, legend in zip(curves, places, styles, legends, strict=True):
         trace = go.Scatter(
             x=list(curve.x), y=list(curve.y), name=curve.name, line=line, mode="lines",
             legend=legend, showlegend=bool(curve.name) and column < 3,
         )  # fmt: skip
         figure.add_trace(trace, row=1, col=column)
-    figure.update_layout(BARE, height=290, margin={"l": 40, "r": 8, "t": 26, "b": 84})
-    for column, filled in filled_axes(steps, looks).items():
+    figure.update_layout(LAYOUT, height=290, margin={"l": 40, "r": 8, "t": 26, "b": 84})
+    for column, filled in filled_axes(steps, snapshots).items():
         for axes in (figure.update_xaxes, figure.update_yaxes):
             axes(showticklabels=filled, row=1, col=column)
     figure.update_layout(
@@ -124,16 +127,17 @@ def training_figure(
     return figure
 
 
-RUNS = 6  # as many runs as there are colors that can be told apart
+RUN_COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)
+RUNS = len(RUN_COLORS)  # as many runs as there are colors that can be told apart
 
 
 def runs_figure(height: int = 300) -> go.Figure:
     """One plot of up to `RUNS` curves, to be filled by `show_runs`."""
     figure = go.Figure()
-    for color in (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY):
+    for color in RUN_COLORS:
         figure.add_scatter(x=[], y=[], mode="lines+markers", line={"color": color, "width": 2}, marker={"size": 4})
     legend = LEGEND | {"x": 0, "y": -0.2}
-    figure.update_layout(BARE, height=height, margin={"l": 56, "r": 8, "t": 30, "b": 66}, legend=legend)
+    figure.update_layout(LAYOUT, height=height, margin={"l": 56, "r": 8, "t": 30, "b": 66}, legend=legend)
     figure.update_layout(title={"font": {"size": 13}, "x": 0.5, "y": 0.97, "yanchor": "top"})
     figure.update_xaxes(GRID, title={"standoff": 4})
     figure.update_yaxes(GRID, title={"standoff": 4})
@@ -179,7 +183,9 @@ def means_figure(
     for name, y in (levels or {}).items():
         line = {"color": GRAY, "dash": "dot", "width": 1.5}
         figure.add_hline(y=y, line=line, annotation={"text": name, "font": {"size": 11}})
-    figure.update_layout(BARE, height=280, margin={"l": 56, "r": 8, "t": 34, "b": 40}, title={"text": title, "x": 0.5})
+    figure.update_layout(
+        LAYOUT, height=280, margin={"l": 56, "r": 8, "t": 34, "b": 40}, title={"text": title, "x": 0.5}
+    )
     figure.update_xaxes(GRID, type="category")
     figure.update_yaxes(GRID, tickformat=".0%" if percent else "")
     return figure
@@ -192,7 +198,7 @@ def measured_figure() -> go.Figure:
         x=[], y=[], mode="markers", marker={"size": 8, "color": BLUE},
         error_x={"array": [], "color": BLUE, "thickness": 2, "width": 5},
     )  # fmt: skip
-    figure.update_layout(BARE, margin={"l": 8, "r": 16, "t": 34, "b": 40}, hovermode="closest", showlegend=False)
+    figure.update_layout(LAYOUT, margin={"l": 8, "r": 16, "t": 34, "b": 40}, hovermode="closest", showlegend=False)
     figure.update_layout(title={"font": {"size": 13}, "x": 0.5, "y": 0.98, "yanchor": "top"})
     figure.update_xaxes(GRID)
     figure.update_yaxes(GRID, type="category", automargin=True, autorange="reversed")

@@ -18,10 +18,12 @@ from ssl_toolkit.encoders.statistics import typical_distance
 from ssl_toolkit.probes import Probe, attack, attack_curve
 from ssl_toolkit.probes.adversarial import AttackResult, Point, Target
 from ssl_toolkit.training import last_of
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, check_index, tile
-from ssl_toolkit.widgets.canvases.image_strip import strip
-from ssl_toolkit.widgets.controls import dropdown, figure_widget, int_box, paragraph, row, seed_box, slider
+from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.canvases.image_strip import image_strip
 from ssl_toolkit.widgets.figures.attacks import LOOKS, attack_figure, show_attacks
+from ssl_toolkit.widgets.panel import Panel, check_index
+from ssl_toolkit.widgets.pictures import Pixels, tile
 from ssl_toolkit.widgets.player import Player
 
 METHODS = {"FGSM: one step": 1, "PGD": 0}
@@ -32,14 +34,14 @@ STRENGTHS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the curve
 MANY = 96  # images of the curve
 
 
-class Look(NamedTuple):
+class Outcome(NamedTuple):
     """What one encoder sees of the picked image before and after, and what was painted of either."""
 
     seen: AttackResult
     rows: Rows | None
 
 
-class AttackPanel(Pictured, w.VBox):
+class AttackPanel(Panel):
     """Attack an image through each encoder's own gradients: what its probe says then, and how far its h went.
 
     `probes` read `depth` of the encoders of the same names; `painters`, where there are some, are `RCDM`s of them, and
@@ -72,10 +74,11 @@ class AttackPanel(Pictured, w.VBox):
             )
         if unknown := set(painters or {}) - set(encoders):
             raise ValueError(f"painters has {sorted(unknown)[0]!r}: there is no encoder of that name.")
+        super().__init__("attack", "Attack an image")
         self.encoders, self.probes, self.painters = dict(encoders), dict(probes), dict(painters or {})
         self.test, self.depth, self.strengths, self.k, self.many = test, depth, tuple(strengths), k, many
         self.units: dict[str, float] = {}  # by encoder: the distance of two images at random
-        self.looks: dict[str, Look] = {}
+        self.outcomes: dict[str, Outcome] = {}
         self.curves: dict[str, list[Point]] = {}
         self.picked = 0
         self._of: tuple[object, ...] = ()  # what the curves are of
@@ -92,45 +95,34 @@ class AttackPanel(Pictured, w.VBox):
         self.grid.on_pick(self.pick)
         self.html = w.HTML()
         self.html.add_class("ssl-attack-rows")
-        self.figure = figure_widget(attack_figure(), toolbar=False)
-        super().__init__(self._placed())
-        self.add_class("ssl-panel")
-        self.add_class("ssl-attack")
-        for control in self._controls:
-            control.observe(lambda _: self._on_control(), "value")
-        self.player.observe(lambda _: self.player.soon(self._show_given), "state")
+        self.figure = ui.figure_widget(attack_figure(), toolbar=False)
+        right = [ui.row(*self._controls), self.player, self.html]
+        self._place(ui.two_columns([w.HTML("Pick an image:"), self.grid], right), self.figure)
+        ui.on_change(self._controls, self._on_control)
         self._on_control()
 
     def _make_controls(self, strength: float, steps: int, seed: int) -> None:
+        make = ui.Controls("attack")
         tip = "Gray levels of 255 by which a pixel may change"
-        self.strength = slider("Strength", strength, (0.0, 16.0, 0.5), tip, "ssl-attack-strength", width="300px")
+        self.strength = make.slider("Strength", strength, (0.0, 16.0, 0.5), tip, width="300px")
         tip = "One step along the sign of the gradient, or several that stay within the strength"
-        self.method = dropdown("Method", list(METHODS), "PGD", tip, "ssl-attack-method")
-        self.steps = int_box("Steps", steps, (1, 100), "Steps of PGD", "ssl-attack-steps")
-        tip = "What each encoder is misled by"
-        self.target = dropdown("Against", list(TARGETS), "its probe", tip, "ssl-attack-against")
-        self.seed = seed_box(seed, "Of random starts and samples", "ssl-attack-seed")
+        self.method = make.dropdown("Method", list(METHODS), "PGD", tip)
+        self.steps = make.int_box("Steps", steps, (1, 100), "Steps of PGD")
+        self.target = make.dropdown("Against", list(TARGETS), "its probe", "What each encoder is misled by")
+        self.seed = make.seed_box(seed, "Of random starts and samples")
         self._controls = [self.strength, self.method, self.steps, self.target, self.seed]
 
-    def _placed(self) -> list[w.Widget]:
-        left = w.VBox([w.HTML("Pick an image:"), self.grid], layout=w.Layout(flex="0 0 auto"))
-        right = w.VBox([row(*self._controls), self.player, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
-        return [w.HBox([left, right], layout=w.Layout(grid_gap="20px")), self.figure]
-
     # what a person may call --------------------------------------------------------------------------------------
-    def play(self) -> None:
-        self.player.play()
-
     def pick(self, index: int) -> None:
         """Attack this test image."""
         check_index(index, self.test)
         self.picked, self.grid.selected = index, index if index < PICKS else -1
         self._on_control()
 
-    def wait(self) -> dict[str, Look]:
+    def wait(self) -> dict[str, Outcome]:
         """Attack and paint to the end, raise what went wrong, and return what each encoder sees of the image."""
-        self.player.wait()
-        return self.looks
+        super().wait()
+        return self.outcomes
 
     # the run -----------------------------------------------------------------------------------------------------
     def _total(self) -> int:
@@ -141,7 +133,7 @@ class AttackPanel(Pictured, w.VBox):
         steps = METHODS[self.method.value] or self.steps.value
         settings: dict[str, Any] = {"target": TARGETS[self.target.value], "steps": steps, "seed": self.seed.value}
         settings["depth"] = self.depth
-        self.looks, done = {}, 0
+        self.outcomes, done = {}, 0
         for name, encoder in self.encoders.items():
             if name not in self.units:
                 embedded = yield from last_of(
@@ -155,13 +147,13 @@ class AttackPanel(Pictured, w.VBox):
                 strength=self.strength.value, **settings,
             ):  # fmt: skip
                 if seen is not None:
-                    self.looks[name] = Look(seen, None)
+                    self.outcomes[name] = Outcome(seen, None)
                 yield None
             if name in self.painters:
-                seen = self.looks[name].seen
+                seen = self.outcomes[name].seen
                 h, painter = torch.cat([seen.h, seen.attacked]), self.painters[name]
                 for rows in paint_rows(encoder, painter, h, depth=self.depth, k=self.k, seed=self.seed.value):
-                    self.looks[name] = Look(seen, rows)
+                    self.outcomes[name] = Outcome(seen, rows)
                     yield done
             done += 1
             yield done
@@ -183,53 +175,54 @@ class AttackPanel(Pictured, w.VBox):
         chance = self.test.labels.bincount().max().item() / len(self.test)
         truth = escape(self.test.classes[int(self.test.labels[self.picked])])
         rows = [
-            self._row(name, look, color) for (name, look), (color, _) in zip(self.looks.items(), LOOKS, strict=False)
+            self._row(name, outcome, color)
+            for (name, outcome), (color, _) in zip(self.outcomes.items(), LOOKS, strict=False)
         ]
         below = "Each encoder is attacked through its own gradients. In the difference, gray is no change. "
         below += "Under each sample: how far its features are from those it was painted from. " if self.painters else ""
         below += "Distances are in units of that between two images at random."
-        top = paragraph(f"It is: <b>{truth}</b>. Chance is {chance:.0%}.")
-        self.html.value = top + "".join(rows) + paragraph(below)
+        top = ui.paragraph(f"It is: <b>{truth}</b>. Chance is {chance:.0%}.")
+        self.html.value = top + "".join(rows) + ui.paragraph(below)
         show_attacks(self.figure, self.curves, chance=chance, strength=self.strength.value)
 
-    def _row(self, name: str, look: Look, color: str) -> str:
+    def _row(self, name: str, outcome: Outcome, color: str) -> str:
         """An encoder's rows: the image, then the attacked one and the difference, each with what is painted of it."""
-        seen, unit = look.seen, self.units[name]
+        seen, unit = outcome.seen, self.units[name]
         says = " → ".join(f"<b>{escape(self._says(p[0]))}</b>" for p in (seen.before, seen.after))
         title = f"<b style='color:{color}'>{escape(name)}</b> says {says}; h moved by {seen.moved.item() / unit:.2f}"
-        pictures, gain = self._pictures(look), f"difference × {self._gain():.0f}"
-        if look.rows is None:
-            return strip(pictures, ["as it is", "attacked", gain], title=title)
+        pictures, gain = self._pictures(outcome), f"difference × {self._gain():.0f}"
+        if outcome.rows is None:
+            return image_strip(pictures, ["as it is", "attacked", gain], title=title)
         rows = []
         for i, what in enumerate(("as it is", "attacked")):
-            distances = [] if look.rows.distance is None else look.rows.distance[i].tolist()
+            distances = [] if outcome.rows.distance is None else outcome.rows.distance[i].tolist()
             under = [what, *([f"{d / unit:.2f}" for d in distances] or [""] * self.k)]
-            images = torch.cat([pictures[[i]], look.rows.images[i], pictures[2:][:i]])
-            rows.append(strip(images, [*under, gain][: len(images)], title="" if i else title))
+            images = torch.cat([pictures[[i]], outcome.rows.images[i], pictures[2:][:i]])
+            rows.append(image_strip(images, [*under, gain][: len(images)], title="" if i else title))
         return "".join(rows)
 
     def _says(self, p: Tensor) -> str:
         best = int(p.argmax())
         return f"{self.test.classes[best]} {p[best]:.0%}"
 
-    def _pictures(self, look: Look) -> UInt8[Tensor, "3 c h w"]:
+    def _pictures(self, outcome: Outcome) -> UInt8[Tensor, "3 c h w"]:
         """The image, the attacked one, and what differs, so amplified that the strength is black or white."""
-        before, after = as_float(self.test.images[[self.picked]]).cpu(), look.seen.images.cpu()
+        before, after = as_float(self.test.images[[self.picked]]).cpu(), outcome.seen.images.cpu()
         return as_bytes(torch.cat([before, after, 0.5 + self._gain() * (after - before)]))
 
     def _gain(self) -> float:
         return 127.5 / max(self.strength.value, 0.5)
 
-    def _show_given(self) -> None:
-        """Before a run: the image as it is."""
-        if self.player.state == "idle":
-            image, label = self.test.images[[self.picked]], self.test.classes[int(self.test.labels[self.picked])]
-            self.html.value = strip(image, [label], title="Press Play to attack it.")
+    def _before_run(self) -> None:
+        """Show the image as it is."""
+        image, label = self.test.images[[self.picked]], self.test.classes[int(self.test.labels[self.picked])]
+        self.html.value = image_strip(image, [label], title="Press Play to attack it.")
 
     def _on_control(self) -> None:
         self.steps.disabled = METHODS[self.method.value] == 1
-        self.player.restart(self._show_given)
+        self.player.restart(self._before_run)
 
     def picture(self) -> Pixels:
-        pictures = [self._pictures(look) for look in self.looks.values()]
+        """The image, the attacked one and the difference for each encoder, or the images to choose from."""
+        pictures = [self._pictures(outcome) for outcome in self.outcomes.values()]
         return tile(torch.cat(pictures), 3, 2) if pictures else tile(self.grid.images, COLUMNS, 2)

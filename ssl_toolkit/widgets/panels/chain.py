@@ -25,10 +25,11 @@ from ssl_toolkit.diffusion import (
     side_by_side,
 )
 from ssl_toolkit.diffusion.metrics import nearest
-from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
+from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
-from ssl_toolkit.widgets.controls import checkbox, dropdown, figure_widget, int_box, paragraph, row, seed_box, slider
 from ssl_toolkit.widgets.figures.chains import chain_figure, show_chains, show_cursor
+from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 SAMPLERS: dict[str, Callable[..., Iterator[Denoised]]] = {
@@ -40,7 +41,7 @@ FRAMES = 100  # of longer chains so many travel to the browser
 IDLE = "Pure noise. Press Play to see what comes out of it."
 
 
-class ChainPanel(Pictured, w.VBox):
+class ChainPanel(Panel):
     """Two chains A and B from the same noise, played and scrubbed in the browser: their states x_t and guesses x0.
 
     `denoise` is any denoise(x, t) -> x0 on `schedule`, or several by name; `shape` is that of one image, (c, h, w).
@@ -71,6 +72,7 @@ class ChainPanel(Pictured, w.VBox):
             raise ValueError(f"samplers holds {wrong[0]!r}: it may hold {', '.join([*SAMPLERS, NONE])}.")
         if shape[0] not in (1, 3):
             raise ValueError(f"shape is {shape}: images of 1 or 3 channels can be shown.")
+        super().__init__("chains", "Images out of noise")
         self.shape, self.schedule, self.n = shape, schedule, n
         self._bank = None if bank is None else bank.float()
         self.frames: list[Frame] = []
@@ -82,62 +84,43 @@ class ChainPanel(Pictured, w.VBox):
         )
         self.player.back.layout.display = "none"  # the canvas is played and scrubbed by itself
         self.canvas = ChainCanvas(columns=n, scale=max(1, round(52 / shape[2])), label="chains")
-        self.figure = figure_widget(chain_figure(), toolbar=False)
+        self.figure = ui.figure_widget(chain_figure(), toolbar=False)
         self.summary = w.HTML()
-        super().__init__(self._placed())
-        self.add_class("ssl-panel")
-        self.add_class("ssl-chains")
-        self._arrange()
-        self._show_noise()
-        of_chains = [*self.denoiser.values(), *self.sampler.values(), *self.eta.values()]
-        for control in (*of_chains, self.steps, self.seed, self.clip):
-            control.observe(lambda _: self._on_control(), "value")
-        self.canvas.observe(lambda _: self.player.soon(self._follow), "value")
-        self.player.observe(lambda _: self.player.soon(self._show_noise), "state")
-
-    def _make_controls(self, samplers: tuple[str, str], steps: int, seed: int, clip: bool) -> None:
-        names, same = list(self.denoise), "which starts at the same noise"
-        self.denoiser = {
-            "A": dropdown("A", names, names[0], "The denoiser of chain A", "ssl-chains-denoiser-a"),
-            "B": dropdown("B", names, names[-1], f"The denoiser of chain B, {same}", "ssl-chains-denoiser-b"),
-        }
-        self.sampler = {
-            "A": dropdown("A", list(SAMPLERS), samplers[0], "The sampler of chain A", "ssl-chains-sampler-a"),
-            "B": dropdown(
-                "B", [*SAMPLERS, NONE], samplers[1], f"The sampler of chain B, {same}", "ssl-chains-sampler-b"
-            ),
-        }
-        tip = "Of DDIM: 0 adds no noise on the way, 1 as much as DDPM"
-        self.eta = {
-            "A": slider("eta", 0.0, (0.0, 1.0, 0.1), tip, "ssl-chains-eta-a", width="190px"),
-            "B": slider("eta", 0.0, (0.0, 1.0, 0.1), tip, "ssl-chains-eta-b", width="190px"),
-        }
-        self.steps = int_box("Steps", steps, (1, 1000), "Steps of both chains", "ssl-chains-steps", width="120px")
-        self.seed = seed_box(seed, "Of the noise both start at", "ssl-chains-seed", width="120px")
-        tip = "Keep each guess x0 within the range that images have"
-        self.clip = checkbox("Clip the guess", clip, tip, "ssl-chains-clip")
-
-    def _placed(self) -> list[w.Widget]:
         lines = {key: [self.sampler[key], self.eta[key]] for key in "AB"}
         if len(self.denoise) > 1:
             for key in "AB":
                 self.sampler[key].description = "by"  # one letter is enough before the two
                 lines[key].insert(0, self.denoiser[key])
-        self.canvas.layout = w.Layout(flex="0 0 auto", max_width="66%")
-        right = w.VBox([self.figure, self.summary], layout=w.Layout(flex="1 1 0", min_width="0"))
-        body = w.HBox([self.canvas, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
-        return [row(*lines["A"], self.steps, self.seed, self.clip), row(*lines["B"]), self.player, body]
+        body = ui.two_columns([self.canvas], [self.figure, self.summary])
+        body.children[0].layout.max_width = "66%"
+        first = ui.row(*lines["A"], self.steps, self.seed, self.clip)
+        self._place(first, ui.row(*lines["B"]), self.player, body)
+        self._before_run()
+        of_chains = [*self.denoiser.values(), *self.sampler.values(), *self.eta.values()]
+        ui.on_change((*of_chains, self.steps, self.seed, self.clip), self._on_control)
+        self.canvas.observe(lambda _: self._soon(self._follow), "value")
+
+    def _make_controls(self, samplers: tuple[str, str], steps: int, seed: int, clip: bool) -> None:
+        make = ui.Controls("chains")
+        names, same = list(self.denoise), ", which starts at the same noise"
+        self.denoiser, self.sampler, self.eta = {}, {}, {}
+        for key, which, denoiser, offered, sampler in (
+            ("A", "chain A", names[0], [*SAMPLERS], samplers[0]),
+            ("B", f"chain B{same}", names[-1], [*SAMPLERS, NONE], samplers[1]),
+        ):
+            tip = f"The denoiser of {which}"
+            self.denoiser[key] = make.dropdown(key, names, denoiser, tip, name=f"denoiser {key}")
+            self.sampler[key] = make.dropdown(key, offered, sampler, f"The sampler of {which}", name=f"sampler {key}")
+            tip = "Of DDIM: 0 adds no noise on the way, 1 as much as DDPM"
+            self.eta[key] = make.slider("eta", 0.0, (0.0, 1.0, 0.1), tip, name=f"eta {key}", width="190px")
+        self.steps = make.int_box("Steps", steps, (1, 1000), "Steps of both chains", width="120px")
+        self.seed = make.seed_box(seed, "Of the noise both start at", width="120px")
+        self.clip = make.checkbox("Clip the guess", clip, "Keep each guess x0 within the range that images have")
 
     # what a person may call --------------------------------------------------------------------------------------
-    def play(self) -> None:
-        self.player.play()
-
-    def pause(self) -> None:
-        self.player.pause()
-
     def wait(self) -> list[Frame]:
         """Run to the end, raise what went wrong, and return the frames of both chains."""
-        self.player.wait()
+        super().wait()
         return self.frames
 
     # the run -----------------------------------------------------------------------------------------------------
@@ -174,7 +157,7 @@ class ChainPanel(Pictured, w.VBox):
         captions = [self._caption(frame) for frame in self._shown]
         self.canvas.show(self._rows(self._shown), captions=captions, value=len(self._shown) - 1)
         if not running:
-            settled = {key: [levels(f.x0[key], frame.x0[key]) for f in made] for key in frame.x0}
+            settled = {key: [_gray_levels(f.x0[key], frame.x0[key]) for f in made] for key in frame.x0}
             show_chains(self.figure, [f.snr for f in made], settled)
             self.summary.value = self._told(frame)
         self._follow()
@@ -182,8 +165,8 @@ class ChainPanel(Pictured, w.VBox):
     def _rows(self, frames: list[Frame]) -> dict[str, UInt8[Tensor, "f n c h w"]]:
         rows = {}
         for key in frames[0].x:
-            guesses = torch.stack([shown(frame.x0[key]) for frame in frames])
-            rows[f"{key}: x at t"] = torch.stack([shown(frame.x[key], self._spread(frame.t)) for frame in frames])
+            guesses = torch.stack([_as_pixels(frame.x0[key]) for frame in frames])
+            rows[f"{key}: x at t"] = torch.stack([_as_pixels(frame.x[key], self._spread(frame.t)) for frame in frames])
             rows[f"{key}: guess of x0"] = guesses
             if self._bank is not None:
                 index = nearest(guesses.flatten(0, 1), self._bank).index
@@ -207,45 +190,50 @@ class ChainPanel(Pictured, w.VBox):
             by = f"{self.denoiser[key].value} by " if len(self.denoise) > 1 else ""
             told = f"<b>{key}</b> {escape(by + self.sampler[key].value)}: {frame.calls[key]} network calls"
             if self._bank is not None:
-                found = self._bank[nearest(shown(x), self._bank).index]
-                off = levels(x, found / 127.5 - 1)
+                found = self._bank[nearest(_as_pixels(x), self._bank).index]
+                off = _gray_levels(x, found / 127.5 - 1)
                 told += f", {off:.0f} of 255 gray levels from the nearest image"
             lines.append(told)
         if len(frame.x0) == 2:
-            apart = levels(frame.x0["A"], frame.x0["B"])
+            apart = _gray_levels(frame.x0["A"], frame.x0["B"])
             lines.append(f"A and B are {apart:.0f} gray levels apart.")
-        return paragraph("<br>".join(lines))
+        return ui.paragraph("<br>".join(lines))
 
     def _follow(self) -> None:
         """The cursor goes where the canvas is."""
         if self.canvas.value < len(self._shown):
             show_cursor(self.figure, self._shown[self.canvas.value].i)
 
-    def _show_noise(self) -> None:
-        """Before a run: what both chains start at."""
-        if self.player.state == "idle":
-            self.frames, self._shown = [], []
-            self.canvas.show({"noise": shown(self._noise())[None]}, captions=[IDLE])
-            self.summary.value = ""
+    def _before_run(self) -> None:
+        """Show what both chains start at."""
+        self.frames, self._shown = [], []
+        self._offer_settings()
+        self.canvas.show({"noise": _as_pixels(self._noise())[None]}, captions=[IDLE])
+        self.summary.value = ""
 
-    def _arrange(self) -> None:
+    def _offer_settings(self) -> None:
         for key, control in self.sampler.items():
             self.eta[key].disabled = control.value != "ddim"
             self.denoiser[key].disabled = control.value == NONE
 
     def _on_control(self) -> None:
-        self._arrange()
-        self.player.restart(self._show_noise)
+        self._offer_settings()
+        self.player.restart(self._before_run)
 
     def picture(self) -> Pixels:
+        """The frame that is seen."""
         return self.canvas.picture()
 
+    def pictures(self) -> list[Pixels]:
+        """All frames, to be exported."""
+        return self.canvas.pictures()
 
-def shown(x: Float[Tensor, "n c h w"], spread: float = 1.0) -> UInt8[Tensor, "n c h w"]:
+
+def _as_pixels(x: Float[Tensor, "n c h w"], spread: float = 1.0) -> UInt8[Tensor, "n c h w"]:
     """A state in [-1, 1], or beyond, as pixels."""
     return as_bytes((x / spread + 1) / 2)
 
 
-def levels(x: Float[Tensor, "n *x"], y: Float[Tensor, "n *x"]) -> float:
+def _gray_levels(x: Float[Tensor, "n *x"], y: Float[Tensor, "n *x"]) -> float:
     """How far images in [-1, 1] are from others, in gray levels: the median of their root mean squares over pixels."""
     return 127.5 * (x - y).square().flatten(1).mean(dim=1).sqrt().median().item()

@@ -10,10 +10,11 @@ import ipywidgets as w
 from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run, stored
 from ssl_toolkit.claims.study import Claim, grouped
 from ssl_toolkit.training.sweep import Cell, Setting, SweepError
-from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
+from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.choice_table import ChoiceTable
-from ssl_toolkit.widgets.controls import Muted, dropdown, duration, figure_widget, paragraph, row
 from ssl_toolkit.widgets.figures.plots import GRAY, GREEN, ORANGE, VERMILION, measured_figure, show_measured
+from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 COLORS = {"confirmed": GREEN, "not confirmed": VERMILION, "inconclusive": ORANGE, "": GRAY}
@@ -22,7 +23,7 @@ ALL, STORED, HERE = "all papers", "as stored", "made here"
 Record = Cell | Verdict | None
 
 
-class ClaimsBoard(Pictured, w.VBox):
+class ClaimsBoard(Panel):
     """All claims with the verdicts that were stored; choose one to see its rule and its numbers, or to test it.
 
     A test runs at the budget of the menu, "smoke" to begin with, and with `folder` it is kept there and goes on from
@@ -31,6 +32,7 @@ class ClaimsBoard(Pictured, w.VBox):
     """
 
     def __init__(self, *, folder: str | os.PathLike[str] | None = None, name: str = "claims"):
+        super().__init__("claims", "What the papers claim, and what was found")
         self.folder = folder
         self.tested: dict[str, Verdict] = {}
         self._stored: dict[str, tuple[Verdict, list[Cell]]] = {}
@@ -41,36 +43,34 @@ class ClaimsBoard(Pictured, w.VBox):
                 continue  # it was never measured, or otherwise, and the table says so
         self._live: dict[str, tuple[list[Setting], list[Cell]]] = {}  # what tests made here are to measure, and have
         self.chosen: Claim = next(iter(CLAIMS.values()))
-        self._under_test, self._quiet = self.chosen, Muted()
+        self._under_test = self.chosen
 
         papers = list(dict.fromkeys(claim.paper for claim in CLAIMS.values()))
-        self.paper = dropdown("Paper", [ALL, *papers], ALL, "Whose claims are listed", "ssl-claims-paper")
+        make = ui.Controls("claims")
+        self.paper = make.dropdown("Paper", [ALL, *papers], ALL, "Whose claims are listed")
         self.paper.layout.max_width = "560px"
         self.summary = w.HTML()
         self.table = ChoiceTable(COLUMNS, label="claims")
         self.table.on_pick(lambda i: self.choose(self._listed()[i].id))
         self.words = w.HTML()
-        self.budget = dropdown("Budget", BUDGETS, BUDGETS[0], "How much time a test takes", "ssl-claims-budget")
-        self.shows = dropdown("Test", [], None, "Show what is stored, or the test made here", "ssl-claims-test")
-        tip = "The number of the measurements that is drawn"
-        self.number = dropdown("Number", [], None, tip, "ssl-claims-number")
+        self.budget = make.dropdown("Budget", BUDGETS, BUDGETS[0], "How much time a test takes")
+        self.shows = make.dropdown("Test", [], None, "Show what is stored, or the test made here")
+        self.number = make.dropdown("Number", [], None, "The number of the measurements that is drawn")
         self.player: Player[Record] = Player(
             self._records, self._draw, progress=self._progress, unit="measurement", redraw=0.5, name=name
         )
         self.player.play_button.tooltip = "Put the chosen claim to the test, here and now"
-        self.figure = figure_widget(measured_figure())
+        self.figure = ui.figure_widget(measured_figure())
         self.outcome = w.HTML()
 
-        top, test = row(self.paper, self.summary), row(self.budget, self.shows, self.number)
-        super().__init__([top, self.table, self.words, self.player, test, self.outcome, self.figure])
-        self.add_class("ssl-panel")
-        self.add_class("ssl-claims")
+        top, test = ui.row(self.paper, self.summary), ui.row(self.budget, self.shows, self.number)
+        self._place(top, self.table, self.words, self.player, test, self.outcome, self.figure)
         self._list()
         self.choose(self.chosen.id)
-        self.paper.observe(lambda _: self._list(), "value")
-        self.shows.observe(lambda _: self._show_numbers(), "value")
-        self.number.observe(lambda _: self._show_figure(), "value")
-        self.budget.observe(lambda _: self._ready(), "value")
+        ui.on_change([self.paper], self._list)
+        ui.on_change([self.shows], self._show_numbers)
+        ui.on_change([self.number], self._show_figure)
+        ui.on_change([self.budget], self._ready)
 
     # what a person may call --------------------------------------------------------------------------------------
     def choose(self, claim_id: str) -> None:
@@ -81,30 +81,24 @@ class ClaimsBoard(Pictured, w.VBox):
         self._ready()
         self._list()
         claim = self.chosen
-        self.words.value = paragraph(
+        self.words.value = ui.paragraph(
             f"<b>{escape(claim.id)}</b> {escape(claim.statement)}<br><span style='color:{GRAY}'>{escape(claim.paper)}"
             f"</span><br><b>The rule, {'made stricter later' if claim.changed else 'written beforehand'}:</b> "
             f"{escape(f'{claim.rule} {claim.changed}')}"
         )
         self._offer(here=True)
 
-    def play(self) -> None:
-        self.player.play()
-
-    def pause(self) -> None:
-        self.player.pause()
-
     def wait(self) -> Verdict:
         """Run the test to its end, raise what went wrong, and return its verdict: the chosen claim's, or that of the
         test which is under way."""
-        self.player.wait()
+        super().wait()
         return self.tested[self._under_test.id]
 
     # the test ----------------------------------------------------------------------------------------------------
     def _ready(self) -> None:
         """The next test is of the chosen claim, unless one is under way."""
-        if self.player.state not in ("running", "paused"):
-            self.player.reset()
+        if self.state not in ("running", "paused"):
+            self.reset()
 
     def _records(self) -> Iterator[Record]:
         claim, budget = self.chosen, self.budget.value
@@ -134,7 +128,7 @@ class ClaimsBoard(Pictured, w.VBox):
         colors = [COLORS[verdict.result if verdict else ""] for verdict in verdicts]
         self.table.show(rows, colors=colors, selected=claims.index(self.chosen) if self.chosen in claims else -1)
         counts = Counter(row[2] for row in rows)
-        self.summary.value = paragraph(
+        self.summary.value = ui.paragraph(
             f"<b>{len(rows)} claims</b>: " + ", ".join(f"{n} {w}" for w, n in counts.items())
         )
 
@@ -149,7 +143,7 @@ class ClaimsBoard(Pictured, w.VBox):
         tests = {STORED: claim_id in self._stored, HERE: claim_id in self._live}
         options = [name for name, there in tests.items() if there] or ["none yet"]
         chosen = HERE if here and HERE in options else options[0]
-        with self._quiet:
+        with self._muted:
             self.shows.options = options
             self.shows.value = chosen
         self._show_numbers()
@@ -160,17 +154,17 @@ class ClaimsBoard(Pictured, w.VBox):
         return self._stored[self.chosen.id][1] if self.chosen.id in self._stored else []
 
     def _show_numbers(self) -> None:
-        if self._quiet:
+        if self._muted:
             return
         names = list(dict.fromkeys(name for cell in self._cells() for name in cell.result))
         if names != list(self.number.options):
-            with self._quiet:
+            with self._muted:
                 self.number.options = names
                 self.number.value = names[0] if names else None
         self._show_figure()
 
     def _show_figure(self) -> None:
-        if self._quiet:
+        if self._muted:
             return
         claim_id, name = self.chosen.id, self.number.value
         groups = grouped(self._cells(), name) if name else {}
@@ -188,6 +182,7 @@ class ClaimsBoard(Pictured, w.VBox):
         self.outcome.value = f'<div class="ssl-claims-outcome" role="status" style="line-height:1.4">{said}</div>'
 
     def picture(self) -> Pixels:
+        """The table of the claims."""
         return self.table.picture()
 
 
@@ -196,7 +191,7 @@ def _row(claim: Claim, verdict: Verdict | None) -> list[str]:
         return [claim.id, claim.statement, "not measured", "", "", ""]
     low, high = verdict.ci95
     effect = f"{verdict.effect:.3g} [{low:.3g}, {high:.3g}]"
-    return [claim.id, claim.statement, verdict.result, effect, str(verdict.seeds), duration(verdict.seconds)]
+    return [claim.id, claim.statement, verdict.result, effect, str(verdict.seeds), ui.duration(verdict.seconds)]
 
 
 def _verdict(verdict: Verdict) -> str:

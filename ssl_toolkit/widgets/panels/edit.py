@@ -17,22 +17,13 @@ from ssl_toolkit.diffusion.rcdm import RCDM, conditions
 from ssl_toolkit.encoders import Encoder, embed_steps
 from ssl_toolkit.encoders.statistics import typical_distance
 from ssl_toolkit.training import last_of
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, check_index, tile
+from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
-from ssl_toolkit.widgets.canvases.image_strip import strip
-from ssl_toolkit.widgets.controls import (
-    Muted,
-    button,
-    dropdown,
-    int_box,
-    paragraph,
-    row,
-    seed_box,
-    slider,
-    style,
-    toggle,
-)
+from ssl_toolkit.widgets.canvases.image_strip import image_strip
 from ssl_toolkit.widgets.figures.plots import BLUE, ORANGE
+from ssl_toolkit.widgets.panel import Panel, check_index
+from ssl_toolkit.widgets.pictures import Pixels, tile
 from ssl_toolkit.widgets.player import Player
 
 MODES = {
@@ -56,7 +47,7 @@ class Task(NamedTuple):
     told: str = ""
 
 
-class EditPanel(Pictured, w.VBox):
+class EditPanel(Panel):
     """Samples of an `RCDM` for edited representations of an image A, always from the same noise in every row.
 
     `model` was trained on what `encoder` says at `depth`; `test` gives the images to pick and the representations that
@@ -91,6 +82,7 @@ class EditPanel(Pictured, w.VBox):
                 f"test has images of {tuple(test.images.shape[1:])} and the model paints {tuple(model.shape)}: "
                 "give images of the kind that it was trained on."
             )
+        super().__init__("edit", "Edit a representation")
         self.encoder, self.model, self.test, self.depth = encoder, model, test, depth
         self.k, self.stops = k, stops
         self.h: Tensor | None = None  # of the test images
@@ -98,7 +90,6 @@ class EditPanel(Pictured, w.VBox):
         self.a, self.b = 0, 1
         self._task: Task | None = None
         self.rows: Rows | None = None
-        self._quiet = Muted()
         self._make_controls(mode, directions, guidance, steps, seed)
         self.player: Player[Rows | None] = Player(
             self._records, self._draw, progress=lambda r: r and (r.step, self.steps.value),
@@ -110,64 +101,54 @@ class EditPanel(Pictured, w.VBox):
         self.grid.on_pick(lambda index: self.pick(index, other=self.picking.value == "B"))
         self.canvas = ChainCanvas(columns=k, scale=max(1, round(96 / test.images.shape[-1])), label="samples")
         self.canvas.value = stops // 2
-        self.note, self.html, self.controls = w.HTML(), w.HTML(), row()
+        self.note, self.html, self.controls = w.HTML(), w.HTML(), ui.row()
         self.html.add_class("ssl-edit-rows")
-        super().__init__(self._placed())
-        self.add_class("ssl-panel")
-        self.add_class("ssl-edit")
-        self.mode.observe(lambda _: self._on_mode(), "value")
-        for control in self._sampling + self._editing:
-            control.observe(lambda _: self._on_control(), "value")
+        which = f"<b style='color:{BLUE}'>A</b>: edited, <b style='color:{ORANGE}'>B</b>: the other"
+        left = [ui.row(w.HTML("A click picks"), self.picking), self.grid, w.HTML(which)]
+        top = [self.mode, self.note, self.controls, ui.row(*self._sampling), self.player]
+        self._place(ui.two_columns(left, [*top, self.canvas, self.html]))
+        ui.on_change([self.mode], self._on_mode)
+        ui.on_change(self._sampling + self._editing, self._on_control)
         self.zero.on_click(lambda _: self.zero_all())
-        self.player.observe(lambda _: self.player.soon(self._show_given), "state")
-        self._arrange()
+        self._on_mode()
         self.pick(0)
 
     def _make_controls(self, mode: str, directions: int, guidance: float, steps: int, seed: int) -> None:
-        self.mode = toggle(list(MODES), mode, "What is done with the representation of A", "ssl-edit-mode")
+        make = ui.Controls("edit")
+        self.mode = make.toggle(list(MODES), mode, "What is done with the representation of A", "mode")
         tips = ("The image that is edited", "The other image")
-        self.picking = toggle("AB", "A", "Which image a click picks", "ssl-edit-picking", tips=tips, each="36px")
+        self.picking = make.toggle(
+            "AB", "A", "Which image a click picks", "picking", tooltips=tips, button_width="36px"
+        )
         tip = "1 paints what h says, more exaggerates it"
-        self.guidance = slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, "ssl-edit-guidance", width="205px")
+        self.guidance = make.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, width="205px")
         self.guidance.disabled = self.model.network.null is None
-        self.steps = int_box("Steps", steps, (1, 200), "Steps of the sampler", "ssl-edit-steps")
-        self.seed = seed_box(seed, "Of the noise of all rows", "ssl-edit-seed")
-        tip = "Which way leads from A to B"
-        self.path = dropdown("Path", ["straight", "along the sphere"], "straight", tip, "ssl-edit-path")
+        self.steps = make.int_box("Steps", steps, (1, 200), "Steps of the sampler")
+        self.seed = make.seed_box(seed, "Of the noise of all rows")
+        self.path = make.dropdown("Path", ["straight", "along the sphere"], "straight", "Which way leads from A to B")
         tip = "Principal: along which images vary the most. Sparse: of which each image has a few"
-        self.kind = dropdown("Kind", ["principal", "sparse"], "principal", tip, "ssl-edit-kind")
+        self.kind = make.dropdown("Kind", ["principal", "sparse"], "principal", tip)
         self.amounts = [
-            slider(str(i), 0.0, (-4.0, 4.0, 0.5), "How much of it is added", f"ssl-edit-{i}", width="205px")
+            make.slider(str(i), 0.0, (-4.0, 4.0, 0.5), "How much of it is added", width="205px")
             for i in range(1, directions + 1)
         ]
-        self.zero = button("Zero", "undo", "Every direction to 0", "ssl-edit-zero")
+        self.zero = make.button("Zero", "undo", "Every direction to 0")
         self.more_than = w.IntSlider(14, min=0, max=NEIGHBORS - 1, description="More than", continuous_update=False)
         tip = f"A dimension is common if more than so many of the {NEIGHBORS} neighbors have it"
-        style(self.more_than, tip, "ssl-edit-more", width="300px")
+        make.add(self.more_than, tip, width="300px")
         has = [("above its median", True), ("not 0", False)]
-        self.relative = dropdown("Has it", has, True, "When an image counts as having a dimension", "ssl-edit-has")
-        self.patch = dropdown("Patch", [2, 4, 8], 4, "Pixels a side", "ssl-edit-patch")
+        self.relative = make.dropdown("Has it", has, True, "When an image counts as having a dimension")
+        self.patch = make.dropdown("Patch", [2, 4, 8], 4, "Pixels a side")
         self._sampling = [self.guidance, self.steps, self.seed]
         self._editing = [self.path, self.kind, *self.amounts, self.more_than, self.relative, self.patch]
-
-    def _placed(self) -> list[w.Widget]:
         self._settings: dict[str, list[w.Widget]] = {
             "Interpolate": [self.path],
-            "Directions": [row(self.kind, self.zero), row(*self.amounts)],
+            "Directions": [ui.row(self.kind, self.zero), ui.row(*self.amounts)],
             "Common dimensions": [self.more_than, w.HTML(f"of {NEIGHBORS} neighbors"), self.relative],
             "Masked": [self.patch],
         }
-        picks = w.HBox([w.HTML("A click picks"), self.picking], layout=w.Layout(grid_gap="6px", align_items="center"))
-        which = f"<b style='color:{BLUE}'>A</b>: edited, <b style='color:{ORANGE}'>B</b>: the other"
-        left = w.VBox([picks, self.grid, w.HTML(which)], layout=w.Layout(flex="0 0 auto"))
-        top = [self.mode, self.note, self.controls, row(*self._sampling), self.player]
-        right = w.VBox([*top, self.canvas, self.html], layout=w.Layout(flex="1 1 0", min_width="0"))
-        return [w.HBox([left, right], layout=w.Layout(grid_gap="20px"))]
 
     # what a person may call --------------------------------------------------------------------------------------
-    def play(self) -> None:
-        self.player.play()
-
     def pick(self, index: int, *, other: bool = False) -> None:
         """Take this test image as A, or as B where `other` says so."""
         check_index(index, self.test)
@@ -182,7 +163,7 @@ class EditPanel(Pictured, w.VBox):
 
     def zero_all(self) -> None:
         """Every direction back to 0."""
-        with self._quiet:
+        with self._muted:
             for amount in self.amounts:
                 amount.value = 0.0
         self._on_control()
@@ -194,7 +175,7 @@ class EditPanel(Pictured, w.VBox):
 
     def wait(self) -> Rows:
         """Paint to the end, raise what went wrong, and return the samples."""
-        self.player.wait()
+        super().wait()
         assert self.rows is not None
         return self.rows
 
@@ -244,7 +225,7 @@ class EditPanel(Pictured, w.VBox):
             found = without_common(a, b, h, k=NEIGHBORS, more_than=more_than, relative=relative)
             near = self.test.images[found.neighbors].cpu()
             told = f"{int(found.dims.sum())} of {h.shape[1]} dimensions are common."
-            told += strip(near, [""] * NEIGHBORS, title=f"The {NEIGHBORS} nearest, A among them:", size=26)
+            told += image_strip(near, [""] * NEIGHBORS, title=f"The {NEIGHBORS} nearest, A among them:", size=26)
             return Task(found.asked, torch.stack([image, image, self.test.images[self.b].cpu()]), told)
         given = hidden(image, SHARES, patch=self.patch.value, seed=self.seed.value)
         names = [f"{share:.0%} hidden" for share in SHARES]
@@ -273,7 +254,7 @@ class EditPanel(Pictured, w.VBox):
         ends = self.test.images[[self.a, self.b]].cpu()
         images = torch.cat([ends[:1], rows.images[:, 0], ends[1:]])
         title = f"The first sample at λ = {', '.join(asked.names)}:"
-        self.html.value = strip(images, ["A", *words, "B"], title=title, size=44) + paragraph(WHERE)
+        self.html.value = image_strip(images, ["A", *words, "B"], title=title, size=44) + ui.paragraph(WHERE)
 
     def _draw_rows(self, task: Task, rows: Rows) -> None:
         assert self.h is not None
@@ -284,30 +265,33 @@ class EditPanel(Pictured, w.VBox):
             under = [""] * self.k if rows.distance is None else [f"{d:.2f}" for d in rows.distance[i].tolist()]
             title = f"<b>{escape(name)}</b>" + (f", h moved by {away[i]:.2f}" if i else "")
             images = torch.cat([given[i % len(given)][None], rows.images[i]])
-            told.append(strip(images, ["given", *under], title=title))
-        self.html.value = "".join(told) + paragraph(f"{WHERE}<br>{task.told}")
+            told.append(image_strip(images, ["given", *under], title=title))
+        self.html.value = "".join(told) + ui.paragraph(f"{WHERE}<br>{task.told}")
 
-    def _show_given(self) -> None:
-        """Before a run: the images that were picked."""
-        if self.player.state == "idle":
-            self._task = self.rows = None
-            images = self.test.images[[self.a, self.b]].cpu()
-            self.canvas.layout.display = "none"
-            self.html.value = strip(images, ["A", "B"], title="Press Play to paint from what the encoder says of them.")
-
-    def _arrange(self) -> None:
-        self.note.value = paragraph(MODES[self.mode.value])
-        self.controls.children = self._settings[self.mode.value]
+    def _before_run(self) -> None:
+        """Show the images that were picked."""
+        self._task = self.rows = None
+        images = self.test.images[[self.a, self.b]].cpu()
+        self.canvas.layout.display = "none"
+        self.html.value = image_strip(
+            images, ["A", "B"], title="Press Play to paint from what the encoder says of them."
+        )
 
     def _on_mode(self) -> None:
-        self._arrange()
+        self.note.value = ui.paragraph(MODES[self.mode.value])
+        self.controls.children = self._settings[self.mode.value]
         self._on_control()
 
     def _on_control(self) -> None:
-        if not self._quiet:
-            self.player.restart(self._show_given)
+        if not self._muted:
+            self.player.restart(self._before_run)
 
     def picture(self) -> Pixels:
+        """The samples, or the images to choose from."""
         if self.rows is None:
             return tile(self.grid.images, COLUMNS, 2)
         return tile(self.rows.images.flatten(0, 1), self.k, 2)
+
+    def pictures(self) -> list[Pixels]:
+        """The samples on the way from A to B, to be exported."""
+        return self.canvas.pictures() if self.mode.value == "Interpolate" else [self.picture()]

@@ -10,12 +10,12 @@ from torch import Tensor
 from ssl_toolkit.data import as_bytes, as_float
 from ssl_toolkit.infusion import Infusion, Link, Mixture, Operator, Prior, chain, complete, first, increasing, past
 from ssl_toolkit.infusion.objectives import steps_of_bound
-from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
+from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
 from ssl_toolkit.widgets.canvases.mask import MaskCanvas
-from ssl_toolkit.widgets.controls import Muted, button, checkbox, dropdown, figure_widget, row, seed_box, slider, style
 from ssl_toolkit.widgets.figures.plots import Curve, runs_figure, show_runs
-from ssl_toolkit.widgets.player import running_loop, soon
+from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.pictures import Pixels
 
 
 class Preset(NamedTuple):
@@ -36,13 +36,14 @@ MODEL, INFUSED, TARGET = "model's chain", "infused chain", "target"
 COMPLETIONS = "completions"
 
 
-class InfusionPanel(Pictured, w.VBox):
+class InfusionPanel(Panel):
     """The model's chain and the infused chain from the same noise, frame by frame, and the bound that each step gives.
 
     `images` are targets, of which the first n are shown. A click on a target takes it below, where a mask is painted
     on it and n completions of what it hides run beside each other. `panel.growth.value = 0.02`,
     `panel.steps.value = 30`, `panel.pick(3)` and `panel.mask = mask` do what the controls do; `panel.draw()` shows
     what the operator does now, as while it trains; `panel.links` and `panel.completions` are the chains that are seen.
+    It has no run: chains this short take no time.
     """
 
     def __init__(
@@ -58,72 +59,60 @@ class InfusionPanel(Pictured, w.VBox):
     ):
         if not len(images):
             raise ValueError("images is empty: the infused chain needs targets.")
+        super().__init__("infusion", "Infusion chains")
         self.operator, self.prior, self.infusion, self.images = operator, prior, infusion, images[:n]
         self.links: dict[str, list[Link]] = {}
         self.completions: list[Link] = []
-        self.index, self._quiet = 0, Muted()
-        self._loop = loop = running_loop()  # the operator may be in training there: never between two lines of its step
+        self.index = 0
         self._make_controls(growth, seed)
         self.why, self.note = w.HTML(), w.HTML()
         self.note.add_class("ssl-infusion-note")
         self.canvas = ChainCanvas(scale=max(1, round(72 / images.shape[-1])), label="chain")
-        self.figure = figure_widget(runs_figure(height=250))
+        self.figure = ui.figure_widget(runs_figure(height=250))
         self.painter = MaskCanvas(self.images[0])
         self.tries = ChainCanvas(columns=4, scale=self.canvas.scale, label=COMPLETIONS)
-        super().__init__(self._placed())
-        self.add_class("ssl-panel")
-        self.add_class("ssl-infusion")
-        for control in (self.first, self.growth):
-            control.observe(self._on_slider, "value")
-        self.steps.observe(lambda _: soon(loop, self._draw_chains), "value")
-        for control in (self.seed, self.means):
-            control.observe(lambda _: soon(loop, self.draw), "value")
+        left = [self.painter, ui.row(*self.buttons.values())]
+        self._place(
+            ui.row(self.preset, self.why),
+            ui.row(self.first, self.growth, self.steps, self.seed, self.means, self.marked),
+            self.canvas,
+            self.figure,
+            ui.two_columns(left, [self.note, self.tries]),
+        )
+        # soon, not now: the operator may be in training, and is whole only between two of its steps
+        ui.on_change((self.first, self.growth), self._on_slider)
+        ui.on_change([self.steps], lambda: self._soon(self._draw_chains))
+        ui.on_change((self.seed, self.means), lambda: self._soon(self.draw))
         self.preset.observe(self._on_preset, "value")
         self.marked.observe(lambda change: setattr(self.canvas, "marked", change["new"]), "value")
-        self.canvas.on_pick(lambda _row, index: soon(loop, lambda: self.pick(index)))
-        self.painter.observe(lambda _: soon(loop, self._complete), "painted")
+        self.canvas.on_pick(lambda _row, index: self._soon(lambda: self.pick(index)))
+        self.painter.observe(lambda _: self._soon(self._complete), "painted")
         for name, made in self.buttons.items():
-            made.on_click(lambda _, name=name: soon(loop, lambda: self._hide(name)))
+            made.on_click(lambda _, name=name: self._soon(lambda: self._hide(name)))
         self._name_preset()
         self._draw_chains()
         self._hide("Lower half")
         self.canvas.value = self.tries.value = operator.steps
 
     def _make_controls(self, growth: float, seed: int) -> None:
-        T = self.operator.steps
+        T, make = self.operator.steps, ui.Controls("infusion")
+        sliders = ui.Controls("infusion", width="270px")
         tip = "Rates of infusion that are worth a look"
-        self.preset = dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, "ssl-infusion-preset")
+        self.preset = make.dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip)
         tip = "The share of pixels copied before the chain starts"
-        self.first = slider(
-            "First rate", 0.0, (0.0, 1.0, 0.01), tip, "ssl-infusion-first", width="270px", digits=3, dragged=True
-        )
+        self.first = sliders.slider("First rate", 0.0, (0.0, 1.0, 0.01), tip, digits=3, continuous=True)
         tip = "What the rate grows by at each step"
-        self.growth = slider(
-            "Growth", growth, (0.0, 0.2, 0.005), tip, "ssl-infusion-growth", width="270px", digits=3, dragged=True
-        )
+        self.growth = sliders.slider("Growth", growth, (0.0, 0.2, 0.005), tip, digits=3, continuous=True)
         tip = f"Length of the chain; past {T} its last step is repeated"
         self.steps = w.IntSlider(T, min=1, max=2 * T, description="Steps T")
-        style(self.steps, tip, "ssl-infusion-steps", width="270px")
-        self.seed = seed_box(seed, "Of the noise that all chains start at", "ssl-infusion-seed")
+        sliders.add(self.steps, tip)
+        self.seed = make.seed_box(seed, "Of the noise that all chains start at")
         tip = "Show the mean of each step's distribution in place of what was drawn from it"
-        self.means = checkbox("Means", True, tip, "ssl-infusion-means")
-        tip = "Tint what was copied from the target"
-        self.marked = checkbox("Mark infused pixels", True, tip, "ssl-infusion-marked")
+        self.means = make.checkbox("Means", True, tip)
+        self.marked = make.checkbox("Mark infused pixels", True, "Tint what was copied from the target")
         self.buttons = {
-            name: button(name, "", "What is hidden of the image", f"ssl-infusion-{name.split()[0].lower()}")
-            for name in ("Lower half", "Upper half", "Clear")
+            name: make.button(name, "", "What is hidden of the image") for name in ("Lower half", "Upper half", "Clear")
         }
-
-    def _placed(self) -> list[w.Widget]:
-        left = w.VBox([self.painter, row(*self.buttons.values())], layout=w.Layout(flex="0 0 auto"))
-        right = w.VBox([self.note, self.tries], layout=w.Layout(flex="1 1 0", min_width="0"))
-        return [
-            row(self.preset, self.why),
-            row(self.first, self.growth, self.steps, self.seed, self.means, self.marked),
-            self.canvas,
-            self.figure,
-            w.HBox([left, right], layout=w.Layout(grid_gap="24px", margin="8px 0 0 0")),
-        ]
 
     @property
     def mask(self) -> Bool[Tensor, "h w"]:
@@ -195,28 +184,33 @@ class InfusionPanel(Pictured, w.VBox):
         hidden[{"Lower half": slice(half, None), "Upper half": slice(half), "Clear": slice(0)}[part]] = True
         self.mask = hidden
 
-    def _on_slider(self, _: Any) -> None:
-        if not self._quiet:
-            soon(self._loop, self._on_rate)
+    def _on_slider(self) -> None:
+        if not self._muted:
+            self._soon(self._on_rate)
 
     def _on_rate(self) -> None:
         self._name_preset()
         self._draw_chains()
 
     def _on_preset(self, change: dict[str, Any]) -> None:
-        if (preset := PRESETS.get(change["new"])) is None or self._quiet:
+        if (preset := PRESETS.get(change["new"])) is None or self._muted:
             return
-        with self._quiet:
+        with self._muted:
             self.first.value, self.growth.value = preset.first, preset.growth
-        soon(self._loop, self._on_rate)
+        self._soon(self._on_rate)
 
     def _name_preset(self) -> None:
         """What the dropdown says is what the sliders say."""
         now = (round(self.first.value, 3), round(self.growth.value, 3))
         name = next((name for name, preset in PRESETS.items() if preset[:2] == now), None)
-        with self._quiet:
+        with self._muted:
             self.preset.value = name
         self.why.value = "" if name is None else PRESETS[name].why
 
     def picture(self) -> Pixels:
+        """The frame of both chains that is seen."""
         return self.canvas.picture()
+
+    def pictures(self) -> list[Pixels]:
+        """All frames of both chains, to be exported."""
+        return self.canvas.pictures()

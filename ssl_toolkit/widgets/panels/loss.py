@@ -10,21 +10,21 @@ import torch
 
 from ssl_toolkit import fast
 from ssl_toolkit.losses.toy2d import Loss, Moment, descend, drag, look, scatter, spread, weighted
-from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
+from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.plane import PlaneCanvas
-from ssl_toolkit.widgets.controls import Muted, checkbox, dropdown, paragraph, seed_box, slider, style, table
 from ssl_toolkit.widgets.figures.plots import BLUE
+from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.loss_presets import LOSSES, PRESETS, Preset
+from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 STEPS = 300
 TRAIL = 25  # steps
 WHOLE = "loss"  # beside the names of the terms
 ARROW = 0.7  # of the strongest pull at the beginning, in units of the plane
-WIDE, LABEL = "300px", "80px"  # of the controls, which stand below each other
 
 
-class LossPanel(Pictured, w.VBox):
+class LossPanel(Panel):
     """Eight images, two views each, as points in the plane; arrows show where a loss, or one term, wants each to go.
 
     Drag a point, or choose it with N and P and move it with the arrow keys; play gradient descent; change the weights
@@ -37,56 +37,47 @@ class LossPanel(Pictured, w.VBox):
     def __init__(self, preset: str = "VICReg", *, n: int = 8, seed: int = 8, name: str = "plane"):
         if preset not in PRESETS:
             raise ValueError(f"preset is {preset!r}: it must be one of {', '.join(PRESETS)}.")
-        self.n, self._quiet = n, Muted()
+        super().__init__("loss", "Points under a loss")
+        self.n = n
         self.canvas = PlaneCanvas()
-        self.canvas.on_drag(lambda *to: self.player.soon(lambda: self.drag(*to)))
+        self.canvas.on_drag(lambda *to: self._soon(lambda: self.drag(*to)))
         self._make_controls(preset, seed)
         self.weights: dict[str, w.FloatSlider] = {}
         self.sliders = w.VBox()
-        self.why, self.numbers, self.gauge = w.HTML(), w.HTML(), w.HTML()
+        self.why, self.numbers, self.metrics = w.HTML(), w.HTML(), w.HTML()
         self.player: Player[Moment] = Player(self._records, self._draw, progress=self._progress, name=name)
         self.player.speed.value = 30.0
-        super().__init__(self._placed())
-        self.add_class("ssl-panel")
-        self.add_class("ssl-loss")
+        boxes = [self.predictor, self.stop_gradient]
+        self._flags = w.HBox(boxes, layout=w.Layout(padding="0 0 0 84px", grid_gap="14px"))
+        controls = [self.choice, self.shared, self._flags, self.sliders, self.rate, self.seed, self.arrows]
+        body = ui.two_columns([self.canvas], [*controls, self.metrics, self.numbers], least="300px")
+        self._place(ui.row(self.preset, self.why), self.player, body)
         self.preset.observe(self._on_preset, "value")
         self.choice.observe(self._on_choice, "value")
-        for control in (self.shared, self.seed):
-            control.observe(lambda _: self.reset(), "value")
-        for control in (self.arrows, self.rate, self.predictor, self.stop_gradient):
-            control.observe(lambda _: self._on_control(), "value")
+        ui.on_change((self.shared, self.seed), self.reset)
+        ui.on_change((self.arrows, self.rate, self.predictor, self.stop_gradient), self._on_control)
         self.player.reset_button.on_click(lambda _: self._begin())
         self._set(PRESETS[preset])
 
     def _make_controls(self, preset: str, seed: int) -> None:
+        make = self._make = ui.Controls("loss", width="300px", label="80px")  # they stand below each other
         tip = "A set of controls that works, or fails in a way worth seeing"
-        self.preset = dropdown("Preset", list(PRESETS), preset, tip, "ssl-loss-preset", width="330px", label=LABEL)
+        self.preset = make.dropdown("Preset", list(PRESETS), preset, tip, width="330px")
         tip = "The loss whose gradient the points follow"
         names = list(LOSSES)
-        self.choice = dropdown("Loss", names, names[0], tip, "ssl-loss-loss", width=WIDE, label=LABEL)
+        self.choice = make.dropdown("Loss", names, names[0], tip)
         tip = "Whether one set of weights moves all points, or each moves alone"
         kinds = [("one encoder's outputs", True), ("free", False)]
-        self.shared = dropdown("Points are", kinds, True, tip, "ssl-loss-points-are", width=WIDE, label=LABEL)
+        self.shared = make.dropdown("Points are", kinds, True, tip)
         tip = "Whose pull the arrows show: that of the whole loss, or of one term"
-        self.arrows = dropdown("Arrows", [], None, tip, "ssl-loss-arrows", width=WIDE, label=LABEL)
+        self.arrows = make.dropdown("Arrows", [], None, tip)
         self.rate = w.FloatLogSlider(min=-2, max=1.5, step=0.05, description="Rate", readout_format=".2f")
-        tip = "Learning rate: how far a step follows the arrows"
-        style(self.rate, tip, "ssl-loss-rate", width=WIDE, label=LABEL)
-        tip = "The same seed puts the points at the same places"
-        self.seed = seed_box(seed, tip, "ssl-loss-seed", width=WIDE, label=LABEL)
+        make.add(self.rate, "Learning rate: how far a step follows the arrows")
+        self.seed = make.seed_box(seed, "The same seed puts the points at the same places")
         tip = "Whether one view is mapped linearly before it is compared with the other"
-        self.predictor = checkbox("Predictor", False, tip, "ssl-loss-predictor")
+        self.predictor = make.checkbox("Predictor", False, tip)
         tip = "Whether only the prediction moves, and its target gets no gradient"
-        self.stop_gradient = checkbox("Stop-gradient", False, tip, "ssl-loss-stop-gradient")
-
-    def _placed(self) -> list[w.Widget]:
-        boxes = [self.predictor, self.stop_gradient]
-        self._flags = w.HBox(boxes, layout=w.Layout(padding="0 0 0 84px", grid_gap="14px"))
-        top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center", grid_gap="10px"))
-        left = w.Box([self.canvas], layout=w.Layout(flex="0 0 auto"))
-        controls = [self.choice, self.shared, self._flags, self.sliders, self.rate, self.seed, self.arrows]
-        right = w.VBox([*controls, self.gauge, self.numbers], layout=w.Layout(flex="1 1 0", min_width="300px"))
-        return [top, self.player, w.HBox([left, right], layout=w.Layout(grid_gap="16px"))]
+        self.stop_gradient = make.checkbox("Stop-gradient", False, tip)
 
     # what a person may call --------------------------------------------------------------------------------------
     @property
@@ -97,21 +88,15 @@ class LossPanel(Pictured, w.VBox):
             loss = partial(loss, predictor=self.predictor.value, stop_gradient=self.stop_gradient.value)
         return weighted(loss, {name: weight.value for name, weight in self.weights.items()})
 
-    def play(self) -> None:
-        self.player.play()
-
-    def pause(self) -> None:
-        self.player.pause()
-
     def reset(self) -> None:
         """The points of this seed again, not yet moved."""
-        if not self._quiet:
-            self.player.reset()
+        if not self._muted:
+            super().reset()
             self._begin()
 
     def wait(self) -> Moment:
         """Run to the end, raise what went wrong, and return the last moment."""
-        self.player.wait()
+        super().wait()
         return self.moments[-1]
 
     def drag(self, index: int, x: float, y: float) -> None:
@@ -135,6 +120,7 @@ class LossPanel(Pictured, w.VBox):
     # the run -----------------------------------------------------------------------------------------------------
     @property
     def steps(self) -> int:
+        """How many steps a run has."""
         return 30 if fast() else STEPS
 
     def _begin(self) -> None:
@@ -173,21 +159,21 @@ class LossPanel(Pictured, w.VBox):
         trail = torch.stack(before) if before else z.new_empty(0, *z.shape)
         self.canvas.show(z, -self._scale * gradients[self.arrows.value], trail, directions)
         s = spread(now.za, now.zb, directions=directions)
-        self.gauge.value = paragraph(
+        self.metrics.value = ui.paragraph(
             f"The {'directions' if directions else 'points'}: "
             f"<b>{s.word}</b><br>standard deviation {s.long:.2f} × {s.short:.2f} · pairs {s.pairs:.2f} apart",
-            "ssl-gauges",
+            "ssl-metrics",
         )
         ways = {name: [m.terms[name] for m in run] for name in now.terms} | {WHOLE: [m.loss for m in run]}
         rows = [["", "value", "pull", "so far" if len(run) > 1 else ""]]
         for name, way in ways.items():
             pull = gradients[name].norm(dim=2).mean()  # over the points
             rows.append([name, f"{way[-1]:.3f}", f"{pull:.3f}", _sparkline(way)])
-        self.numbers.value = table(rows, "ssl-loss-terms")
+        self.numbers.value = ui.table(rows, "ssl-loss-terms")
 
     def _set(self, preset: Preset) -> None:
-        self.why.value = paragraph(preset.why)
-        with self._quiet:
+        self.why.value = ui.paragraph(preset.why)
+        with self._muted:
             self.choice.value = preset.loss
             self._offer_terms()
             for name, weight in self.weights.items():
@@ -201,9 +187,7 @@ class LossPanel(Pictured, w.VBox):
         terms = LOSSES[self.choice.value].terms
         for name in terms:
             tip = f"Weight of the term {name}: 0 takes it away"
-            weight = slider(
-                name, 1.0, (0.0, 3.0, 0.1), tip, f"ssl-loss-{name}", width=WIDE, label=LABEL, digits=1, dragged=True
-            )
+            weight = self._make.slider(name, 1.0, (0.0, 3.0, 0.1), tip, digits=1, continuous=True)
             weight.observe(lambda _: self._on_control(), "value")
             self.weights[name] = weight
         self.sliders.children = list(self.weights.values())
@@ -214,18 +198,18 @@ class LossPanel(Pictured, w.VBox):
         self._flags.layout.display = "flex" if self.choice.value == "BYOL" else "none"
 
     def _on_preset(self, change: dict[str, Any]) -> None:
-        if not self._quiet:
+        if not self._muted:
             self._set(PRESETS[change["new"]])
 
     def _on_choice(self, change: dict[str, Any]) -> None:
-        if not self._quiet:  # each loss is also a preset of its name; the points stay free if they are
-            with self._quiet:
+        if not self._muted:  # each loss is also a preset of its name; the points stay free if they are
+            with self._muted:
                 self.preset.value = change["new"]
             self._set(PRESETS[change["new"]]._replace(shared=self.shared.value))
 
     def _on_control(self) -> None:
         """The next step reads the controls; where none is coming, show what they say now."""
-        if self._quiet or self.player.state == "running":
+        if self._muted or self.player.state == "running":
             return
         if self.player.state in ("done", "failed"):  # ready to play on from here
             self.player.reset()
@@ -233,6 +217,7 @@ class LossPanel(Pictured, w.VBox):
         self._show(now, [*self.moments, now])
 
     def picture(self) -> Pixels:
+        """The points as they are seen."""
         return self.canvas.picture()
 
 

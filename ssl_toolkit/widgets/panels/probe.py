@@ -14,12 +14,13 @@ from ssl_toolkit.data import Dataset
 from ssl_toolkit.encoders import AnyEncoder
 from ssl_toolkit.probes import enrichment
 from ssl_toolkit.probes.enrichment import NAMES
-from ssl_toolkit.probes.workbench import Probed, Work, compare, embed_all, read_all, spread_out
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels
+from ssl_toolkit.probes.workbench import Probed, Work, compare, embed_all, nearest, read_all, spread_out
+from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap
 from ssl_toolkit.widgets.canvases.scatter import Scatter, color_by
-from ssl_toolkit.widgets.controls import Muted, dropdown, figure_widget, paragraph, row, toggle
 from ssl_toolkit.widgets.figures.plots import runs_figure, show_runs
+from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.probe_views import (
     Tiles,
     cka_tiles,
@@ -27,10 +28,10 @@ from ssl_toolkit.widgets.panels.probe_views import (
     factor_tiles,
     group_tiles,
     group_words,
-    nearest,
     neighbor_tiles,
     neighbor_words,
 )
+from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 PROJECTIONS = ("PCA", "t-SNE")
@@ -49,7 +50,7 @@ HINT = (
 )
 
 
-class ProbePanel(Pictured, w.VBox):
+class ProbePanel(Panel):
     """Any depth of an encoder, or of two beside each other: points to hover, pick and lasso, and probes by depth.
 
     `encoders` is an `Encoder`, any module or function (b, c, h, w) -> (b, d), or two of these by name. `data` are
@@ -75,6 +76,7 @@ class ProbePanel(Pictured, w.VBox):
         seed: int = 0,
         name: str = "probe",
     ):
+        super().__init__("probe", "What a representation knows")
         models = dict(encoders) if isinstance(encoders, Mapping) else {"encoder": encoders}
         data = data[:limit]
         # the labels under another name are left out
@@ -93,7 +95,7 @@ class ProbePanel(Pictured, w.VBox):
             if value not in known:
                 raise ValueError(f"{argument} is {value!r}: it must be one of {', '.join(known)}.")
         self.batch_size, self.seed = batch_size, seed
-        self._asked, self._quiet = depth, Muted()
+        self._asked = depth
         self._selection = torch.empty(0, dtype=torch.int64)
         self._shown = torch.empty(0, dtype=torch.int64)
         self._cka: dict[tuple[str, str], float] = {}
@@ -104,34 +106,36 @@ class ProbePanel(Pictured, w.VBox):
         self.player: Player[Any] = Player(
             self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, redraw=REDRAW, name=name
         )
-        super().__init__(self._placed())
-        self.add_class("ssl-panel")
-        self.add_class("ssl-probe")
-        self.color.observe(lambda _: self._paint(), "value")
-        for control in (self.projection, self.view, *(p.depth for p in self.probed)):
-            control.observe(lambda _: self._again(), "value")
+        self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
+        self.player.toolbar.layout.flex, self.player.bar.layout.width = "1 1 0", "80px"
+        self.body = ui.two_columns([self.scatter], [self.words], least="300px", wrap=True)
+        self.beside = self.body.children[1]
+        self.below = w.VBox()  # the other views, in the place of the points
+        tools = w.HBox([self.view, self.player.toolbar], layout=w.Layout(grid_gap="12px", align_items="center"))
+        self._place(ui.row(*self.depths, self.projection, self.color), tools, self.body, self.below)
+        ui.on_change([self.color], self._paint)
+        ui.on_change((self.projection, self.view, *self.depths), self._again)
         self._arrange()
-        self.player.play()
+        self.play()
 
     def _make_controls(
         self, models: Mapping[str, AnyEncoder], depth: str, projection: str, color: str, view: str
     ) -> None:
-        self.probed = []
-        for name, model in models.items():
-            text = f"Depth of {name}" if len(models) == 2 else "Depth"
-            self.probed.append(Probed(name, model, dropdown(text, [depth], depth, "Where to look", "ssl-probe-depth")))
-        self.depth = self.probed[0].depth
+        make = ui.Controls("probe")
+        self.probed = [Probed(name, model, depth) for name, model in models.items()]
+        texts = [f"Depth of {p.name}" for p in self.probed] if len(models) == 2 else ["Depth"]
+        self.depths = [make.dropdown(text, [depth], depth, "Where to look", name="depth") for text in texts]
+        self.depth = self.depths[0]
         tip = "How to bring the features into the plane"
-        self.projection = dropdown("Projection", PROJECTIONS, projection, tip, "ssl-probe-projection")
-        tip = "What the colors of the points mean"
-        self.color = dropdown("Color", list(self._colors), color, tip, "ssl-probe-color")
-        self.view = toggle(VIEWS, view, "What is shown of the representation", "ssl-probe-view", tips=TIPS)
+        self.projection = make.dropdown("Projection", PROJECTIONS, projection, tip)
+        self.color = make.dropdown("Color", list(self._colors), color, "What the colors of the points mean")
+        self.view = make.toggle(VIEWS, view, "What is shown of the representation", "view", tooltips=TIPS)
 
     def _make_views(self, *, two: bool) -> None:
         self.scatter = Scatter(self.data.images, side=300 if two else 430, label="features of images in the plane")
-        self.scatter.on_pick(lambda i: self.player.soon(lambda: self.pick(i)))
-        self.scatter.on_select(lambda index: self.player.soon(lambda: self.select(torch.tensor(index).long())))
-        self.words = w.HTML(paragraph(HINT))
+        self.scatter.on_pick(lambda i: self._soon(lambda: self.pick(i)))
+        self.scatter.on_select(lambda index: self._soon(lambda: self.select(torch.tensor(index).long())))
+        self.words = w.HTML(ui.paragraph(HINT))
         self.words.add_class("ssl-probe-words")
         self.grid: ImageGrid | None = None
         self.maps = [HeatMap(f"what can be read from {p.name}") for p in self.probed]
@@ -140,17 +144,6 @@ class ProbePanel(Pictured, w.VBox):
             heat.on_pick(partial(self._go_column, p))
         self.similarity.on_pick(self._go_both)
         self.figure: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
-
-    def _placed(self) -> list[w.Widget]:
-        controls = row(*(p.depth for p in self.probed), self.projection, self.color)
-        self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
-        self.player.toolbar.layout.flex, self.player.bar.layout.width = "1 1 0", "80px"
-        tools = w.HBox([self.view, self.player.toolbar], layout=w.Layout(grid_gap="12px", align_items="center"))
-        left = w.Box([self.scatter], layout=w.Layout(flex="0 0 auto"))
-        self.beside = w.VBox([self.words], layout=w.Layout(flex="1 1 0", min_width="300px"))
-        self.body = w.HBox([left, self.beside], layout=w.Layout(grid_gap="16px", flex_flow="row wrap"))
-        self.below = w.VBox()  # the other views, in the place of the points
-        return [controls, tools, self.body, self.below]
 
     # what a person may call --------------------------------------------------------------------------------------
     @property
@@ -179,11 +172,7 @@ class ProbePanel(Pictured, w.VBox):
         if len(index):
             self._show_images(group_tiles(self.data, index, SHOWN), group_words(index, shares), 10)
         else:
-            self.words.value = paragraph(HINT)
-
-    def wait(self) -> None:
-        """Do all the work that the controls ask for, at once, and raise what went wrong."""
-        self.player.wait()
+            self.words.value = ui.paragraph(HINT)
 
     # the work: whatever the controls ask for and is not known yet -------------------------------------------------
     def _work(self) -> Iterator[Work | None]:
@@ -209,22 +198,27 @@ class ProbePanel(Pictured, w.VBox):
 
     def _offer(self, p: Probed) -> None:
         """The depths that the encoder turned out to have."""
-        if p.depth.options == (known := tuple(p.features)):
+        menu, known = self._menu(p), tuple(p.features)
+        if menu.options == known:
             return
-        with self._quiet:
-            p.depth.options = known
-            p.depth.value = self._asked if self._asked in known else known[-1]
+        with self._muted:
+            menu.options = known
+            menu.value = p.depth = self._asked if self._asked in known else known[-1]
         if self._asked not in (*known, "representation"):
             p.error = ValueError(f"depth is {self._asked!r}: {p.name} has {', '.join(known)}.")
 
+    def _menu(self, p: Probed) -> w.Dropdown:
+        return self.depths[self.probed.index(p)]
+
     def _again(self) -> None:
         """Begin the work anew: what is known already takes no time."""
-        if not self._quiet:
-            for p in self.probed:
+        if not self._muted:
+            for p, menu in zip(self.probed, self.depths, strict=True):
+                p.depth = menu.value
                 p.error = None if p.features else p.error  # of a depth that was asked for; another may be there
-            self.player.reset()
-            self.player.soon(self._arrange)
-            self.player.play()
+            self.reset()
+            self._soon(self._arrange)
+            self.play()
 
     # what is seen ------------------------------------------------------------------------------------------------
     def _draw(self, record: Work) -> None:
@@ -250,12 +244,12 @@ class ProbePanel(Pictured, w.VBox):
     def _arrange(self) -> None:
         """Put what the open view needs beside the points."""
         if self.view.value == PROBES and self.figure is None:
-            self.figure = figure_widget(runs_figure(height=400))
+            self.figure = ui.figure_widget(runs_figure(height=400))
         shown = {
             IMAGES: [],
             PROBES: [self.figure],
-            FACTORS: [w.HTML(paragraph(_SKILL)), *self._titled(self.maps)],
-            CKA: [w.HTML(paragraph(_ALIKE)), self.similarity],
+            FACTORS: [w.HTML(ui.paragraph(_SKILL)), *self._titled(self.maps)],
+            CKA: [w.HTML(ui.paragraph(_ALIKE)), self.similarity],
         }
         self.below.children = shown[self.view.value]
         self.body.layout.display = "" if self.view.value == IMAGES else "none"  # where it was is not forgotten
@@ -287,10 +281,10 @@ class ProbePanel(Pictured, w.VBox):
         self._shown = tiles.index
         if self.grid is None:
             self.grid = ImageGrid(tiles.images, columns=columns, scale=_scale(self.data), label="images")
-            self.grid.on_pick(lambda i: self.player.soon(partial(self._pick_shown, i)))
+            self.grid.on_pick(lambda i: self._soon(partial(self._pick_shown, i)))
         self.grid.columns, self.grid.selected = columns, -1
         self.grid.show(tiles.images, frames=tiles.frames, captions=tiles.captions)
-        self.words.value = paragraph(told)
+        self.words.value = ui.paragraph(told)
         self.beside.children = [self.words, self.grid]
         self.view.value = IMAGES
 
@@ -303,8 +297,9 @@ class ProbePanel(Pictured, w.VBox):
 
     def _go(self, p: Probed, column: int) -> None:
         """To a depth, by its place."""
-        if 0 <= column < len(p.depth.options):
-            self.player.soon(lambda: setattr(p.depth, "value", p.depth.options[column]))
+        menu = self._menu(p)
+        if 0 <= column < len(menu.options):
+            self._soon(lambda: setattr(menu, "value", menu.options[column]))
 
     def _go_both(self, row: int, column: int) -> None:
         self._go(self._seen[-1], column)
@@ -312,6 +307,7 @@ class ProbePanel(Pictured, w.VBox):
             self._go(self._seen[0], row)
 
     def picture(self) -> Pixels:
+        """The points."""
         return self.scatter.picture()
 
 

@@ -5,33 +5,18 @@ from html import escape
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.encoders.statistics import neighbors
 from ssl_toolkit.probes.enrichment import Enrichment
 from ssl_toolkit.probes.layerwise import KNN, LINEAR, Score
-from ssl_toolkit.probes.workbench import PIXELS
+from ssl_toolkit.probes.workbench import PIXELS, Near
 from ssl_toolkit.widgets.canvases.heat_map import Tile
 from ssl_toolkit.widgets.controls import table
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, Curve
 
 LINES = 8  # of what a group shares
-
-
-class Near(NamedTuple):
-    """The k nearest of one image, by cosine."""
-
-    index: Int64[Tensor, " k"]  # type: ignore[assignment]  # hides tuple.index, of no use here
-    cosine: Float[Tensor, " k"]
-
-
-def nearest(z: Float[Tensor, "n d"], i: int, k: int) -> Near:
-    """The k nearest others of image i among all; fewer where there are fewer."""
-    cosine, index = neighbors(z, z[i : i + 1], k=min(k + 1, len(z)))
-    other = index[0] != i
-    return Near(index[0][other][:k], cosine[0][other][:k])
 
 
 class Tiles(NamedTuple):

@@ -17,10 +17,12 @@ from ssl_toolkit.diffusion.monitor import DEPTHS, Painted, Progress, Retain, Sub
 from ssl_toolkit.diffusion.rcdm import RCDM, RCDMRecipe, conditions
 from ssl_toolkit.encoders import Encoder, embed
 from ssl_toolkit.training import TrainState, load, save
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, check_index, tile
-from ssl_toolkit.widgets.controls import button, dropdown, figure_widget, int_box, report, row, seed_box, slider, style
+from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.figures.chains import learning_figure, show_learning
-from ssl_toolkit.widgets.panels.rcdm_rows import pictures, rows
+from ssl_toolkit.widgets.panel import Panel, check_index
+from ssl_toolkit.widgets.panels.rcdm_rows import sample_images, sample_rows
+from ssl_toolkit.widgets.pictures import Pixels, tile
 from ssl_toolkit.widgets.player import Player
 
 REDRAW = 0.5  # seconds; the browser needs a core that training needs as well
@@ -29,7 +31,7 @@ NONE = "nothing"  # to compare with
 Canvas = dict[str, Painted]
 
 
-class RcdmPanel(Pictured, w.VBox):
+class RcdmPanel(Panel):
     """What one depth of an encoder says of an image and what another does, painted side by side.
 
     One `RCDM` for each of one or two `depths` learns to paint images of `data` from their features alone. Pick an image
@@ -64,6 +66,7 @@ class RcdmPanel(Pictured, w.VBox):
         seed: int = 0,
         name: str = "rcdm",
     ):
+        super().__init__("rcdm", "What a representation tells of an image")
         self.data, self.test, self.models, self.reader = data, test, dict(models or {}), reader
         self.choices = _choices(encoder, test)
         usual = [depth for depth in DEPTHS if depth in self.choices] or [c for c in self.choices if DEPTHS[0] in c]
@@ -82,69 +85,49 @@ class RcdmPanel(Pictured, w.VBox):
         self.painter: Player[Canvas | None] = Player(self._painting, self._show, history=0, name=f"{name}, samples")
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 40 // test.images.shape[-1]))
         self.grid.label, self.grid.selected = "images that were never trained on", 0
-        self.figure = figure_widget(learning_figure(() if reader is None else FACTORS), toolbar=False)
+        self.figure = ui.figure_widget(learning_figure(() if reader is None else FACTORS), toolbar=False)
         show_learning(self.figure, [], self.depths)  # else its legend has Plotly's own names
-        self.rows, self.message = w.HTML(), w.HTML()
+        self.rows = w.HTML()
         self.rows.add_class("ssl-rcdm-samples")
-        super().__init__(self._placed())
-        self.add_class("ssl-panel")
-        self.add_class("ssl-rcdm")
-        for control in (self.guidance, self.steps, self.seed):
-            control.observe(lambda _: self.repaint(), "value")
+        files = ui.row(self.path, self.save_button, self.load_button)
+        left = [w.HTML("Pick an image that was never trained on:"), self.grid, self.file, files]
+        state = ui.row(w.HTML("samples:"), self.painter.status)
+        sampling = ui.row(*self.menus, self.guidance, self.steps, self.seed)
+        self._place(self.player, ui.two_columns(left, [sampling, self.rows, state], width="335px"), self.figure)
+        ui.on_change((self.guidance, self.steps, self.seed), self.repaint)
         for place, menu in enumerate(self.menus):
             menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
         self.grid.on_pick(self.pick)
         self.file.observe(lambda change: self._uploaded(change["new"]), "value")
-        self.save_button.on_click(lambda _: report(self.player.soon, self.message, self.save))
-        self.load_button.on_click(lambda _: report(self.player.soon, self.message, self.load))
-        self.player.reset_button.on_click(lambda _: self.player.soon(self._forget))
+        self.save_button.on_click(lambda _: self._report(self.save))
+        self.load_button.on_click(lambda _: self._report(self.load))
+        self.player.reset_button.on_click(lambda _: self._soon(self._forget))
         self._show({})
         self.repaint()
 
     def _make_controls(self, guidance: float, steps: int, seed: int) -> None:
+        make = ui.Controls("rcdm")
         names, (one, other) = list(self.choices), (*self.depths, NONE)[:2]
-        tip = "What samples are painted from"
-        first = dropdown("Paint from", names, one, tip, "ssl-rcdm-first", width="260px")
-        tip = "What is painted beside them"
-        second = dropdown("compared with", [NONE, *names], other, tip, "ssl-rcdm-second", width="260px")
+        first = make.dropdown("Paint from", names, one, "What samples are painted from", width="260px")
+        second = make.dropdown("compared with", [NONE, *names], other, "What is painted beside them", width="260px")
         self.menus = [first, second]
         tip = "1 paints what the features say, more exaggerates it, 0 ignores them"
-        self.guidance = slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, "ssl-rcdm-guidance")
+        self.guidance = make.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip)
         self.guidance.disabled = self.recipe.drop == 0  # without a learned null there is nothing to exaggerate from
-        self.steps = int_box("Steps", steps, (1, 200), "Steps of the sampler", "ssl-rcdm-steps")
-        self.seed = seed_box(seed, "Of the noise of the samples", "ssl-rcdm-seed")
+        self.steps = make.int_box("Steps", steps, (1, 200), "Steps of the sampler")
+        self.seed = make.seed_box(seed, "Of the noise of the samples")
         self.file = w.FileUpload(accept="image/*", description="Your own image", layout=w.Layout(width="auto"))
         self.file.tooltip = "The middle of it, in the size of the data"
         self.file.add_class("ssl-rcdm-upload")
         tip = "Where models are saved and loaded, the depth before its ending"
-        self.path = style(w.Text("rcdm.safetensors", description="File"), tip, "ssl-rcdm-file", width="175px")
-        self.save_button = button("Save", "save", "Write the models to files, one for each depth", "ssl-rcdm-save")
-        self.load_button = button("Load", "folder-open", "Go on from the models in these files", "ssl-rcdm-load")
-
-    def _placed(self) -> list[w.Widget]:
-        files = w.HBox(
-            [self.path, self.save_button, self.load_button], layout=w.Layout(align_items="center", grid_gap="2px")
-        )
-        pick = w.HTML("Pick an image that was never trained on:")
-        left = w.VBox(
-            [pick, self.grid, self.file, files, self.message], layout=w.Layout(flex="0 0 auto", width="335px")
-        )
-        state = w.HBox([w.HTML("samples:"), self.painter.status], layout=w.Layout(grid_gap="6px"))
-        sampling = row(*self.menus, self.guidance, self.steps, self.seed)
-        right = w.VBox([sampling, self.rows, state], layout=w.Layout(flex="1 1 0", min_width="0"))
-        body = w.HBox([left, right], layout=w.Layout(grid_gap="20px", margin="4px 0 0 0"))
-        return [self.player, body, self.figure]
+        self.path = make.add(w.Text("rcdm.safetensors", description="File"), tip, width="175px")
+        self.save_button = make.button("Save", "save", "Write the models to files, one for each depth")
+        self.load_button = make.button("Load", "folder-open", "Go on from the models in these files")
 
     # what a person may call --------------------------------------------------------------------------------------
-    def play(self) -> None:
-        self.player.play()
-
-    def pause(self) -> None:
-        self.player.pause()
-
     def reset(self) -> None:
         """Forget all that was learned."""
-        self.player.reset()
+        super().reset()
         self._forget()
 
     def pick(self, index: int) -> None:
@@ -164,7 +147,7 @@ class RcdmPanel(Pictured, w.VBox):
         self.depths = depths
         self._show_choice()
         show_learning(self.figure, self.history, depths)
-        running = self.player.state == "running"
+        running = self.state == "running"
         self.player.reset()
         if running:
             self.player.play()
@@ -176,11 +159,11 @@ class RcdmPanel(Pictured, w.VBox):
         if any(depth in known for depth in self.depths for known in (self.subjects, self.models, self._loaded)):
             self.painter.play()
         else:
-            self.painter.soon(lambda: self._show({}))
+            self._soon(lambda: self._show({}))
 
     def wait(self) -> dict[str, Subject]:
         """Train and paint to the end, raise what went wrong, and return the trained models by depth."""
-        self.player.wait()
+        super().wait()
         self.painter.wait()
         return self.subjects
 
@@ -285,7 +268,7 @@ class RcdmPanel(Pictured, w.VBox):
     def _show(self, painted: Canvas | None) -> None:
         if painted is not None:
             self.painted = painted
-            self.rows.value = rows(self.given, self.depths, painted, self.subjects)
+            self.rows.value = sample_rows(self.given, self.depths, painted, self.subjects)
 
     def _give(self, image: UInt8[Tensor, "c h w"], index: int) -> None:
         self.given, self.picked, self.grid.selected = image, index, index if index < PICKS else -1
@@ -302,15 +285,21 @@ class RcdmPanel(Pictured, w.VBox):
             depths = [*self.depths[:place], depth, *self.depths[place + 1 :]]
             self.choose(*(name for name in dict.fromkeys(depths) if name != NONE))
 
-        self.player.soon(choose)
+        self._soon(choose)
 
     def _uploaded(self, files: tuple[Any, ...]) -> None:
         if files:
             content, self.file.value = bytes(files[0].content), ()
-            report(self.player.soon, self.message, lambda: self.upload(content))
+            self._report(lambda: self.upload(content))
+
+    def close(self) -> None:
+        """Stop for good, and take the panel away."""
+        self.painter.close()
+        super().close()
 
     def picture(self) -> Pixels:
-        rows = [pictures(self.given, result) for result in self.painted.values()] or [self.grid.images]
+        """The image and what was painted, or the images to choose from."""
+        rows = [sample_images(self.given, result) for result in self.painted.values()] or [self.grid.images]
         return tile(torch.cat(rows), self.k + 2 if self.painted else COLUMNS, 2)
 
 

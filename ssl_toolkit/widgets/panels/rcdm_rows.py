@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from ssl_toolkit.diffusion.monitor import Painted, Subject
-from ssl_toolkit.widgets.canvases.image_strip import strip
+from ssl_toolkit.widgets.canvases.image_strip import image_strip
 from ssl_toolkit.widgets.controls import paragraph
 from ssl_toolkit.widgets.figures.plots import BLUE, ORANGE
 
@@ -19,13 +19,13 @@ LEGEND = paragraph(
 )
 
 
-def pictures(image: UInt8[Tensor, "c h w"], painted: Painted) -> UInt8[Tensor, "n c h w"]:
+def sample_images(image: UInt8[Tensor, "c h w"], painted: Painted) -> UInt8[Tensor, "n c h w"]:
     """The image, its samples, and a map of their variation."""
     varies = (255 * BRIGHT * painted.variation).clamp(0, 255).byte().expand_as(image)
     return torch.cat([image[None], painted.images, varies[None]])
 
 
-def rows(
+def sample_rows(
     image: UInt8[Tensor, "c h w"],
     depths: Sequence[str],
     painted: Mapping[str, Painted],
@@ -34,7 +34,7 @@ def rows(
     """One row for each depth that was painted: its name, the pictures, and under each its distance."""
     if not painted:
         hint = "Press Play: models learn to paint from the encoder's features alone."
-        return strip(image[None], ["given"], title=hint)
+        return image_strip(image[None], ["given"], title=hint)
     html = ""
     for depth, color in zip(depths, (BLUE, ORANGE), strict=False):
         title = f"<b style='color:{color}'>{escape(depth)}</b>"
@@ -45,5 +45,5 @@ def rows(
         learned = "trained" if subject.state is None else f"after {subject.state.step:,} steps"
         title += f", {subject.test.shape[1]:,} numbers, {learned}"
         captions = ["given", *(f"{d:.2f}" for d in result.distance.tolist()), f"± {result.variation.mean():.3f}"]
-        html += strip(pictures(image, result), captions, title=title, size=56)
+        html += image_strip(sample_images(image, result), captions, title=title, size=56)
     return html + LEGEND

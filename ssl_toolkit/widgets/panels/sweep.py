@@ -1,7 +1,6 @@
-"""SweepPanel: a heat map that fills while a sweep runs, and the curves and numbers of any of its cells."""
+"""SweepPanel: a heat map that fills while a sweep runs, or curves over an axis, and the numbers of any place."""
 
 import os
-import statistics
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -10,16 +9,31 @@ from typing import Any, Literal, NamedTuple
 import ipywidgets as w
 
 from ssl_toolkit.training.sweep import Cell, Point, Record, Run, Setting, group_cells, read_cells, sweep
-from ssl_toolkit.widgets.canvases.canvas import Pictured, Pixels
-from ssl_toolkit.widgets.canvases.heat_map import HeatMap, Tile
-from ssl_toolkit.widgets.controls import Muted, dropdown, figure_widget, paragraph, row, table
-from ssl_toolkit.widgets.figures.plots import RUNS, Curve, runs_figure, show_runs
+from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.heat_map import HeatMap
+from ssl_toolkit.widgets.figures.plots import RUNS, runs_figure, show_runs
+from ssl_toolkit.widgets.figures.sweeps import PLOTS, axis_figure, is_number, show_axis
+from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.panels.sweep_views import (
+    RUNNING,
+    STEP,
+    curves_of,
+    means_table,
+    run_curves,
+    runs_table,
+    tile_of,
+    values_of,
+    varying,
+    where,
+    word,
+)
+from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 REDRAW = 0.5  # seconds; the browser needs a core that the sweep needs as well
 MEAN, ONE_ROW = "mean of all", "one row"  # what a control says where no setting is chosen
-RUNNING = "running"  # why a cell has no result yet
-STEP = "step"  # the number of a record that is the x of its curves
+VIEWS = _, CURVES = ("map", "curves")
+TIPS = ("A place for each row and column", "A curve for each row, over the columns")
 
 
 class Moment(NamedTuple):
@@ -30,13 +44,18 @@ class Moment(NamedTuple):
     points: int = 0
 
 
-class SweepPanel(Pictured, w.VBox):
-    """A sweep as a heat map: `sweep(run, settings, path=path)`, driven from here; pick a place to see its runs.
+class SweepPanel(Panel):
+    """A sweep as a heat map or as curves: `sweep(run, settings, path=path)`, driven from here.
 
-    A place is the mean of `value`, a number of the result, over all runs of its row and column, as seeds are; other
-    settings may be held at one value. `goal` says which end is best; `chance` is marked on the scale. Without `run` it
-    shows the file at `path` and runs nothing. `panel.play()`, `panel.pick(0, 2)`, `panel.rows.value = "lr"` do what
-    the controls do; `panel.cells` are the finished cells, and `panel.wait()` runs to the end and returns them.
+    A place of the map is the mean of a number of the results over all runs of its row and column, as seeds are; other
+    settings may be held at one value. In the view "curves" each row is a curve over the columns, with Student's 95 %
+    interval of three runs or more, and a slider goes through the columns. `axes` are the settings of rows and columns,
+    `value` is the number that is shown, or up to four of them for plots side by side and more for the table below.
+    `goal` says which end is best; `chance` is marked on the scale. `stored` are finished cells from elsewhere, shown
+    where the sweep has none, and as dashed curves. Without `run` it shows these, or the file at `path`, and runs
+    nothing. `panel.play()`, `panel.pick(0, 2)`, `panel.rows.value = "lr"`, `panel.view.value = "curves"` and
+    `panel.at.value = 512` do what the controls do; `panel.cells` are the finished cells, and `panel.wait()` runs to
+    the end and returns them.
     """
 
     def __init__(
@@ -44,95 +63,107 @@ class SweepPanel(Pictured, w.VBox):
         run: Run | None = None,
         settings: Sequence[Setting] | None = None,
         *,
-        path: str | os.PathLike[str],
-        value: str | None = None,
+        path: str | os.PathLike[str] | None = None,
+        value: str | Sequence[str] | None = None,
+        axes: tuple[str, str] | None = None,
+        view: Literal["map", "curves"] = "map",
         goal: Literal["max", "min"] = "max",
         chance: float | None = None,
+        stored: Sequence[Cell] = (),
         version: str = "1",
     ):
         if (run is None) != (settings is None):
             raise ValueError("run and settings belong together: give both, or neither to show the file at path.")
-        self.run, self.path, self.goal, self.chance, self.version = run, Path(path), goal, chance, version
-        self.cells = read_cells(path) if settings is None else self._finished(settings)
+        if path is None and (run is not None or not stored):
+            raise ValueError("path is missing: say where the results are kept.")
+        super().__init__("sweep", "A sweep over settings")
+        self.run, self.goal, self.chance, self.version = run, goal, chance, version
+        self.path = None if path is None else Path(path)
+        self.stored = list(stored)
+        self.cells = [] if path is None else read_cells(path) if settings is None else self._finished(settings)
         self.settings = [cell.setting for cell in self.cells] if settings is None else list(settings)
-        if not self.settings:
+        known = [*self.settings, *(cell.setting for cell in stored)]
+        if not known:
             raise ValueError(f"{str(path)!r} and settings hold no cell: there is nothing to show.")
         self._live: list[Record] = []  # what the running cell has yielded
         self._moment = Moment(len(self.cells))
-        self._place: tuple[int, int] | None = None  # that was picked; None follows the running cell
-        self._quiet = Muted()
+        self._place_picked: tuple[int, int] | None = None  # None follows the running cell
 
-        self._make_controls(value)
-        self.player: Player[Moment | None] = Player(
-            self._records, self._draw, progress=lambda moment: moment and (moment.done, len(self.settings)),
-            unit="cell", redraw=REDRAW, name=f"{'sweep' if run else 'view'} of {self.path}",
-        )  # fmt: skip
-        self.player.reset_button.tooltip = "Stop; what is finished stays in the file, and Play goes on from there"
+        values = [value] if isinstance(value, str) else list(value or [])
+        self._told = values  # the numbers of the curves and their table; of one, the menu chooses another
+        self._side_by_side = len(values) > 1
+        self._make_controls(known, values, axes, view)
+        if run is not None:
+            self.player = Player(
+                self._records, self._draw, progress=lambda moment: moment and (moment.done, len(self.settings)),
+                unit="cell", redraw=REDRAW, name=f"sweep of {self.path}",
+            )  # fmt: skip
+            self.player.reset_button.tooltip = "Stop; what is finished stays in the file, and Play goes on from there"
         self.map = HeatMap("results of the sweep")
         self.map.on_pick(self.pick)
         self.summary, self.numbers = w.HTML(), w.HTML()
-        self.figure = figure_widget(runs_figure())
-        super().__init__(self._placed())
-        self.add_class("ssl-panel")
-        self.add_class("ssl-sweep")
+        self.figure = ui.figure_widget(runs_figure())
+        self.curves: Any = None  # FigureWidget: made when it is looked at, since it takes a second
+        self._rows_drawn: str | None = None  # what its curves are of
+        self._wide = ui.two_columns([], [])  # in which the curves are as wide as the page
+        self._by_map = ui.two_columns([self.map], [self.figure, self.numbers])
+        self._by_map.children[0].layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
+        self._body = w.VBox()
+        controls = ui.row(self.rows, self.columns, self.value, *self.where.values(), self.curve)
+        told = w.HBox([self.view, self.summary], layout=w.Layout(align_items="center", grid_gap="12px"))
+        self._place(*([self.player] if self.player else []), controls, told, self._body)
         self._arrange()
         self._draw(self._moment)
         for control in (self.rows, self.columns):
             control.observe(self._on_axis, "value")
-        for control in (self.value, self.curve, *self.where.values()):
-            control.observe(lambda _: self._again(), "value")
+        ui.on_change((self.value, self.curve, self.view, self.at, *self.where.values()), self._again)
 
-    def _make_controls(self, value: str | None) -> None:
-        blank = [Cell(setting, {}, 0.0) for setting in self.settings]
-        self._values = {name: [v for (v,) in group_cells(blank, name)] for name in self.settings[0]} | {ONE_ROW: [None]}
-        varying = [name for name, values in self._values.items() if len(values) > 1] or list(self.settings[0])[:1]
-        axes = [ONE_ROW, *(name for name in varying if name != "seed")]
-        first, second = (axes[1], axes[2]) if len(axes) > 2 else (ONE_ROW, axes[1] if len(axes) > 1 else varying[0])
-        tip = "The setting that changes from row to row"
-        self.rows = dropdown("Rows", [ONE_ROW, *varying], first, tip, "ssl-sweep-rows")
-        tip = "The setting that changes from column to column"
-        self.columns = dropdown("Columns", varying, second, tip, "ssl-sweep-columns")
+    def _make_controls(
+        self, known: Sequence[Setting], values: Sequence[str], axes: tuple[str, str] | None, view: str
+    ) -> None:
+        names = varying(self.settings or known)
+        names += [name for name in axes or () if name in known[0] and name not in names]
+        self._values = {name: values_of(known, name) for name in names} | {ONE_ROW: [None]}
+        usual = [ONE_ROW, *(name for name in names if name != "seed")]
+        usual = usual[1:3] if len(usual) > 2 else [ONE_ROW, *(usual[1:] or names)]
+        first, second = axes or usual[:2]
+        if unknown := {first, second} - self._values.keys():
+            raise ValueError(f"axes has {min(unknown)!r}: the settings that vary are {', '.join(names)}.")
+        make = ui.Controls("sweep")
+        self.view = make.toggle(VIEWS, view, "How the results are shown", "view", tooltips=TIPS)
+        self.rows = make.dropdown("Rows", [ONE_ROW, *names], first, "The setting that changes from row to row")
+        self.columns = make.dropdown("Columns", names, second, "The setting that changes from column to column")
         tip = "The number of a result that is shown"
-        self.value = dropdown("Number", [value] if value else [], value, tip, "ssl-sweep-number")
+        self.value = make.dropdown("Number", values, values[0] if values else None, tip)
         self.where = {}
-        for name in varying:
-            options = [(MEAN, MEAN), *((_word(v), v) for v in self._values[name])]
-            tip = f"All of {name}, or only one of them"
-            self.where[name] = dropdown(name, options, MEAN, tip, "ssl-sweep-where")
-        self.curve = dropdown("Curve", [], None, "The number of the records that is drawn", "ssl-sweep-curve")
-
-    def _placed(self) -> list[w.Widget]:
-        controls = row(self.rows, self.columns, self.value, *self.where.values(), self.curve)
-        self.map.layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
-        right = w.VBox([self.figure, self.numbers], layout=w.Layout(flex="1 1 0", min_width="0"))
-        body = w.HBox([self.map, right], layout=w.Layout(grid_gap="24px", margin="4px 0 0 0"))
-        return [*([self.player] if self.run else []), controls, self.summary, body]
+        for name in names:
+            options = [(MEAN, MEAN), *((word(v), v) for v in self._values[name])]
+            self.where[name] = make.dropdown(name, options, MEAN, f"All of {name}, or only one of them")
+        self.curve = make.dropdown("Curve", [], None, "The number of the records that is drawn")
+        self.at = w.SelectionSlider(options=self._values[second], value=self._values[second][-1])
+        make.add(self.at, "The column of which the table tells", name="at", width="420px")
 
     # what a person may call --------------------------------------------------------------------------------------
-    def play(self) -> None:
-        self.player.play()
-
-    def pause(self) -> None:
-        self.player.pause()
-
     def wait(self) -> list[Cell]:
         """Run to the end, raise what went wrong, and return the finished cells."""
-        if self.run is not None:
-            self.player.wait()
+        if self.player is not None:
+            super().wait()
         return self.cells
 
     def pick(self, row: int, column: int) -> None:
         """Show the runs of this place; (-1, -1) follows the cell that is running."""
-        self._place = None if row < 0 else (row, column)
+        self._place_picked = None if row < 0 else (row, column)
         self.map.selected = -1 if row < 0 else row * len(self._values[self.columns.value]) + column
         self._again()
 
     # the run -----------------------------------------------------------------------------------------------------
     def _finished(self, settings: Sequence[Setting]) -> list[Cell]:
-        return read_cells(self.path, settings, version=self.version) if self.path.is_file() else []
+        there = self.path is not None and self.path.is_file()
+        return read_cells(self.path, settings, version=self.version) if there else []  # type: ignore[arg-type]
 
     def _records(self) -> Iterator[Moment | None]:
         assert self.run is not None
+        assert self.path is not None
         self.cells, self._live = self._finished(self.settings), []
         before = [cell.setting for cell in self.cells]
         yield Moment(len(self.cells))
@@ -154,10 +185,14 @@ class SweepPanel(Pictured, w.VBox):
         if running is not None:
             curve = next((c.curve for c in self.cells[done:] if c.setting == running), self._live)
             runs.append(Cell(running, {}, 0.0, tuple(curve[:points]), RUNNING))
+        return self._held(runs)
+
+    def _held(self, cells: list[Cell]) -> list[Cell]:
+        """Those of the cells that have the settings which are held at one value."""
         for name, control in self.where.items():
             if control.value != MEAN:
-                runs = group_cells(runs, name).get((control.value,), [])
-        return runs
+                cells = group_cells(cells, name).get((control.value,), [])
+        return cells
 
     # what is seen ------------------------------------------------------------------------------------------------
     def _draw(self, moment: Moment | None) -> None:
@@ -165,96 +200,110 @@ class SweepPanel(Pictured, w.VBox):
         if moment is None:
             return
         self._moment = moment
-        runs = self._runs()
-        self._offer(self.value, [run.result for run in runs])
+        runs, stored = self._runs(), self._held(self.stored)
+        self._offer(self.value, [run.result for run in [*runs, *stored]])
         self._offer(self.curve, [record for run in runs for record in run.curve[:-1]])
+        at = self._draw_map(runs, stored)
+        if self.view.value == CURVES:
+            self._show_curves(runs, stored)
+        else:
+            self._show_runs(at)
+
+    def _draw_map(self, runs: list[Cell], stored: list[Cell]) -> list[Cell]:
+        """Fill the map; the runs of the place that was picked, runs now or is best."""
         rows, columns = self._values[self.rows.value], self._values[self.columns.value]
-        groups = group_cells(runs, self.rows.value, self.columns.value)
-        places = [groups.get((row, column), []) for row in rows for column in columns]
-        tiles = [self._tile(place) for place in places]
+        groups, old = (group_cells(cells, self.rows.value, self.columns.value) for cells in (runs, stored))
+        places = [groups.get(key) or old.get(key, []) for key in ((r, c) for r in rows for c in columns)]
+        axes = (self.rows.value, self.columns.value)
+        tiles = [tile_of(place, self.value.value or "", where(place[0], axes) if place else "") for place in places]
         self.map.show(
             tiles,
-            rows=["" if row is None else _word(row) for row in rows],
-            columns=[_word(column) for column in columns],
+            rows=["" if row is None else word(row) for row in rows],
+            columns=[word(column) for column in columns],
             names=("" if self.rows.value == ONE_ROW else self.rows.value, self.columns.value),
             goal=self.goal,
             chance=self.chance,
         )
         best = self.map.best
-        self.summary.value = paragraph(
-            f"Best: {escape(tiles[best].caption)}" if best >= 0 else "Press Play to fill the map."
-        )
-        at = next((i for i, tile in enumerate(tiles) if tile.state == "running"), best)
-        if self._place is not None:
-            at = self._place[0] * len(columns) + self._place[1]
-        self._show_runs(places[at] if at >= 0 else [])
-
-    def _where(self, run: Cell) -> str:
-        axes = (name for name in (self.rows.value, self.columns.value) if name in run.setting)
-        return ", ".join(f"{name} {_word(run.setting[name])}" for name in axes)
-
-    def _tile(self, runs: list[Cell]) -> Tile:
-        """The mean over the finished runs of one place; before there is one, what the running one says."""
-        if not runs:
-            return Tile(None, "empty", "not yet run")
-        name, where = self.value.value, self._where(runs[0])
-        values = [run.result[name] for run in runs if _is_number(run.result.get(name))]
+        told = f"Best: {escape(tiles[best].caption)}" if best >= 0 else "Press Play to fill the map."
+        running = next((i for i, tile in enumerate(tiles) if tile.state == RUNNING), None)
         failed = [run for run in runs if run.error not in ("", RUNNING)]
-        running = [run for run in runs if run.error == RUNNING]
-        if not values and running:
-            last = running[0].curve[-1].get(name) if running[0].curve else None
-            return Tile(last if _is_number(last) else None, "running", f"{where}: running")
-        if not values:
-            return Tile(None, "failed", f"{where}: {failed[0].error if failed else f'no {name}'}")
-        spread = f" ± {statistics.stdev(values):.2g} over {len(values)} runs" if len(values) > 1 else ""
-        more = f"; {len(failed)} failed" * bool(failed) + "; another is running" * bool(running)
-        return Tile(statistics.fmean(values), "done", f"{where}: {name} {statistics.fmean(values):.3g}{spread}{more}")
+        if self.view.value == CURVES:  # the map shows it
+            told += f" · running: {escape(where(places[running][0], axes))}" if running is not None else ""
+            told += f" · {len(failed)} failed: {escape(failed[-1].error)}" if failed else ""
+        self.summary.value = ui.paragraph(told)
+        at = best if running is None else running
+        if self._place_picked is not None:
+            at = self._place_picked[0] * len(columns) + self._place_picked[1]
+        return places[at] if at >= 0 else []
 
     def _show_runs(self, runs: list[Cell]) -> None:
         """The curves and the numbers of one place."""
-        names = [name for name in self.where if name not in (self.rows.value, self.columns.value)]
-        key, curves = self.curve.value, []
-        for run in runs[:RUNS]:
-            points = [(r.get(STEP, i), r[key]) for i, r in enumerate(run.curve, 1) if _is_number(r.get(key))]
-            if len(points) > 1:
-                told = ", ".join(f"{name} {_word(run.setting[name])}" for name in names)
-                curves.append(Curve(told, [x for x, _ in points], [y for _, y in points]))
-        title = f"{self._where(runs[0])}{'' if curves else ': no curve'}" if runs else ""
+        axes, key = (self.rows.value, self.columns.value), self.curve.value
+        names = [name for name in self.where if name not in axes]
+        curves = run_curves(runs, key or "", names)
+        title = f"{where(runs[0], axes)}{'' if curves else ': no curve'}" if runs else ""
         level = ("chance", self.chance) if curves and self.chance is not None and key == self.value.value else None
         show_runs(self.figure, curves, title=title, axes=(STEP, key or ""), level=level)
+        told = runs_table(runs, names) if runs else "Pick a place of the map to see its runs."
+        self.numbers.value = ui.paragraph(told)
 
-        results = list(dict.fromkeys(name for run in runs for name in run.result)) or ["result"]
-        rows = [[*names, *results, "seconds"]]
-        for run in runs:
-            settings = [_word(run.setting[name]) for name in names]
-            found = [_word(run.result.get(name, "")) for name in results]
-            if run.error:
-                found = [run.error, *[""] * (len(results) - 1)]
-            rows.append([*settings, *found, "" if run.error == RUNNING else f"{run.seconds:.1f}"])
-        told = table([[escape(word) for word in row] for row in rows], align="left")
-        self.numbers.value = paragraph(told if runs else "Pick a place of the map to see its runs.")
+    def _show_curves(self, runs: list[Cell], stored: list[Cell]) -> None:
+        """A curve for each row over the columns, and the numbers of all rows at one column."""
+        rows, axis, at = self.rows.value, self.columns.value, self.at.value
+        sources = {"": runs} | ({", stored": stored} if self.stored else {})
+        numbers = self._told if self._side_by_side else list(self.value.options)
+        means = {
+            number: [
+                (f"{'all' if value is None else word(value)}{source}", curve)
+                for source, cells in sources.items()
+                for value, curve in curves_of(cells, number, axis, rows=rows, values=self._values[rows][:RUNS])
+            ]
+            for number in numbers
+        }
+        shown = numbers[:PLOTS] if self._side_by_side else numbers and [self.value.value]
+        plots = {number: means[number] for number in shown}
+        if plots:
+            show_axis(self.curves, plots, axis=axis, values=self._values[axis], at=at)
+        self.numbers.value = means_table(means, axis, at)
 
     def _offer(self, control: w.Dropdown, records: Sequence[Record]) -> None:
         """Let the control offer every number that the records hold."""
-        found = [name for record in records for name, value in record.items() if _is_number(value) and name != STEP]
+        found = [name for record in records for name, value in record.items() if is_number(value) and name != STEP]
         options = tuple(dict.fromkeys([*control.options, *found]))
         if options != control.options:
             chosen = control.value or options[0]
-            with self._quiet:
+            with self._muted:
                 control.options = options
                 control.value = chosen
 
     def _arrange(self) -> None:
-        """Only settings that are on no axis can be held at one value."""
+        """Show what the view needs; only settings that are on no axis can be held at one value."""
         for name, control in self.where.items():
             on_axis = name in (self.rows.value, self.columns.value)
             control.layout.display = "none" if on_axis else ""
             control.value = MEAN if on_axis else control.value
+        columns = self._values[self.columns.value]
+        if list(self.at.options) != [(word(c), c) for c in columns]:
+            self.at.options = [(word(c), c) for c in columns]
+            self.at.value = columns[-1]
+        self.at.description = self.columns.value
+        curves = self.view.value == CURVES
+        self.value.layout.display = "none" if curves and self._side_by_side else ""
+        self.curve.layout.display = "none" if curves else ""
+        if curves and self._rows_drawn != self.rows.value:
+            self._rows_drawn, of_row = self.rows.value, min(RUNS, len(self._values[self.rows.value]))
+            plots = max(1, min(PLOTS, len(self._told)))
+            self.curves = ui.figure_widget(axis_figure(plots, of_row, dashed=bool(self.stored)))
+        if curves:
+            self._wide.children[1].children = [self.curves]
+        self._body.children = [self._wide, self.at, self.numbers] if curves else [self._by_map]
+        self._by_map.children[1].children = [self.figure, self.numbers]
 
     def _on_axis(self, change: dict[str, Any]) -> None:
-        if self._quiet:
+        if self._muted:
             return
-        with self._quiet:
+        with self._muted:
             if self.rows.value == self.columns.value:  # the other axis takes what this one had
                 other = self.columns if change["owner"] is self.rows else self.rows
                 other.value = change["old"] if change["old"] in other.options else other.options[0]
@@ -262,17 +311,14 @@ class SweepPanel(Pictured, w.VBox):
         self.pick(-1, -1)
 
     def _again(self) -> None:
-        if not self._quiet:
-            self.player.soon(lambda: self._draw(self._moment))
+        def draw() -> None:
+            with self._muted:
+                self._arrange()
+            self._draw(self._moment)
+
+        if not self._muted:
+            self._soon(draw)
 
     def picture(self) -> Pixels:
+        """The map, in either view."""
         return self.map.picture()
-
-
-def _word(value: Any) -> str:
-    """How a setting or a result is written."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

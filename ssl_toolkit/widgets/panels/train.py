@@ -21,30 +21,19 @@ from ssl_toolkit.probes import LinearProbes, monitor
 from ssl_toolkit.probes.monitor import Baselines, Snapshot, baselines
 from ssl_toolkit.probes.online import Reading
 from ssl_toolkit.training import Step, TrainState, load, save
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, tile
-from ssl_toolkit.widgets.controls import (
-    button,
-    checkbox,
-    dropdown,
-    figure_widget,
-    int_box,
-    paragraph,
-    report,
-    row,
-    seed_box,
-    slider,
-    style,
-)
+from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, filled_axes, training_curves, training_figure
+from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.train_presets import PRESETS
+from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
 REDRAW = 0.5  # seconds; the browser needs the core that draws, and there may be but two
 SOURCES = ("fashion-mnist", "shapes", "digits")
-WIDE, LABEL = "270px", "76px"  # of the controls, which stand below each other
 
-LEGEND = paragraph(
+LEGEND = ui.paragraph(
     f"Four images that were never trained on (<b style='color:{BLUE}'>blue</b>), each with its "
     f"{{what}}: <b style='color:{GREEN}'>green</b> of the same class, <b style='color:{VERMILION}'>orange</b> of "
     "another."
@@ -53,14 +42,14 @@ LEGEND = paragraph(
 Record = Step | Snapshot | Reading | None
 
 
-class TrainPanel(Pictured, w.VBox):
-    """Train one encoder live: curves, kNN accuracy over its baselines, collapse gauges, neighbors; save and load.
+class TrainPanel(Panel):
+    """Train one encoder live: curves, kNN accuracy over its baselines, signs of collapse, neighbors; save and load.
 
     `data` is a name for `load_data` or a `Dataset`. Its first 2,000 images are the bank of neighbors and its last 500
     the queries, which are never trained on. `probes` adds linear probes of every depth from the representation on,
     which learn while the encoder does and leave no trace in it. Every control is also an attribute or a method:
-    `panel.play()`, `panel.pause()`, `panel.recipe = Recipe(...)`, `panel.save(path)`; `panel.state` is the training
-    state, whose model the next cell may probe while it trains. `panel.wait()` runs to the end.
+    `panel.play()`, `panel.pause()`, `panel.recipe = Recipe(...)`, `panel.save(path)`; `panel.train_state` holds the
+    model, which the next cell may probe while it trains. `panel.wait()` runs to the end.
     """
 
     def __init__(
@@ -72,11 +61,12 @@ class TrainPanel(Pictured, w.VBox):
         probes: bool = False,
         name: str = "train",
     ):
+        super().__init__("train", "Train an encoder")
         self.data = data if isinstance(data, Dataset) else load_data(data)
         self.every = every
-        self.state: TrainState | None = None
+        self.train_state: TrainState | None = None
         self.steps: list[Step] = []
-        self.looks: list[Snapshot] = []
+        self.snapshots: list[Snapshot] = []
         self.readings: list[Reading] = []
         self.baselines: Baselines | None = None
         self._loaded: TrainState | None = None  # what the next run goes on from
@@ -85,82 +75,72 @@ class TrainPanel(Pictured, w.VBox):
         self.player: Player[Record] = Player(
             self._records, self._draw, progress=self._progress, redraw=REDRAW, name=name
         )
-        self.figure = figure_widget(training_figure([], []))
-        self.gauges, self.legend, self.message = w.HTML(), w.HTML(), w.HTML()
+        self.figure = ui.figure_widget(training_figure([], []))
+        self.metrics, self.legend = w.HTML(), w.HTML()
         self.grid = ImageGrid(self.data.images[:1], columns=K + 1, scale=2, label="queries and their neighbors")
-        super().__init__(self._placed())
-        self.add_class("ssl-panel")
-        self.add_class("ssl-train")
+        before, meanwhile = (
+            w.HTML(f'<b style="font-size:12px">{text}</b>')
+            for text in ("Set before the run", "May change while it runs")
+        )
+        files = ui.row(self.path, self.save_button, self.load_button)
+        body = ui.two_columns(
+            [before, *self._fixed, meanwhile, *self._live], [self.legend, self.grid, files], width="300px"
+        )
+        locked = [self.preset, *self._fixed]
+        if self._own:  # else there is a choice of data
+            locked.remove(self.source)
+        self._place(ui.row(self.preset, self.why), self.player, self.figure, self.metrics, body, locked=locked)
         self._show(recipe or PRESETS[self.preset.value][0])
         self.why.value = PRESETS[self.preset.value][1] if recipe is None else ""
         self.preset.observe(self._on_preset, "value")
         self.method.observe(self._on_method, "value")
-        for control in (*self._fixed, *self._live):
-            control.observe(self._on_control, "value")
-        self.source.observe(lambda _: report(self.player.soon, self.message, self._show_source), "value")
-        self.save_button.on_click(lambda _: report(self.player.soon, self.message, self.save))
-        self.load_button.on_click(lambda _: report(self.player.soon, self.message, self.load))
-        self.player.observe(self._on_state, "state")
-        self._show_pixels()
+        self.width.observe(lambda _: setattr(self, "_loaded", None), "value")  # it would not fit
+        ui.on_change((*self._fixed, *self._live), self._on_control)
+        ui.on_change([self.source], lambda: self._report(self._show_source))
+        self.save_button.on_click(lambda _: self._report(self.save))
+        self.load_button.on_click(lambda _: self._report(self.load))
+        self._before_run()
 
     def _make_controls(self, name: str, probes: bool) -> None:
+        make = ui.Controls("train", width="270px", label="76px")  # they stand below each other
         names, tip = list(PRESETS), "A set of controls that works, or fails in a way worth seeing"
-        self.preset = dropdown("Preset", names, names[0], tip, "ssl-train-preset", width="330px", label=LABEL)
+        self.preset = make.dropdown("Preset", names, names[0], tip, width="330px")
         self.why = w.HTML()
 
         # set before the run
         tip = "What makes two views agree, and what keeps all images from agreeing"
         methods = [(method.title, name) for name, method in METHODS.items()]
-        self.method = dropdown("Method", methods, "simclr", tip, "ssl-train-method", width=WIDE, label=LABEL)
+        self.method = make.dropdown("Method", methods, "simclr", tip)
         names, tip = list(dict.fromkeys([name, *SOURCES])), "What to learn from; the labels only color what you see"
-        self.source = dropdown("Data", names, name, tip, "ssl-train-data", width=WIDE, label=LABEL)
+        self.source = make.dropdown("Data", names, name, tip)
         self.source.disabled = self._own
         self.width = w.SelectionSlider(options=[2**i for i in range(4, 12)], description="Width")
-        tip = "Dimensions of the representation: the output of the encoder's last block"
-        style(self.width, tip, "ssl-train-width", width=WIDE, label=LABEL)
+        make.add(self.width, "Dimensions of the representation: the output of the encoder's last block")
         self.batch = w.SelectionSlider(options=[32, 64, 128, 256, 512], description="Batch")
-        tip = "Images of one step; each is seen in two views"
-        style(self.batch, tip, "ssl-train-batch", width=WIDE, label=LABEL)
-        tip = "Updates until the learning rate has come down to 0"
-        self.count = int_box("Steps", 1, (1, 1_000_000), tip, "ssl-train-steps", width=WIDE, label=LABEL)
-        tip = "The same seed gives the same run, bit for bit"
-        self.seed = seed_box(0, tip, "ssl-train-seed", width=WIDE, label=LABEL)
+        make.add(self.batch, "Images of one step; each is seen in two views")
+        self.count = make.int_box("Steps", 1, (1, 1_000_000), "Updates until the learning rate has come down to 0")
+        self.seed = make.seed_box(0, "The same seed gives the same run, bit for bit")
         tip = "Linear probes after the encoder's last block and every layer of the projector: "
         tip += "they learn beside the run, in 5 % more time, and change nothing in it"
-        self.probing = checkbox("Probe every depth", probes, tip, "ssl-train-probe-every-depth")
+        self.probing = make.checkbox("Probe every depth", probes, tip)
         self.probing.layout.margin = "2px 2px 2px 84px"  # below the other controls, not their labels
         self._fixed = [self.method, self.source, self.width, self.batch, self.count, self.seed, self.probing]
 
         # may change while it runs
         self.rate = w.FloatLogSlider(min=-5, max=2, step=0.1, readout_format=".1e", description="Rate")
-        style(self.rate, "Peak learning rate, before warm-up and cosine", "ssl-train-rate", width=WIDE, label=LABEL)
-        look: Any = {"width": WIDE, "label": LABEL, "dragged": True}
-        tip = "Of a contrastive softmax: low looks at the hardest negatives only"
-        self.temperature = slider("Temp.", 0.2, (0.05, 1.0, 0.05), tip, "ssl-train-temp", **look)
+        make.add(self.rate, "Peak learning rate, before warm-up and cosine")
+        tip = "Of a contrastive softmax: low snapshots at the hardest negatives only"
+        self.temperature = make.slider("Temp.", 0.2, (0.05, 1.0, 0.05), tip, continuous=True)
         tip = "The smallest share of the image that a crop may keep"
-        self.crop = slider("Crop from", 0.3, (0.05, 1.0, 0.05), tip, "ssl-train-crop-from", **look)
+        self.crop = make.slider("Crop from", 0.3, (0.05, 1.0, 0.05), tip, continuous=True)
         tip = "How much brightness, contrast and color may change"
-        self.jitter = slider("Jitter", 0.4, (0.0, 1.0, 0.1), tip, "ssl-train-jitter", **look)
+        self.jitter = make.slider("Jitter", 0.4, (0.0, 1.0, 0.1), tip, continuous=True)
         self._live = [self.rate, self.temperature, self.crop, self.jitter]
 
-        self.path = w.Text("run.safetensors", description="File")
-        style(self.path, "Where the state of the run is saved and loaded", "ssl-train-file", width="250px")
-        self.save_button = button("Save", "save", "Write the state to this file", "ssl-train-save")
-        self.load_button = button("Load", "folder-open", "Go on from the state in this file", "ssl-train-load")
-
-    def _placed(self) -> list[w.Widget]:
-        heading = '<b style="font-size:12px">{}</b>'
-        before, meanwhile = (
-            w.HTML(heading.format(text)) for text in ("Set before the run", "May change while it runs")
-        )
-        controls = w.VBox(
-            [before, *self._fixed, meanwhile, *self._live], layout=w.Layout(flex="0 0 auto", width="300px")
-        )
-        files = row(self.path, self.save_button, self.load_button)
-        right = w.VBox([self.legend, self.grid, files, self.message], layout=w.Layout(flex="1 1 0", min_width="0"))
-        top = w.HBox([self.preset, self.why], layout=w.Layout(align_items="center", grid_gap="10px"))
-        below = w.HBox([controls, right], layout=w.Layout(grid_gap="12px"))
-        return [top, self.player, self.figure, self.gauges, below]
+        tip = "Where the state of the run is saved and loaded"
+        self.path = ui.Controls("train").add(w.Text("run.safetensors", description="File"), tip, width="250px")
+        self.save_button = make.button("Save", "save", "Write the state to this file")
+        self.load_button = make.button("Load", "folder-open", "Go on from the state in this file")
 
     # what a person may call --------------------------------------------------------------------------------------
     @property
@@ -174,28 +154,22 @@ class TrainPanel(Pictured, w.VBox):
 
     @recipe.setter
     def recipe(self, recipe: JointRecipe) -> None:
-        self.player.reset()
+        self.reset()
         self._show(recipe)
-
-    def play(self) -> None:
-        self.player.play()
-
-    def pause(self) -> None:
-        self.player.pause()
 
     def wait(self) -> TrainState:
         """Run to the end, raise what went wrong, and return the trained state."""
-        self.player.wait()
-        assert self.state is not None
-        return self.state
+        super().wait()
+        assert self.train_state is not None
+        return self.train_state
 
     def save(self, path: str | Path | None = None) -> str:
         """Write the state; a run that goes on from it is bit for bit the run that never stopped."""
-        if self.state is None:
+        if self.train_state is None:
             raise ValueError("there is nothing to save yet: press Play or Step first.")
         path = Path(path or self.path.value)
-        save(self.state, path)
-        return f"saved step {self.state.step:,} to {path.name}"
+        save(self.train_state, path)
+        return f"saved step {self.train_state.step:,} to {path.name}"
 
     def load(self, path: str | Path | None = None) -> str:
         """Go on from a file, saved by a run with the same method and width; with another one the next run is new."""
@@ -214,8 +188,8 @@ class TrainPanel(Pictured, w.VBox):
     def _show_source(self) -> str:
         self._chosen_data()
         self._loaded = None
-        self.player.reset()
-        self._show_pixels()
+        self.reset()
+        self._before_run()
         return ""
 
     def _divided(self) -> tuple[Dataset, Dataset, Dataset]:
@@ -228,8 +202,8 @@ class TrainPanel(Pictured, w.VBox):
         recipe, data = self.recipe, self._chosen_data()
         training, self._bank, self._queries = self._divided()
         fresh = recipe.start(data)
-        self.state, self._loaded = self._loaded or fresh, None
-        self.steps, self.looks, self.readings = [], [], []
+        self.train_state, self._loaded = self._loaded or fresh, None
+        self.steps, self.snapshots, self.readings = [], [], []
         self._objective = recipe.objective(data)
         for base in baselines(fresh.model, self._bank, self._queries):
             self.baselines = base
@@ -238,22 +212,22 @@ class TrainPanel(Pictured, w.VBox):
         def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
             return self._objective(state, batch, generator)  # read at each step: the controls may have changed it
 
-        probes = LinearProbes(self.state.model, training, seed=recipe.seed) if self.probing.value else None
+        probes = LinearProbes(self.train_state.model, training, seed=recipe.seed) if self.probing.value else None
         for record in monitor(
-            self.state, training, objective, until=self.state.total or recipe.steps, bank=self._bank,
+            self.train_state, training, objective, until=self.train_state.total or recipe.steps, bank=self._bank,
             queries=self._queries, augment=recipe.augment(data), probes=probes, every=self.every,
             batch_size=recipe.batch_size, seed=recipe.seed,
         ):  # fmt: skip
             if isinstance(record, Step):
                 self.steps.append(record)
             elif isinstance(record, Snapshot):
-                self.looks.append(record)
+                self.snapshots.append(record)
             elif isinstance(record, Reading):
                 self.readings.append(record)
             yield record
 
     def _progress(self, record: Record) -> tuple[int, int] | None:
-        return None if record is None or self.state is None else (record.step, self.state.total or 1)
+        return None if record is None or self.train_state is None else (record.step, self.train_state.total or 1)
 
     # what is seen ------------------------------------------------------------------------------------------------
     def _draw(self, record: Record) -> None:
@@ -261,34 +235,34 @@ class TrainPanel(Pictured, w.VBox):
         if record is None:
             return
         steps = self.steps[: bisect_right(self.steps, record.step, key=lambda step: step.step)]
-        looks = self.looks[: bisect_right(self.looks, record.step, key=lambda look: look.step)]
+        snapshots = self.snapshots[: bisect_right(self.snapshots, record.step, key=lambda snapshot: snapshot.step)]
         readings = self.readings[: bisect_right(self.readings, record.step, key=lambda reading: reading.step)]
         with self.figure.batch_update():
-            curves = training_curves(steps, looks, self.baselines, readings)
+            curves = training_curves(steps, snapshots, self.baselines, readings)
             for trace, curve in zip(self.figure.data, curves, strict=True):
                 if trace.name != curve.name:
                     trace.name, trace.showlegend = curve.name, bool(curve.name)
                 trace.x, trace.y = list(curve.x), list(curve.y)
-            for column, filled in filled_axes(steps, looks).items():
+            for column, filled in filled_axes(steps, snapshots).items():
                 self.figure.layout[f"xaxis{column}"].showticklabels = filled
                 self.figure.layout[f"yaxis{column}"].showticklabels = filled
-        if not looks or self.baselines is None:
+        if not snapshots or self.baselines is None:
             return
-        now, base = looks[-1], self.baselines
-        self._say(
+        now, base = snapshots[-1], self.baselines
+        self._tell(
             f"kNN accuracy <b>{now.knn:.1%}</b> (chance {base.chance:.0%}, raw pixels {base.pixels:.1%}, untrained "
             f"{base.untrained:.1%}) · RankMe <b>{now.verdict}</b> · LiDAR <b>{now.told_apart}</b> · eigenvalues fall "
             f"like <b>j<sup>−{now.alpha:.1f}</sup></b> · spread per dimension <b>{now.std:.2f}</b> of 1"
         )
         self._show_neighbors(now.neighbors, "nearest neighbors")
 
-    def _say(self, text: str) -> None:
-        self.gauges.value = paragraph(text, "ssl-gauges")
+    def _tell(self, text: str) -> None:
+        self.metrics.value = ui.paragraph(text, "ssl-metrics")
 
-    def _show_pixels(self) -> None:
-        """Before a run: what a representation has to beat."""
+    def _before_run(self) -> None:
+        """Show what a representation has to beat."""
         _, self._bank, self._queries = self._divided()
-        self._say("Press Play to train. The neighbors below are those of the raw pixels.")
+        self._tell("Press Play to train. The neighbors below are those of the raw pixels.")
         _, nearest = neighbors(pixels(self._bank.images), pixels(self._queries.images[:SHOWN]), k=K)
         self._show_neighbors(nearest, "nearest neighbors by raw pixels")
 
@@ -319,24 +293,15 @@ class TrainPanel(Pictured, w.VBox):
         if change["new"] != self._recipe.method:
             self._show(replace(tuned(change["new"]), steps=self.count.value, seed=self.seed.value))
 
-    def _on_control(self, change: dict[str, Any]) -> None:
-        if change["owner"] is self.width:
-            self._loaded = None  # it does not fit
+    def _on_control(self) -> None:
         self.temperature.disabled = not METHODS[self.method.value].temperature
-        if self.player.state in ("done", "failed"):
-            self.message.value = paragraph("changed: press Reset, then Play, to train with it", "ssl-message")
-        if self.player.state not in ("running", "paused") or self.state is None:
+        if self.state in ("done", "failed"):
+            self._say("changed: press Reset, then Play, to train with it")
+        if self.state not in ("running", "paused") or self.train_state is None:
             return
-        self.state.lr = self.rate.value  # plain assignments: the task reads them at its next step
+        self.train_state.lr = self.rate.value  # plain assignments: the task reads them at its next step
         self._objective = self.recipe.objective(self.data)
 
-    def _on_state(self, change: dict[str, Any]) -> None:
-        for control in (self.preset, *self._fixed):
-            control.disabled = change["new"] in ("running", "paused") or (control is self.source and self._own)
-        if change["new"] in ("idle", "running"):
-            self.message.value = ""  # of what was saved, loaded or changed before
-        if change["new"] == "idle":
-            self._show_pixels()
-
     def picture(self) -> Pixels:
-        return tile(self.grid.images, K + 1, 2)
+        """The queries and their neighbors."""
+        return self.grid.picture()

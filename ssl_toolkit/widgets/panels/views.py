@@ -8,9 +8,11 @@ import torch
 
 from ssl_toolkit.augment import Augment, View, simclr_views
 from ssl_toolkit.data import Dataset, as_bytes, as_float, rng
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid, Pictured, Pixels, tile
-from ssl_toolkit.widgets.controls import Muted, button, dropdown, paragraph, seed_box, slider
+from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.figures.plots import BLUE
+from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.pictures import Pixels
 
 # name of the argument of simclr_views: (label, maximum, what it does)
 STRENGTHS = {
@@ -49,34 +51,35 @@ PRESETS: dict[str, tuple[dict[str, float], str]] = {
 }  # fmt: skip
 
 
-class ViewsPanel(Pictured, w.VBox):
+class ViewsPanel(Panel):
     """Views of one image under augmentations whose strengths are sliders; the numbers drawn for each view are shown.
 
     `panel.augment` is what the sliders say, to train with; `panel.code()` the line that makes it; `panel.pick(i)`,
     `panel.draw_again()` and `panel.strengths["noise"].value = 0.2` do what the controls do.
+    It has no run, since views take no time.
     """
 
     def __init__(self, data: Dataset, *, size: int | None = None, n: int = 12, seed: int = 0):
-        self.data, self.n = data, n
+        super().__init__("views", "Views of an image")
+        self.data, self.n, self.index = data, n, 0
         self.size = size or data.images.shape[-1]
-        self.index, self._quiet = 0, Muted()
         shown = min(12, len(data))
         scale = max(1, round(56 / self.size))
         self.candidates = ImageGrid(data.images[:shown], columns=12, label="images to choose from")
         self.candidates.selected = 0
         self.candidates.on_pick(self.pick)
         tip = "Strengths that teach well, or fail in a way worth seeing"
-        self.preset = dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, "ssl-views-preset", width="230px")
+        make = ui.Controls("views")
+        sliders = ui.Controls("views", width="290px", label="76px")
+        self.preset = make.dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, width="230px")
         self.why = w.HTML(PRESETS[self.preset.value][1])
-        self.seed = seed_box(seed, "Of the numbers that are drawn for the views", "ssl-views-seed")
-        self.again = button("Draw again", "random", "Other random numbers, same strengths", "ssl-views-again")
+        self.seed = make.seed_box(seed, "Of the numbers that are drawn for the views")
+        self.again = make.button("Draw again", "random", "Other random numbers, same strengths")
         self.again.on_click(lambda _: self.draw_again())
         self.strengths: dict[str, w.FloatSlider] = {}
         for name, (text, top, tip) in STRENGTHS.items():
             low = 0.02 if name == "crop" else 0.0
-            self.strengths[name] = slider(
-                text, low, (low, top, 0.02), tip, f"ssl-views-{name}", width="290px", label="76px", dragged=True
-            )
+            self.strengths[name] = sliders.slider(text, low, (low, top, 0.02), tip, continuous=True)
         gray = data.images.shape[1] == 1
         for name in ("saturation", "hue", "gray"):
             self.strengths[name].disabled = gray
@@ -87,16 +90,11 @@ class ViewsPanel(Pictured, w.VBox):
         )
         self.views.on_pick(self._show_numbers)
         self.numbers = w.HTML()
-        left = w.VBox([*self.strengths.values(), w.HTML(note)], layout=w.Layout(flex="0 0 auto", width="310px"))
-        right = w.VBox([self.views, self.numbers], layout=w.Layout(flex="1 1 auto", min_width="0"))
-        top_row = w.HBox([self.preset, self.seed, self.again], layout=w.Layout(align_items="center", grid_gap="6px"))
-        super().__init__([top_row, self.why, self.candidates, w.HBox([left, right])])
-        self.add_class("ssl-panel")
-        self.add_class("ssl-views")
+        body = ui.two_columns([*self.strengths.values(), w.HTML(note)], [self.views, self.numbers], width="310px")
+        self._place(ui.row(self.preset, self.seed, self.again), self.why, self.candidates, body)
         self._set(PRESETS[self.preset.value][0])
         self.preset.observe(self._on_preset, "value")
-        for control in (self.seed, *self.strengths.values()):
-            control.observe(lambda _: self._draw(), "value")
+        ui.on_change((self.seed, *self.strengths.values()), self._draw)
         self._draw()
 
     @property
@@ -122,6 +120,7 @@ class ViewsPanel(Pictured, w.VBox):
         self._draw()
 
     def draw_again(self) -> None:
+        """The same strengths with other random numbers."""
         self.seed.value += 1
 
     @property
@@ -131,7 +130,7 @@ class ViewsPanel(Pictured, w.VBox):
         return self.augment(x, rng(self.seed.value, 0, "views"))
 
     def _draw(self) -> None:
-        if self._quiet:
+        if self._muted:
             return
         self._view = self.view
         self.views.show(as_bytes(self._view.x), frames=self._frames())
@@ -146,7 +145,7 @@ class ViewsPanel(Pictured, w.VBox):
             if name != "noise.e":  # as many numbers as pixels
                 cells.append(f"<span>{name}</span><b style='font-weight:500'>{_written(values[index])}</b>")
         code = escape(self.code())
-        self.numbers.value = paragraph(
+        self.numbers.value = ui.paragraph(
             f"<b>Drawn for view {index + 1}</b> (click another)"
             "<div style='display:grid;grid-template-columns:repeat(2,max-content auto);gap:2px 12px;margin:4px 0 10px'>"
             f"{''.join(cells)}</div><b>The same without the panel</b>"
@@ -154,7 +153,7 @@ class ViewsPanel(Pictured, w.VBox):
         )
 
     def _set(self, strengths: dict[str, float]) -> None:
-        with self._quiet:
+        with self._muted:
             for name, value in strengths.items():
                 self.strengths[name].value = value
 
@@ -164,7 +163,7 @@ class ViewsPanel(Pictured, w.VBox):
         self._draw()
 
     def picture(self) -> Pixels:
-        return tile(self.views.images, 6, self.views.scale)
+        return self.views.picture()
 
 
 def _written(value: torch.Tensor) -> str:

@@ -1,0 +1,119 @@
+"""Panel: what all panels have. A title, a message, a run with its states, a picture for saved notebooks."""
+
+from collections.abc import Callable, Sequence, Sized
+from html import escape
+from typing import Any
+
+import ipywidgets as w
+import traitlets
+
+from ssl_toolkit.widgets.controls import Muted
+from ssl_toolkit.widgets.pictures import Pictured
+from ssl_toolkit.widgets.player import STATES, Player, running_loop, show_state, soon
+
+
+class Panel(Pictured, w.VBox):
+    """A view with controls, and the run of its `player`; one without a run is drawn as soon as a control changes.
+
+    A panel calls `super().__init__` first, then makes its controls and its `player`, and ends with `_place`. Its state
+    is that of the player, and a CSS class as well: `ssl-state-running`. One cell has one run, since a player that is
+    made by the same name stops the one before.
+    """
+
+    state = traitlets.Enum(STATES, "idle")
+    player: Player[Any] | None = None
+
+    def __init__(self, name: str, title: str):
+        super().__init__()
+        self.title = w.HTML(f'<b class="ssl-title">{escape(title)}</b>', layout=w.Layout(flex="0 0 auto"))
+        self.message = w.HTML()
+        self._loop = running_loop()
+        self._muted = Muted()  # while several controls are moved at once
+        self._locked: list[w.Widget] = []
+        self.add_class("ssl-panel")
+        self.add_class(f"ssl-{name}")
+        show_state(self, self.state)
+
+    def _place(self, *children: w.Widget, locked: Sequence[w.Widget] = ()) -> None:
+        """Show these below the title, and follow the player; while it runs or pauses, the `locked` controls rest."""
+        head = w.HBox([self.title, self.message], layout=w.Layout(align_items="center", grid_gap="14px"))
+        self.children = [head, *children]
+        self._locked = list(locked)
+        if self.player is not None:
+            self.player.observe(self._on_state, "state")
+
+    # what a person may call --------------------------------------------------------------------------------------
+    def play(self) -> None:
+        """Run until the end, or until `pause`."""
+        self._run().play()
+
+    def pause(self) -> None:
+        """Stop between two steps; `play` goes on."""
+        self._run().pause()
+
+    def stop(self) -> None:
+        """End the run here; what it has shown stays."""
+        self._run().stop()
+
+    def step(self) -> None:
+        """Make one step, then pause."""
+        self._run().step()
+
+    def reset(self) -> None:
+        """Forget the run, and be ready to begin again."""
+        self._run().reset()
+
+    def wait(self) -> Any:
+        """Run to the end, and raise what went wrong."""
+        return self._run().wait()
+
+    def close(self) -> None:
+        """Stop for good, and take the panel away."""
+        if self.player is not None:
+            self.player.close()
+        super().close()
+
+    # for the panels ----------------------------------------------------------------------------------------------
+    def _run(self) -> Player[Any]:
+        if self.player is None:
+            raise RuntimeError(f"this {type(self).__name__} has no run: it is drawn as soon as a control changes.")
+        return self.player
+
+    def _soon(self, action: Callable[[], None]) -> None:
+        """Do it between two steps, on the thread of the kernel's loop."""
+        soon(self._loop, action)
+
+    def _say(self, text: str) -> None:
+        """Show this message, which screen readers read out, beside the title."""
+        self.message.value = f'<div role="status" class="ssl-message" style="line-height:1.4">{escape(text)}</div>'
+
+    def _report(self, action: Callable[[], str]) -> None:
+        """Do it soon; the message says what it returns, or what went wrong."""
+
+        def act() -> None:
+            try:
+                said = action()
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}"
+            self._say(said)
+
+        self._soon(act)
+
+    def _before_run(self) -> None:
+        """Show what there is before a run: called whenever the panel becomes idle."""
+
+    def _on_state(self, change: dict[str, Any]) -> None:
+        self.state = change["new"]
+        show_state(self, self.state)
+        for control in self._locked:
+            control.disabled = self.state in ("running", "paused")
+        if self.state in ("idle", "running"):
+            self.message.value = ""  # of what was done before
+        if self.state == "idle":
+            self._soon(lambda: self._before_run() if self.state == "idle" else None)
+
+
+def check_index(index: int, images: Sized) -> None:
+    """Raise ValueError where there is no such test image."""
+    if not 0 <= index < len(images):
+        raise ValueError(f"index is {index}: the test images are 0 ... {len(images) - 1}.")

@@ -1,0 +1,128 @@
+"""Pictures as pixels: what saved notebooks show where no kernel runs, and the one way to write them to files."""
+
+import base64
+import io
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from plotly.basedatatypes import BaseFigure
+from torch import Tensor
+
+from ssl_toolkit.data.files import atomic_write
+
+Pixels = UInt8[np.ndarray, "H W 3"]  # a picture, in RGB
+FRAME = 120  # milliseconds of one frame of a chain
+
+
+def tile(images: UInt8[Tensor, "n c h w"], columns: int, scale: int = 1, gap: int = 2) -> Pixels:
+    """One sheet of the images, row by row, each enlarged `scale` times; the gaps are white."""
+    n, c, h, w = images.shape
+    columns = max(1, min(columns, n))
+    rows = -(-n // columns)
+    sheet = np.full((rows * (h * scale + gap), columns * (w * scale + gap), 3), 255, np.uint8)
+    pixels = images.expand(-1, 3, -1, -1) if c == 1 else images
+    for i, image in enumerate(pixels.permute(0, 2, 3, 1).cpu().numpy()):
+        y, x = (i // columns) * (h * scale + gap), (i % columns) * (w * scale + gap)
+        sheet[y : y + h * scale, x : x + w * scale] = image.repeat(scale, 0).repeat(scale, 1)
+    return sheet
+
+
+def png(sheet: UInt8[np.ndarray, "H W _"]) -> bytes:
+    """A sheet of pixels, gray or RGB, as a PNG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(sheet.squeeze(2) if sheet.shape[2] == 1 else sheet).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Pictured:
+    """A widget that saved and exported notebooks show as a PNG of its `picture()`, where no kernel draws it."""
+
+    def picture(self) -> Pixels:
+        """What is seen of it, as pixels."""
+        raise NotImplementedError
+
+    def pictures(self) -> list[Pixels]:
+        """What is seen of it one after the other: of a chain, all its frames."""
+        return [self.picture()]
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write it to a file, as the function `export` does."""
+        export(self, path)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**options)  # type: ignore[misc]  # that of the widget it is mixed into
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**(data or {}), "image/png": base64.b64encode(png(self.picture())).decode()}, metadata
+
+
+def export(thing: Pictured | BaseFigure | Pixels, path: str | os.PathLike[str]) -> None:
+    """Write a panel, a canvas, a Plotly figure or a sheet of pixels to a file, by the ending of its name.
+
+    .png is for all of them, .svg for figures, .gif for chains, and .html for figures, and for chains that one can play.
+    The file appears whole or not at all. Raises ValueError for an ending that does not suit the thing,
+    FileNotFoundError for a folder that does not exist, and ImportError where an image of a figure needs kaleido.
+
+    >>> export(tile(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), columns=2), "four.png")          # doctest: +SKIP
+    """
+    ending = Path(path).suffix.lower()
+    with atomic_write(path) as partial:
+        partial.write_bytes(_as_figure(thing, ending) if isinstance(thing, BaseFigure) else _as_pixels(thing, ending))
+
+
+def _as_figure(figure: BaseFigure, ending: str) -> bytes:
+    if ending == ".html":
+        return figure.to_html().encode()
+    if ending not in (".png", ".svg"):
+        raise ValueError(f"the ending is {ending!r}: a figure can be .html, .svg or .png.")
+    if find_spec("kaleido") is None:
+        raise ImportError(f"{ending} of a figure needs the package kaleido: pip install kaleido, or write .html.")
+    return figure.to_image(ending[1:])
+
+
+def _as_pixels(thing: Pictured | Pixels, ending: str) -> bytes:
+    if ending == ".png":
+        return png(thing.picture() if isinstance(thing, Pictured) else thing)
+    frames = thing.pictures() if isinstance(thing, Pictured) else [thing]
+    if len(frames) > 1 and ending == ".gif":
+        return _gif(frames)
+    if len(frames) > 1 and ending == ".html":
+        return _page(frames)
+    possible = ".png, .gif or .html" if len(frames) > 1 else ".png only, since it has but one frame"
+    raise ValueError(f"the ending is {ending!r}: this {type(thing).__name__} can be {possible}.")
+
+
+def _gif(frames: list[Pixels]) -> bytes:
+    """An animation that begins anew; its last frame stays for a while."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    first, *others = [Image.fromarray(frame) for frame in frames]
+    times = [FRAME] * len(others) + [10 * FRAME]
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=times, loop=0)
+    return buffer.getvalue()
+
+
+def _page(frames: list[Pixels]) -> bytes:
+    """A page with everything in it: the frames, and a slider that plays them."""
+    images = ",".join(f"'{base64.b64encode(png(frame)).decode()}'" for frame in frames)
+    return f"""<!doctype html><meta charset="utf-8"><title>A chain</title>
+<img id="frame" alt="a frame of the chain"><br>
+<button id="play">Play</button> <input id="at" type="range" aria-label="frame" max="{len(frames) - 1}" value="0">
+<script>
+const images = [{images}], frame = document.getElementById('frame'), at = document.getElementById('at');
+const show = () => {{ frame.src = 'data:image/png;base64,' + images[at.value]; }};
+at.oninput = show;
+document.getElementById('play').onclick = () => {{
+  at.value = 0;
+  const next = () => {{ show(); if (at.value === at.max) clearInterval(timer); else at.value++; }};
+  const timer = setInterval(next, {FRAME});
+}};
+show();
+</script>
+""".encode()
