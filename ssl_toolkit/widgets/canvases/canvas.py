@@ -50,6 +50,11 @@ class ImageGrid(Canvas):
     `scale` screen pixels show one pixel (None: about 48 a tile); `frames` are CSS colors, one per tile, "" for none;
     `captions` are read out below while a tile is hovered. A click, or Enter after arrow keys, sets `selected` and calls
     what was given to `on_pick(callback)` with the index.
+
+    >>> data = stk.load_data("digits")
+    >>> grid = stk.ImageGrid(data.images[:16], columns=8)
+    >>> grid.picture().shape
+    (100, 400, 3)
     """
 
     _esm = script("image_grid")

@@ -49,6 +49,11 @@ class AttackPanel(Panel):
     `many` test images. `panel.pick(3)`, `panel.strength.value = 8`, `panel.method.value = "PGD"` and
     `panel.target.value = "its representation"` do what the controls do; `panel.play()` begins, `panel.wait()` returns
     what each encoder sees, and `panel.curves` are the points by encoder.
+
+    >>> encoder, test = stk.zoo.load("shapes-simclr"), stk.load_data("shapes", split="test", limit=200)
+    >>> h = stk.embed(encoder, test.images)
+    >>> probe = stk.linear_probe(h[:100], test.labels[:100], h[100:], test.labels[100:])
+    >>> panel = stk.AttackPanel({"SimCLR": encoder}, {"SimCLR": probe}, test)
     """
 
     def __init__(

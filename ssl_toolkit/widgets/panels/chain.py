@@ -49,6 +49,13 @@ class ChainPanel(Panel):
     `panel.sampler["B"].value = "heun"`, `panel.eta["A"]`, `panel.denoiser["A"]`, `panel.steps`, `panel.seed`,
     `panel.clip`; a change makes the chains anew once there are some. `panel.play()` begins, `panel.wait()` runs to the
     end and returns the frames.
+
+    >>> schedule = stk.diffusion.flow_schedule()
+    >>> images = stk.load_data("digits", limit=50).images / 127.5 - 1
+    >>> denoise = stk.diffusion.exact_denoiser(images, schedule)
+    >>> panel = stk.ChainPanel(denoise, (1, 8, 8), schedule=schedule, steps=3)
+    >>> [frame.i for frame in panel.wait()]
+    [0, 1, 2, 3]
     """
 
     def __init__(

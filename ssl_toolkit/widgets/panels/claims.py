@@ -29,6 +29,9 @@ class ClaimsBoard(Panel):
     A test runs at the budget of the menu, "smoke" to begin with, and with `folder` it is kept there and goes on from
     what is there. `board.choose("DJ-2")`, `board.play()`, `board.pause()` do what the controls do; `board.wait()` runs
     the test to its end and returns its `Verdict`; `board.tested` holds all of them by claim.
+
+    >>> board = stk.ClaimsBoard()
+    >>> board.choose("DJ-2")
     """
 
     def __init__(self, *, folder: str | os.PathLike[str] | None = None, name: str = "claims"):

@@ -55,6 +55,9 @@ class EditPanel(Panel):
     travel to the browser, so that its slider answers at once. `panel.pick(3)` and `panel.pick(5, other=True)` choose A
     and B; `panel.mode.value = "Directions"`, `panel.move(0, 2.0)`, `panel.more_than.value = 12` and the other controls
     do what a person does; `panel.play()` paints, `panel.wait()` returns the `Rows`, and `panel.asked` names them.
+
+    >>> encoder, painter = stk.zoo.load("shapes-simclr"), stk.zoo.load("shapes-simclr-rcdm-representation")
+    >>> panel = stk.EditPanel(encoder, painter, stk.load_data("shapes", split="test", limit=40))
     """
 
     def __init__(

@@ -44,6 +44,10 @@ class InfusionPanel(Panel):
     `panel.steps.value = 30`, `panel.pick(3)` and `panel.mask = mask` do what the controls do; `panel.draw()` shows
     what the operator does now, as while it trains; `panel.links` and `panel.completions` are the chains that are seen.
     It has no run: chains this short take no time.
+
+    >>> operator = stk.zoo.load("fashion-mnist-infusion")
+    >>> images = (operator_prior := stk.infusion.prior_of(operator)).sample(4).clamp(0, 1)
+    >>> panel = stk.InfusionPanel(operator, operator_prior, stk.data.as_bytes(images))
     """
 
     def __init__(

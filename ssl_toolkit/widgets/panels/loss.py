@@ -32,6 +32,9 @@ class LossPanel(Panel):
     `panel.weights["variance"].value = 0`, `panel.play()` and `panel.wait()` do what they do, and `panel.code()` does
     the same without the panel, draggings left out. The collapses of the presets are seen on the seed given here and on
     most others, not on all.
+
+    >>> panel = stk.LossPanel("VICReg without variance")
+    >>> panel.step()
     """
 
     def __init__(self, preset: str = "VICReg", *, n: int = 8, seed: int = 8, name: str = "plane"):

@@ -60,6 +60,9 @@ class ProbePanel(Panel):
     shows comes from plain functions: `embed_steps`, `pca`, `tsne`, `neighbors`, `what_they_share`, `read_depths`,
     `linear_cka`. `panel.wait()` ends the work and raises what went wrong. Raises ValueError for more than two encoders
     and for a projection, color or view that there is not.
+
+    >>> data = stk.load_data("shapes", limit=60)
+    >>> panel = stk.ProbePanel({"trained": stk.zoo.load("shapes-simclr"), "pixels": stk.pixels}, data)
     """
 
     def __init__(

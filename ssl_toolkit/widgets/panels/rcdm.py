@@ -47,6 +47,10 @@ class RcdmPanel(Panel):
     `panel.play()`, `panel.pick(3)`, `panel.upload(file.read_bytes())`, `panel.choose("stage1")`, `panel.save(path)`,
     `panel.guidance.value = 2` do what the controls do; `panel.subjects` are the models by depth, `panel.painted` the
     samples, `panel.history` the records, and `panel.wait()` runs to the end.
+
+    >>> data, test = stk.load_data("shapes", limit=40), stk.load_data("shapes", split="test", limit=30)
+    >>> models = {"embedding": stk.zoo.load("shapes-simclr-rcdm-embedding")}
+    >>> panel = stk.RcdmPanel(stk.zoo.load("shapes-simclr"), data, test, depths=("embedding",), models=models)
     """
 
     def __init__(

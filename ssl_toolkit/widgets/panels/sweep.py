@@ -56,6 +56,12 @@ class SweepPanel(Panel):
     nothing. `panel.play()`, `panel.pick(0, 2)`, `panel.rows.value = "lr"`, `panel.view.value = "curves"` and
     `panel.at.value = 512` do what the controls do; `panel.cells` are the finished cells, and `panel.wait()` runs to
     the end and returns them.
+
+    >>> def run(setting):
+    ...     return {"accuracy": setting["lr"]}
+    >>> panel = stk.SweepPanel(run, stk.training.grid(lr=[0.1, 0.2], seed=[0, 1]), path="sweep.jsonl")
+    >>> len(panel.wait())
+    4
     """
 
     def __init__(

@@ -50,6 +50,10 @@ class TrainPanel(Panel):
     which learn while the encoder does and leave no trace in it. Every control is also an attribute or a method:
     `panel.play()`, `panel.pause()`, `panel.recipe = Recipe(...)`, `panel.save(path)`; `panel.train_state` holds the
     model, which the next cell may probe while it trains. `panel.wait()` runs to the end.
+
+    >>> panel = stk.TrainPanel(stk.load_data("digits", size=28), stk.Recipe(steps=2))
+    >>> panel.wait().step
+    2
     """
 
     def __init__(

@@ -57,6 +57,9 @@ class ViewsPanel(Panel):
     `panel.augment` is what the sliders say, to train with; `panel.code()` the line that makes it; `panel.pick(i)`,
     `panel.draw_again()` and `panel.strengths["noise"].value = 0.2` do what the controls do.
     It has no run, since views take no time.
+
+    >>> panel = stk.ViewsPanel(stk.load_data("shapes", limit=20))
+    >>> panel.pick(3)
     """
 
     def __init__(self, data: Dataset, *, size: int | None = None, n: int = 12, seed: int = 0):
