@@ -11,56 +11,56 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ssl_toolkit import augment as augment
-    from ssl_toolkit import claims as claims
-    from ssl_toolkit import data as data
-    from ssl_toolkit import diffusion as diffusion
-    from ssl_toolkit import encoders as encoders
-    from ssl_toolkit import infusion as infusion
-    from ssl_toolkit import joint as joint
-    from ssl_toolkit import losses as losses
-    from ssl_toolkit import probes as probes
-    from ssl_toolkit import training as training
-    from ssl_toolkit import widgets as widgets
-    from ssl_toolkit import zoo as zoo
-    from ssl_toolkit.augment import compose as compose
-    from ssl_toolkit.augment import simclr_views as simclr_views
-    from ssl_toolkit.data import Dataset as Dataset
-    from ssl_toolkit.data import load_data as load_data
-    from ssl_toolkit.data import rng as rng
+    from ssl_toolkit import (
+        augment as augment,
+        claims as claims,
+        data as data,
+        diffusion as diffusion,
+        encoders as encoders,
+        infusion as infusion,
+        joint as joint,
+        losses as losses,
+        probes as probes,
+        training as training,
+        widgets as widgets,
+        zoo as zoo,
+    )
+    from ssl_toolkit.augment import compose as compose, simclr_views as simclr_views
+    from ssl_toolkit.data import Dataset as Dataset, load_data as load_data, rng as rng
     from ssl_toolkit.diffusion import rcdm as rcdm
     from ssl_toolkit.diffusion.rcdm import sample as sample
-    from ssl_toolkit.encoders import embed as embed
-    from ssl_toolkit.encoders import embed_steps as embed_steps
-    from ssl_toolkit.encoders import pixels as pixels
-    from ssl_toolkit.encoders import resnet as resnet
-    from ssl_toolkit.encoders import small_conv as small_conv
-    from ssl_toolkit.encoders import untrained as untrained
-    from ssl_toolkit.encoders import wrap as wrap
+    from ssl_toolkit.encoders import (
+        embed as embed,
+        embed_steps as embed_steps,
+        pixels as pixels,
+        resnet as resnet,
+        small_conv as small_conv,
+        untrained as untrained,
+        wrap as wrap,
+    )
     from ssl_toolkit.infusion import chain as chain
-    from ssl_toolkit.joint import Recipe as Recipe
-    from ssl_toolkit.joint import joint_embedding as joint_embedding
-    from ssl_toolkit.joint import supervised as supervised
-    from ssl_toolkit.probes import few_labels as few_labels
-    from ssl_toolkit.probes import knn_accuracy as knn_accuracy
-    from ssl_toolkit.probes import linear_probe as linear_probe
-    from ssl_toolkit.probes import rankme as rankme
-    from ssl_toolkit.training import load as load
-    from ssl_toolkit.training import save as save
-    from ssl_toolkit.training import start as start
-    from ssl_toolkit.training import train as train
-    from ssl_toolkit.widgets import AttackPanel as AttackPanel
-    from ssl_toolkit.widgets import ChainPanel as ChainPanel
-    from ssl_toolkit.widgets import ClaimsBoard as ClaimsBoard
-    from ssl_toolkit.widgets import EditPanel as EditPanel
-    from ssl_toolkit.widgets import ImageGrid as ImageGrid
-    from ssl_toolkit.widgets import InfusionPanel as InfusionPanel
-    from ssl_toolkit.widgets import LossPanel as LossPanel
-    from ssl_toolkit.widgets import ProbePanel as ProbePanel
-    from ssl_toolkit.widgets import RcdmPanel as RcdmPanel
-    from ssl_toolkit.widgets import SweepPanel as SweepPanel
-    from ssl_toolkit.widgets import TrainPanel as TrainPanel
-    from ssl_toolkit.widgets import ViewsPanel as ViewsPanel
+    from ssl_toolkit.joint import Recipe as Recipe, joint_embedding as joint_embedding, supervised as supervised
+    from ssl_toolkit.probes import (
+        few_labels as few_labels,
+        knn_accuracy as knn_accuracy,
+        linear_probe as linear_probe,
+        rankme as rankme,
+    )
+    from ssl_toolkit.training import load as load, save as save, start as start, train as train
+    from ssl_toolkit.widgets import (
+        AttackPanel as AttackPanel,
+        ChainPanel as ChainPanel,
+        ClaimsBoard as ClaimsBoard,
+        EditPanel as EditPanel,
+        ImageGrid as ImageGrid,
+        InfusionPanel as InfusionPanel,
+        LossPanel as LossPanel,
+        ProbePanel as ProbePanel,
+        RcdmPanel as RcdmPanel,
+        SweepPanel as SweepPanel,
+        TrainPanel as TrainPanel,
+        ViewsPanel as ViewsPanel,
+    )
 
 __version__ = "0.1.0"
 

@@ -74,8 +74,7 @@ def lab(args: argparse.Namespace) -> int:
 def train(args: argparse.Namespace) -> int:
     from ssl_toolkit.data import Dataset, Stream, load_data
     from ssl_toolkit.joint import METHODS, tuned
-    from ssl_toolkit.training import load, save
-    from ssl_toolkit.training import train as steps
+    from ssl_toolkit.training import load, save, train as steps
     from ssl_toolkit.training.distributed import rank_and_world_size
 
     if args.method not in METHODS:

@@ -1,29 +1,33 @@
 """Views: every operation on a whole batch with one value per sample (`functional`), and random ones (`transforms`)."""
 
-from ssl_toolkit.augment.functional import brightness as brightness
-from ssl_toolkit.augment.functional import contrast as contrast
-from ssl_toolkit.augment.functional import gaussian_blur as gaussian_blur
-from ssl_toolkit.augment.functional import grayscale as grayscale
-from ssl_toolkit.augment.functional import hflip as hflip
-from ssl_toolkit.augment.functional import hue as hue
-from ssl_toolkit.augment.functional import resized_crop as resized_crop
-from ssl_toolkit.augment.functional import rotate as rotate
-from ssl_toolkit.augment.functional import saturation as saturation
-from ssl_toolkit.augment.functional import solarize as solarize
-from ssl_toolkit.augment.functional import translate as translate
-from ssl_toolkit.augment.transforms import Augment as Augment
-from ssl_toolkit.augment.transforms import Op as Op
-from ssl_toolkit.augment.transforms import Params as Params
-from ssl_toolkit.augment.transforms import View as View
-from ssl_toolkit.augment.transforms import color_jitter as color_jitter
-from ssl_toolkit.augment.transforms import compose as compose
-from ssl_toolkit.augment.transforms import gaussian_noise as gaussian_noise
-from ssl_toolkit.augment.transforms import random_blur as random_blur
-from ssl_toolkit.augment.transforms import random_flip as random_flip
-from ssl_toolkit.augment.transforms import random_grayscale as random_grayscale
-from ssl_toolkit.augment.transforms import random_resized_crop as random_resized_crop
-from ssl_toolkit.augment.transforms import random_rotate as random_rotate
-from ssl_toolkit.augment.transforms import random_solarize as random_solarize
-from ssl_toolkit.augment.transforms import random_translate as random_translate
-from ssl_toolkit.augment.transforms import replay as replay
-from ssl_toolkit.augment.transforms import simclr_views as simclr_views
+from ssl_toolkit.augment.functional import (
+    brightness as brightness,
+    contrast as contrast,
+    gaussian_blur as gaussian_blur,
+    grayscale as grayscale,
+    hflip as hflip,
+    hue as hue,
+    resized_crop as resized_crop,
+    rotate as rotate,
+    saturation as saturation,
+    solarize as solarize,
+    translate as translate,
+)
+from ssl_toolkit.augment.transforms import (
+    Augment as Augment,
+    Op as Op,
+    Params as Params,
+    View as View,
+    color_jitter as color_jitter,
+    compose as compose,
+    gaussian_noise as gaussian_noise,
+    random_blur as random_blur,
+    random_flip as random_flip,
+    random_grayscale as random_grayscale,
+    random_resized_crop as random_resized_crop,
+    random_rotate as random_rotate,
+    random_solarize as random_solarize,
+    random_translate as random_translate,
+    replay as replay,
+    simclr_views as simclr_views,
+)

@@ -16,18 +16,21 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ssl_toolkit.augment import functional as ops
-from ssl_toolkit.augment.functional import Images, stored_crop
-from ssl_toolkit.augment.functional import brightness as brightness
-from ssl_toolkit.augment.functional import contrast as contrast
-from ssl_toolkit.augment.functional import gaussian_blur as gaussian_blur
-from ssl_toolkit.augment.functional import grayscale as grayscale
-from ssl_toolkit.augment.functional import hflip as hflip
-from ssl_toolkit.augment.functional import hue as hue
-from ssl_toolkit.augment.functional import resized_crop as resized_crop
-from ssl_toolkit.augment.functional import rotate as rotate
-from ssl_toolkit.augment.functional import saturation as saturation
-from ssl_toolkit.augment.functional import solarize as solarize
-from ssl_toolkit.augment.functional import translate as translate
+from ssl_toolkit.augment.functional import (
+    Images,
+    brightness as brightness,
+    contrast as contrast,
+    gaussian_blur as gaussian_blur,
+    grayscale as grayscale,
+    hflip as hflip,
+    hue as hue,
+    resized_crop as resized_crop,
+    rotate as rotate,
+    saturation as saturation,
+    solarize as solarize,
+    stored_crop,
+    translate as translate,
+)
 from ssl_toolkit.data import as_float, check_unit_range
 
 Stored = UInt8[Tensor, "b c h w"]

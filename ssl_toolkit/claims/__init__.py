@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ssl_toolkit.claims import democratizing, expand_or_narrow, infusion, rcdm
-from ssl_toolkit.claims.study import BUDGETS as BUDGETS
-from ssl_toolkit.claims.study import Budget, Claim, apply_rule, run_claim
-from ssl_toolkit.claims.study import Verdict as Verdict
+from ssl_toolkit.claims.study import BUDGETS as BUDGETS, Budget, Claim, Verdict as Verdict, apply_rule, run_claim
 from ssl_toolkit.training.sweep import Cell, read_cells
 
 PAPERS = (democratizing, expand_or_narrow, rcdm, infusion)  # a file for each paper, with its claims in CLAIMS

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import DataLoader, Dataset as TorchDataset
 
 from ssl_toolkit.augment import Augment, compose, gaussian_noise, simclr_views
 from ssl_toolkit.claims.common import (

@@ -15,8 +15,7 @@ from ssl_toolkit.claims.common import BASE, Parts, parts
 from ssl_toolkit.claims.study import Budget, Values
 from ssl_toolkit.data import as_float, rng
 from ssl_toolkit.diffusion.metrics import faithfulness, kid_in_units, nearest
-from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
-from ssl_toolkit.diffusion.rcdm import RCDMRecipe as Painter
+from ssl_toolkit.diffusion.rcdm import RCDM, RCDMRecipe as Painter, conditions, sample
 from ssl_toolkit.encoders import Encoder, embed
 from ssl_toolkit.joint import JointRecipe
 from ssl_toolkit.training import last_of, train

@@ -11,32 +11,32 @@
 the paper and of its code among them.
 """
 
-from ssl_toolkit.infusion.chains import Gaussian as Gaussian
-from ssl_toolkit.infusion.chains import Infusion as Infusion
-from ssl_toolkit.infusion.chains import Link as Link
-from ssl_toolkit.infusion.chains import Mixture as Mixture
-from ssl_toolkit.infusion.chains import Prior as Prior
-from ssl_toolkit.infusion.chains import chain as chain
-from ssl_toolkit.infusion.chains import first as first
-from ssl_toolkit.infusion.chains import fit_prior as fit_prior
-from ssl_toolkit.infusion.chains import increasing as increasing
-from ssl_toolkit.infusion.chains import log_density as log_density
-from ssl_toolkit.infusion.inpainting import complete as complete
-from ssl_toolkit.infusion.inpainting import past as past
-from ssl_toolkit.infusion.inpainting import vary as vary
-from ssl_toolkit.infusion.likelihood import bound_by_step as bound_by_step
-from ssl_toolkit.infusion.likelihood import choose_sigma as choose_sigma
-from ssl_toolkit.infusion.likelihood import importance_estimate as importance_estimate
-from ssl_toolkit.infusion.likelihood import importance_estimates as importance_estimates
-from ssl_toolkit.infusion.likelihood import lower_bound as lower_bound
-from ssl_toolkit.infusion.likelihood import parzen as parzen
-from ssl_toolkit.infusion.objectives import denoising as denoising
-from ssl_toolkit.infusion.objectives import dequantize as dequantize
-from ssl_toolkit.infusion.objectives import recalibrate as recalibrate
-from ssl_toolkit.infusion.objectives import variational as variational
-from ssl_toolkit.infusion.operators import Operator as Operator
-from ssl_toolkit.infusion.operators import conv as conv
-from ssl_toolkit.infusion.operators import mlp as mlp
-from ssl_toolkit.infusion.recipe import PRESETS as PRESETS
-from ssl_toolkit.infusion.recipe import InfusionRecipe as InfusionRecipe
-from ssl_toolkit.infusion.recipe import prior_of as prior_of
+from ssl_toolkit.infusion.chains import (
+    Gaussian as Gaussian,
+    Infusion as Infusion,
+    Link as Link,
+    Mixture as Mixture,
+    Prior as Prior,
+    chain as chain,
+    first as first,
+    fit_prior as fit_prior,
+    increasing as increasing,
+    log_density as log_density,
+)
+from ssl_toolkit.infusion.inpainting import complete as complete, past as past, vary as vary
+from ssl_toolkit.infusion.likelihood import (
+    bound_by_step as bound_by_step,
+    choose_sigma as choose_sigma,
+    importance_estimate as importance_estimate,
+    importance_estimates as importance_estimates,
+    lower_bound as lower_bound,
+    parzen as parzen,
+)
+from ssl_toolkit.infusion.objectives import (
+    denoising as denoising,
+    dequantize as dequantize,
+    recalibrate as recalibrate,
+    variational as variational,
+)
+from ssl_toolkit.infusion.operators import Operator as Operator, conv as conv, mlp as mlp
+from ssl_toolkit.infusion.recipe import PRESETS as PRESETS, InfusionRecipe as InfusionRecipe, prior_of as prior_of

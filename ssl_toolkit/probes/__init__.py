@@ -1,43 +1,40 @@
 """What a representation knows: probes of labels and factors, metrics without labels, neighbors, maps and attacks."""
 
-from ssl_toolkit.encoders import embed as embed
-from ssl_toolkit.encoders import embed_steps as embed_steps
-from ssl_toolkit.encoders import eval_mode as eval_mode
-from ssl_toolkit.encoders import pixels as pixels
-from ssl_toolkit.encoders import untrained as untrained
+from ssl_toolkit.encoders import (
+    embed as embed,
+    embed_steps as embed_steps,
+    eval_mode as eval_mode,
+    pixels as pixels,
+    untrained as untrained,
+)
 from ssl_toolkit.encoders.statistics import neighbors as neighbors
-from ssl_toolkit.probes.adversarial import attack as attack
-from ssl_toolkit.probes.adversarial import attack_curve as attack_curve
-from ssl_toolkit.probes.adversarial import fgsm as fgsm
-from ssl_toolkit.probes.adversarial import pgd as pgd
-from ssl_toolkit.probes.cka import cka_matrix as cka_matrix
-from ssl_toolkit.probes.cka import linear_cka as linear_cka
-from ssl_toolkit.probes.dejavu import DejaVu as DejaVu
-from ssl_toolkit.probes.dejavu import dejavu as dejavu
+from ssl_toolkit.probes.adversarial import attack as attack, attack_curve as attack_curve, fgsm as fgsm, pgd as pgd
+from ssl_toolkit.probes.cka import cka_matrix as cka_matrix, linear_cka as linear_cka
+from ssl_toolkit.probes.dejavu import DejaVu as DejaVu, dejavu as dejavu
 from ssl_toolkit.probes.enrichment import enrichment as enrichment
-from ssl_toolkit.probes.factors import iter_factors as iter_factors
-from ssl_toolkit.probes.factors import read_factors as read_factors
-from ssl_toolkit.probes.factors import ridge_r2 as ridge_r2
+from ssl_toolkit.probes.factors import iter_factors as iter_factors, read_factors as read_factors, ridge_r2 as ridge_r2
 from ssl_toolkit.probes.invariance import reactions as reactions
-from ssl_toolkit.probes.knn import knn_accuracy as knn_accuracy
-from ssl_toolkit.probes.knn import knn_predict as knn_predict
+from ssl_toolkit.probes.knn import knn_accuracy as knn_accuracy, knn_predict as knn_predict
 from ssl_toolkit.probes.layerwise import read_depths as read_depths
-from ssl_toolkit.probes.linear import Probe as Probe
-from ssl_toolkit.probes.linear import few_labels as few_labels
-from ssl_toolkit.probes.linear import linear_probe as linear_probe
-from ssl_toolkit.probes.linear import mlp_probe as mlp_probe
-from ssl_toolkit.probes.linear import probe_depths as probe_depths
+from ssl_toolkit.probes.linear import (
+    Probe as Probe,
+    few_labels as few_labels,
+    linear_probe as linear_probe,
+    mlp_probe as mlp_probe,
+    probe_depths as probe_depths,
+)
 from ssl_toolkit.probes.logistic import logistic as logistic
-from ssl_toolkit.probes.metrics import alignment as alignment
-from ssl_toolkit.probes.metrics import alpha_req as alpha_req
-from ssl_toolkit.probes.metrics import describe_rank as describe_rank
-from ssl_toolkit.probes.metrics import feature_std as feature_std
-from ssl_toolkit.probes.metrics import lidar as lidar
-from ssl_toolkit.probes.metrics import rankme as rankme
-from ssl_toolkit.probes.metrics import spectrum as spectrum
-from ssl_toolkit.probes.metrics import uniformity as uniformity
+from ssl_toolkit.probes.metrics import (
+    alignment as alignment,
+    alpha_req as alpha_req,
+    describe_rank as describe_rank,
+    feature_std as feature_std,
+    lidar as lidar,
+    rankme as rankme,
+    spectrum as spectrum,
+    uniformity as uniformity,
+)
 from ssl_toolkit.probes.monitor import monitor as monitor
 from ssl_toolkit.probes.online import LinearProbes as LinearProbes
-from ssl_toolkit.probes.tsne import pca as pca
-from ssl_toolkit.probes.tsne import tsne as tsne
+from ssl_toolkit.probes.tsne import pca as pca, tsne as tsne
 from ssl_toolkit.probes.width import gradient_rank as gradient_rank

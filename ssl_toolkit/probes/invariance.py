@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from ssl_toolkit.augment import Op, Params, compose
-from ssl_toolkit.augment import transforms as aug
+from ssl_toolkit.augment import Op, Params, compose, transforms as aug
 from ssl_toolkit.data import as_float, rng
 from ssl_toolkit.encoders import AnyEncoder, embed_steps
 from ssl_toolkit.probes.factors import ridge_r2

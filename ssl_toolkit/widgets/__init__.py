@@ -16,6 +16,5 @@ from ssl_toolkit.widgets.panels.rcdm import RcdmPanel as RcdmPanel
 from ssl_toolkit.widgets.panels.sweep import SweepPanel as SweepPanel
 from ssl_toolkit.widgets.panels.train import TrainPanel as TrainPanel
 from ssl_toolkit.widgets.panels.views import ViewsPanel as ViewsPanel
-from ssl_toolkit.widgets.pictures import export as export
-from ssl_toolkit.widgets.pictures import tile as tile
+from ssl_toolkit.widgets.pictures import export as export, tile as tile
 from ssl_toolkit.widgets.player import Player as Player

@@ -12,9 +12,11 @@ are those of the stored model.
 
 from ssl_toolkit.zoo.build import build as build
 from ssl_toolkit.zoo.plans import PLANS as PLANS
-from ssl_toolkit.zoo.store import Card as Card
-from ssl_toolkit.zoo.store import Shipped as Shipped
-from ssl_toolkit.zoo.store import card as card
-from ssl_toolkit.zoo.store import load as load
-from ssl_toolkit.zoo.store import names as names
-from ssl_toolkit.zoo.store import write as write
+from ssl_toolkit.zoo.store import (
+    Card as Card,
+    Shipped as Shipped,
+    card as card,
+    load as load,
+    names as names,
+    write as write,
+)

@@ -4,8 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ssl_toolkit import infusion
-from ssl_toolkit.diffusion import factor_reader as reader
-from ssl_toolkit.diffusion import rcdm
+from ssl_toolkit.diffusion import factor_reader as reader, rcdm
 from ssl_toolkit.joint import METHODS, JointRecipe, tuned
 
 DATA = ("shapes", "fashion-mnist")

@@ -5,12 +5,10 @@ import math
 import pytest
 import torch
 import torchvision.transforms.v2.functional as tv
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.stats import chisquare, kstest
 
-from ssl_toolkit.augment import functional as ops
-from ssl_toolkit.augment import transforms as A
+from ssl_toolkit.augment import functional as ops, transforms as A
 from ssl_toolkit.data import rng
 
 N = 24

@@ -13,9 +13,16 @@ import torch
 from scipy import stats
 
 from ssl_toolkit.__main__ import main
-from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, results, run, stored
-from ssl_toolkit.claims import common as setup
-from ssl_toolkit.claims import infusion_parzen as table1
+from ssl_toolkit.claims import (
+    BUDGETS,
+    CLAIMS,
+    Verdict,
+    common as setup,
+    infusion_parzen as table1,
+    results,
+    run,
+    stored,
+)
 from ssl_toolkit.claims.common import before_training, trained
 from ssl_toolkit.claims.democratizing import VIEWS
 from ssl_toolkit.claims.expand_or_narrow import NETS

@@ -12,12 +12,10 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from PIL import Image
 
-from ssl_toolkit.data import DataError, Dataset, as_float, batch, load_data, rng
-from ssl_toolkit.data import sources as data_module
+from ssl_toolkit.data import DataError, Dataset, as_float, batch, load_data, rng, sources as data_module
 from ssl_toolkit.data.folders import decode, from_bytes
 from ssl_toolkit.data.shapes import SHAPES, shapes
 

@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ssl_toolkit.augment import simclr_views
 from ssl_toolkit.data import Dataset, FewClasses, batch, long_tail

@@ -5,8 +5,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch import Tensor
 
 from ssl_toolkit.data.shapes import RANGES, SHAPES, TEXTURES, draw_factors, render, shapes

@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from ssl_toolkit.data import rng
 from ssl_toolkit.diffusion import cold, covering, flow_schedule

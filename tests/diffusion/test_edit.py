@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ssl_toolkit.data import rng
 from ssl_toolkit.diffusion.directions import principal_directions, sparse_directions

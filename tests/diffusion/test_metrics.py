@@ -6,8 +6,7 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ssl_toolkit.data import rng
 from ssl_toolkit.diffusion.metrics import (

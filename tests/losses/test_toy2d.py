@@ -5,8 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ssl_toolkit.losses import barlow_twins, byol, nt_xent, vicreg
 from ssl_toolkit.losses.toy2d import Points, descend, drag, look, predict_both_ways, scatter, spread, weighted

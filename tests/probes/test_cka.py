@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ssl_toolkit.data import rng
 from ssl_toolkit.probes import cka_matrix, linear_cka

@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from ssl_toolkit.data import Dataset, load_data, rng
 from ssl_toolkit.probes import enrichment

@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ssl_toolkit.data import rng
 from ssl_toolkit.probes import alignment, alpha_req, describe_rank, feature_std, lidar, rankme, spectrum, uniformity

@@ -4,8 +4,7 @@ import inspect
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ssl_toolkit.data import rng
 from ssl_toolkit.encoders import embed, feature_function, small_conv

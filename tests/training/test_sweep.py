@@ -12,8 +12,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ssl_toolkit.training.sweep import Cell, Point, SweepError, grid, group_cells, read_cells, sweep
 

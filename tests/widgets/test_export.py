@@ -10,8 +10,7 @@ from PIL import Image
 
 from ssl_toolkit.data import load_data, rng
 from ssl_toolkit.diffusion import exact_denoiser, flow_schedule
-from ssl_toolkit.widgets import ChainCanvas, ChainPanel, ImageGrid, ViewsPanel, export, tile
-from ssl_toolkit.widgets import pictures as module
+from ssl_toolkit.widgets import ChainCanvas, ChainPanel, ImageGrid, ViewsPanel, export, pictures as module, tile
 from ssl_toolkit.widgets.controls import figure_widget
 
 IMAGES = torch.randint(0, 256, (3, 4, 1, 6, 6), generator=rng(0), dtype=torch.uint8)

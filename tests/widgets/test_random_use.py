@@ -16,8 +16,7 @@ from ssl_toolkit.claims import CLAIMS
 from ssl_toolkit.claims.study import Finding
 from ssl_toolkit.data import Dataset, load_data, rng
 from ssl_toolkit.diffusion import exact_denoiser, flow_schedule
-from ssl_toolkit.diffusion.rcdm import RCDMRecipe as Painting
-from ssl_toolkit.diffusion.rcdm import conditions
+from ssl_toolkit.diffusion.rcdm import RCDMRecipe as Painting, conditions
 from ssl_toolkit.encoders import embed, small_conv
 from ssl_toolkit.infusion import fit_prior, mlp
 from ssl_toolkit.joint import JointRecipe
