@@ -120,7 +120,7 @@ class RcdmPanel(Panel):
         self.file.tooltip = "The middle of it, in the size of the data"
         self.file.add_class("ssl-rcdm-upload")
         tip = "Where models are saved and loaded, the depth before its ending"
-        self.path = make.add(w.Text("rcdm.safetensors", description="File"), tip, width="175px")
+        self.path = make.add(w.Text("rcdm.safetensors", description="File"), tip, width="150px")
         self.save_button = make.button("Save", "save", "Write the models to files, one for each depth")
         self.load_button = make.button("Load", "folder-open", "Go on from the models in these files")
 
