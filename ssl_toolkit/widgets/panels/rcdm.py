@@ -89,7 +89,8 @@ class RcdmPanel(Panel):
         show_learning(self.figure, [], self.depths)  # else its legend has Plotly's own names
         self.rows = w.HTML()
         self.rows.add_class("ssl-rcdm-samples")
-        files = ui.row(self.path, self.save_button, self.load_button)
+        files = ui.beside(self.path, self.save_button, self.load_button)
+        files.layout.grid_gap = "2px"  # there is little room
         left = [w.HTML("Pick an image that was never trained on:"), self.grid, self.file, files]
         state = ui.row(w.HTML("samples:"), self.painter.status)
         sampling = ui.row(*self.menus, self.guidance, self.steps, self.seed)
@@ -120,7 +121,7 @@ class RcdmPanel(Panel):
         self.file.tooltip = "The middle of it, in the size of the data"
         self.file.add_class("ssl-rcdm-upload")
         tip = "Where models are saved and loaded, the depth before its ending"
-        self.path = make.add(w.Text("rcdm.safetensors", description="File"), tip, width="150px")
+        self.path = make.add(w.Text("rcdm.safetensors", description="File"), tip, width="175px")
         self.save_button = make.button("Save", "save", "Write the models to files, one for each depth")
         self.load_button = make.button("Load", "folder-open", "Go on from the models in these files")
 
