@@ -104,6 +104,9 @@ class SweepPanel(Panel):
         self.figure = ui.figure_widget(runs_figure())
         self.curves: Any = None  # FigureWidget: made when it is looked at, since it takes a second
         self._rows_drawn: str | None = None  # what its curves are of
+        self._hidden = w.Box(
+            [self.map], layout=w.Layout(display="none")
+        )  # a map makes the page measure its plots again
         self._wide = ui.two_columns([], [])  # in which the curves are as wide as the page
         self._by_map = ui.two_columns([self.map], [self.figure, self.numbers])
         self._by_map.children[0].layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
@@ -301,7 +304,7 @@ class SweepPanel(Panel):
             self.curves = ui.figure_widget(axis_figure(plots, of_row, dashed=bool(self.stored)))
         if curves:
             self._wide.children[1].children = [self.curves]
-        self._body.children = [self._wide, self.at, self.numbers] if curves else [self._by_map]
+        self._body.children = [self._wide, self.at, self.numbers, self._hidden] if curves else [self._by_map]
         self._by_map.children[1].children = [self.figure, self.numbers]
 
     def _on_axis(self, change: dict[str, Any]) -> None:
