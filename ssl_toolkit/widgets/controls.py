@@ -73,17 +73,10 @@ class Controls:
         return self.add(w.Checkbox(value, description=text, indent=False), tooltip, width="auto")
 
     def toggle(
-        self,
-        options: Iterable[str],
-        value: str,
-        tooltip: str,
-        name: str,
-        *,
-        tooltips: Iterable[str] = (),
-        button_width: str = "auto",
+        self, options: Iterable[str], value: str, tooltip: str, name: str, *, tooltips: Iterable[str] = ()
     ) -> w.ToggleButtons:
-        """Buttons side by side, one of which is pressed; `tooltips` say what they mean."""
-        made = w.ToggleButtons(options=options, value=value, tooltips=tooltips, style={"button_width": button_width})
+        """Buttons side by side, as wide as their words, one of which is pressed; `tooltips` say what they mean."""
+        made = w.ToggleButtons(options=options, value=value, tooltips=tooltips, style={"button_width": "auto"})
         return self.add(made, tooltip, name=name, width="auto")
 
     def button(self, text: str, icon: str, tooltip: str) -> w.Button:
@@ -96,6 +89,11 @@ class Controls:
 def row(*children: w.Widget) -> w.HBox:
     """Controls side by side, on further lines where the page is narrow."""
     return w.HBox(children, layout=w.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 12px"))
+
+
+def beside(*children: w.Widget) -> w.HBox:
+    """Controls and words on one line, in which the words may take several."""
+    return w.HBox(children, layout=w.Layout(align_items="center", grid_gap="12px"))
 
 
 def two_columns(

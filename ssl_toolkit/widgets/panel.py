@@ -7,8 +7,8 @@ from typing import Any
 import ipywidgets as w
 import traitlets
 
-from ssl_toolkit.widgets.controls import Muted
-from ssl_toolkit.widgets.pictures import Pictured
+from ssl_toolkit.widgets.controls import Muted, beside
+from ssl_toolkit.widgets.pictures import Pictured, Pixels
 from ssl_toolkit.widgets.player import STATES, Player, running_loop, show_state, soon
 
 
@@ -34,10 +34,13 @@ class Panel(Pictured, w.VBox):
         self.add_class(f"ssl-{name}")
         show_state(self, self.state)
 
-    def _place(self, *children: w.Widget, locked: Sequence[w.Widget] = ()) -> None:
-        """Show these below the title, and follow the player; while it runs or pauses, the `locked` controls rest."""
-        head = w.HBox([self.title, self.message], layout=w.Layout(align_items="center", grid_gap="14px"))
-        self.children = [head, *children]
+    def _place(self, *children: w.Widget, locked: Sequence[w.Widget] = (), pictured: Pictured | None = None) -> None:
+        """Show these below the title, and follow the player; while it runs or pauses, the `locked` controls rest.
+
+        The panel's picture is that of the canvas `pictured`; a panel without one has a `picture` of its own.
+        """
+        self._pictured = pictured
+        self.children = [beside(self.title, self.message), *children]
         self._locked = list(locked)
         if self.player is not None:
             self.player.observe(self._on_state, "state")
@@ -72,6 +75,15 @@ class Panel(Pictured, w.VBox):
         if self.player is not None:
             self.player.close()
         super().close()
+
+    def picture(self) -> Pixels:
+        """What is seen of it, as pixels."""
+        assert self._pictured is not None
+        return self._pictured.picture()
+
+    def pictures(self) -> list[Pixels]:
+        """All frames of the chain that it shows, else its one picture."""
+        return [self.picture()] if self._pictured is None else self._pictured.pictures()
 
     # for the panels ----------------------------------------------------------------------------------------------
     def _run(self) -> Player[Any]:

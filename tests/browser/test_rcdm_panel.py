@@ -11,12 +11,12 @@ pytestmark = pytest.mark.browser
 PANEL = """
 from ssl_toolkit import load_data
 from ssl_toolkit.diffusion import factor_reader as reader
-from ssl_toolkit.diffusion.rcdm import Recipe
+from ssl_toolkit.diffusion.rcdm import RCDMRecipe
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.widgets import RcdmPanel
 data, test = load_data("shapes", limit=300), load_data("shapes", split="test", limit=100)
-eye = reader.Recipe().start(data).model
-panel = RcdmPanel(small_conv(3), data, test, reader=eye, recipe=Recipe(steps=400, batch_size=16), every=20)
+eye = reader.ReaderRecipe().start(data).model
+panel = RcdmPanel(small_conv(3), data, test, reader=eye, recipe=RCDMRecipe(steps=400, batch_size=16), every=20)
 panel
 """
 SHIPPED = """

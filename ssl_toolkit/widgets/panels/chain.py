@@ -29,7 +29,6 @@ from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
 from ssl_toolkit.widgets.figures.chains import chain_figure, show_chains, show_cursor
 from ssl_toolkit.widgets.panel import Panel
-from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 SAMPLERS: dict[str, Callable[..., Iterator[Denoised]]] = {
@@ -101,7 +100,7 @@ class ChainPanel(Panel):
         body = ui.two_columns([self.canvas], [self.figure, self.summary])
         body.children[0].layout.max_width = "66%"
         first = ui.row(*lines["A"], self.steps, self.seed, self.clip)
-        self._place(first, ui.row(*lines["B"]), self.player, body)
+        self._place(first, ui.row(*lines["B"]), self.player, body, pictured=self.canvas)
         self._before_run()
         of_chains = [*self.denoiser.values(), *self.sampler.values(), *self.eta.values()]
         ui.on_change((*of_chains, self.steps, self.seed, self.clip), self._on_control)
@@ -226,14 +225,6 @@ class ChainPanel(Panel):
     def _on_control(self) -> None:
         self._offer_settings()
         self.player.restart(self._before_run)
-
-    def picture(self) -> Pixels:
-        """The frame that is seen."""
-        return self.canvas.picture()
-
-    def pictures(self) -> list[Pixels]:
-        """All frames, to be exported."""
-        return self.canvas.pictures()
 
 
 def _as_pixels(x: Float[Tensor, "n c h w"], spread: float = 1.0) -> UInt8[Tensor, "n c h w"]:

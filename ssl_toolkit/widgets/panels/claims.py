@@ -14,7 +14,6 @@ from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.choice_table import ChoiceTable
 from ssl_toolkit.widgets.figures.plots import GRAY, GREEN, ORANGE, VERMILION, measured_figure, show_measured
 from ssl_toolkit.widgets.panel import Panel
-from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 COLORS = {"confirmed": GREEN, "not confirmed": VERMILION, "inconclusive": ORANGE, "": GRAY}
@@ -67,7 +66,7 @@ class ClaimsBoard(Panel):
         self.outcome = w.HTML()
 
         top, test = ui.row(self.paper, self.summary), ui.row(self.budget, self.shows, self.number)
-        self._place(top, self.table, self.words, self.player, test, self.outcome, self.figure)
+        self._place(top, self.table, self.words, self.player, test, self.outcome, self.figure, pictured=self.table)
         self._list()
         self.choose(self.chosen.id)
         ui.on_change([self.paper], self._list)
@@ -183,10 +182,6 @@ class ClaimsBoard(Panel):
         else:
             said = "No result is stored. Press Play to measure it."
         self.outcome.value = f'<div class="ssl-claims-outcome" role="status" style="line-height:1.4">{said}</div>'
-
-    def picture(self) -> Pixels:
-        """The table of the claims."""
-        return self.table.picture()
 
 
 def _row(claim: Claim, verdict: Verdict | None) -> list[str]:

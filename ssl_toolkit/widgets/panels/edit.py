@@ -120,9 +120,8 @@ class EditPanel(Panel):
         make = ui.Controls("edit")
         self.mode = make.toggle(list(MODES), mode, "What is done with the representation of A", "mode")
         tips = ("The image that is edited", "The other image")
-        self.picking = make.toggle(
-            "AB", "A", "Which image a click picks", "picking", tooltips=tips, button_width="36px"
-        )
+        self.picking = make.toggle("AB", "A", "Which image a click picks", "picking", tooltips=tips)
+        self.picking.style.button_width = "36px"
         tip = "1 paints what h says, more exaggerates it"
         self.guidance = make.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, width="205px")
         self.guidance.disabled = self.model.network.null is None

@@ -15,7 +15,6 @@ from ssl_toolkit.widgets.canvases.chain import ChainCanvas
 from ssl_toolkit.widgets.canvases.mask import MaskCanvas
 from ssl_toolkit.widgets.figures.plots import Curve, runs_figure, show_runs
 from ssl_toolkit.widgets.panel import Panel
-from ssl_toolkit.widgets.pictures import Pixels
 
 
 class Preset(NamedTuple):
@@ -82,6 +81,7 @@ class InfusionPanel(Panel):
             self.canvas,
             self.figure,
             ui.two_columns(left, [self.note, self.tries]),
+            pictured=self.canvas,
         )
         # soon, not now: the operator may be in training, and is whole only between two of its steps
         ui.on_change((self.first, self.growth), self._on_slider)
@@ -210,11 +210,3 @@ class InfusionPanel(Panel):
         with self._muted:
             self.preset.value = name
         self.why.value = "" if name is None else PRESETS[name].why
-
-    def picture(self) -> Pixels:
-        """The frame of both chains that is seen."""
-        return self.canvas.picture()
-
-    def pictures(self) -> list[Pixels]:
-        """All frames of both chains, to be exported."""
-        return self.canvas.pictures()

@@ -15,7 +15,6 @@ from ssl_toolkit.widgets.canvases.plane import PlaneCanvas
 from ssl_toolkit.widgets.figures.plots import BLUE
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.loss_presets import LOSSES, PRESETS, Preset
-from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 STEPS = 300
@@ -54,7 +53,7 @@ class LossPanel(Panel):
         self._flags = w.HBox(boxes, layout=w.Layout(padding="0 0 0 84px", grid_gap="14px"))
         controls = [self.choice, self.shared, self._flags, self.sliders, self.rate, self.seed, self.arrows]
         body = ui.two_columns([self.canvas], [*controls, self.metrics, self.numbers], least="300px")
-        self._place(ui.row(self.preset, self.why), self.player, body)
+        self._place(ui.beside(self.preset, self.why), self.player, body, pictured=self.canvas)
         self.preset.observe(self._on_preset, "value")
         self.choice.observe(self._on_choice, "value")
         ui.on_change((self.shared, self.seed), self.reset)
@@ -218,10 +217,6 @@ class LossPanel(Panel):
             self.player.reset()
         now = look(self.points, self.loss)
         self._show(now, [*self.moments, now])
-
-    def picture(self) -> Pixels:
-        """The points as they are seen."""
-        return self.canvas.picture()
 
 
 def _sparkline(values: list[float], width: int = 110, height: int = 18) -> str:

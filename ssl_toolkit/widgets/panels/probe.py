@@ -31,7 +31,6 @@ from ssl_toolkit.widgets.panels.probe_views import (
     neighbor_tiles,
     neighbor_words,
 )
-from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 PROJECTIONS = ("PCA", "t-SNE")
@@ -114,8 +113,10 @@ class ProbePanel(Panel):
         self.body = ui.two_columns([self.scatter], [self.words], least="300px", wrap=True)
         self.beside = self.body.children[1]
         self.below = w.VBox()  # the other views, in the place of the points
-        tools = w.HBox([self.view, self.player.toolbar], layout=w.Layout(grid_gap="12px", align_items="center"))
-        self._place(ui.row(*self.depths, self.projection, self.color), tools, self.body, self.below)
+        tools = ui.beside(self.view, self.player.toolbar)
+        self._place(
+            ui.row(*self.depths, self.projection, self.color), tools, self.body, self.below, pictured=self.scatter
+        )
         ui.on_change([self.color], self._paint)
         ui.on_change((self.projection, self.view, *self.depths), self._again)
         self._arrange()
@@ -308,10 +309,6 @@ class ProbePanel(Panel):
         self._go(self._seen[-1], column)
         if len(self._seen) > 1:
             self._go(self._seen[0], row)
-
-    def picture(self) -> Pixels:
-        """The points."""
-        return self.scatter.picture()
 
 
 _SKILL = "How much of each factor a linear probe reads: 0 is chance, 1 is all of it. Click a place to go to its depth."

@@ -93,7 +93,8 @@ class RcdmPanel(Panel):
         show_learning(self.figure, [], self.depths)  # else its legend has Plotly's own names
         self.rows = w.HTML()
         self.rows.add_class("ssl-rcdm-samples")
-        files = ui.row(self.path, self.save_button, self.load_button)
+        files = ui.beside(self.path, self.save_button, self.load_button)
+        files.layout.grid_gap = "2px"  # there is little room
         left = [w.HTML("Pick an image that was never trained on:"), self.grid, self.file, files]
         state = ui.row(w.HTML("samples:"), self.painter.status)
         sampling = ui.row(*self.menus, self.guidance, self.steps, self.seed)

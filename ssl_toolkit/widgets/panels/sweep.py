@@ -27,7 +27,6 @@ from ssl_toolkit.widgets.panels.sweep_views import (
     where,
     word,
 )
-from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 REDRAW = 0.5  # seconds; the browser needs a core that the sweep needs as well
@@ -93,10 +92,10 @@ class SweepPanel(Panel):
             raise ValueError(f"{str(path)!r} and settings hold no cell: there is nothing to show.")
         self._live: list[Record] = []  # what the running cell has yielded
         self._moment = Moment(len(self.cells))
-        self._place_picked: tuple[int, int] | None = None  # None follows the running cell
+        self._picked: tuple[int, int] | None = None  # None follows the running cell
 
         values = [value] if isinstance(value, str) else list(value or [])
-        self._told = values  # the numbers of the curves and their table; of one, the menu chooses another
+        self._numbers = values  # the numbers of the curves and their table; of one, the menu chooses another
         self._side_by_side = len(values) > 1
         self._make_controls(known, values, axes, view)
         if run is not None:
@@ -111,13 +110,21 @@ class SweepPanel(Panel):
         self.figure = ui.figure_widget(runs_figure())
         self.curves: Any = None  # FigureWidget: made when it is looked at, since it takes a second
         self._rows_drawn: str | None = None  # what its curves are of
+        self._hidden = w.Box(
+            [self.map], layout=w.Layout(display="none")
+        )  # a map makes the page measure its plots again
         self._wide = ui.two_columns([], [])  # in which the curves are as wide as the page
         self._by_map = ui.two_columns([self.map], [self.figure, self.numbers])
         self._by_map.children[0].layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
         self._body = w.VBox()
         controls = ui.row(self.rows, self.columns, self.value, *self.where.values(), self.curve)
-        told = w.HBox([self.view, self.summary], layout=w.Layout(align_items="center", grid_gap="12px"))
-        self._place(*([self.player] if self.player else []), controls, told, self._body)
+        self._place(
+            *([self.player] if self.player else []),
+            controls,
+            ui.beside(self.view, self.summary),
+            self._body,
+            pictured=self.map,
+        )
         self._arrange()
         self._draw(self._moment)
         for control in (self.rows, self.columns):
@@ -158,7 +165,7 @@ class SweepPanel(Panel):
 
     def pick(self, row: int, column: int) -> None:
         """Show the runs of this place; (-1, -1) follows the cell that is running."""
-        self._place_picked = None if row < 0 else (row, column)
+        self._picked = None if row < 0 else (row, column)
         self.map.selected = -1 if row < 0 else row * len(self._values[self.columns.value]) + column
         self._again()
 
@@ -239,8 +246,8 @@ class SweepPanel(Panel):
             told += f" · {len(failed)} failed: {escape(failed[-1].error)}" if failed else ""
         self.summary.value = ui.paragraph(told)
         at = best if running is None else running
-        if self._place_picked is not None:
-            at = self._place_picked[0] * len(columns) + self._place_picked[1]
+        if self._picked is not None:
+            at = self._picked[0] * len(columns) + self._picked[1]
         return places[at] if at >= 0 else []
 
     def _show_runs(self, runs: list[Cell]) -> None:
@@ -258,7 +265,7 @@ class SweepPanel(Panel):
         """A curve for each row over the columns, and the numbers of all rows at one column."""
         rows, axis, at = self.rows.value, self.columns.value, self.at.value
         sources = {"": runs} | ({", stored": stored} if self.stored else {})
-        numbers = self._told if self._side_by_side else list(self.value.options)
+        numbers = self._numbers if self._side_by_side else list(self.value.options)
         means = {
             number: [
                 (f"{'all' if value is None else word(value)}{source}", curve)
@@ -299,11 +306,11 @@ class SweepPanel(Panel):
         self.curve.layout.display = "none" if curves else ""
         if curves and self._rows_drawn != self.rows.value:
             self._rows_drawn, of_row = self.rows.value, min(RUNS, len(self._values[self.rows.value]))
-            plots = max(1, min(PLOTS, len(self._told)))
+            plots = max(1, min(PLOTS, len(self._numbers)))
             self.curves = ui.figure_widget(axis_figure(plots, of_row, dashed=bool(self.stored)))
         if curves:
             self._wide.children[1].children = [self.curves]
-        self._body.children = [self._wide, self.at, self.numbers] if curves else [self._by_map]
+        self._body.children = [self._wide, self.at, self.numbers, self._hidden] if curves else [self._by_map]
         self._by_map.children[1].children = [self.figure, self.numbers]
 
     def _on_axis(self, change: dict[str, Any]) -> None:
@@ -324,7 +331,3 @@ class SweepPanel(Panel):
 
         if not self._muted:
             self._soon(draw)
-
-    def picture(self) -> Pixels:
-        """The map, in either view."""
-        return self.map.picture()

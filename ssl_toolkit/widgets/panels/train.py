@@ -26,7 +26,6 @@ from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, filled_axes, training_curves, training_figure
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.train_presets import PRESETS
-from ssl_toolkit.widgets.pictures import Pixels
 from ssl_toolkit.widgets.player import Player
 
 BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
@@ -93,7 +92,15 @@ class TrainPanel(Panel):
         locked = [self.preset, *self._fixed]
         if self._own:  # else there is a choice of data
             locked.remove(self.source)
-        self._place(ui.row(self.preset, self.why), self.player, self.figure, self.metrics, body, locked=locked)
+        self._place(
+            ui.beside(self.preset, self.why),
+            self.player,
+            self.figure,
+            self.metrics,
+            body,
+            locked=locked,
+            pictured=self.grid,
+        )
         self._show(recipe or PRESETS[self.preset.value][0])
         self.why.value = PRESETS[self.preset.value][1] if recipe is None else ""
         self.preset.observe(self._on_preset, "value")
@@ -305,7 +312,3 @@ class TrainPanel(Panel):
             return
         self.train_state.lr = self.rate.value  # plain assignments: the task reads them at its next step
         self._objective = self.recipe.objective(self.data)
-
-    def picture(self) -> Pixels:
-        """The queries and their neighbors."""
-        return self.grid.picture()

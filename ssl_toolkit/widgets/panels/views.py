@@ -12,7 +12,6 @@ from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.figures.plots import BLUE
 from ssl_toolkit.widgets.panel import Panel
-from ssl_toolkit.widgets.pictures import Pixels
 
 # name of the argument of simclr_views: (label, maximum, what it does)
 STRENGTHS = {
@@ -94,7 +93,7 @@ class ViewsPanel(Panel):
         self.views.on_pick(self._show_numbers)
         self.numbers = w.HTML()
         body = ui.two_columns([*self.strengths.values(), w.HTML(note)], [self.views, self.numbers], width="310px")
-        self._place(ui.row(self.preset, self.seed, self.again), self.why, self.candidates, body)
+        self._place(ui.row(self.preset, self.seed, self.again), self.why, self.candidates, body, pictured=self.views)
         self._set(PRESETS[self.preset.value][0])
         self.preset.observe(self._on_preset, "value")
         ui.on_change((self.seed, *self.strengths.values()), self._draw)
@@ -164,9 +163,6 @@ class ViewsPanel(Panel):
         strengths, self.why.value = PRESETS[change["new"]]
         self._set(strengths)
         self._draw()
-
-    def picture(self) -> Pixels:
-        return self.views.picture()
 
 
 def _written(value: torch.Tensor) -> str:

@@ -3,14 +3,7 @@
 const GAP = 3; // device-independent pixels between two tiles, where the frames are drawn
 
 function render({ model, el }) {
-  const root = make("div", "ssl-grid");
-  const canvas = make("canvas");
-  canvas.tabIndex = 0;
-  canvas.setAttribute("role", "application");
-  const readout = make("output");
-  readout.setAttribute("aria-live", "polite");
-  root.append(canvas, readout);
-  el.append(root);
+  const { root, canvas, readout } = canvasWithWords(el, "ssl-grid");
 
   const tile = make("canvas");
   let at = -1;

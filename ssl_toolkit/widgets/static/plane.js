@@ -6,14 +6,7 @@ const STEP = 0.05; // of the plane, for one arrow key; five times as much with S
 const PATIENCE = 250; // milliseconds to wait for an answer
 
 function render({ model, el }) {
-  const root = make("div", "ssl-plane");
-  const canvas = make("canvas");
-  canvas.tabIndex = 0;
-  canvas.setAttribute("role", "application");
-  const readout = make("output");
-  readout.setAttribute("aria-live", "polite");
-  root.append(canvas, readout);
-  el.append(root);
+  const { root, canvas, readout } = canvasWithWords(el, "ssl-plane");
 
   let chosen = -1; // by key or press
   let over = -1;

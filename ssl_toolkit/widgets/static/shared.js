@@ -13,4 +13,13 @@ const bytes = (model, name) => {
 const numbers = (model, name, Type) => new Type(bytes(model, name).slice().buffer);
 // a plotly figure beside a canvas was measured before both were on the page
 const measureAgain = () => requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
-
+// a canvas that keys reach, and the words below it that are read out
+const canvasWithWords = (el, name) => {
+  const root = make("div", name), canvas = make("canvas"), readout = make("output");
+  canvas.tabIndex = 0;
+  canvas.setAttribute("role", "application");
+  readout.setAttribute("aria-live", "polite");
+  root.append(canvas, readout);
+  el.append(root);
+  return { root, canvas, readout };
+};
