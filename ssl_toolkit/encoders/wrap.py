@@ -84,7 +84,7 @@ def wrap(
         head = next((name for name in ("fc", "classifier", "head", "heads") if name in names), None)
     if unknown := [name for name in (*depths, *([head] if head else [])) if name not in names]:
         near = ", ".join(list(names)[1:20])
-        raise ValueError(f"{unknown[0]!r} is not a submodule of {type(module).__name__}: it has {near} ...")
+        raise ValueError(f"{unknown[0]!r} is no submodule of {type(module).__name__}: it has {near} ...")
     if channels == 1:
         mean, std = (fmean(mean),), (fmean(std),)
     for what, numbers in {"mean": mean, "std": std}.items():
