@@ -147,8 +147,8 @@ def _torchvision(dataset: str, *, places: list[Path], **options: Any) -> Any:
         return getattr(datasets, dataset)(cache_folder(), download=True, **options)
     except Exception as error:  # network, server, checksum, disk: each raises its own kind
         raise DataError(
-            f"{dataset} is not in {' nor in '.join(map(str, places))}, and the download failed ({error}). Put its files "
-            f"into {places[0]}, or set SSL_TOOLKIT_DATA to the folder where you keep data. "
+            f"{dataset} is not in {' nor in '.join(map(str, places))}, and the download failed ({error}). Put its "
+            f"files into {places[0]}, or set SSL_TOOLKIT_DATA to the folder where you keep data. "
             "'shapes' and 'digits' always work: they need neither files nor a network."
         ) from error
 

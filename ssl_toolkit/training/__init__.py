@@ -1,4 +1,4 @@
-"""Training: a state, a loop that the caller holds, checkpoints, optimizers, sweeps, and several processes as one."""
+"""Training: a state, a loop that the caller controls, checkpoints, optimizers, sweeps, and distributed training."""
 
 from ssl_toolkit.training.checkpoint import CheckpointError as CheckpointError
 from ssl_toolkit.training.checkpoint import load as load
