@@ -24,7 +24,7 @@ WEIGHT_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 class Reading(NamedTuple):
-    """How well a factor is read, by accuracy or R2 (0 for predicting the mean; may be negative), and the chance level."""
+    """How well a factor is read, by accuracy or R2 (0 for predicting the mean; may be negative), and chance."""
 
     score: float
     chance: float

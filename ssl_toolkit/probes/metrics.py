@@ -79,7 +79,7 @@ def lidar(z: Float[Tensor, "n q d"], *, delta: float = 1e-4) -> float:
 
 
 def alpha_req(z: Float[Tensor, "n d"], *, first: int = 1, last: int | None = None) -> float:
-    """alpha-ReQ (Agrawal et al., 2022): alpha in lambda_j ~ j^-alpha, the power-law decay of the covariance eigenvalues.
+    """alpha-ReQ (Agrawal et al., 2022): alpha in lambda_j ~ j^-alpha, the power-law decay of covariance eigenvalues.
 
         min over alpha, c of   sum_j 1/j (log lambda_j + alpha log j - c)^2     for j = first ... last
 
