@@ -3,8 +3,8 @@
 Images are float (b, c, h, w) in [0, 1] and stay so; the input is never changed. There is no loop over samples, except
 in `stored_crop`. In torchvision's functions, the whole batch shares one value; here each sample has its own.
 
-If only some images change, both outcomes are computed and mixed by `lerp` with a weight of 0 or 1. This is exact, and on
-a CPU several times as fast as `where` or indexed assignment. Resizing and blurring are matrix products for the same
+If only some images change, both outcomes are computed and mixed by `lerp` with a weight of 0 or 1. This is exact, and
+on a CPU several times as fast as `where` or indexed assignment. Resizing and blurring are matrix products for the same
 reason: at laptop sizes, products run near a core's peak speed and gathers do not.
 """
 

@@ -54,7 +54,8 @@ def visreg(z: Float[Tensor, "v b d"], *, lambd: float = 0.6, slices: int = 256, 
     Statistics are over each view's batch, std is biased, and y_(i) are the sorted projections on random unit directions
     u (the sliced Wasserstein distance to N(0, 1)). sg stops the gradient, so shape cannot shrink the scale; the scale
     term keeps its slope when embeddings collapse. The paper recommends lambd = 0.9 for ImageNet with 4096 slices, and
-    0.6 for small data. Raises ValueError for fewer than two views or images, a `lambd` outside [0, 1], or `slices` below 1.
+    0.6 for small data. Raises ValueError for fewer than two views or images, a `lambd` outside [0, 1], or `slices`
+    below 1.
     """
     _, b = batch_of_views(z)
     must_be_a_share("lambd", lambd)
