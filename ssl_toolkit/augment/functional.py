@@ -112,7 +112,7 @@ def _turn(x: Tensor, f: Tensor, out: Tensor) -> Tensor:
 
 
 def grayscale(x: Images, mask: Bool[Tensor, " b"]) -> Images:
-    """Replace every channel by the luma in masked images."""
+    """Replace every channel by the luma if the image's mask is True."""
     mask = _mask(x, mask)
     return x if x.shape[1] == 1 else x.lerp(_luma(x), mask)
 
@@ -212,7 +212,7 @@ def _separable(x: Images, rows: Float[Tensor, "b s h"], columns: Float[Tensor, "
 
 
 def hflip(x: Images, mask: Bool[Tensor, " b"]) -> Images:
-    """Mirror masked images left to right."""
+    """Mirror an image left to right if its mask is True."""
     return x.lerp(x.flip(3), _mask(x, mask))
 
 

@@ -58,7 +58,7 @@ class Augment(NamedTuple):
     ops: tuple[Op, ...]
 
     def __call__(self, x: Images | Stored, generator: torch.Generator, *, part: tuple[int, int] = (0, 1)) -> View:
-        """The views of x. If x is the r-th of n equal parts of a batch, `part` (r, n) gives the views of the whole."""
+        """The views of x. If x is the r-th of n equal parts of a batch, `part` (r, n) gives its views in that batch."""
         if not (x.is_floating_point() or x.dtype == torch.uint8) or x.ndim != 4:
             raise TypeError(
                 f"x is {x.dtype} of shape {tuple(x.shape)}: images must be (b, c, h, w), float in [0, 1] or uint8."

@@ -5,7 +5,7 @@
         print(moment.step, moment.terms, spread(moment.za, moment.zb).word)
 
 A point is an encoder's output for one view of one image. If the points are free, each moves by its own gradient, and no
-loss collapses: the two views of an image meet, and nothing else moves. An *encoder* collapses, because one set of
+loss collapses them: the two views of an image meet, and nothing else moves. An *encoder* collapses because one set of
 weights moves all images. The smallest encoder is linear, z = W x: a step W <- W - lr G^T X moves the points by
 
     Z <- Z - lr X X^T G,      X (2n, k): the views,      G (2n, d): the gradient at the points,

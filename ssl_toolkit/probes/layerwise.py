@@ -1,7 +1,7 @@
 """What each depth of an encoder knows: labels and factors, read from its features.
 
-Probe accuracy over depth shows where the features are best, which is seldom at the loss (Bordes et al., 2022,
-"Guillotine regularization"). Compare it with two baselines: raw pixels, as the depth "pixels", and chance.
+Probe accuracy over depth shows where the features are best, which is rarely the layer that the loss sees (Bordes et
+al., 2022, "Guillotine regularization"). Compare it with two baselines: raw pixels, as the depth "pixels", and chance.
 """
 
 from collections.abc import Iterator, Mapping

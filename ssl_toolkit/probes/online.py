@@ -35,8 +35,9 @@ class LinearProbes(nn.Module):
     """A linear classifier at each of `depths` of a model (None: the representation and all depths after it).
 
     One optimizer trains them on the features of the last `memory` images, standardized by their own mean and variance.
-    More images per step reduce noise, and these are recent enough to match the encoder. Adam moves every weight by
-    about its learning rate, so rates of `lr` / sqrt(d) let wide and narrow depths learn at the same pace.
+    More images make each step less noisy, and the window is short enough that features barely lag behind the encoder.
+    Adam moves every weight by about its learning rate, so rates of `lr` / sqrt(d) let wide and narrow depths learn at
+    the same pace.
     Raises ValueError for a model that is not an `Encoder`, an unknown depth, fewer than two classes, or numbers out of
     range.
     """
