@@ -109,7 +109,7 @@ def batch(data: Dataset | Source, step: int, *, batch_size: int, seed: int = 0, 
             f"the data have {n} images and {len(data.labels)} labels: select from both, as data[mask] does."
         )
     index = batch_index(n, step, batch_size=batch_size, seed=seed)[share].to(data.images.device)
-    # index_select takes a tenth of the time of images[index]
+    # index_select is ten times as fast as images[index]
     return Batch(data.images.index_select(0, index), data.labels.index_select(0, index), index)
 
 

@@ -131,7 +131,7 @@ def _checked(factors: Mapping[str, Tensor], size: int) -> int:
     return lengths["hue"]
 
 
-# NumPy from here on: its elementwise operations are as fast as PyTorch's, and need no other thread.
+# NumPy from here on: its elementwise operations are as fast as PyTorch's, and do not wait for other threads.
 
 
 def _paint(factors: dict[str, np.ndarray], size: int) -> Float[np.ndarray, "n 3 s s"]:

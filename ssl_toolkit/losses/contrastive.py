@@ -52,7 +52,7 @@ def nt_xent(
     if negatives is None:
         return _info_nce(positive, _all_negatives(z, temperature, block))
     if block is not None:
-        raise ValueError(f"negatives is {negatives} and block is {block}: blocks use all negatives; pass one.")
+        raise ValueError(f"negatives is {negatives} and block is {block}: blocks use all negatives; pass only one.")
     drawn = _drawn_negatives(b, negatives, generator).to(z.device)
     negative = (z @ (z / temperature).T).masked_fill_(~drawn, -torch.inf).logsumexp(dim=1)
     if rescale:

@@ -1,7 +1,7 @@
 """Measure what width does to a representation (Bordes, Lavoie, Balestriero, Ballas and Vincent, 2023).
 
 `encoders.set_last_block_width` changes D, the dimension of h = f(x), and nothing else. This module measures the effect
-on h: how many of its directions the loss can push, how much of it is exactly zero, what its signs alone know, and how
+on h: how many of its directions the loss can push, how much of it is exactly zero, how much its signs alone carry, and how
 well it transfers to other tasks. Two controls isolate the effect of width itself: `random_relu` widens features without
 learning, `narrowed` removes the width again.
 """
@@ -47,7 +47,7 @@ def gradient(
 
 
 def gradient_rank(encoder: Encoder, x: Float[Tensor, "n c h w"], loss: Callable[[Float[Tensor, "n k"]], Terms]) -> int:
-    """In how many of the D directions the loss pushes representations: the rank of `gradient`, at most n."""
+    """The number of the D directions in which the loss pushes representations: the rank of `gradient`, at most n."""
     return int(torch.linalg.matrix_rank(gradient(encoder, x, loss)))
 
 
@@ -120,7 +120,7 @@ def transfer_suite(
 
         "classes"            all labels, by a linear probe with the weight decay chosen on a validation split
         "ten labels"         ten labels per class
-        "long tail"          class sizes of the training set reduced geometrically, from a hundred to one
+        "long tail"          class sizes of the training set reduced geometrically, with a ratio of 100
         "new texture"        train without the last texture, test on it (if there is such a factor)
         each factor          as in `factors.read_factors`, except the factor that is the label
         each of `others`     its classes; its images are converted to the size and channels of the home images
