@@ -148,8 +148,8 @@ def mlp_probe(
     """Train Linear-ReLU layers of `hidden` units on standardized features with AdamW; yields a probe after each epoch.
 
     The best epoch is the first with the highest accuracy on a held-out share `validation` of the training set;
-    nothing is chosen on the test set. Training stops after `patience` epochs without improvement (None: never), or after `epochs`.
-    Raises ValueError as `linear_probe` does, and if no class can spare an example.
+    nothing is chosen on the test set. Training stops after `patience` epochs without improvement (None: never), or
+    after `epochs`. Raises ValueError as `linear_probe` does, and if no class can spare an example.
 
     >>> z, y = torch.randn(300, 8, generator=stk.rng(0)), torch.arange(300) % 3
     >>> *_, probe = stk.probes.mlp_probe(z[:200], y[:200], z[200:], y[200:], epochs=3)

@@ -1,9 +1,9 @@
 """Measure what width does to a representation (Bordes, Lavoie, Balestriero, Ballas and Vincent, 2023).
 
 `encoders.set_last_block_width` changes D, the dimension of h = f(x), and nothing else. This module measures the effect
-on h: how many of its directions the loss can push, how much of it is exactly zero, how much its signs alone carry, and how
-well it transfers to other tasks. Two controls isolate the effect of width itself: `random_relu` widens features without
-learning, `narrowed` removes the width again.
+on h: how many of its directions the loss can push, how much of it is exactly zero, how much its signs alone carry, and
+how well it transfers to other tasks. Two controls isolate the effect of width itself: `random_relu` widens features
+without learning, `narrowed` removes the width again.
 """
 
 import copy
