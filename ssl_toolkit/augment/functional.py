@@ -264,7 +264,7 @@ def _each(x: Tensor, name: str, value: object, low: float = -math.inf, high: flo
     """Reshape the values to (b, 1, 1, 1), after checking that there is one per image, in [low, high]."""
     check_images(x)
     if not isinstance(value, Tensor):
-        raise TypeError(f"{name} is {value!r}: it must be a tensor with one value per image, ({len(x)},).")
+        raise TypeError(f"{name} is {value!r}: it must be a tensor of one value per image, ({len(x)},).")
     if value.shape != x.shape[:1]:
         raise ValueError(f"{name} has shape {tuple(value.shape)}: it must hold one value per image, ({len(x)},).")
     if len(value):

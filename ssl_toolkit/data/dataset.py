@@ -100,7 +100,7 @@ def batch(data: Dataset | Source, step: int, *, batch_size: int, seed: int = 0, 
     Raises ValueError for a batch_size outside 1 ... len(data), or if images and labels differ in number.
     """
     if not isinstance(data, Dataset | Source):
-        raise TypeError(f"data is a {type(data).__name__}: pass a Dataset(images, labels, classes) or a Stream.")
+        raise TypeError(f"data is a {type(data).__name__}: give a Dataset(images, labels, classes) or a Stream.")
     if not isinstance(data, Dataset):
         return data.batch(step, batch_size=batch_size, seed=seed, share=share)
     n = len(data)

@@ -249,7 +249,7 @@ class _Items:
             image = as_bytes(image)
         if not (isinstance(image, Tensor) and image.ndim == 3 and image.dtype == torch.uint8):
             raise TypeError(
-                f"item {i} has an image of {type(image)}: it must be a PIL image, or a uint8 or float tensor (c, h, w)."
+                f"item {i} is an image of type {type(image)}: it must be PIL, or a uint8 or float tensor (c, h, w)."
             )
         return _fit_tensor(image, self.size), int(label)
 
