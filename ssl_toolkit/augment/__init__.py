@@ -1,4 +1,4 @@
-"""Views: every operation on a whole batch with one value per sample (`functional`), and random ones (`transforms`)."""
+"""Views: batch operations with one parameter value per sample (`functional`), and random ones (`transforms`)."""
 
 from ssl_toolkit.augment.functional import (
     brightness as brightness,

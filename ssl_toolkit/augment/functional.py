@@ -1,11 +1,11 @@
-"""Image operations on batches, one value per sample, each equal to torchvision's of the same name to 1/255.
+"""Batch image operations with one parameter value per sample; each equals torchvision's of the same name to 1/255.
 
 Images are float (b, c, h, w) in [0, 1] and stay so; the input is never changed. There is no loop over samples, except
-in `stored_crop`, and no value that a whole batch shares, as it does in torchvision's functions.
+in `stored_crop`. In torchvision's functions, the whole batch shares one value; here each sample has its own.
 
-Where only some images change, both outcomes are computed and `lerp`ed with a weight of 0 or 1, which is exact, and on
-a CPU several times as fast as `where` or indexed assignment. Resizing and blurring are matrix products, for the same
-reason: at the sizes that train on a laptop these run near the peak of a core, gathers do not.
+If only some images change, both outcomes are computed and mixed by `lerp` with a weight of 0 or 1. This is exact, and
+on a CPU several times as fast as `where` or indexed assignment. Resizing and blurring are matrix products for the same
+reason: at laptop sizes, products run near a core's peak speed and gathers do not.
 """
 
 import math
@@ -18,28 +18,28 @@ from torch import Tensor
 Images = Float[Tensor, "b c h w"]
 PerSample = Shaped[Tensor, " b"]
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # their codes in the `order` of `jitter`
-_SMALL = 48 * 48  # pixels: below, a dense product crops sooner than a loop over images
+_SMALL = 48 * 48  # pixels: below this, a dense product crops faster than a loop over images
 
 
 def brightness(x: Images, f: PerSample) -> Images:
-    """Each image times its own factor, clamp(f x)."""
+    """Multiply each image by its own factor: clamp(f x)."""
     return (x * _each(x, "f", f, 0.0)).clamp_(0, 1)
 
 
 def contrast(x: Images, f: PerSample) -> Images:
-    """clamp(f x + (1 - f) m), m the mean luma of the image."""
+    """clamp(f x + (1 - f) m), where m is the mean luma of the image."""
     f = _each(x, "f", f, 0.0)
     return (x * f).add_(_luma(x).mean(dim=(2, 3), keepdim=True) * (1 - f)).clamp_(0, 1)
 
 
 def saturation(x: Images, f: PerSample) -> Images:
-    """clamp(f x + (1 - f) luma(x)); a gray image stays as it is."""
+    """clamp(f x + (1 - f) luma(x)); gray images do not change."""
     f = _each(x, "f", f, 0.0)
     return x if x.shape[1] == 1 else (x * f).add_(_luma(x) * (1 - f)).clamp_(0, 1)
 
 
 def hue(x: Images, f: PerSample) -> Images:
-    """Turn the hue of HSV by f of a full turn, f in [-0.5, 0.5]; a gray image stays as it is."""
+    """Rotate the HSV hue by f full turns, f in [-0.5, 0.5]; gray images do not change."""
     f = _each(x, "f", f, -0.5, 0.5)
     return x if x.shape[1] == 1 else _turn(x, f, out=torch.empty_like(x))
 
@@ -52,10 +52,10 @@ def jitter(
     hue: PerSample,
     order: Int64[Tensor, "b 4"],
 ) -> Images:
-    """The four above, in an order of each sample's own: order[i] holds 0 (brightness) to 3 (hue), first to last.
+    """Apply the four above, in a separate order for each sample: order[i] lists 0 (brightness) to 3 (hue).
 
     Equal to calling one after the other, at a fraction of the cost: all but hue are clamp(f x + (1 - f) g), with g = 0,
-    the mean luma or the luma, so one pass over the batch does what each sample has at one place of its order.
+    the mean luma or the luma, so a single pass over the batch applies every sample's i-th operation.
     """
     gray = x.shape[1] == 1
     factors = torch.stack([_each(x, "brightness", brightness, 0.0), _each(x, "contrast", contrast, 0.0),
@@ -64,7 +64,7 @@ def jitter(
     if order.shape != (len(x), 4) or not bool((order.sort(dim=1).values == torch.arange(4, device=x.device)).all()):
         raise ValueError("order must have one row per image, each a permutation of 0 (brightness) to 3 (hue).")
 
-    # sorted by the place of their hue in the order, the images whose hue turns now are a slice; the unchanged come last
+    # sort images by the position of hue in their order: those whose hue turns now are a slice; unchanged ones come last
     turns = (turn.view(-1) != 0) & (not gray)
     place = torch.where(turns, order.argmax(dim=1), 4 + (factors == 1).all(dim=1).long())
     by_place = place.argsort()
@@ -73,7 +73,7 @@ def jitter(
     factors, order = factors.index_select(0, by_place), order.index_select(0, by_place)
 
     linear = 2 if gray else 3
-    codes = order[order < linear].view(-1, linear)  # each sample's order, hue left out
+    codes = order[order < linear].view(-1, linear)  # each sample's order without hue
     active, begin = x[:changed], 0
     for i in range(linear + 1):
         if ends[i] > begin:
@@ -90,7 +90,7 @@ def jitter(
 
 
 def _luma(x: Tensor) -> Float[Tensor, "b 1 h w"]:
-    """0.2989 R + 0.587 G + 0.114 B (ITU-R 601-2); a gray image is its own."""
+    """0.2989 R + 0.587 G + 0.114 B (ITU-R 601-2); a gray image is its own luma."""
     if x.shape[1] == 1:
         return x
     return (x[:, :1] * 0.2989).add_(x[:, 1:2], alpha=0.587).add_(x[:, 2:3], alpha=0.114)
@@ -101,10 +101,10 @@ def _turn(x: Tensor, f: Tensor, out: Tensor) -> Tensor:
     r, g, b = x.split(1, dim=1)
     low = torch.minimum(torch.minimum(r, g), b)
     chroma = torch.maximum(torch.maximum(r, g), b).sub_(low)
-    # The hexagon of hues: let r, g, b have 0 as the smallest and 1 as the largest. The hue is then 1 + g + b - r sixths
-    # of a turn away from red, towards green where g > b, else towards blue ...
+    # The hue hexagon: rescale r, g, b so that the smallest is 0 and the largest is 1. The hue is then 1 + g + b - r
+    # sixths of a turn away from red, toward green if g > b, otherwise toward blue ...
     angle = (g + b).sub_(r).sub_(low).div_(chroma.clamp_min(1e-12)).add_(1).copysign_(g - b)
-    # ... and a channel is 1 up to one sixth away from its own hue (red 0, green 2, blue -2), 0 from two sixths on.
+    # ... and a channel is 1 up to one sixth from its own hue (red 0, green 2, blue -2), and 0 from two sixths on.
     centres = torch.tensor([0.0, 2.0, -2.0], dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
     away = angle + torch.remainder(6 * f - centres + 3, 6).sub_(3)  # (b, 3, h, w), in [-6, 6]; 6 is 0
     channel = away.abs_().sub_(3).abs_().sub_(1).clamp_(0, 1)
@@ -112,23 +112,23 @@ def _turn(x: Tensor, f: Tensor, out: Tensor) -> Tensor:
 
 
 def grayscale(x: Images, mask: Bool[Tensor, " b"]) -> Images:
-    """The luma in every channel, where the mask is set."""
+    """Replace every channel by the luma if the image's mask is True."""
     mask = _mask(x, mask)
     return x if x.shape[1] == 1 else x.lerp(_luma(x), mask)
 
 
 def solarize(x: Images, threshold: PerSample) -> Images:
-    """1 - x for values at or above the threshold; above 1 it changes nothing."""
+    """1 - x for values at or above the threshold; a threshold above 1 changes nothing."""
     return x.lerp(1 - x, (x >= _each(x, "threshold", threshold)).to(x.dtype))
 
 
 def gaussian_blur(x: Images, sigma: PerSample, kernel_size: int = 3) -> Images:
-    """A Gaussian of `sigma` pixels, cut to `kernel_size` taps and normalized; borders are reflected."""
+    """Blur by a Gaussian of `sigma` pixels, cut to `kernel_size` taps and normalized; borders are reflected."""
     h, w = x.shape[-2:]
     half = kernel_size // 2
     if kernel_size % 2 == 0 or not 1 <= half < min(h, w):
         raise ValueError(f"kernel_size is {kernel_size}: it must be odd, from 3 to less than twice the image's side.")
-    # from 1e-3 on, exp(-1 / 2 sigma^2) is a number, and 0
+    # from 1e-3 on, exp(-1 / 2 sigma^2) is 0, not NaN
     sigma = _each(x, "sigma", sigma, 1e-3).view(-1, 1)
     taps = torch.arange(-half, half + 1, device=x.device)
     kernel = torch.exp(-0.5 * (taps / sigma) ** 2)
@@ -138,18 +138,18 @@ def gaussian_blur(x: Images, sigma: PerSample, kernel_size: int = 3) -> Images:
 
 
 def _banded(kernel: Float[Tensor, "b k"], n: int) -> Float[Tensor, "b n n"]:
-    """The convolution of n values with each kernel as a matrix, values beyond the borders reflected."""
+    """The matrix that convolves n values with each kernel; values beyond the borders are reflected."""
     b, k = kernel.shape
     target = torch.arange(n, device=kernel.device).view(-1, 1)
     source = (target + torch.arange(-(k // 2), k // 2 + 1, device=kernel.device)).abs()
     source = (n - 1) - ((n - 1) - source).abs()
-    place = (target * n + source).flatten()  # a reflected tap meets another: they add up
+    place = (target * n + source).flatten()  # a reflected tap may coincide with another: they add up
     flat = kernel.new_zeros(b, n * n).index_add_(1, place, kernel.repeat(1, n))
     return flat.view(b, n, n)
 
 
 def resized_crop(x: Images, boxes: Shaped[Tensor, "b 4"], size: int | tuple[int, int]) -> Float[Tensor, "b c s t"]:
-    """The boxes (top, left, height, width, in pixels) resized to `size` (or height, width), bilinear, antialiased."""
+    """Crop boxes (top, left, height, width, in pixels) and resize them to `size` (or height, width), antialiased."""
     check_images(x)
     h, w = x.shape[-2:]
     new_h, new_w = pair(size)
@@ -162,10 +162,10 @@ def resized_crop(x: Images, boxes: Shaped[Tensor, "b 4"], size: int | tuple[int,
 def stored_crop(
     x: UInt8[Tensor, "b c h w"], boxes: Shaped[Tensor, "b 4"], size: int | tuple[int, int]
 ) -> Float[Tensor, "b c s t"]:
-    """`resized_crop` of images as they are stored: equal to torchvision's of bytes, which rounds to bytes.
+    """`resized_crop` of uint8 images: equal to torchvision on uint8, which rounds to uint8.
 
-    PyTorch resizes bytes on a CPU one image at a time, and inside the box only: of 256 x 256 pixels in an eighth of the
-    time of the dense products. Small images are sooner floats, and so are those on other devices or at part of a pixel.
+    On a CPU, PyTorch resizes uint8 images one by one, only inside the box: at 256 x 256 pixels this is eight times as
+    fast as dense products. Small images, other devices and fractional boxes use floats.
     """
     h, w = x.shape[-2:]
     if x.device.type != "cpu" or h * w < _SMALL or bool((boxes % 1).any()):
@@ -191,7 +191,7 @@ def _check_boxes(x: Tensor, boxes: Tensor) -> None:
 
 
 def _resampling(start: Tensor, length: Tensor, n: int, size: int) -> Float[Tensor, "b s n"]:
-    """Weights of the n inputs for each of `size` outputs: a triangle around the output's center, inside the box."""
+    """Weights of the n inputs for each of `size` outputs: a triangle around the output's center, cut to the box."""
     start, length = start.view(-1, 1, 1), length.view(-1, 1, 1)
     step = length / size
     center = start + (torch.arange(size, device=start.device, dtype=start.dtype).view(1, -1, 1) + 0.5) * step
@@ -202,22 +202,22 @@ def _resampling(start: Tensor, length: Tensor, n: int, size: int) -> Float[Tenso
 
 
 def _separable(x: Images, rows: Float[Tensor, "b s h"], columns: Float[Tensor, "b t w"]) -> Float[Tensor, "b c s t"]:
-    """rows x columns^T in every channel. The rows of both sum to 1, so only rounding can take a result beyond 1."""
+    """rows x columns^T in every channel. The rows of both sum to 1, so only rounding can push a result above 1."""
     b, c, h, w = x.shape
     s, t = rows.shape[1], columns.shape[1]
-    # one product per image and direction, of matrices as large as they get: its channels lie side by side
+    # one product per image and direction, with all channels side by side in one large matrix
     x = torch.bmm(rows, x.transpose(1, 2).reshape(b, h, c * w)).view(b, s * c, w)
     x = torch.bmm(x, columns.transpose(1, 2)).view(b, s, c, t)
     return x.transpose(1, 2).contiguous().clamp_max_(1)
 
 
 def hflip(x: Images, mask: Bool[Tensor, " b"]) -> Images:
-    """Mirrored left to right, where the mask is set."""
+    """Mirror an image left to right if its mask is True."""
     return x.lerp(x.flip(3), _mask(x, mask))
 
 
 def rotate(x: Images, angle: PerSample) -> Images:
-    """Turned counter-clockwise by `angle` degrees about the center, bilinear; what comes in from outside is black."""
+    """Rotate counter-clockwise by `angle` degrees about the center, bilinear; black fills the gap."""
     h, w = x.shape[-2:]
     a = _each(x, "angle", angle, -math.inf, math.inf).view(-1) * (math.pi / 180)
     cos, sin, zero = a.cos(), a.sin(), torch.zeros_like(a)
@@ -227,7 +227,7 @@ def rotate(x: Images, angle: PerSample) -> Images:
 
 
 def translate(x: Images, shift: Shaped[Tensor, "b 2"]) -> Images:
-    """Moved right and down by `shift` = (dx, dy) pixels, bilinear; what comes in from outside is black."""
+    """Shift right and down by `shift` = (dx, dy) pixels, bilinear; black fills the gap."""
     check_images(x)
     if shift.shape != (len(x), 2):
         raise ValueError(f"shift has shape {tuple(shift.shape)}: it must hold one (dx, dy) per image, ({len(x)}, 2).")
@@ -243,25 +243,25 @@ def _sample(x: Images, theta: Float[Tensor, "b 2 3"]) -> Images:
 
 
 def pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """Height and width; one number stands for both."""
+    """Height and width; one number sets both."""
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width) < 1:
-        raise ValueError(f"size is {size}: an image has at least one pixel each way.")
+        raise ValueError(f"size is {size}: an image needs at least one pixel each way.")
     return height, width
 
 
 def check_images(x: Tensor) -> None:
-    """Raises TypeError or ValueError for what is not (b, c, h, w) in floats with one or three channels."""
+    """Raises TypeError or ValueError for input that is not float (b, c, h, w) with one or three channels."""
     if not x.is_floating_point():
-        raise TypeError(f"x is {x.dtype}: images are float in [0, 1]; uint8 ones are converted by x / 255.")
+        raise TypeError(f"x is {x.dtype}: images must be float in [0, 1]; convert uint8 by x / 255.")
     if x.ndim != 4:
-        raise ValueError(f"x has shape {tuple(x.shape)}: images are (b, c, h, w); one image is x[None].")
+        raise ValueError(f"x has shape {tuple(x.shape)}: images must be (b, c, h, w); for one image pass x[None].")
     if x.shape[1] not in (1, 3):
-        raise ValueError(f"x has {x.shape[1]} channels: images are gray (1) or RGB (3).")
+        raise ValueError(f"x has {x.shape[1]} channels: images must be gray (1) or RGB (3).")
 
 
 def _each(x: Tensor, name: str, value: object, low: float = -math.inf, high: float = math.inf) -> Tensor:
-    """The values as (b, 1, 1, 1), when x is a batch of images and there is one in [low, high] for each."""
+    """Reshape the values to (b, 1, 1, 1), after checking that there is one per image, in [low, high]."""
     check_images(x)
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is {value!r}: it must be a tensor of one value per image, ({len(x)},).")
@@ -279,5 +279,5 @@ def _mask(x: Tensor, mask: object) -> Tensor:
     """The mask as weights of 0 and 1, (b, 1, 1, 1)."""
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         what = mask.dtype if isinstance(mask, Tensor) else repr(mask)
-        raise TypeError(f"mask is {what}: it must be a tensor of bool, True where the image is to change.")
+        raise TypeError(f"mask is {what}: it must be a bool tensor, True for the images to change.")
     return _each(x, "mask", mask.to(torch.uint8))

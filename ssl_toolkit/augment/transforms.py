@@ -1,10 +1,10 @@
-"""Views: random changes of images that a representation is asked to ignore, one independent draw per sample.
+"""Views: random image changes that a representation should ignore, drawn independently for each sample.
 
     augment = compose(random_resized_crop(32), random_flip(), color_jitter(), random_grayscale())
     x, params = augment(images, rng(seed, step, "views"))
 
-The drawn parameters come back with the view, and `replay(augment, images, params)` gives the same view bit for bit:
-they can be shown, predicted by a probe, or changed by hand.
+The drawn parameters come back with the view, and `replay(augment, images, params)` gives the same view bit for bit.
+You can show them, predict them with a probe, or change them by hand.
 """
 
 import math
@@ -35,36 +35,36 @@ from ssl_toolkit.data import as_float, check_unit_range
 
 Stored = UInt8[Tensor, "b c h w"]
 Params = dict[str, Tensor]  # every value has one entry per sample
-CHUNK = 3 << 19  # bytes of images that are changed at a time on the CPU: they stay in its cache, and malloc reuses them
+CHUNK = 3 << 19  # bytes of images processed at a time on the CPU: they stay in cache, and malloc reuses the memory
 
 
 class View(NamedTuple):
-    """Changed images, and the parameters that were drawn for each of them, as "op.parameter"."""
+    """Changed images, and the parameters drawn for each of them, as "op.parameter"."""
 
     x: Images
     params: Params
 
 
 class Op(NamedTuple):
-    """A random operation: what it draws for images of a shape, and what it does with that."""
+    """A random operation: `draw` makes its parameters for images of a shape, `apply` uses them."""
 
     name: str
     draw: Callable[[torch.Size, torch.Generator], Params]
     apply: Callable[[Tensor, Params], Tensor]
-    size: int | None = None  # of the images that it leaves, where that differs
-    stored: bool = False  # whether it takes bytes too, and makes floats of them
+    size: int | None = None  # side of the output images, if it differs
+    stored: bool = False  # whether it also takes uint8, and returns floats
 
 
 class Augment(NamedTuple):
-    """Operations in order; call it with images in [0, 1], or as they are stored, and a CPU generator for a `View`."""
+    """Operations in order; call it with images (floats in [0, 1], or uint8) and a CPU generator to get a `View`."""
 
     ops: tuple[Op, ...]
 
     def __call__(self, x: Images | Stored, generator: torch.Generator, *, part: tuple[int, int] = (0, 1)) -> View:
-        """The views of x. As `part` (r, n) of a batch, the r-th of n equal ones, x changes as it would in the whole."""
+        """The views of x. If x is the r-th of n equal parts of a batch, `part` (r, n) gives its views in that batch."""
         if not (x.is_floating_point() or x.dtype == torch.uint8) or x.ndim != 4:
             raise TypeError(
-                f"x is {x.dtype} of shape {tuple(x.shape)}: images are (b, c, h, w), float in [0, 1] or uint8."
+                f"x is {x.dtype} of shape {tuple(x.shape)}: images must be (b, c, h, w), float in [0, 1] or uint8."
             )
         check_unit_range(x)
         params: Params = {}
@@ -80,7 +80,7 @@ class Augment(NamedTuple):
 
 
 def compose(*ops: Op) -> Augment:
-    """The operations in order. A second one of the same name gets a 2, so that every parameter keeps its own name.
+    """Chain operations in order. The second one of the same name gets a 2, so every parameter has its own name.
 
     >>> augment = stk.compose(stk.augment.random_flip(), stk.augment.gaussian_noise(0.1))
     >>> view = augment(torch.rand(4, 3, 32, 32), stk.rng(0))
@@ -96,7 +96,7 @@ def compose(*ops: Op) -> Augment:
 
 
 def replay(augment: Augment, x: Images | Stored, params: Params) -> Float[Tensor, "b c s t"]:
-    """The view of x with these parameters."""
+    """Make the view of x with these parameters."""
     if not (augment.ops and augment.ops[0].stored):
         x = as_float(x)
     chunk = max(1, CHUNK // x[:1].nbytes if x.device.type == "cpu" and len(x) else len(x))
@@ -114,14 +114,14 @@ def replay(augment: Augment, x: Images | Stored, params: Params) -> Float[Tensor
 def random_resized_crop(
     size: int, *, scale: tuple[float, float] = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
 ) -> Op:
-    """A box with a share of the area uniform in `scale` and an aspect log-uniform in `ratio`, resized to `size`.
+    """Crop a box with area share uniform in `scale` and aspect ratio log-uniform in `ratio`, and resize it to `size`.
 
-    As torchvision's: the first of ten tries that fits the image, else the largest centered box of an allowed aspect.
+    As in torchvision: the first of ten tries that fits the image, or else the largest centered box within `ratio`.
     """
     if not 0 < scale[0] <= scale[1] <= 1:
-        raise ValueError(f"scale is {scale}: a share of the area is a range within (0, 1], smaller first.")
+        raise ValueError(f"scale is {scale}: it must be a range of area shares in (0, 1], smaller first.")
     if not 0 < ratio[0] <= ratio[1]:
-        raise ValueError(f"ratio is {ratio}: width / height is a range of positive numbers, smaller first.")
+        raise ValueError(f"ratio is {ratio}: width / height must be a range of positive numbers, smaller first.")
 
     def draw(shape: torch.Size, g: torch.Generator) -> Params:
         b, _, h, w = shape
@@ -148,7 +148,7 @@ def random_resized_crop(
 
 
 def random_flip(p: float = 0.5) -> Op:
-    """Mirrored left to right with probability p."""
+    """Mirror left to right with probability p."""
     _probability(p)
     return Op("flip", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: hflip(x, q["on"]))
 
@@ -156,9 +156,9 @@ def random_flip(p: float = 0.5) -> Op:
 def color_jitter(
     brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4, hue: float = 0.1, *, p: float = 0.8
 ) -> Op:
-    """Factors uniform in [1 - s, 1 + s], a hue shift uniform in [-hue, hue], in an order drawn for each sample.
+    """Change colors by factors uniform in [1 - s, 1 + s] and a hue shift uniform in [-hue, hue], in random order.
 
-    With probability 1 - p an image is left as it is: its factors are then 1 and its shift 0.
+    With probability 1 - p an image is unchanged: its factors are then 1 and its shift 0.
     """
     _probability(p)
     strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "hue": hue}
@@ -182,16 +182,16 @@ def color_jitter(
 
 
 def random_grayscale(p: float = 0.2) -> Op:
-    """The luma in every channel with probability p."""
+    """Replace every channel by the luma with probability p."""
     _probability(p)
     return Op("gray", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: grayscale(x, q["on"]))
 
 
 def random_blur(p: float = 0.5, *, sigma: tuple[float, float] = (0.1, 2.0), kernel_size: int = 3) -> Op:
-    """A Gaussian blur with probability p, sigma uniform in its range; a sigma of 0 says that there was none."""
+    """Blur with probability p by a Gaussian with sigma uniform in its range; a sigma of 0 means no blur."""
     _probability(p)
     if not 0 < sigma[0] <= sigma[1]:
-        raise ValueError(f"sigma is {sigma}: a range of positive numbers, smaller first.")
+        raise ValueError(f"sigma is {sigma}: it must be a range of positive numbers, smaller first.")
 
     def draw(shape: torch.Size, g: torch.Generator) -> Params:
         on = _chance(shape[0], p, g)
@@ -207,7 +207,7 @@ def random_blur(p: float = 0.5, *, sigma: tuple[float, float] = (0.1, 2.0), kern
 
 
 def random_solarize(p: float = 0.2, *, threshold: float = 0.5) -> Op:
-    """Values from `threshold` up are inverted with probability p; a threshold of 2 says that they were not."""
+    """Invert values from `threshold` up with probability p; a drawn threshold of 2 means no change."""
     _probability(p)
     return Op(
         "solarize",
@@ -217,7 +217,7 @@ def random_solarize(p: float = 0.2, *, threshold: float = 0.5) -> Op:
 
 
 def gaussian_noise(sigma: float = 0.1) -> Op:
-    """x + sigma e, clamped to [0, 1]; e, one standard normal number per pixel, is the parameter."""
+    """Add noise: x + sigma e, clamped to [0, 1]; the parameter e is one standard normal number per value."""
     if sigma < 0:
         raise ValueError(f"sigma is {sigma}: it must not be negative.")
     return Op(
@@ -228,7 +228,7 @@ def gaussian_noise(sigma: float = 0.1) -> Op:
 
 
 def random_translate(pixels: float = 4.0) -> Op:
-    """Moved by up to `pixels` right or left and down or up; black comes in."""
+    """Shift by up to `pixels` horizontally and vertically; black fills the gap."""
     return Op(
         "translate",
         lambda shape, g: {"shift": _uniform((shape[0], 2), -pixels, pixels, g)},
@@ -237,7 +237,7 @@ def random_translate(pixels: float = 4.0) -> Op:
 
 
 def random_rotate(degrees: float = 15.0) -> Op:
-    """Turned by up to `degrees` either way; black comes in."""
+    """Rotate by up to `degrees` either way; black fills the gap."""
     return Op(
         "rotate",
         lambda shape, g: {"angle": _uniform((shape[0],), -degrees, degrees, g)},
@@ -260,9 +260,9 @@ def simclr_views(
     solarize: float = 0.0,
     noise: float = 0.0,
 ) -> Augment:
-    """SimCLR's recipe for small images: crop, flip, jitter, gray; blur, solarization and noise when asked for.
+    """SimCLR's augmentations for small images: crop, flip, jitter, gray; blur, solarization and noise on request.
 
-    `flip`, `jitter`, `gray`, `blur` and `solarize` are probabilities; an operation that can do nothing is left out.
+    `flip`, `jitter`, `gray`, `blur` and `solarize` are probabilities; an operation without effect is left out.
 
     >>> augment = stk.simclr_views(28)
     >>> view = augment(torch.rand(4, 1, 28, 28), stk.rng(0))
@@ -295,4 +295,4 @@ def _chance(b: int, p: float, g: torch.Generator) -> Tensor:
 
 def _probability(p: float) -> None:
     if not 0 <= p <= 1:
-        raise ValueError(f"p is {p}: a probability lies in [0, 1].")
+        raise ValueError(f"p is {p}: a probability must be in [0, 1].")

@@ -1,4 +1,4 @@
-"""Data: plain tensors that you may index and edit, sets that come by name, streams; and where randomness is born."""
+"""Data: plain tensors to index and edit, data sets by name, streams, and the source of all randomness."""
 
 from ssl_toolkit.data.cache import Written as Written, open_cache as open_cache, write_cache as write_cache
 from ssl_toolkit.data.dataset import (

@@ -1,12 +1,12 @@
-"""What a `Stream` decodes, kept in one file and read where it lies: a `Dataset` that may be larger than memory.
+"""Cache the decoded images of a `Stream` in one memory-mapped file: a `Dataset` that may be larger than memory.
 
     photos = Stream("photos", size=128)
     for written in write_cache(photos, "photos.safetensors"):
         print(f"{written.done:,} of {written.total:,}")
     data = open_cache("photos.safetensors", photos)
 
-The file is one of safetensors: `labels` and `images`, and plain JSON in its header. The images are mapped into memory:
-the system reads the pages that a batch touches, and drops them when it needs the room.
+The file is in safetensors format: `labels` and `images`, and plain JSON in its header. The images are memory-mapped:
+the system reads the pages that a batch touches, and drops them when memory runs short.
 """
 
 import json
@@ -29,23 +29,23 @@ _PAGE = 4096
 
 
 class Written(NamedTuple):
-    """How many of the images are dealt with."""
+    """How many images are done."""
 
     done: int
     total: int
 
 
 def write_cache(stream: Stream, path: str | os.PathLike[str]) -> Iterator[Written]:
-    """Decode every image once and write them all, or nothing; broken ones are named in a warning and left out.
+    """Decode every image once and write them all, or nothing; a warning names broken images, which are skipped.
 
-    A file that has the images of this stream already stays as it is; any other is replaced at the very end. Only one
-    process may write. Raises FileNotFoundError for a folder that does not exist, DataError when no image can be read.
+    A file that already has the images of this stream is kept; any other is replaced at the very end. Only one process
+    may write. Raises FileNotFoundError for a folder that does not exist, DataError if no image can be read.
     """
     path, n = Path(path), len(stream)
     if _is_whole(path, stream):
         yield Written(n, n)
         return
-    for left in path.parent.glob(f".{path.name}.*.partial"):  # by a process that was killed
+    for left in path.parent.glob(f".{path.name}.*.partial"):  # left by a killed process
         with suppress(OSError):
             left.unlink()
     about = {"cache": FORMAT, "name": stream.name, "classes": stream.classes, "fingerprint": stream.fingerprint()}
@@ -55,7 +55,7 @@ def write_cache(stream: Stream, path: str | os.PathLike[str]) -> Iterator[Writte
         for i, part in enumerate(stream.in_order(PORTION)):
             if i:
                 yield Written(i * PORTION, n)
-            else:  # in front of the images there must be room for the header and for n labels
+            else:  # leave room before the images for the header and n labels
                 shape = part.images.shape[1:]
                 room = len(_header(about, n, shape)) // _PAGE * _PAGE + _PAGE + 8 * n
                 file.seek(room)
@@ -69,17 +69,17 @@ def write_cache(stream: Stream, path: str | os.PathLike[str]) -> Iterator[Writte
 
 
 def open_cache(path: str | os.PathLike[str], stream: Stream | None = None) -> Dataset:
-    """The images of a file that `write_cache` wrote; its labels are in memory, the images are not.
+    """Open a file that `write_cache` wrote; labels are loaded into memory, images are not.
 
-    Editing the images changes no file. Raises DataError for a truncated or foreign file, and for one whose images are
-    not, or no longer, those of `stream` where that is given; FileNotFoundError where there is no file.
+    Editing the images never changes the file. Raises DataError for a truncated or foreign file, and for one that does
+    not match `stream` if that is given; FileNotFoundError if there is no file.
     """
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"path is {str(path)!r}: there is no such file; write_cache makes it.")
-    again = "write_cache writes it again."
+    again = "run write_cache again."
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("ssl_toolkit", "null"))
@@ -91,10 +91,10 @@ def open_cache(path: str | os.PathLike[str], stream: Stream | None = None) -> Da
                 )
             images, labels = file.get_tensor("images"), file.get_tensor("labels").clone()
     except (SafetensorError, ValueError) as error:
-        raise DataError(f"{str(path)!r} is truncated or no cache ({error}): {again}") from None
+        raise DataError(f"{str(path)!r} is truncated or not a cache ({error}): {again}") from None
     if stream is not None and about["fingerprint"] != stream.fingerprint():
         raise DataError(
-            f"{str(path)!r} is stale: since it was written, the images of {stream!r} or their size changed; {again}"
+            f"{str(path)!r} is stale: the images of {stream!r} or their size changed after it was written; {again}"
         )
     classes = tuple(about["classes"]) or tuple(map(str, range(int(labels.max()) + 1)))
     return Dataset(images, labels, classes, name=about["name"])

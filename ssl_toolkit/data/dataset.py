@@ -1,11 +1,11 @@
-"""Data as plain tensors that you may index and edit.
+"""Data as plain tensors that you can index and edit.
 
     data = load_data("fashion-mnist")
     shoes = data[data.labels == 7]
     images, labels, index = batch(shoes, step, batch_size=256)
 
-Images stay uint8 until a step needs them: 60,000 of 28 x 28 take 47 MB. The batch of a step is a function of
-(seed, step), so training that stops and goes on needs no state of a loader.
+Images stay uint8 until a step needs them: 60,000 of 28 x 28 take 47 MB. The batch is a function of (seed, step), so
+training resumes without saving any loader state.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from ssl_toolkit.data.seeds import rng
 
 @dataclass(repr=False, eq=False)
 class Dataset:
-    """Images, their labels, and what else is known of each of them: one tensor per factor, its first dimension n.
+    """Images, their labels, and any known factors of each image: one tensor per factor, with first dimension n.
 
     >>> data = stk.load_data("digits")
     >>> data
@@ -42,14 +42,14 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one image: (c, h, w)."""
+        """The shape of one image: (c, h, w)."""
         return tuple(self.images.shape[1:])
 
     def __getitem__(self, index: slice | list[int] | Tensor) -> "Dataset":
-        """The part at a slice (a view, as of tensors), at a list or tensor of indices, or where a bool mask is true."""
+        """Select a subset by a slice (a view, as for tensors), a list or tensor of indices, or a bool mask."""
         if isinstance(index, int):
             raise TypeError(
-                f"index is {index}: a part of a Dataset is a Dataset; take [{index}] of .images or .labels."
+                f"index is {index}: indexing a Dataset gives a Dataset; take [{index}] of .images or .labels."
             )
         if isinstance(index, list):
             index = torch.tensor(index, dtype=None if index else torch.int64)
@@ -68,9 +68,9 @@ class Dataset:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Batch:
-    """The images of one step, their labels, and where in the data they are: `images, labels, index = batch(...)`.
+    """The images of one step, their labels, and their indices in the data: `images, labels, index = batch(...)`.
 
-    `stored` are the images as the data hold them, most often bytes: `augment` makes views of these too, and sooner.
+    `stored` are the images as the data set stores them, usually uint8; `augment` takes these too, and is then faster.
     """
 
     stored: Shaped[Tensor, "b c h w"]
@@ -79,7 +79,7 @@ class Batch:
 
     @cached_property
     def images(self) -> Float[Tensor, "b c h w"]:
-        """In [0, 1]."""
+        """The images as floats in [0, 1]."""
         return as_float(self.stored)
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -88,7 +88,7 @@ class Batch:
 
 @runtime_checkable
 class Source(Protocol):
-    """What makes the batch of a step by itself, as `stream.Stream` does; `batch` and `train` take it for a Dataset."""
+    """Anything that makes its own batches, like `stream.Stream`; `batch` and `train` take it in place of a Dataset."""
 
     def batch(self, step: int, *, batch_size: int, seed: int = 0, share: slice = slice(None)) -> Batch: ...
 
@@ -96,29 +96,29 @@ class Source(Protocol):
 def batch(data: Dataset | Source, step: int, *, batch_size: int, seed: int = 0, share: slice = slice(None)) -> Batch:
     """The batch of a step, or the `share` of it that one of several processes takes.
 
-    Each epoch permutes the data anew and leaves out what does not fill a last batch.
-    Raises ValueError for a batch_size outside 1 ... len(data), or when there is not one label for each image.
+    Each epoch draws a new permutation of the data and drops an incomplete last batch.
+    Raises ValueError for a batch_size outside 1 ... len(data), or if images and labels differ in number.
     """
     if not isinstance(data, Dataset | Source):
-        raise TypeError(f"data is a {type(data).__name__}: give a Dataset(images, labels, classes), or a Stream.")
+        raise TypeError(f"data is a {type(data).__name__}: give a Dataset(images, labels, classes) or a Stream.")
     if not isinstance(data, Dataset):
         return data.batch(step, batch_size=batch_size, seed=seed, share=share)
     n = len(data)
     if len(data.labels) != n:
         raise ValueError(
-            f"the data have {n} images and {len(data.labels)} labels: take parts of both, as data[mask] does."
+            f"the data have {n} images and {len(data.labels)} labels: select from both, as data[mask] does."
         )
     index = batch_index(n, step, batch_size=batch_size, seed=seed)[share].to(data.images.device)
-    # index_select takes a tenth of the time of images[index]
+    # index_select is ten times as fast as images[index]
     return Batch(data.images.index_select(0, index), data.labels.index_select(0, index), index)
 
 
 def batch_index(n: int, step: int, *, batch_size: int, seed: int = 0) -> Int64[Tensor, " b"]:
-    """Which of n images make the batch of a step. Raises ValueError for a batch_size outside 1 ... n."""
+    """Indices of the images in the batch of a step. Raises ValueError for a batch_size outside 1 ... n."""
     if not 1 <= batch_size <= n:
         raise ValueError(f"batch_size is {batch_size}: for these {n} images it must be from 1 to {n}.")
     epoch, i = divmod(step, n // batch_size)
-    return _order(n, seed, epoch)[i * batch_size : (i + 1) * batch_size].clone()  # the epoch's order is needed again
+    return _order(n, seed, epoch)[i * batch_size : (i + 1) * batch_size].clone()  # never change the cached order
 
 
 @lru_cache(maxsize=4)
@@ -127,27 +127,27 @@ def _order(n: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:
 
 
 def as_float(images: Shaped[Tensor, "*b c h w"]) -> Float[Tensor, "*b c h w"]:
-    """Stored images (uint8) as numbers in [0, 1]; those that are floats already come back as they are.
+    """Convert uint8 images to floats in [0, 1]; float images come back unchanged.
 
-    Raises TypeError for other integers.
+    Raises TypeError for other integer types.
     """
     if images.dtype == torch.uint8:
         return images.float().div_(255)
     if not images.is_floating_point():
-        raise TypeError(f"images are {images.dtype}: they are stored as uint8, or are floats in [0, 1].")
+        raise TypeError(f"images are {images.dtype}: they must be uint8, or floats in [0, 1].")
     return images
 
 
 def as_bytes(images: Float[Tensor, "*b c h w"]) -> UInt8[Tensor, "*b c h w"]:
-    """Images in [0, 1], or a little beyond it, as they are stored, on the CPU."""
+    """Convert float images in [0, 1] to uint8 on the CPU; values slightly outside are clamped."""
     return (255 * images).round().clamp(0, 255).byte().cpu()
 
 
 def check_unit_range(images: Shaped[Tensor, "*b c h w"]) -> None:
-    """Raises ValueError for float images that leave [0, 1] by more than rounding, or hold NaN: those of 0 ... 255."""
+    """Raises ValueError for float images with NaN or with values clearly outside [0, 1], such as 0 ... 255."""
     if images.is_floating_point() and images.numel():
         low, high = (v.item() for v in images.aminmax())
         if not -0.05 <= low <= high <= 1.05:
             raise ValueError(
-                f"images lie in [{low:.3g}, {high:.3g}]: they are uint8, or floats in [0, 1]; divide by 255."
+                f"images lie in [{low:.3g}, {high:.3g}]: they must be uint8, or floats in [0, 1]; divide by 255."
             )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A file beside `path` to write to; it takes the place of `path` at the end, and leaves no trace where that fails.
+    """Give a temporary file beside `path` to write to; it replaces `path` at the end, or vanishes on an error.
 
-    Every process writes to one of its own. Raises FileNotFoundError where the folder of `path` does not exist, and
-    IsADirectoryError where `path` is a folder.
+    Each process has its own temporary file. Raises FileNotFoundError if the folder of `path` does not exist, and
+    IsADirectoryError if `path` is a folder.
 
     >>> from tempfile import mkdtemp
     >>> path = Path(mkdtemp()) / "table.json"
@@ -24,7 +24,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"path is {str(path)!r}: its folder does not exist; make it first.")
     if path.is_dir():
-        raise IsADirectoryError(f"path is {str(path)!r}: that is a folder; give it a name for the file as well.")
+        raise IsADirectoryError(f"path is {str(path)!r}: that is a folder; add a file name.")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial

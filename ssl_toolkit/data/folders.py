@@ -1,4 +1,4 @@
-"""Image files of any kind, and folders of them, as uint8 tensors: in a fixed order, and none lost in silence."""
+"""Image files and folders of images as uint8 tensors, in a fixed order; every skipped file is reported."""
 
 import io
 import os
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"),
-    *(".avif", ".heic"),  # not every Pillow can read these: better named as unreadable than overlooked
+    *(".avif", ".heic"),  # not every Pillow reads these; then they are reported, not overlooked
 )
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "HEIF")  # none that runs another program
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "HEIF")  # none of them runs another program
 _SPLITS = ("train", "test", "val", "valid", "validation")
 
 
@@ -31,7 +31,7 @@ class DataError(OSError):
 
 
 class Listing(NamedTuple):
-    """The image files of a folder, one of each class in turn: every prefix holds the classes evenly."""
+    """The image files of a folder, one of each class in turn, so that every prefix is balanced."""
 
     paths: list[Path]
     labels: list[int]
@@ -39,17 +39,17 @@ class Listing(NamedTuple):
 
 
 def list_folder(folder: Path, *, split: str = "train") -> Listing:
-    """The images below each class folder, at any depth, by name; or those of a flat folder, which is one class.
+    """List the images below each class folder, at any depth, sorted by name; a flat folder is one class.
 
-    A folder with just "train" and other splits in it has the class folders in these; in any other folder, every image
-    is of the split "train". Hidden files are left out; links are followed, unless in a circle.
-    Raises DataError when there is no image, or no such split.
+    If the folder holds only "train" and other splits, the class folders are inside these; otherwise every image
+    belongs to the split "train". Hidden files are skipped; links are followed, except in a cycle.
+    Raises DataError if there is no image, or no such split.
     """
     root = _split(folder, split)
     found = {f.name: files for f in _folders(root) if (files := list(_images(f, (root.resolve(),))))}
     flat = _files(root)
     if not found and not flat:
-        raise DataError(f"{root} holds no image: give each class a folder of {', '.join(SUFFIXES)} files.")
+        raise DataError(f"{root} holds no image: make one folder per class, with {', '.join(SUFFIXES)} files.")
     if not found:
         found = {root.resolve().name: flat}
     elif flat:
@@ -69,7 +69,7 @@ def _split(folder: Path, split: str) -> Path:
             return folder / name
     raise DataError(
         f"{folder} has no {split} images: put class folders into {folder / 'train'} and {folder / split}, "
-        "or load all the images and divide them, as in data[::5]."
+        "or load all the images and split them, as in data[::5]."
     )
 
 
@@ -90,14 +90,14 @@ def _images(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
 
 
 class Decoded(NamedTuple):
-    """The images that could be read, and which of the given files each of them is."""
+    """The images that could be read, and the index of each one's file."""
 
     images: UInt8[Tensor, "n 3 s s"]
     kept: Int64[Tensor, " n"]
 
 
 def read_images(paths: Sequence[Path], *, size: int, limit: int | None = None) -> Decoded:
-    """The first `limit` readable images; one warning lists the broken files. Raises DataError when all are broken."""
+    """Read the first `limit` good images; one warning lists the broken files. Raises DataError if all are broken."""
     most = min(len(paths), limit or len(paths))
     images = torch.empty(most, 3, size, size, dtype=torch.uint8)
     kept: list[int] = []
@@ -126,13 +126,13 @@ def read_images(paths: Sequence[Path], *, size: int, limit: int | None = None) -
     return Decoded(images[: len(kept)], torch.tensor(kept))
 
 
-LARGEST = 25_000_000  # pixels of one image that is given in memory
+LARGEST = 25_000_000  # most pixels of an image passed in memory
 
 
 def from_bytes(content: bytes, shape: tuple[int, ...]) -> UInt8[Tensor, "c h w"]:
-    """An image file's content, as an upload gives it: its middle, of the data's `shape`, (1 or 3, h, w).
+    """Decode the bytes of an image file, such as an upload, center-cropped to the data's `shape`, (1 or 3, h, w).
 
-    Raises DataError for what is no image or is cut off, and for one of more than 25 megapixels.
+    Raises DataError for bytes that are not a whole image, and for images above 25 megapixels.
     """
     from PIL import Image
 
@@ -144,10 +144,10 @@ def from_bytes(content: bytes, shape: tuple[int, ...]) -> UInt8[Tensor, "c h w"]
     except Image.DecompressionBombError:
         image = None
     except Exception as error:  # broken bytes make a decoder raise anything
-        raise DataError(f"the file is no image that can be read: give one of {', '.join(_FORMATS)}.") from error
+        raise DataError(f"the file is no image that can be read: use one of {', '.join(_FORMATS)}.") from error
     if image is None:
         raise DataError(
-            f"the image has more than {LARGEST / 1e6:.0f} megapixels, of which {height} x {width} pixels will be left: "
+            f"the image has more than {LARGEST / 1e6:.0f} megapixels, and only {height} x {width} pixels are used: "
             "make it smaller first."
         )
     if c == 1:
@@ -164,21 +164,21 @@ def _open(file: str | os.PathLike[str] | io.BytesIO) -> "ImageFile":
 
 
 def decode(path: str | os.PathLike[str] | io.BytesIO, size: int) -> UInt8[np.ndarray, "3 s s"]:
-    """One file as RGB, upright, its shorter side resized to `size` and the middle of its longer side kept.
+    """Decode one file to upright RGB: the shorter side is resized to `size`, the longer side center-cropped.
 
-    Gray becomes three equal channels and 16 bits become 8; transparency is laid on white; EXIF's orientation is
-    applied; the first frame stands for an animation.
+    Gray becomes three equal channels and 16 bits become 8; transparency becomes white; the EXIF orientation is
+    applied; an animation gives its first frame.
     """
     from PIL import ImageOps
 
     with _open(path) as file:
-        file.draft(None, (size, size))  # a large JPEG is decoded at 1/2, 1/4 or 1/8 of its size, if that is enough
+        file.draft(None, (size, size))  # decode a large JPEG at 1/2, 1/4 or 1/8 of its size if that is enough
         ImageOps.exif_transpose(file, in_place=True)
         return fit(file, size)
 
 
 def fit(image: "Image", size: int) -> UInt8[np.ndarray, "3 s s"]:
-    """The middle square of an image as RGB, resized to `size`."""
+    """Crop an image to its central square, as RGB, and resize it to `size`."""
     from PIL import Image, ImageOps
 
     image = _rgb(image)
@@ -190,7 +190,7 @@ def fit(image: "Image", size: int) -> UInt8[np.ndarray, "3 s s"]:
 def _rgb(image: "Image") -> "Image":
     from PIL import Image
 
-    if image.mode[0] in "IF":  # integers of 16 bits, whatever the mode calls them; floats in [0, 1]
+    if image.mode[0] in "IF":  # 16-bit integers, whatever the mode's name; floats in [0, 1]
         gray = np.asarray(image, dtype=np.float64) / (65535 if image.mode[0] == "I" else 1)
         return Image.fromarray((gray.clip(0, 1) * 255).round().astype(np.uint8)).convert("RGB")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):

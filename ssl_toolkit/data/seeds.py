@@ -1,8 +1,8 @@
-"""Where randomness is born: every draw of the toolkit is a function of (seed, step, stream).
+"""The source of all randomness: every draw of the toolkit is a function of (seed, step, stream).
 
-A run that stops at step 500 and one that never stopped draw the same numbers at step 501, so neither the
-state of a loader nor that of a generator is ever stored. Numbers are drawn on the CPU and moved: one seed
-gives one picture on every device.
+A run resumed at step 500 draws the same numbers at step 501 as a run that never stopped, so no loader or
+generator state is ever stored. Numbers are drawn on the CPU and then moved: one seed gives the same picture
+on every device.
 """
 
 from collections.abc import Iterator
@@ -24,9 +24,9 @@ def rng(seed: int, step: int = 0, stream: str = "") -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int, stream: str) -> Iterator[None]:
-    """Lend torch's global CPU generator the numbers of `rng(seed, 0, stream)`, for code that can draw from no other.
+    """Make torch's global CPU generator draw as `rng(seed, 0, stream)`, for code that can use no other.
 
-    PyTorch initializes its layers from the global generator; on leaving, that is as it was before.
+    PyTorch initializes its layers from the global generator. Its state is restored on exit.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.set_state(rng(seed, 0, stream).get_state())

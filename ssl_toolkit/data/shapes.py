@@ -1,20 +1,20 @@
-"""Pictures whose causes are known: one textured shape on a colored ground, every factor drawn on its own.
+"""Pictures with known factors: one textured shape on a colored background, every factor drawn independently.
 
-A shape is a signed distance function, negative inside (after Inigo Quilez). What it covers of a pixel is
-clamp(1/2 - distance in pixels, 0, 1): all the antialiasing there is. A texture is one more such function.
-The factors are independent and uniform, and the picture shows each of them:
+A shape is a signed distance function, negative inside (after Inigo Quilez). It covers a share of each pixel,
+clamp(1/2 - distance in pixels, 0, 1), which is all the antialiasing. A texture is another such function.
+The factors are independent and uniform, and each is visible in the picture:
 
     shape       which of SHAPES
-    texture     which of TEXTURES darkens the shape; it moves, turns and grows with it
-    hue         of the shape, in turns of the HSV circle: what `augment.hue` changes
-    x, y        center, in sides of the image from its top left corner; the shape never leaves the frame
-    scale       radius of the circle around the shape, in sides of the image
+    texture     which of TEXTURES darkens the shape; it moves, turns and scales with the shape
+    hue         hue of the shape, in turns of the HSV circle; `augment.hue` changes it
+    x, y        center, from the top left corner, in image sides; the shape never leaves the frame
+    scale       radius of the circle around the shape, in image sides
     angle       in radians, counter-clockwise; it stays within +-30 degrees, less than any shape's symmetry (a star
-                repeats after 72), so it never wraps around. Plain circles and rings alone do not show it
-    background  hue of the ground, which is darker and grayer than any shape
+                repeats after 72), so it never wraps around. Only plain circles and rings do not show it
+    background  hue of the background, which is darker and grayer than any shape
 
-and on request `distractor_shape`, `distractor_hue`, `distractor_x` and `distractor_y`: a small plain shape in a corner,
-behind the other, which a good representation may ignore.
+On request there are also `distractor_shape`, `distractor_hue`, `distractor_x` and `distractor_y`: a small plain shape
+in a corner, behind the main one, which a good representation may ignore.
 """
 
 import math
@@ -39,7 +39,7 @@ RANGES = {
     "angle": (-math.pi / 6, math.pi / 6),
     "background": (0.0, 1.0),
 }
-PERIODS = {"hue": 1.0, "background": 1.0, "distractor_hue": 1.0}  # factors on a circle, and how much is once around
+PERIODS = {"hue": 1.0, "background": 1.0, "distractor_hue": 1.0}  # circular factors, and the length of a full turn
 _FACTORS = ("shape", "texture", *RANGES)
 _DISTRACTOR = ("distractor_shape", "distractor_hue", "distractor_x", "distractor_y")
 _DISTRACTOR_SCALE = 0.11
@@ -49,14 +49,14 @@ Distance = Callable[[Plane, Plane], Plane]
 
 
 class Shapes(NamedTuple):
-    """Images, and for each the factors it was drawn from."""
+    """Images and the factors of each."""
 
     images: UInt8[Tensor, "n 3 s s"]
     factors: dict[str, Tensor]
 
 
 def shapes(n: int, *, size: int = 32, seed: int = 0, distractor: bool = False) -> Shapes:
-    """n pictures of `size` pixels a side. The first k of them are `shapes(k)`, whatever n is.
+    """Draw n pictures of `size` pixels a side. The first k of them are `shapes(k)`, whatever n is.
 
     >>> images, factors = shapes(100)
     >>> images.shape, SHAPES[factors["shape"][2]]
@@ -67,9 +67,9 @@ def shapes(n: int, *, size: int = 32, seed: int = 0, distractor: bool = False) -
 
 
 def draw_factors(n: int, *, seed: int = 0, distractor: bool = False) -> dict[str, Tensor]:
-    """The factors of n pictures, each (n,): int64 where one is chosen, float32 in RANGES where one is measured.
+    """Draw the factors of n pictures, each (n,): categorical ones in int64, continuous ones in float32 within RANGES.
 
-    Each has a random stream of its own, so that asking for a distractor changes none of the others.
+    Each factor has its own random stream, so adding a distractor changes none of the others.
     """
     if n < 1:
         raise ValueError(f"n is {n}: draw at least 1 picture.")
@@ -91,20 +91,20 @@ def draw_factors(n: int, *, seed: int = 0, distractor: bool = False) -> dict[str
 
 
 def render(factors: Mapping[str, Tensor], *, size: int = 32) -> UInt8[Tensor, "n 3 s s"]:
-    """The pictures of given factors, in or out of RANGES: change one, and the picture changes in that alone.
+    """Render pictures from factors, inside or outside RANGES; changing one factor changes nothing else in the picture.
 
     >>> _, factors = shapes(1)
     >>> turned = {name: values.expand(12) for name, values in factors.items()}
     >>> render(turned | {"angle": torch.linspace(0, 2 * math.pi, 12)}).shape
     torch.Size([12, 3, 32, 32])
 
-    Raises ValueError for factors that lack a name, have one too many, differ in length, name no shape or texture or
-    have no size, and for a `size` below 4.
+    Raises ValueError for missing or unknown factors, unequal lengths, an index that is no shape or texture, a scale
+    that is not positive, and a `size` below 4.
     """
     n = _checked(factors, size)
     known = {name: values.cpu().numpy() for name, values in factors.items()}
     images = np.empty((n, 3, size, size), dtype=np.uint8)
-    chunk = max(1, 2**16 // size**2)  # few enough pixels at a time for the cache
+    chunk = max(1, 2**16 // size**2)  # few enough pixels to stay in the cache
     for start in range(0, n, chunk):
         part = {name: values[start : start + chunk] for name, values in known.items()}
         images[start : start + chunk] = _paint(part, size) * 255 + 0.5
@@ -112,26 +112,26 @@ def render(factors: Mapping[str, Tensor], *, size: int = 32) -> UInt8[Tensor, "n
 
 
 def _checked(factors: Mapping[str, Tensor], size: int) -> int:
-    """How many pictures the factors describe."""
+    """Check the factors; return how many pictures they describe."""
     known = _FACTORS + (_DISTRACTOR if any(name in factors for name in _DISTRACTOR) else ())
     if wrong := sorted(set(known) ^ set(factors)):
-        raise ValueError(f"factors lack, or should not have, {', '.join(wrong)}: change those of draw_factors(n).")
+        raise ValueError(f"factors lack, or should not have, {', '.join(wrong)}: start from draw_factors(n).")
     lengths = {name: len(values) for name, values in factors.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"factors have the lengths {lengths}: give each of them one value per picture.")
+        raise ValueError(f"factors have the lengths {lengths}: each needs one value per picture.")
     for name, names in (("shape", SHAPES), ("distractor_shape", SHAPES), ("texture", TEXTURES)):
         if name in factors and not ((factors[name] >= 0) & (factors[name] < len(names))).all():
             raise ValueError(f"factors[{name!r}] must be from 0 to {len(names) - 1}, which stand for {names}.")
     if not (factors["scale"] > 0).all():
         raise ValueError(
-            "factors['scale'] must be positive: it is the radius in sides of the image, 0.2 to 0.34 as drawn."
+            "factors['scale'] must be positive: it is the radius in image sides; draw_factors gives 0.2 to 0.34."
         )
     if size < 4:
         raise ValueError(f"size is {size}: a picture needs at least 4 pixels a side.")
     return lengths["hue"]
 
 
-# NumPy from here on: its elementwise operations are as fast as PyTorch's, and wait for no other thread.
+# NumPy from here on: its elementwise operations are as fast as PyTorch's, and do not wait for other threads.
 
 
 def _paint(factors: dict[str, np.ndarray], size: int) -> Float[np.ndarray, "n 3 s s"]:
@@ -144,10 +144,10 @@ def _paint(factors: dict[str, np.ndarray], size: int) -> Float[np.ndarray, "n 3 
 
 
 def _draw(image: Float[np.ndarray, "n 3 s s"], factors: dict[str, np.ndarray]) -> Float[np.ndarray, "n 3 s s"]:
-    """The image with one shape on it."""
+    """Draw one shape on each image."""
     x, y, scale, angle = (factors[name][:, None, None] for name in ("x", "y", "scale", "angle"))
     size = image.shape[-1]
-    pixels = (np.arange(size) + 0.5) / size  # their centres
+    pixels = (np.arange(size) + 0.5) / size  # pixel centers
     # the shape's own frame: its center is 0, its radius 1, its angle 0
     cos, sin = np.cos(angle) / scale, np.sin(angle) / scale
     right, up = pixels - x, y - pixels[:, None]
@@ -170,8 +170,8 @@ def _rgb(hue: Float[np.ndarray, " n"], *, saturation: float, value: float) -> Fl
     return (value - value * saturation * np.minimum(k, 4 - k).clip(0, 1))[..., None, None].astype(np.float32)
 
 
-# Signed distances in the shape's own frame: shapes lie within the unit circle, a minimum is a union, a maximum an
-# intersection. u points to the right, v upwards.
+# Signed distances in the shape's own frame: shapes lie within the unit circle, min is union, max is intersection.
+# u points right, v points up.
 
 
 def _circle(u: Plane, v: Plane, radius: float = 0.85) -> Plane:
@@ -206,7 +206,7 @@ def _polygon(*corners: tuple[float, float]) -> Distance:
 
 
 def _spikes(*radii: float) -> Distance:
-    """The polygon with corners at these distances from the center and at equal angles, the first at the top."""
+    """The polygon with corners at these distances from the center, at equal angles, starting at the top."""
     turns = [2 * math.pi * i / len(radii) for i in range(len(radii))]
     return _polygon(*((-r * math.sin(turn), r * math.cos(turn)) for r, turn in zip(radii, turns, strict=True)))
 
@@ -220,7 +220,7 @@ def _cross(u: Plane, v: Plane) -> Plane:
 
 
 def _heart(u: Plane, v: Plane) -> Plane:
-    """A square that stands on its corner, with a circle on each of its upper sides."""
+    """A square standing on a corner, with a circle on each upper side."""
     v = v + 0.19
     square = _spikes(0.78, 0.78, 0.78, 0.78)
     return np.minimum(square(u, v), _circle(np.abs(u) - 0.39, v - 0.39, 0.39 * math.sqrt(2)))
@@ -243,11 +243,11 @@ def _dots(u: Plane, v: Plane) -> Plane:
 
 def _checker(u: Plane, v: Plane) -> Plane:
     across, along = _stripes(u, v), _stripes(v, u)
-    return np.maximum(np.minimum(across, along), -np.maximum(across, along))  # in one of them, not in both
+    return np.maximum(np.minimum(across, along), -np.maximum(across, along))  # in exactly one of them
 
 
 def _from_lattice(u: Plane) -> Plane:
-    """The way from the nearest multiple of the period."""
+    """The signed distance from the nearest multiple of the period."""
     return u - _PERIOD * np.rint(u / _PERIOD)
 
 

@@ -1,4 +1,4 @@
-"""Where data come from: `load_data` knows a few sets by name, and any folder of class folders."""
+"""Where data come from: `load_data` loads a few data sets by name, and any folder of class folders."""
 
 import gzip
 import math
@@ -19,7 +19,7 @@ from ssl_toolkit.data.folders import DataError, list_folder, read_images
 from ssl_toolkit.data.shapes import SHAPES, shapes
 
 SIDES = {"shapes": 32, "digits": 8, "fashion-mnist": 28, "mnist": 28, "cifar10": 32, "celeba": 64}  # pixels, by name
-OF_FOLDERS = 64  # pixels of an image of a folder, where nothing else is said
+OF_FOLDERS = 64  # default side of the images of a folder, in pixels
 _CLASSES = {
     "digits": tuple("0123456789"),
     "mnist": tuple("0123456789"),
@@ -38,24 +38,24 @@ def load_data(
     limit: int | None = None,
     fallback: str | None = None,
 ) -> Dataset:
-    """The "train" or "test" images of a set, by its name, or of a folder that holds a folder for each class.
+    """Load the "train" or "test" split of a named data set, or of a folder with one subfolder per class.
 
-        "shapes"         10,000 and 2,000 pictures with known factors (or `limit`, any number), 32 x 32
-        "digits"         1,437 and 360 handwritten digits, 8 x 8, the last ones for the test
+        "shapes"         10,000 and 2,000 pictures with known factors (or any number, by `limit`), 32 x 32
+        "digits"         1,437 and 360 handwritten digits, 8 x 8; the last ones are the test split
         "fashion-mnist"  60,000 and 10,000 pieces of clothing, 28 x 28
         "mnist"          60,000 and 10,000 handwritten digits, 28 x 28
         "cifar10"        50,000 and 10,000 photographs, 32 x 32
         "celeba"         162,770 and 19,962 faces, 64 x 64; the label is the smile, `factors` has all 40 attributes
-        a folder         its JPEG, PNG and other files, 64 x 64, as `folders.list_folder` and `folders.decode` say
+        a folder         its JPEG, PNG and other files, 64 x 64; see `folders.list_folder` and `folders.decode`
 
-    `size` resizes to so many pixels a side, `limit` keeps the first so many images. "shapes" and "digits" need neither
-    files nor a network. The other sets are looked for in the folder SSL_TOOLKIT_DATA (or ~/.cache/ssl_toolkit), and
-    fetched into it. A name goes before a folder of that name, which is written "./mnist".
+    `size` is the side to resize to, in pixels; `limit` keeps the first `limit` images. "shapes" and "digits" need
+    neither files nor a network. The other sets are looked up in the folder SSL_TOOLKIT_DATA (~/.cache/ssl_toolkit by
+    default) and downloaded into it if missing. A name takes precedence over a folder; write "./mnist" for the folder.
 
-    Where a set can be neither found nor fetched, the one named by `fallback` takes its place, in images of the same
-    size, and a warning says so; without one that is an error.
+    If a set can be neither found nor downloaded, the set named by `fallback` takes its place at the same image size,
+    with a warning. Without a fallback, that is an error.
 
-    Raises ValueError for an argument out of range, DataError for data that cannot be found, fetched or read.
+    Raises ValueError for an argument out of range, DataError for data that cannot be found, downloaded or read.
 
     >>> load_data("shapes", limit=100)
     Dataset(shapes: 100 images of 3 x 32 x 32, 8 classes, factors shape texture hue x y scale angle background)
@@ -64,7 +64,7 @@ def load_data(
         try:
             return load_data(name_or_folder, split=split, size=size, limit=limit)
         except DataError as error:
-            warnings.warn(f"{error} Until then {fallback!r} takes its place.", stacklevel=2)
+            warnings.warn(f"{error} For now {fallback!r} takes its place.", stacklevel=2)
             side = size or SIDES.get(os.fspath(name_or_folder), OF_FOLDERS)
             return load_data(fallback, split=split, size=side, limit=limit)
     if split not in ("train", "test"):
@@ -72,11 +72,11 @@ def load_data(
     if size is not None and size < 4:
         raise ValueError(f"size is {size}: images need at least 4 pixels a side; None keeps the set's own size.")
     if limit is not None and limit < 1:
-        raise ValueError(f"limit is {limit}: keep at least 1 image; None keeps them all.")
+        raise ValueError(f"limit is {limit}: it must be at least 1; None keeps all images.")
     name_or_folder = os.fspath(name_or_folder)
     match name_or_folder:
         case "":
-            raise ValueError(f"name_or_folder is empty: give the path of a folder, or one of {', '.join(SIDES)}.")
+            raise ValueError(f"name_or_folder is empty: pass the path of a folder, or one of {', '.join(SIDES)}.")
         case "shapes":
             return _shapes(split, size or SIDES["shapes"], limit)
         case "digits":
@@ -95,7 +95,7 @@ def load_data(
     return data
 
 
-# Sets that are always there.
+# Data sets that are always available.
 
 
 def _shapes(split: str, size: int, limit: int | None) -> Dataset:
@@ -105,12 +105,12 @@ def _shapes(split: str, size: int, limit: int | None) -> Dataset:
 
 
 def _digits(split: str) -> Dataset:
-    """scikit-learn's digits, one writer after the other: most of the last 360 are by hands not seen in training."""
+    """scikit-learn's digits, ordered by writer: most of the last 360 are by writers unseen in training."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     part = slice(1437) if split == "train" else slice(1437, None)
-    images = torch.from_numpy(digits.images[part]).mul(255 / 16).round().to(torch.uint8)  # drawn in 17 grays
+    images = torch.from_numpy(digits.images[part]).mul(255 / 16).round().to(torch.uint8)  # stored as 17 gray levels
     labels = torch.from_numpy(digits.target[part]).long()
     return Dataset(images.unsqueeze(1), labels, _CLASSES["digits"], name="digits")
 
@@ -120,44 +120,44 @@ def _folder(folder: str | os.PathLike[str], split: str, size: int, limit: int | 
     if not root.is_dir():
         near = get_close_matches(str(folder).lower(), SIDES, n=1)
         raise ValueError(
-            f"name_or_folder is {str(folder)!r}: it is no folder and none of {', '.join(map(repr, SIDES))}."
+            f"name_or_folder is {str(folder)!r}: it is neither a folder nor one of {', '.join(map(repr, SIDES))}."
             + (f" Did you mean {near[0]!r}?" if near else "")
-            + " A folder is given by its path and holds a folder of images for each class."
+            + " Pass the path of a folder that holds one folder of images per class."
         )
     paths, labels, classes = list_folder(root, split=split)
     images, index = read_images(paths, size=size, limit=limit)
     return Dataset(images, torch.tensor(labels)[index], classes, name=root.resolve().name)
 
 
-# Sets that are files: looked for, then fetched.
+# Data sets stored as files: looked up first, then downloaded.
 
-_SYSTEM = Path("/usr/share/datasets")  # of Debian, whose package dataset-fashion-mnist has the original files
+_SYSTEM = Path("/usr/share/datasets")  # where Debian's package dataset-fashion-mnist puts the original files
 
 
 def cache_folder() -> Path:
-    """Where data are looked for, and where they are fetched to."""
+    """The folder where data are looked up and downloaded to."""
     return Path(os.environ.get("SSL_TOOLKIT_DATA") or Path.home() / ".cache" / "ssl_toolkit").expanduser()
 
 
 def _torchvision(dataset: str, *, places: list[Path], **options: Any) -> Any:
-    """A data set of torchvision, which downloads what it does not find in our cache and knows the checksums."""
+    """A torchvision data set; torchvision downloads what our cache lacks and verifies the checksums."""
     from torchvision import datasets
 
     try:
         return getattr(datasets, dataset)(cache_folder(), download=True, **options)
     except Exception as error:  # network, server, checksum, disk: each raises its own kind
         raise DataError(
-            f"{dataset} is not in {' nor in '.join(map(str, places))}, and fetching it failed ({error}). Put its files "
-            f"into {places[0]}, or set SSL_TOOLKIT_DATA to where you keep such data. "
+            f"{dataset} is not in {' nor in '.join(map(str, places))}, and the download failed ({error}). Put its "
+            f"files into {places[0]}, or set SSL_TOOLKIT_DATA to the folder where you keep data. "
             "'shapes' and 'digits' always work: they need neither files nor a network."
         ) from error
 
 
-_IDX = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # as torchvision writes them
+_IDX = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}  # torchvision's names
 
 
 def is_available(name: Literal["mnist", "fashion-mnist"]) -> bool:
-    """Whether both splits are on this machine, so that `load_data` need not fetch them."""
+    """Whether both splits are on this machine, so `load_data` need not download them."""
     return all(_find_idx(_places(name), split) for split in ("train", "test"))
 
 
@@ -177,7 +177,7 @@ def _idx(name: str, split: str, limit: int | None) -> Dataset:
 
 
 def _find_idx(places: list[Path], split: str) -> list[Path]:
-    """The files of images and of labels, plain or compressed, in the first place that has both."""
+    """The image file and the label file, plain or compressed, from the first folder that has both."""
     prefix = "train" if split == "train" else "t10k"
     for place in places:
         kinds = [place / f"{prefix}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
@@ -188,22 +188,22 @@ def _find_idx(places: list[Path], split: str) -> list[Path]:
 
 
 def _read_idx(path: Path, limit: int | None) -> UInt8[Tensor, "..."]:
-    """The first `limit` items of LeCun's format: 0, 0, 8 (bytes), how many sizes, the sizes (big-endian), the bytes."""
+    """Read the first `limit` items of an idx file: 0, 0, 8 (uint8), the rank, the shape (big-endian), the bytes."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             *kind, ndim = file.read(4)
             if kind != [0, 0, 8]:
-                raise ValueError("it starts otherwise")
+                raise ValueError("its header is wrong")
             n, *shape = struct.unpack(f">{ndim}I", file.read(4 * ndim))
             shape = [min(n, limit or n), *shape]
-            data = bytearray(file.read(math.prod(shape) + 1))  # one more: at its end gzip compares the checksum
+            data = bytearray(file.read(math.prod(shape) + 1))  # one extra byte: gzip checks the checksum at the end
             return torch.frombuffer(data, dtype=torch.uint8, count=math.prod(shape)).view(shape)
     except Exception as error:  # gzip, zlib, struct and torch each raise their own kind
-        raise DataError(f"{path} is not a whole idx file ({error}): delete it, or replace it by a good one.") from error
+        raise DataError(f"{path} is not a whole idx file ({error}): delete or replace it.") from error
 
 
 def _cifar10(split: str) -> Dataset:
-    """The archive holds pickles; torchvision opens them only when their MD5 sums are those of the original."""
+    """CIFAR-10. The archive holds pickles; torchvision opens them only if their MD5 sums match the original."""
     data = _torchvision("CIFAR10", places=[cache_folder() / "cifar-10-batches-py"], train=split == "train")
     images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
     return Dataset(images, torch.tensor(data.targets), tuple(data.classes), name="cifar10")

@@ -1,11 +1,11 @@
-"""Images that do not fit into memory, as the batches that a `Dataset` of them would give.
+"""Images that do not fit into memory, in the same batches that a `Dataset` would give.
 
     photos = Stream("photos", size=128, workers=2)
     for step in train(state, photos, joint_embedding(nt_xent, simclr_views(64)), until=10_000): ...
 
-Worker processes decode each image of a step once, to a square of bytes; `augment` makes all the views from it. Which
-images a step takes is a function of (seed, step), as for data in memory, and the workers only run ahead of the steps
-that are asked for: a stream has no state to save, and goes on from any step. `cache` keeps what was decoded.
+Worker processes decode each image of a step once, to a uint8 square; `augment` makes all the views from it. As for
+data in memory, the images of a step are a function of (seed, step); workers only decode ahead. So a stream has no state
+to save and resumes from any step. `cache` stores the decoded images.
 """
 
 import multiprocessing
@@ -37,16 +37,16 @@ from ssl_toolkit.data.folders import DataError, decode, fit, list_folder
 
 @runtime_checkable
 class Items(Protocol):
-    """A torch Dataset of (image, label), or whatever else has a length and such items."""
+    """A torch Dataset of (image, label), or anything else with a length and such items."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, i: int, /) -> Any: ...
 
 
 class Decoded(NamedTuple):
-    """Images as they are stored, their labels and numbers, and what was passed over: why, by number."""
+    """Decoded uint8 images, their labels and indices, and the reason why each broken image was skipped, by index."""
 
-    # arrays go from a worker through a pipe, tensors would need shared memory: containers often have little of it
+    # workers send arrays through a pipe; tensors would need shared memory, which is scarce in containers
     images: UInt8[np.ndarray, "b c s s"]
     labels: Int64[np.ndarray, " b"]
     index: Int64[np.ndarray, " b"]  # type: ignore[assignment]  # hides tuple.index, of no use here
@@ -56,13 +56,14 @@ class Decoded(NamedTuple):
 class Stream:
     """The images of a folder, or of any torch Dataset of (image, label), as `size` x `size` pixels.
 
-    A folder is listed and decoded as by `load_data`. The image of a Dataset is of PIL, and becomes RGB, or a tensor
-    (c, h, w) of bytes or of floats in [0, 1]. Of all images the middle square is kept; as views are crops of it, twice
-    the side of a view is a good `size`. Items must not be random: a batch would no more be a function of its step.
+    A folder is listed and decoded as in `load_data`. A Dataset gives PIL images, which become RGB, or tensors
+    (c, h, w), uint8 or float in [0, 1]. Every image is cropped to its central square. Views are crops of that square,
+    so twice the side of a view is a good `size`. Items must not be random, or a batch would not be a function of its
+    step.
 
-    `workers` processes decode ahead; with 0, this one decodes when it is asked. Batches lie on `device`, where bytes
-    become floats. An image that raises OSError is broken: a warning names it, once, and the next one that can be read
-    stands in for it, with its own label and index.
+    `workers` processes decode ahead; with 0, this process decodes on demand. Batches are on `device`, where uint8
+    becomes float. An image that raises OSError counts as broken: one warning names it, and the next readable image
+    takes its place, with its own label and index.
 
     Raises ValueError for an argument out of range, DataError for a folder without images.
     """
@@ -86,10 +87,10 @@ class Stream:
         elif isinstance(source, Items) and len(source):
             self._source = _Items(source, size)
         else:
-            raise ValueError(f"source is a {type(source).__name__}: give a folder, or items with a length above 0.")
-        self._named: set[int] = set()  # of the broken images
+            raise ValueError(f"source is a {type(source).__name__}: pass a folder, or items with a length above 0.")
+        self._named: set[int] = set()  # broken images that a warning has named
         self._pool: ProcessPoolExecutor | None = None
-        self._owner = 0  # the process whose children the workers are; a fork must start its own
+        self._owner = 0  # parent process of the workers; a fork must start its own
         self._ahead: deque[tuple[Int64[Tensor, " b"], Future[Decoded]]] = deque()
 
     @property
@@ -98,12 +99,12 @@ class Stream:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Their names; none where a torch Dataset has no attribute of that name."""
+        """The class names; empty for a torch Dataset without an attribute `classes`."""
         return self._source.classes
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
-        """Of one image: (c, h, w), read off the first."""
+        """The shape (c, h, w) of an image, read from the first one."""
         return _read(self._source, [0]).images.shape[1:]
 
     def __len__(self) -> int:
@@ -113,10 +114,10 @@ class Stream:
         return f"Stream({self.name}: {len(self):,} images as {self.size} x {self.size}, {len(self.classes)} classes)"
 
     def batch(self, step: int, *, batch_size: int, seed: int = 0, share: slice = slice(None)) -> Batch:
-        """What `data.batch` gives for these images in memory; only the `share` of a process is decoded.
+        """The batch that `data.batch` gives for these images in memory; only this process's `share` is decoded.
 
-        Raises ValueError for a batch_size outside 1 ... len(self), DataError when no image can be read or a worker
-        died, and what else an item of a torch Dataset raises.
+        Raises ValueError for a batch_size outside 1 ... len(self), DataError if no image can be read or a worker died,
+        and whatever an item of a torch Dataset raises.
         """
         steps = range(step, step + 1 + self.workers)
         decoded = self._decode([batch_index(len(self), s, batch_size=batch_size, seed=seed)[share] for s in steps])
@@ -124,7 +125,7 @@ class Stream:
         return Batch(images, labels, index)
 
     def in_order(self, portion: int) -> Iterator[Decoded]:
-        """All images that can be read, from the first to the last, of a portion at a time."""
+        """All readable images in order, `portion` images at a time."""
         portions = torch.arange(len(self)).split(portion)
         for i, wanted in enumerate(portions):
             images, labels, index, broken = self._decode(portions[i : i + 1 + self.workers])
@@ -132,19 +133,19 @@ class Stream:
             yield Decoded(images[own], labels[own], index[own], broken)
 
     def fingerprint(self) -> str:
-        """Of these images at this size: of each file its path, length and time; of a torch Dataset 16 of the items."""
+        """Hash the size and the images: path, length and time of each file, or 16 items of a torch Dataset."""
         digest = blake2b(f"{len(self)} images of {self.size} pixels".encode(), digest_size=16)
         for part in self._source.marks():
             digest.update(part)
         return digest.hexdigest()
 
     def _decode(self, wanted: Sequence[Tensor]) -> Decoded:
-        """The first of what is wanted; the workers go on with the rest, and forget what was wanted before."""
+        """Decode the first batch in `wanted`; the workers go on with the rest and drop any older requests."""
         decoded = self._from_workers(wanted) if self.workers else _read(self._source, wanted[0].tolist())
         if new := decoded.broken.keys() - self._named:
             self._named |= new
             listed = "\n  ".join(decoded.broken[i] for i in sorted(new))
-            warnings.warn(f"{len(new)} broken images are passed over:\n  {listed}", stacklevel=4)
+            warnings.warn(f"{len(new)} broken images are skipped:\n  {listed}", stacklevel=4)
         return decoded
 
     def _from_workers(self, wanted: Sequence[Tensor]) -> Decoded:
@@ -163,20 +164,20 @@ class Stream:
         except BrokenProcessPool as error:
             self._pool = None
             raise DataError(
-                f"a worker process of {self!r} died: it was killed, often for want of memory, or could not start, as "
-                'in a script without `if __name__ == "__main__":`. Fewer workers need less; workers=0 needs none.'
+                f"a worker process of {self!r} died: it was killed, often for lack of memory, or could not start, as "
+                'in a script without `if __name__ == "__main__":`. Use fewer workers, or workers=0 for no processes.'
             ) from error
         self._ahead.popleft()
         return decoded
 
 
-# Where images come from: a source is what a worker process is given.
+# Where images come from: each worker process gets one of these sources.
 
 
 @dataclass(frozen=True)
 class _Files:
     root: str
-    paths: np.ndarray  # below the root, as bytes: one block, where a list would be a million objects
+    paths: np.ndarray  # relative to the root, as bytes: one block of memory in place of a million objects
     labels: np.ndarray
     classes: tuple[str, ...]
     size: int
@@ -200,14 +201,14 @@ class _Files:
     def marks(self) -> Iterator[bytes]:
         for i, path in enumerate(self.paths):
             yield path
-            with suppress(OSError):  # what cannot be read will be passed over
+            with suppress(OSError):  # unreadable files are skipped later
                 status = os.stat(self.path(i))
                 yield f" {status.st_size} {int(status.st_mtime)}".encode()
 
 
 def _files(folder: Path, split: str, size: int) -> _Files:
     if not folder.is_dir():
-        raise ValueError(f"source is {str(folder)!r}: it is no folder; give one that holds a folder for each class.")
+        raise ValueError(f"source is {str(folder)!r}: it is not a folder; pass one that holds one folder per class.")
     paths, labels, classes = list_folder(folder, split=split)
     below = np.array([os.fsencode(path.relative_to(folder)) for path in paths])
     return _Files(str(folder.resolve()), below, np.array(labels), classes, size)
@@ -244,11 +245,11 @@ class _Items:
         if isinstance(image, Tensor) and image.ndim == 3 and image.is_floating_point():
             low, high = image.aminmax()
             if not (low >= 0 and high <= 1):
-                raise ValueError(f"item {i} has values from {low:.3g} to {high:.3g}: floats are in [0, 1].")
+                raise ValueError(f"item {i} has values from {low:.3g} to {high:.3g}: floats must be in [0, 1].")
             image = as_bytes(image)
         if not (isinstance(image, Tensor) and image.ndim == 3 and image.dtype == torch.uint8):
             raise TypeError(
-                f"item {i} is an image of {type(image)}: it must be of PIL, or a uint8 or float tensor (c, h, w)."
+                f"item {i} is an image of type {type(image)}: it must be PIL, or a uint8 or float tensor (c, h, w)."
             )
         return _fit_tensor(image, self.size), int(label)
 
@@ -269,7 +270,7 @@ def _fit_tensor(image: UInt8[Tensor, "c h w"], size: int) -> UInt8[np.ndarray, "
 
 
 def _read(source: _Files | _Items, wanted: list[int]) -> Decoded:
-    """These images, in place of each broken one the next that can be read."""
+    """Read these images; the next readable one replaces each broken one."""
     found, broken = [], dict[int, str]()
     for first in wanted:
         for k in range(len(source)):
@@ -280,12 +281,12 @@ def _read(source: _Files | _Items, wanted: list[int]) -> Decoded:
             except DataError as error:
                 broken[i] = str(error)
         else:
-            raise DataError(f"none of the {len(source)} images can be read, the last for this: {broken[i]}")
+            raise DataError(f"none of the {len(source)} images can be read; the last error: {broken[i]}")
     images, labels, index = zip(*found, strict=True)
     return Decoded(np.stack(images), np.array(labels, dtype=np.int64), np.array(index, dtype=np.int64), broken)
 
 
-# What runs in a worker process.
+# Code that runs in a worker process.
 
 _entered: _Files | _Items
 
@@ -294,12 +295,12 @@ def _enter(source: _Files | _Items) -> None:
     global _entered
     _entered = source
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is meant for the process that trains
-    torch.set_num_threads(1)  # the processes share the cores, and threads of OpenMP do not survive a fork
+    torch.set_num_threads(1)  # processes share the cores, and OpenMP threads do not survive a fork
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
 def _leave_with_parent() -> None:
-    """A parent that was killed cannot say so: its end of a pipe closes."""
+    """Exit when the parent does: a killed parent sends no message, but its end of a pipe closes."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

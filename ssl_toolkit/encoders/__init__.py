@@ -1,4 +1,4 @@
-"""Encoders: small networks of ours and any network of yours, and the features of images at each of their depths."""
+"""Encoders: our small networks, any network of yours, and the features of images at every depth."""
 
 from ssl_toolkit.encoders.features import (
     AnyEncoder as AnyEncoder,

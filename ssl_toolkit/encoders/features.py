@@ -1,4 +1,4 @@
-"""Features of images at any depth of a network, read off without touching it: its mode and its averages stay."""
+"""Features of images at any depth of a network. Its mode and its BatchNorm averages stay unchanged."""
 
 import copy
 import warnings
@@ -16,7 +16,7 @@ from ssl_toolkit.encoders.networks import Depths, Encoder
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; every submodule's own mode is restored on leaving."""
+    """Evaluation mode without gradients; every submodule's own mode is restored on exit."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -28,17 +28,17 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 def to_device_of(model: Callable, x: Tensor) -> Tensor:
-    """x on the device of the model's weights; as it is, for a function or a model without any."""
+    """Move x to the device of the model's weights; x stays put for a function or a model without weights."""
     weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     return x if weight is None else x.to(weight.device)
 
 
 AnyEncoder = nn.Module | Callable[[Tensor], Tensor]
-SomeDepths = list[str] | tuple[str, ...] | None  # None: every one that the model has
+SomeDepths = list[str] | tuple[str, ...] | None  # None: all depths of the model
 
 
 class Embedded(NamedTuple):
-    """How many of the images are done, and at the end their features by depth."""
+    """How many images are done, and at the end their features by depth."""
 
     done: int
     total: int
@@ -52,12 +52,12 @@ def embed_steps(
     depth: str | SomeDepths = "representation",
     batch_size: int = 256,
 ) -> Iterator[Embedded]:
-    """The features of `images` (uint8, or float in [0, 1]) on the CPU, a record after each batch; the last holds them.
+    """Embed `images` (uint8, or float in [0, 1]) batch by batch, on the CPU; the last record holds the features.
 
-    `depth` names one depth of an `Encoder`, or several, or all of them (None), which one pass computes. Any other
-    module or function (b, c, h, w) -> (b, d) is called as it is and has the one depth "representation". The model's
-    train or eval mode is restored. Raises ValueError for a depth that the model does not have, for images outside
-    [0, 1] and for features that are not finite; TypeError for a model that returns no (b, d).
+    `depth` names one depth of an `Encoder`, several, or all (None); one pass computes them all. Any other module or
+    function (b, c, h, w) -> (b, d) is called directly, and its only depth is "representation". The model's train or
+    eval mode is restored. Raises ValueError for a depth that the model does not have, images outside [0, 1] and
+    features that are not finite; TypeError for a model whose output is not (b, d).
 
     >>> for embedded in stk.embed_steps(stk.small_conv(3), torch.rand(500, 3, 32, 32)):
     ...     print(embedded.done, "of", embedded.total)
@@ -98,7 +98,7 @@ def embed(
     depth: str | SomeDepths = "representation",
     batch_size: int = 1024,
 ) -> Float[Tensor, "n d"] | dict[str, Float[Tensor, "n _"]]:
-    """The features of `images` at one depth, or a dict of those at several (None: at all). It exhausts `embed_steps`.
+    """The features of `images` at one depth, or a dict of features at several depths (None: all). Runs `embed_steps`.
 
     >>> encoder, images = stk.small_conv(3), torch.rand(4, 3, 32, 32)
     >>> stk.embed(encoder, images).shape
@@ -122,16 +122,16 @@ def _of_batch(model: AnyEncoder, x: Tensor, depth: str | SomeDepths) -> Depths:
     if not isinstance(z, Tensor) or z.ndim != 2:
         what = f"a tensor of shape {tuple(z.shape)}" if isinstance(z, Tensor) else f"a {type(z).__name__}"
         raise TypeError(
-            f"the encoder returned {what}: features are one vector per image, (b, d). Return z.mean(dim=(2, 3)) of a "
-            "map and one element of a tuple, or wrap the module (encoders.wrap), which averages maps and tokens."
+            f"the encoder returned {what}: features are one vector per image, (b, d). Return z.mean(dim=(2, 3)) for a "
+            "map, one element of a tuple, or wrap the module (encoders.wrap), which averages maps and tokens."
         )
     return {"representation": z.float().cpu()}
 
 
 def features_at(model: nn.Module, x: Float[Tensor, "b c h w"], depths: Sequence[str] | None = None) -> Depths:
-    """The features of one batch at `depths` (None: all), in float32 and where the model is; else as `embed`.
+    """The features of one batch at `depths` (None: all), in float32 on the model's device; otherwise like `embed`.
 
-    Raises ValueError for a model that is no `Encoder`.
+    Raises ValueError for a model that is not an `Encoder`.
     """
     if not isinstance(model, Encoder):
         raise ValueError(f"the model is a {type(model).__name__}: only an Encoder has depths; see encoders.wrap.")
@@ -142,11 +142,10 @@ def features_at(model: nn.Module, x: Float[Tensor, "b c h w"], depths: Sequence[
 def feature_function(
     model: Encoder, *, depth: str = "representation"
 ) -> Callable[[Float[Tensor, "b c h w"]], Float[Tensor, "b d"]]:
-    """f: the features at one depth as a function of images in [0, 1] through which gradients pass to the pixels, and
-    which comes back to where the images are.
+    """Return f, a differentiable function from images in [0, 1] to the features at one depth, on the images' device.
 
-    Each call is in evaluation mode and restores the model's; take the gradient by `torch.autograd.grad`, which leaves
-    that of the weights alone. f raises ValueError for a depth that the model does not have.
+    Each call runs in evaluation mode and then restores the model's mode. Take the gradient with `torch.autograd.grad`,
+    which leaves the weights' gradients alone. f raises ValueError for a depth that the model does not have.
     """
 
     def f(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
@@ -163,7 +162,7 @@ def _at(features: Depths, depths: Sequence[str] | None) -> Depths:
 
 
 def pixels(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-    """The baseline that knows nothing: each image as the vector of its pixels in [0, 1].
+    """The baseline without an encoder: each image as the vector of its pixels in [0, 1].
 
     >>> stk.pixels(stk.load_data("digits").images).shape
     torch.Size([1437, 64])
@@ -174,7 +173,7 @@ def pixels(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
 def untrained(model: nn.Module, seed: int = 0) -> nn.Module:
     """A copy of the model with fresh weights: what the architecture alone knows.
 
-    Each module draws its own anew, as PyTorch's do; a warning names the parameters of modules that have no way to.
+    Each module resets its own weights, as PyTorch's modules do; a warning names parameters that cannot be reset.
 
     >>> encoder = stk.zoo.load("shapes-simclr")
     >>> images = stk.load_data("shapes", split="test", limit=20).images
@@ -190,5 +189,7 @@ def untrained(model: nn.Module, seed: int = 0) -> nn.Module:
             else:
                 kept += [f"{name}.{own}".lstrip(".") for own, _ in module.named_parameters(recurse=False)]
     if kept:
-        warnings.warn(f"not untrained throughout: {', '.join(kept)} cannot be drawn anew and stay.", stacklevel=2)
+        warnings.warn(
+            f"not fully untrained: {', '.join(kept)} cannot be drawn anew and keep their values.", stacklevel=2
+        )
     return fresh

@@ -1,8 +1,8 @@
-"""Encoders: an image in, a representation out, and every depth on the way has a name.
+"""Encoders: an image in, a representation out, and a name for every depth on the way.
 
-An encoder f is a stack of stages, averaged over positions at the end: h = f(x) is the *representation* that
-downstream tasks use. A projector g maps it to the *embedding* z = g(h) that the loss sees, and is thrown away
-after training. Bordes et al. (2023, "Expand or Narrow") change one number of f: the width of its very last block.
+An encoder f is a stack of stages with average pooling at the end: h = f(x) is the *representation* that
+downstream tasks use. A projector g maps it to the *embedding* z = g(h) that the loss sees; it is dropped after
+training. Bordes et al. (2023, "Expand or Narrow") change one number of f: the width of its very last block.
 """
 
 from collections import OrderedDict
@@ -19,10 +19,10 @@ Depths = dict[str, Float[Tensor, "b _"]]
 
 
 class Block(nn.Module):
-    """A residual block: two convolutions and a shortcut. The second maps to `width` and may be of size 1.
+    """A residual block: two convolutions and a shortcut. The second convolution maps to `width` channels.
 
-    With `output_kernel=1` widening the output costs `planes * width` weights, not nine times as many, which keeps
-    a last block of 2048 channels affordable.
+    With `output_kernel=1` a wide output costs `planes * width` weights instead of nine times as many, so a last
+    block of 2048 channels stays affordable.
     """
 
     def __init__(self, channels: int, planes: int, width: int, *, stride: int, output_kernel: Literal[1, 3] = 3):
@@ -35,8 +35,8 @@ class Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
         shortcut = x if self.downsample is None else self.downsample(x)
-        # A single pixel meets only the kernel's center. Given the whole kernel and a stride of 2, oneDNN leaves the
-        # rest of its gradient unwritten in bfloat16, so that it holds whatever was in memory.
+        # A single pixel only meets the kernel's center. Given the whole kernel and a stride of 2, oneDNN leaves the
+        # rest of the bfloat16 gradient unwritten, so it holds whatever was in memory.
         one_pixel = x.shape[-2:] == (1, 1)
         x = F.conv2d(x, self.conv1.weight[:, :, 1:2, 1:2]) if one_pixel else self.conv1(x)
         x = F.relu(self.bn1(x), inplace=True)
@@ -48,9 +48,9 @@ def _shortcut(channels: int, width: int, stride: int) -> nn.Sequential:
 
 
 class Stages(nn.Sequential):
-    """A backbone whose named stages run one after the other; it returns all of their outputs.
+    """A backbone that runs its named stages in order and returns all their outputs.
 
-    Raises ValueError for what is no batch of images of its channels, in floats.
+    Raises ValueError for input that is not a float batch with the right number of channels.
     """
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:
@@ -69,8 +69,8 @@ class Stages(nn.Sequential):
 class Encoder(nn.Module):
     """A backbone, a projector and, for methods with a teacher, a predictor.
 
-    `width` is d, the dimension of the representation; `projector` and `predictor` are the widths of their layers.
-    Calling it gives the embedding (the representation where there is no projector).
+    `width` is d, the dimension of the representation; `projector` and `predictor` list the widths of their layers.
+    Calling it gives the embedding, or the representation if there is no projector.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Encoder(nn.Module):
     def features(self, x: Float[Tensor, "b c h w"]) -> Depths:
         """Every depth by name, in order, each (b, d): the stages, "representation", "projector1" ..., "embedding".
 
-        Feature maps and tokens are averaged over positions. Without a projector the representation is the last.
+        Feature maps and tokens are averaged over positions. Without a projector, "representation" comes last.
         """
         *maps, (_, last) = self.backbone(x).items()
         depths = {name: _pool(z) for name, z in maps}
@@ -106,7 +106,7 @@ class Encoder(nn.Module):
 
 
 def _pool(x: object) -> Float[Tensor, "b d"]:
-    """Mean over positions: of a map (b, d, h, w), of tokens (b, n, d); a vector (b, d) stays as it is."""
+    """Average a map (b, d, h, w) or tokens (b, n, d) over positions; a vector (b, d) stays unchanged."""
     if not isinstance(x, Tensor):
         raise TypeError(f"a depth returned a {type(x).__name__}, not a tensor: choose a submodule that returns one.")
     if x.ndim == 4:
@@ -138,9 +138,11 @@ def small_conv(
     blocks: int = 1,
     seed: int = 0,
 ) -> Encoder:
-    """A residual net for images of 24 to 64 pixels that trains on a laptop: a stem of 32 channels and blocks of 32, 64
-    and 128 planes, all of stride 2, so that the last one sees the whole image. `width` is the output of the last block
-    and the size of the representation. Other `planes` make all of it wider, more `blocks` in a stage make it deeper.
+    """A residual net for images of 24 to 64 pixels that trains on a laptop.
+
+    It has a stem of 32 channels and stages of 32, 64 and 128 planes, each with stride 2, so the last one sees the whole
+    image. `width` is the output width of the last block and the size of the representation. Larger `planes` widen the
+    whole network, more `blocks` per stage deepen it.
 
     >>> encoder = stk.small_conv(1, width=64)
     >>> encoder(torch.rand(2, 1, 28, 28)).shape
@@ -151,7 +153,9 @@ def small_conv(
     if channels < 1 or width < 1:
         raise ValueError(f"channels is {channels} and width is {width}: both must be at least 1.")
     if len(planes) != 3 or min(planes) < 1 or blocks < 1:
-        raise ValueError(f"planes is {tuple(planes)} and blocks is {blocks}: three numbers and one, each at least 1.")
+        raise ValueError(
+            f"planes is {tuple(planes)} and blocks is {blocks}: they must be three numbers and one, all >= 1."
+        )
     a, b, c = planes
     with seeded(seed, "init"):
         first = nn.Conv2d(channels, a, 5, stride=2, padding=2, bias=False)
@@ -185,8 +189,8 @@ def resnet(
 ) -> Encoder:
     """torchvision's ResNet by name ("resnet18" ... "wide_resnet101_2"), untrained, without its classifier.
 
-    stem="small" starts with a 3x3 convolution of stride 1 and no pooling, as is usual at 32 pixels; "imagenet" is
-    the original. `width` sets the output of the last block (see `set_last_block_width`); None leaves it as it is.
+    stem="small" starts with a 3x3 convolution of stride 1 and no pooling, as is usual at 32 pixels; "imagenet" is the
+    original stem. `width` sets the output width of the last block (see `set_last_block_width`); None keeps it.
 
     >>> encoder = stk.resnet("resnet18", width=64, projector=(64, 32))
     >>> encoder(torch.rand(2, 3, 32, 32)).shape
@@ -222,14 +226,14 @@ def resnet(
 
 
 def set_last_block_width(module: nn.Module, width: int) -> None:
-    """Give the last block of a torchvision ResNet, or of an `Encoder` made here, an output of `width` channels.
+    """Set the output width of the last block of a torchvision ResNet, or of an `Encoder` from this module.
 
-    Only that block's output convolution and its shortcut change: the inner width stays, and the identity shortcut
-    becomes a 1x1 convolution, even at the width that the block had (Bordes et al., 2023, "Expand or Narrow":
-    reconstructed from the parameter counts of its figure; ResNet-50 has 22.455 M + 2564 * width parameters without
-    its classifier). What reads the representation, a projector's first layer or the classifier `fc`, is made anew.
-    The new layers are initialized from torch's global generator. Raises ValueError for a width below 1, TypeError
-    for a module without residual blocks.
+    Only that block's output convolution and shortcut change: the inner width stays, and the identity shortcut becomes
+    a 1x1 convolution, even at the original width (Bordes et al., 2023, "Expand or Narrow"; reconstructed from the
+    parameter counts of its figure: ResNet-50 has 22.455 M + 2564 * width parameters without its classifier). The
+    layer that reads the representation, the projector or the classifier `fc`, is replaced. New layers are initialized
+    from torch's global generator. Raises ValueError for a width below 1, TypeError for a module without residual
+    blocks.
     """
     if width < 1:
         raise ValueError(f"width is {width}: it must be at least 1.")
@@ -240,7 +244,7 @@ def set_last_block_width(module: nn.Module, width: int) -> None:
     output = "conv3" if hasattr(block, "conv3") else "conv2"
     if block is None or not hasattr(block, output):
         name = type(module).__name__
-        raise TypeError(f"{name} has no residual block at its end: pass a torchvision ResNet or an Encoder made here.")
+        raise TypeError(f"{name} has no residual block at its end: pass a torchvision ResNet or one of our Encoders.")
     conv = getattr(block, output)
     stride = block.downsample[0].stride[0] if block.downsample is not None else 1
     new = nn.Conv2d(conv.in_channels, width, conv.kernel_size, conv.stride, conv.padding, bias=False)

@@ -1,4 +1,4 @@
-"""Any network as an `Encoder`: torchvision's, timm's, your own."""
+"""Any network as an `Encoder`: from torchvision, from timm, or your own."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -13,7 +13,7 @@ from ssl_toolkit.encoders.networks import Encoder, _pool
 
 
 class _Hooked(nn.Module):
-    """A foreign network as a backbone: its own normalization before it, the outputs of some submodules after it."""
+    """A foreign network as a backbone: normalizes its input, and returns the outputs of some submodules."""
 
     mean: Tensor
     std: Tensor
@@ -65,14 +65,14 @@ def wrap(
     std: Sequence[float] = (0.229, 0.224, 0.225),
     projector: Sequence[int] = (),
 ) -> Encoder:
-    """Any network as an `Encoder`, unchanged: torchvision's, timm's, your own.
+    """Wrap any network as an `Encoder`, unchanged: from torchvision, from timm, or your own.
 
-    Images in [0, 1] are resized to `size` (None: as they are) and normalized by `mean` and `std`, by default those of
-    torchvision's and most of timm's ImageNet networks; a network of one channel gets their averages, and one of three
-    sees a gray image as three equal channels. The representation is what enters `head`, the classifier ("auto" looks
-    for a submodule named fc, classifier, head or heads; None takes the network's output). `depths` names submodules
-    whose outputs are features too, as in `dict(module.named_modules())`. The module is shared, not copied. Raises
-    ValueError for a submodule that is not there, and for a mean or std that has neither 1 nor `channels` numbers.
+    Images in [0, 1] are resized to `size` (None: not resized) and normalized by `mean` and `std`; the defaults suit
+    ImageNet networks of torchvision and most of timm. A one-channel network gets their averages; a three-channel
+    network sees a gray image as three equal channels. The representation is the input of `head`, the classifier
+    ("auto" looks for a submodule named fc, classifier, head or heads; None takes the network's output). `depths` names
+    more submodules whose outputs are features, as in `dict(module.named_modules())`. The module is shared, not copied.
+    Raises ValueError for a missing submodule, and for a mean or std with neither 1 nor `channels` numbers.
 
     >>> from torchvision.models import resnet18
     >>> encoder = stk.wrap(resnet18(), depths=["layer2", "layer3"], size=64)
@@ -89,10 +89,10 @@ def wrap(
         mean, std = (fmean(mean),), (fmean(std),)
     for what, numbers in {"mean": mean, "std": std}.items():
         if len(numbers) not in (1, channels):
-            raise ValueError(f"{what} has {len(numbers)} numbers: it must have 1 or {channels}, one for each channel.")
+            raise ValueError(f"{what} has {len(numbers)} numbers: it must have 1 or {channels}, one per channel.")
     backbone = _Hooked(module, depths, head, mean, std, size)
     was_training = module.training
-    module.eval()  # a probe of one image must not move BatchNorm's averages
+    module.eval()  # the trial image below must not move BatchNorm's averages
     with torch.no_grad():
         reference = next(module.parameters(), torch.zeros(()))
         probe = torch.zeros(1, channels, size or 64, size or 64, device=reference.device, dtype=reference.dtype)

@@ -1,8 +1,8 @@
 """Losses of joint-embedding self-supervised learning, each a function of two batches of embeddings.
 
 A loss returns its named terms, already weighted: the loss *is* `sum(terms.values())`. A trainer sums them, a plot
-stacks them, a text can name them. The formulas are those of the papers' official code, which several libraries
-change silently; what differs between them is said where it matters.
+stacks them, a text can name them. The formulas follow the papers' official code, which several libraries change
+silently; docstrings state the differences that matter.
 """
 
 from ssl_toolkit.losses import toy2d as toy2d

@@ -1,4 +1,4 @@
-"""What every loss asks of its embeddings, and the type that it returns."""
+"""The checks that every loss makes on its embeddings, and the type that it returns."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -19,11 +19,11 @@ def same_shape(za: Tensor, zb: Tensor, *, names: Names = ("za", "zb")) -> None:
 
 
 def finite(**embeddings: Tensor) -> None:
-    """No NaN, no infinity; the error names the argument that holds one.
+    """Raises ValueError for NaN or infinite values, and names the argument that holds them.
 
-    What a network has just computed with its graph is let through: a NaN in it is in the terms too, which `train`
-    reads once a step, on all processes alike, to stop with the last good state. An earlier question would find the
-    state half changed, other processes waiting and an accelerator idle.
+    Tensors that carry a graph are not checked: their NaN reaches the terms, which `train` checks once a step in all
+    processes, to stop with the last good state. A check here would leave the state half updated, keep other processes
+    waiting and stall the accelerator.
     """
     if any(z.grad_fn is not None for z in embeddings.values()):
         return
@@ -42,7 +42,7 @@ def several_images(b: int) -> None:
 
 
 def batch_of_pairs(za: Tensor, zb: Tensor, *, names: Names = ("za", "zb")) -> int:
-    """b, checked: these losses compare images with each other, so one image has nothing to be compared with."""
+    """Check the embeddings and return b; these losses compare images with each other, so b must be at least 2."""
     same_shape(za, zb, names=names)
     several_images(len(za))
     finite(**{names[0]: za, names[1]: zb})
@@ -50,7 +50,7 @@ def batch_of_pairs(za: Tensor, zb: Tensor, *, names: Names = ("za", "zb")) -> in
 
 
 def batch_of_views(z: Tensor) -> tuple[int, int]:
-    """(v, b) of embeddings (v, b, d), checked: at least two views of at least two images."""
+    """Check embeddings (v, b, d) and return (v, b): at least two views of at least two images."""
     if z.ndim != 3 or len(z) < 2:
         raise ValueError(f"z has shape {tuple(z.shape)}: it must be (v, b, d), with at least 2 views of each image.")
     several_images(z.shape[1])
@@ -59,7 +59,7 @@ def batch_of_views(z: Tensor) -> tuple[int, int]:
 
 
 def must_be_positive(name: str, value: float, usual: str) -> None:
-    """Raises ValueError for a value that is not positive, and says what is usual."""
+    """Raises ValueError for a value that is not positive, and names usual values."""
     if not value > 0:
         raise ValueError(f"{name} is {value}: it must be positive; {usual}.")
 
@@ -67,4 +67,4 @@ def must_be_positive(name: str, value: float, usual: str) -> None:
 def must_be_a_share(name: str, value: float) -> None:
     """Raises ValueError for a value outside [0, 1]."""
     if not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value}: it shares out the loss between two terms and must lie in [0, 1].")
+        raise ValueError(f"{name} is {value}: it divides the loss between two terms and must be in [0, 1].")

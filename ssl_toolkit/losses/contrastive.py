@@ -1,11 +1,11 @@
 """Contrastive losses: the two views of an image attract each other, other images repel.
 
-An anchor's similarities, cosines over a temperature, are s+ to what attracts it and s_j to what repels it. All losses
-here weigh the one against n = log sum_j exp s_j; most as InfoNCE does,
+Similarities are cosines over a temperature: an anchor has s+ to its positive and s_j to its negatives. All losses here
+weigh s+ against n = log sum_j exp s_j, most of them like InfoNCE,
 
     -s+ + log(exp s+ + exp n) = softplus(n - s+)
 
-and differ in where the positive comes from and in who the negatives are.
+and differ in where the positives and the negatives come from.
 """
 
 import math
@@ -32,27 +32,27 @@ def nt_xent(
 ) -> Terms:
     """SimCLR's normalized temperature-scaled cross entropy (Chen et al., 2020, eq. 1), in two terms.
 
-    With s_ij = cos(z_i, z_j) / temperature over all 2b embeddings and p(i) the other view of i,
+    With s_ij = cos(z_i, z_j) / temperature over all 2b embeddings, and p(i) the other view of i,
 
         alignment  = -mean_i s_ip(i)
         uniformity =  mean_i log( exp s_ip(i) + sum_{j in N(i)} exp s_ij )
 
-    N(i) is all 2b - 2 embeddings of the other images, or `negatives` of them drawn for each anchor with `generator`
-    (Bordes et al., 2023: down to one). `rescale` then weighs each drawn one by (2b - 2) / negatives, so that they
-    stand for all and the best temperature stays where it is.
+    N(i) holds all 2b - 2 embeddings of the other images, or `negatives` of them, drawn for each anchor with `generator`
+    (Bordes et al., 2023: down to one). `rescale` then weights each drawn negative by (2b - 2) / negatives, so that the
+    best temperature stays the same as with all negatives.
 
-    `block` is how many anchors are compared with the batch at a time: memory then grows with the batch, not with its
-    square, at the same value and gradient.
+    `block` is how many anchors are compared with the batch at a time: memory then grows with the batch size instead of
+    its square, and value and gradient stay the same.
 
     Raises ValueError for fewer than two images, unequal shapes, embeddings that are not finite, a temperature that is
-    not positive, `negatives` outside 1 ... 2b - 2 or together with `block`, or a `block` below 1.
+    not positive, `negatives` outside 1 ... 2b - 2 or combined with `block`, or a `block` below 1.
     """
     b = batch_of_pairs(za, zb)
     z, positive = _anchors(za, zb, temperature)
     if negatives is None:
         return _info_nce(positive, _all_negatives(z, temperature, block))
     if block is not None:
-        raise ValueError(f"negatives is {negatives} and block is {block}: a block compares with all; leave one out.")
+        raise ValueError(f"negatives is {negatives} and block is {block}: blocks use all negatives; pass only one.")
     drawn = _drawn_negatives(b, negatives, generator).to(z.device)
     negative = (z @ (z / temperature).T).masked_fill_(~drawn, -torch.inf).logsumexp(dim=1)
     if rescale:
@@ -67,7 +67,7 @@ def dcl(
 
         alignment = -mean_i s_ip(i),   uniformity = mean_i log sum_{j in N(i)} exp s_ij
 
-    so that an anchor whose positive is near keeps its whole gradient, in small batches too. As `nt_xent` for the rest.
+    so an anchor with a close positive keeps its full gradient, even in small batches. Otherwise like `nt_xent`.
     """
     batch_of_pairs(za, zb)
     z, positive = _anchors(za, zb, temperature)
@@ -77,12 +77,12 @@ def dcl(
 def patch_negative(
     za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], zn: Float[Tensor, "m d"], *, temperature: float = 0.2
 ) -> Terms:
-    """NT-Xent with a single negative that is no image but a patch of one (an idea of Bordes et al., 2023).
+    """NT-Xent with a single negative, which is a patch instead of an image (an idea of Bordes et al., 2023).
 
         alignment = -mean_i s_ip(i),   uniformity = mean_i log( exp s_ip(i) + exp cos(z_i, zn) / temperature )
 
-    zn, the patch's embedding, is (1, d), one for all anchors, or (b, d), one of each image for both of its views. It
-    gets a gradient. Which patch is for the caller to say: `joint` has two readings of the idea.
+    zn, the patch's embedding, is (1, d), shared by all anchors, or (b, d), one per image for both of its views. It gets
+    a gradient. The caller chooses the patch: `joint` implements two readings of the idea.
     Raises ValueError for unequal shapes, embeddings that are not finite, or a temperature that is not positive.
     """
     same_shape(za, zb)
@@ -90,7 +90,7 @@ def patch_negative(
     if zn.shape not in (za.shape, (1, za.shape[1])):
         raise ValueError(
             f"zn has shape {tuple(zn.shape)}: it must be (1, {za.shape[1]}), one patch for all, "
-            f"or {tuple(za.shape)}, one for each image."
+            f"or {tuple(za.shape)}, one per image."
         )
     z, positive = _anchors(za, zb, temperature)
     zn = F.normalize(zn, dim=1).expand_as(za).repeat(2, 1)
@@ -98,14 +98,14 @@ def patch_negative(
 
 
 def supcon(z: Float[Tensor, "v b d"], labels: Int64[Tensor, " b"], *, temperature: float = 0.1) -> Terms:
-    """Supervised contrast (Khosla et al., 2020, L_out): all views of all images with the anchor's label attract it.
+    """Supervised contrastive loss (Khosla et al., 2020, L_out): all views with the anchor's label attract it.
 
         alignment  = -mean_i mean_{p in P(i)} s_ip
         uniformity =  mean_i log sum_{j != i} exp s_ij
 
-    over the v b embeddings, P(i) those with the label of i but i itself. Where all labels differ, two views give
-    NT-Xent. Raises ValueError for fewer than two views or images, embeddings that are not finite, labels of another
-    number than the images, or a temperature that is not positive.
+    over the v b embeddings, with P(i) all others that share the label of i. If all labels differ, two views give
+    NT-Xent. Raises ValueError for fewer than two views or images, embeddings that are not finite, a number of labels
+    other than b, or a temperature that is not positive.
     """
     v, b = batch_of_views(z)
     if labels.shape != (b,):
@@ -124,12 +124,12 @@ def supcon(z: Float[Tensor, "v b d"], labels: Int64[Tensor, " b"], *, temperatur
 def moco(
     q: Float[Tensor, "b d"], k: Float[Tensor, "b d"], queue: Float[Tensor, "m d"], *, temperature: float = 0.2
 ) -> Terms:
-    """Momentum contrast (He et al., 2020, eq. 1): a query finds its key among those of earlier images.
+    """MoCo, momentum contrast (He et al., 2020, eq. 1): a query picks out its key among keys of earlier images.
 
         alignment = -mean_i q_i k_i / temperature
         uniformity = mean_i log( exp(q_i k_i / temperature) + sum_j exp(q_i queue_j / temperature) )
 
-    q, k and the queue are normalized first; k, the teacher's embedding of the other view, and the queue get no
+    q, k and the queue are normalized first. k, the teacher's embedding of the other view, and the queue get no
     gradient. Raises ValueError for unequal shapes, embeddings that are not finite, or a temperature that is not
     positive.
     """
@@ -144,12 +144,12 @@ def moco(
 
 
 def nnclr(nn: Float[Tensor, "b d"], p: Float[Tensor, "b d"], *, temperature: float = 0.1) -> Terms:
-    """NNCLR (Dwibedi et al., 2021): an image's nearest neighbor among earlier ones finds the prediction of its view.
+    """NNCLR (Dwibedi et al., 2021): the nearest neighbor of one view picks out the prediction from the other view.
 
         alignment = -mean_i nn_i p_i / temperature,   uniformity = mean_i log sum_j exp(nn_i p_j / temperature)
 
-    nn holds the neighbors of one view's embeddings (see `memory.Queue.nearest`) and gets no gradient, p what the
-    predictor makes of the other view; both are normalized first.
+    nn holds the neighbors of one view's embeddings among earlier images (see `joint.contrastive.Queue.nearest`) and
+    gets no gradient. p is the predictor's output for the other view. Both are normalized first.
     Raises ValueError for fewer than two images, unequal shapes, embeddings that are not finite, or a temperature that
     is not positive.
     """
@@ -162,7 +162,7 @@ def nnclr(nn: Float[Tensor, "b d"], p: Float[Tensor, "b d"], *, temperature: flo
 def _anchors(
     za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], temperature: float
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
-    """The 2b normalized embeddings, and the similarity of each to its image's other view."""
+    """The 2b normalized embeddings, and the similarity of each one to the other view of its image."""
     must_be_positive("temperature", temperature, "0.1 to 0.5 are usual")
     za, zb = F.normalize(za, dim=1), F.normalize(zb, dim=1)
     return torch.cat([za, zb]), ((za * zb).sum(dim=1) / temperature).repeat(2)
@@ -173,9 +173,9 @@ def _info_nce(positive: Float[Tensor, " n"], negative: Float[Tensor, " n"]) -> T
 
 
 def _drawn_negatives(b: int, k: int, generator: torch.Generator | None) -> Bool[Tensor, "n n"]:
-    """For each of the 2b anchors k of the 2b - 2 embeddings of other images, without replacement."""
+    """For each of the 2b anchors, draw k of the 2b - 2 embeddings of other images, without replacement."""
     if not 1 <= k <= 2 * b - 2:
-        raise ValueError(f"negatives is {k}: {b} images give an anchor 1 to {2 * b - 2}; None takes them all.")
+        raise ValueError(f"negatives is {k}: {b} images give each anchor 1 to {2 * b - 2}; None takes them all.")
     if generator is None:
         raise ValueError("negatives are drawn at random: pass generator=rng(seed, step, 'negatives').")
     same_image = torch.eye(b, dtype=torch.bool).repeat(2, 2)
@@ -184,23 +184,23 @@ def _drawn_negatives(b: int, k: int, generator: torch.Generator | None) -> Bool[
 
 
 def _all_negatives(z: Float[Tensor, "n d"], temperature: float, block: int | None) -> Float[Tensor, " n"]:
-    """log sum_{j in N(i)} exp s_ij of each of the 2b anchors."""
+    """log sum_{j in N(i)} exp s_ij for each of the 2b anchors."""
     if block is None:
         same_image = torch.eye(len(z) // 2, dtype=torch.bool, device=z.device).repeat(2, 2)
         return (z @ (z / temperature).T).masked_fill_(same_image, -torch.inf).logsumexp(dim=1)
     if block < 1:
-        raise ValueError(f"block is {block}: at least 1 anchor at a time; a few hundred are fast.")
+        raise ValueError(f"block is {block}: it must be at least 1 anchor; a few hundred are fast.")
     return _ByBlocks.apply(z, temperature, block)
 
 
 class _ByBlocks(torch.autograd.Function):
-    """The same for `block` anchors at a time; their similarities are computed again for the gradient.
+    """The same for `block` anchors at a time; backward recomputes their similarities.
 
-    With n_i = log sum_{j in N(i)} exp s_ij and g_i the gradient of the loss by n_i, that by z_i is
+    With n_i = log sum_{j in N(i)} exp s_ij and g_i the gradient of the loss by n_i, the gradient by z_i is
 
         sum_j w_ij z_j / temperature,   w_ij = g_i exp(s_ij - n_i) + g_j exp(s_ij - n_j)
 
-    where the second summand is z_i as a negative of j: s is symmetric, so one row of it tells both.
+    The second term comes from z_i as a negative of j. Since s is symmetric, one row of it gives both terms.
     """
 
     @staticmethod
@@ -227,7 +227,7 @@ class _ByBlocks(torch.autograd.Function):
 
     @staticmethod
     def similarities(start: int, rows: Tensor, z: Tensor, temperature: float) -> Tensor:
-        """Those of the anchors from `start` on to all, -inf to both views of their own image."""
+        """Similarities of the anchors from `start` on to all embeddings, -inf for both views of their own image."""
         s = (rows / temperature) @ z.T
         row = torch.arange(len(rows), device=z.device)
         for own in (row + start, (row + start + len(z) // 2) % len(z)):

@@ -1,4 +1,4 @@
-"""Losses whose target gets no gradient: a student predicts what its teacher, or itself, sees in the other view."""
+"""Losses whose target gets no gradient: a student predicts the teacher's, or its own, output for the other view."""
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ def byol(p: Float[Tensor, "b d"], z: Float[Tensor, "b d"]) -> Terms:
 def simsiam(p: Float[Tensor, "b d"], z: Float[Tensor, "b d"]) -> Terms:
     """SimSiam (Chen and He, 2021): mean of -cos(p, z); z comes from the same network and gets no gradient.
 
-    The paper's sign and offset: -1 is perfect agreement, which collapse reaches too. `byol` is 2 + 2 times this.
+    Sign and offset follow the paper: -1 is perfect agreement, also reached by collapse. `byol` is 2 + 2 times this.
     Raises ValueError for unequal shapes, or embeddings that are not finite.
     """
     same_shape(p, z, names=("p", "z"))
@@ -43,11 +43,11 @@ def dino(
         q_i = softmax((teacher_i - center) / teacher_temperature),   p_j = softmax(student_j / student_temperature)
         entropy = mean_i H(q_i),   divergence = mean_{i != j} KL(q_i | p_j)
 
-    Their sum is the paper's loss, and apart they show both ways to collapse: the entropy goes to log k or to 0 while
-    nothing is left to learn. View i of the teacher is view i of the student, which may see more. q gets no gradient;
+    Their sum is the paper's loss. Separately they show both kinds of collapse: the entropy goes to log k or to 0, and
+    nothing is left to learn. View i is the same for both, but the student may see more views. q gets no gradient;
     `center` is a running mean of the teacher's logits (`joint.clustering.Center`).
-    Raises ValueError for unequal shapes, scores that are not finite, fewer than two views of the student or more of the
-    teacher, and temperatures that are not positive.
+    Raises ValueError for unequal shapes, scores that are not finite, fewer than two student views, more teacher than
+    student views, and temperatures that are not positive.
     """
     must_be_positive("student_temperature", student_temperature, "0.1 is usual")
     must_be_positive("teacher_temperature", teacher_temperature, "0.04 to 0.07 are usual")
@@ -67,8 +67,8 @@ def swav(scores: Float[Tensor, "v b k"], *, temperature: float = 0.1, eps: float
         q_i = sinkhorn(scores_i),   p_j = softmax(scores_j / temperature)
         entropy = mean_i H(q_i),   divergence = mean_{i != j} KL(q_i | p_j)
 
-    Their sum is the paper's loss. Scores are cosines of embeddings and `joint.clustering.Prototypes`. Codes get no
-    gradient, and use all prototypes equally within the batch, which keeps this from collapsing.
+    Their sum is the paper's loss. Scores are cosines between embeddings and `joint.clustering.Prototypes`. Codes get no
+    gradient. Within the batch they use all prototypes equally, which prevents collapse.
     Raises ValueError for fewer than two views, scores that are not finite, or a `temperature` or `eps` not positive.
     """
     must_be_positive("temperature", temperature, "0.1 is usual")
@@ -79,11 +79,11 @@ def swav(scores: Float[Tensor, "v b k"], *, temperature: float = 0.1, eps: float
 
 @torch.no_grad()
 def sinkhorn(scores: Float[Tensor, "b k"], *, eps: float = 0.05, iterations: int = 3) -> Float[Tensor, "b k"]:
-    """Codes of b images over k prototypes: exp(scores / eps), rows and columns scaled in turn (Cuturi, 2013).
+    """Codes of b images over k prototypes: exp(scores / eps), with rows and columns scaled in turn (Cuturi, 2013).
 
-    A row is an image and sums to 1; a column sums to b / k, the better the more `iterations`: in the limit this is the
-    assignment of largest mean score + eps * entropy among those that use all prototypes equally. In logarithms, so that
-    no eps overflows. Raises ValueError for an `eps` that is not positive or `iterations` below 1.
+    Each row is an image and sums to 1. Each column sums to b / k, more closely with more `iterations`. In the limit
+    this maximizes mean score + eps * entropy over all assignments that use the prototypes equally. It works in
+    logarithms, so no eps overflows. Raises ValueError for an `eps` that is not positive or `iterations` below 1.
     """
     must_be_positive("eps", eps, "0.03 to 0.1 are usual for scores that are cosines")
     if iterations < 1:
@@ -96,10 +96,10 @@ def sinkhorn(scores: Float[Tensor, "b k"], *, eps: float = 0.05, iterations: int
 
 
 def _cross_entropy(q: Float[Tensor, "u b k"], log_p: Float[Tensor, "v b k"]) -> Terms:
-    """H(q_i) and KL(q_i | p_j), means over images and over i != j; view i of q is view i of p."""
+    """H(q_i) and KL(q_i | p_j), averaged over images and i != j; view i of q is view i of p."""
     u, v, b = len(q), len(log_p), q.shape[1]
     if not 1 <= u <= v or v < 2:
-        raise ValueError(f"{u} view(s) are predicted from {v}: it takes at least 2, and those predicted.")
+        raise ValueError(f"{u} view(s) are predicted from {v}: it takes at least 2, and no fewer than are predicted.")
     cross = -(q.flatten(1) @ log_p.flatten(1).T) / b  # (u, v): H(q_i, p_j)
     entropy = torch.special.entr(q).sum(dim=2).mean()
     return {"entropy": entropy, "divergence": (cross.sum() - cross.diagonal().sum()) / (u * (v - 1)) - entropy}

@@ -1,4 +1,4 @@
-"""Losses without negatives: the views agree, and a regularizer of the batch's statistics keeps them from collapsing."""
+"""Losses without negatives: views must agree, and a regularizer on batch statistics prevents collapse."""
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ def vicreg(
         variance   = std * mean_d relu(1 - sqrt(Var z_d + 1e-4)), averaged over the two branches
         covariance = cov * sum_{i != j} Cov(z)_ij^2 / d, summed over the two branches
 
-    The average of one and the sum of the other are the official code's; variances are unbiased.
+    The average in one term and the sum in the other follow the official code; variances are unbiased.
     Raises ValueError for fewer than two images or unequal shapes.
     """
     batch_of_pairs(za, zb)
@@ -40,11 +40,11 @@ def _off_diagonal_covariance(z: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
 
 
 def barlow_twins(za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], *, lambd: float = 5e-3) -> Terms:
-    """Barlow Twins (Zbontar et al., 2021, eq. 1): the cross-correlation of the two views is pushed to the identity.
+    """Barlow Twins (Zbontar et al., 2021, eq. 1): push the cross-correlation of the two views to the identity.
 
         C = bn(za)^T bn(zb) / b,   invariance = sum_i (1 - C_ii)^2,   redundancy = lambd * sum_{i != j} C_ij^2
 
-    bn standardizes each dimension over the batch by its *biased* variance, as the official BatchNorm1d(affine=False).
+    bn standardizes each dimension over the batch by its *biased* variance, like the official BatchNorm1d(affine=False).
     Raises ValueError for fewer than two images or unequal shapes.
     """
     b = batch_of_pairs(za, zb)
@@ -65,23 +65,23 @@ def w_mse(
     eps: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Terms:
-    """W-MSE (Ermolov et al., 2021): mean of 2 - 2 cos(ya, yb), y the embeddings of one view, whitened.
+    """W-MSE (Ermolov et al., 2021): mean of 2 - 2 cos(ya, yb), where y are the whitened embeddings of one view.
 
         y = L^-1 (z - mean z),   L L^T = (1 - eps) Cov(z) + eps I   (Cholesky, the covariance is unbiased)
 
-    The whole batch is one set to whiten, or slices of `w_size` images that `generator` deals out `iterations` times; it
-    must exceed d for a covariance of full rank, and is best twice as large.
+    It whitens the whole batch, or random slices of `w_size` images, which `generator` draws `iterations` times.
+    `w_size` must exceed d for a covariance of full rank; 2 d is better.
     Raises ValueError for unequal shapes, a `w_size` that does not exceed d or does not divide b, and embeddings without
     a covariance of full rank (a NaN in training).
     """
     b, d = batch_of_pairs(za, zb), za.shape[1]
     w = b if w_size is None else w_size
     if not d < w <= b or b % w:
-        raise ValueError(f"w_size is {w}: it must divide the {b} images and exceed the {d} dimensions, best twofold.")
+        raise ValueError(f"w_size is {w}: it must divide the {b} images and exceed the {d} dimensions; 2 d is best.")
     if not 0 <= eps <= 1 or iterations < 1:
         raise ValueError(f"eps={eps} must lie in [0, 1] and iterations={iterations} be at least 1.")
     if w < b and generator is None:
-        raise ValueError("the slices are dealt at random: pass generator=rng(seed, step, 'slices').")
+        raise ValueError("the slices are drawn at random: pass generator=rng(seed, step, 'slices').")
     z, distances = torch.stack([za, zb]), []
     for _ in range(iterations):
         dealt = z if w == b else z[:, torch.randperm(b, generator=generator).to(z.device)]
@@ -96,19 +96,19 @@ def _whitened(z: Float[Tensor, "*n w d"], eps: float) -> Float[Tensor, "*n w d"]
     covariance = (1 - eps) * covariance + eps * torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
     factor, failed = torch.linalg.cholesky_ex(covariance)
     if not z.requires_grad and failed.any():
-        raise ValueError("za or zb has no covariance of full rank: it has collapsed, or eps=1e-3 would help.")
+        raise ValueError("za or zb has no covariance of full rank: it has collapsed, or needs eps=1e-3.")
     factor = factor.masked_fill((failed > 0)[..., None, None], torch.nan)  # in training: see `checks.finite`
     return torch.linalg.solve_triangular(factor, z.mT, upper=False).mT
 
 
 def mmcr(z: Float[Tensor, "v b d"], *, lambd: float = 5e-3) -> Terms:
-    """MMCR (Yerxa et al., 2023): the views of an image lie close together, their centroids fill the space.
+    """MMCR (Yerxa et al., 2023): the views of an image lie close together, and the centroids fill the space.
 
         centroids = -|C|_*,   views = lambd * mean_i |Z_i|_*
 
     |.|_* is the nuclear norm, the sum of the singular values; embeddings are normalized first, as in the official code.
-    Z_i (v, d) holds the views of image i, and C (b, d) their means: these are long where an image's views agree, so the
-    first term alone asks for both. Raises ValueError for fewer than two views or images, or a negative `lambd`.
+    Z_i (v, d) holds the views of image i, and C (b, d) their means. A mean is long if the image's views agree, so the
+    first term alone rewards both. Raises ValueError for fewer than two views or images, or a negative `lambd`.
     """
     batch_of_views(z)
     if lambd < 0:

@@ -1,5 +1,6 @@
-"""Losses that push embeddings to an isotropic Gaussian, seen along random directions: a distribution is Gaussian in
-d dimensions if and only if each of its one-dimensional projections is (Cramer and Wold).
+"""Losses that push embeddings toward an isotropic Gaussian along random directions.
+
+A distribution is Gaussian in d dimensions if and only if each one-dimensional projection is (Cramer and Wold).
 """
 
 import torch
@@ -11,7 +12,7 @@ from ssl_toolkit.losses.checks import Terms, batch_of_views, finite, must_be_a_s
 
 
 def lejepa(z: Float[Tensor, "v b d"], *, lambd: float = 0.02, slices: int = 256, generator: torch.Generator) -> Terms:
-    """LeJEPA (Balestriero and LeCun, 2025): the views of an image agree, and each view's batch is N(0, I).
+    """LeJEPA (Balestriero and LeCun, 2025): the views of an image agree, and each view's batch follows N(0, I).
 
         invariance = (1 - lambd) * mean (z_v - mean_v z)^2,   sigreg = lambd * SIGReg(z)
 
@@ -31,8 +32,8 @@ def sigreg(z: Float[Tensor, "*v b d"], *, slices: int = 256, generator: torch.Ge
 
         T(u) = b * int |mean_i e^{i t u.z_i} - e^{-t^2 / 2}|^2  e^{-t^2 / 2} dt,   t from -3 to 3
 
-    the distance of the characteristic function of the b projections from that of N(0, 1). The integrand is even: twice
-    the trapezoid rule on 17 points of [0, 3]. For samples of N(0, I) the mean of T is 1.05, whatever b is.
+    the distance between the characteristic functions of the b projections and of N(0, 1). The integrand is even, so we
+    take twice the trapezoid rule on 17 points of [0, 3]. For samples of N(0, I) the mean of T is 1.05 for any b.
     """
     finite(z=z)
     u = _directions(z, slices, generator)
@@ -44,16 +45,17 @@ def sigreg(z: Float[Tensor, "*v b d"], *, slices: int = 256, generator: torch.Ge
 
 
 def visreg(z: Float[Tensor, "v b d"], *, lambd: float = 0.6, slices: int = 256, generator: torch.Generator) -> Terms:
-    """VISReg (Wu, Balestriero and Levine, 2026): as LeJEPA, with location, scale and shape regularized apart.
+    """VISReg (Wu, Balestriero and Levine, 2026): like LeJEPA, but location, scale and shape are regularized separately.
 
         invariance = (1 - lambd) * mean (z_v - mean_v z)^2
         center = lambd * mean_d (mean_b z)^2,   scale = lambd * mean_d (1 - std_b z)^2
         shape = lambd * mean_i (y_(i) - Phi^-1(i / (b + 1)))^2,   y = u . (z - mean_b z) / sg(std_b z + 1e-4)
 
-    Statistics are of each view's batch, std is biased, y_(i) are the sorted projections on random unit directions u
-    (the sliced Wasserstein distance to N(0, 1)), sg stops the gradient: shape cannot shrink the scale, whose own term
-    keeps its slope when embeddings collapse. The paper advises lambd = 0.9 for ImageNet with 4096 slices, 0.6 for small
-    data. Raises ValueError for fewer than two views or images, a `lambd` outside [0, 1], or `slices` below 1.
+    Statistics are over each view's batch, std is biased, and y_(i) are the sorted projections on random unit directions
+    u (the sliced Wasserstein distance to N(0, 1)). sg stops the gradient, so shape cannot shrink the scale; the scale
+    term keeps its slope when embeddings collapse. The paper recommends lambd = 0.9 for ImageNet with 4096 slices, and
+    0.6 for small data. Raises ValueError for fewer than two views or images, a `lambd` outside [0, 1], or `slices`
+    below 1.
     """
     _, b = batch_of_views(z)
     must_be_a_share("lambd", lambd)
@@ -73,7 +75,7 @@ def _spread_of_views(z: Float[Tensor, "v b d"]) -> Float[Tensor, ""]:
 
 
 def _directions(z: Float[Tensor, "*n d"], slices: int, generator: torch.Generator) -> Float[Tensor, "d slices"]:
-    """Uniform on the sphere, one a column."""
+    """Random directions, uniform on the sphere, one per column."""
     if slices < 1:
         raise ValueError(f"slices is {slices}: it must be at least 1; 256 to 4096 are usual.")
     return F.normalize(torch.randn(z.shape[-1], slices, generator=generator), dim=0).to(z)

@@ -1,16 +1,16 @@
-"""Losses in the plane: a few points instead of an encoder, so that one sees what each term of a loss pulls on.
+"""Losses in the plane: a few points instead of an encoder show what each term of a loss pulls on.
 
     points = scatter(seed=0)
     for moment in descend(points, weighted(vicreg, {"variance": 0.0}), lr=0.1, until=300):
         print(moment.step, moment.terms, spread(moment.za, moment.zb).word)
 
-A point is what an encoder gives for one view of one image. Free points move each by its own gradient, and then no loss
-collapses: the two views of an image meet, and that is all. What collapses is an *encoder*, because one set of weights
-moves all images. The smallest one is linear, z = W x: a step W <- W - lr G^T X moves the points by
+A point is an encoder's output for one view of one image. If the points are free, each moves by its own gradient, and no
+loss collapses them: the two views of an image meet, and nothing else moves. An *encoder* collapses because one set of
+weights moves all images. The smallest encoder is linear, z = W x: a step W <- W - lr G^T X moves the points by
 
     Z <- Z - lr X X^T G,      X (2n, k): the views,      G (2n, d): the gradient at the points,
 
-so that `kernel` = X X^T says how far each point is carried along by each other; for free points it is the identity.
+so `kernel` = X X^T says how much each point drags the others along; for free points it is the identity.
 """
 
 import math
@@ -28,14 +28,14 @@ from ssl_toolkit.losses.checks import Terms
 
 Loss = Callable[..., Terms]  # of the two views, (n, d) each
 
-# An image has three features, as large as these are not: how much each differs between two views of the image.
+# An image has three features of size 1; each differs by this much between the two views of the image.
 CHANGE = (0.2, 0.4, 0.6)
-AWAY = 0.6  # of the points' mean from the origin: an encoder has a bias
+AWAY = 0.6  # distance of the points' mean from the origin: an encoder has a bias
 
 
 @dataclass
 class Points:
-    """Where the views of n images are, and what one point's step does to the others. `descend` moves them."""
+    """The positions of the views of n images, and how each point's step moves the others. `descend` moves them."""
 
     z: Float[Tensor, "2 n d"]
     kernel: Float[Tensor, "m m"]  # m = 2n: the first view of every image, then the second
@@ -43,7 +43,7 @@ class Points:
 
 
 class Moment(NamedTuple):
-    """The points after `step` updates, the terms of the loss there, and the gradient of each term on each point."""
+    """The points after `step` updates, the loss terms, and the gradient of each term at each point."""
 
     step: int
     za: Float[Tensor, "n d"]
@@ -57,16 +57,16 @@ class Moment(NamedTuple):
 
 
 def scatter(n: int = 8, *, seed: int = 0, shared: bool = True) -> Points:
-    """Two views each of n images, at random in the plane: mean variance 1, the mean a little off the origin.
+    """Scatter two views each of n images in the plane, with mean variance 1 and a mean slightly off the origin.
 
-    `shared` points are outputs of one linear encoder with a bias, others are free; both start at the same places.
-    Raises ValueError for fewer than 4 images: an encoder of three features would fit them whatever they were.
+    `shared` points are outputs of one linear encoder with a bias, others are free; both start at the same positions.
+    Raises ValueError for fewer than 4 images, since an encoder with three features could fit any of them.
     """
     if n < 4:
         raise ValueError(f"n is {n}: at least 4 images are needed; 6 to 8 are easy to follow by eye.")
     generator, k = rng(seed, 0, "points"), len(CHANGE)
 
-    def features() -> Tensor:  # (n, k), uncorrelated, so that each collapses at a pace of its own
+    def features() -> Tensor:  # (n, k), uncorrelated, so that each collapses at its own pace
         return torch.linalg.qr(torch.randn(n, k, generator=generator)).Q * math.sqrt(n)
 
     content, change = features(), features() * torch.tensor(CHANGE)
@@ -82,9 +82,9 @@ def scatter(n: int = 8, *, seed: int = 0, shared: bool = True) -> Points:
 
 
 def weighted(loss: Loss, weights: Mapping[str, float]) -> Loss:
-    """The loss with each named term times its weight; a term that is not named keeps weight 1.
+    """The loss with each named term multiplied by its weight; other terms keep weight 1.
 
-    A name that is no term of the loss raises a ValueError when the loss is called.
+    Calling the loss raises ValueError for a name that is not one of its terms.
     """
 
     def weighed(za: Tensor, zb: Tensor) -> Terms:
@@ -99,13 +99,13 @@ def weighted(loss: Loss, weights: Mapping[str, float]) -> Loss:
 def predict_both_ways(
     za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], *, predictor: bool = True, stop_gradient: bool = True
 ) -> Terms:
-    """BYOL (Grill et al., 2020) as far as points can show it: each view predicts the other, with no network at all.
+    """BYOL (Grill et al., 2020) without a network, on points: each view predicts the other.
 
         prediction = mean_i 2 - 2 cos(P za_i, zb_i)  +  mean_i 2 - 2 cos(Q zb_i, za_i)
 
-    P is the linear map that predicts the directions of zb best from those of za (least squares), Q the other way
-    round; both are constants to the gradient, and the identity without `predictor`. What is predicted gets a gradient
-    only without `stop_gradient`. BYOL's moving average of the weights has no counterpart here: the target is now.
+    P is the linear map that best predicts the directions of zb from those of za (least squares), and Q the reverse.
+    Both get no gradient; without `predictor` they are the identity. The target gets a gradient only without
+    `stop_gradient`. BYOL's moving average of the weights has no counterpart here: the target is the current view.
     """
 
     there, back = _predicted(za, zb, predictor), _predicted(zb, za, predictor)
@@ -122,7 +122,7 @@ def _predicted(z: Float[Tensor, "b d"], target: Float[Tensor, "b d"], predictor:
 
 
 def look(points: Points, loss: Loss) -> Moment:
-    """The terms and their gradients where the points are now."""
+    """The loss terms and their gradients at the current points."""
     z = points.z.detach().requires_grad_()
     terms = loss(*z)
     gradients = {name: torch.autograd.grad(term, z, retain_graph=True)[0] for name, term in terms.items()}
@@ -130,10 +130,10 @@ def look(points: Points, loss: Loss) -> Moment:
 
 
 def descend(points: Points, loss: Loss, *, lr: float, until: int) -> Iterator[Moment]:
-    """Gradient descent, in place, until `points.step` is `until`: the `Moment` after each update.
+    """Run gradient descent in place until `points.step` is `until`; yields the `Moment` after each update.
 
-    Points may be dragged between two steps. Raises FloatingPointError when a step would leave the finite numbers,
-    with the points as they were before it.
+    You may drag points between two steps. Raises FloatingPointError if a step would overflow, and keeps the points of
+    the step before.
     """
     while points.step < until:
         gradient = sum(look(points, loss).gradients.values(), torch.zeros_like(points.z))
@@ -145,10 +145,10 @@ def descend(points: Points, loss: Loss, *, lr: float, until: int) -> Iterator[Mo
 
 
 def drag(points: Points, index: int, to: tuple[float, float]) -> None:
-    """Put one point elsewhere; the others follow as the encoder makes them, by the least change of its weights.
+    """Move one point to a new position; the others follow by the smallest change of the encoder's weights.
 
-    `index` counts the first views 0 ... n-1, then the second. With W the least change that has W x_i move by m,
-    point j moves by m K_ji / K_ii; free points stay.
+    `index` counts the first views 0 ... n-1, then the second ones. Under the smallest weight change that moves point i
+    by m, point j moves by m K_ji / K_ii; other free points stay.
     """
     z = points.z.flatten(0, 1)
     if not 0 <= index < len(z):
@@ -158,7 +158,7 @@ def drag(points: Points, index: int, to: tuple[float, float]) -> None:
 
 
 class Spread(NamedTuple):
-    """Standard deviations along the points' longer and shorter axis, and how far apart two views of an image are."""
+    """Standard deviations along the points' long and short axes, and the mean distance of an image's two views."""
 
     long: float
     short: float
@@ -172,7 +172,7 @@ class Spread(NamedTuple):
 
 
 def spread(za: Float[Tensor, "n d"], zb: Float[Tensor, "n d"], *, directions: bool = False) -> Spread:
-    """How the points lie; with `directions` only their angle counts, as for every loss of cosines."""
+    """Measure the spread of the points; with `directions` only their angles count, as in losses of cosines."""
     z = torch.stack([za, zb])
     if directions:
         z = F.normalize(z, dim=2)

@@ -1,4 +1,4 @@
-"""What a representation knows: probes of labels and factors, metrics without labels, neighbors, maps and attacks."""
+"""What a representation knows: probes for labels and factors, label-free metrics, neighbors, maps and attacks."""
 
 from ssl_toolkit.encoders import (
     embed as embed,

@@ -1,16 +1,16 @@
-"""Adversarial images: the smallest changes of pixels that move what an encoder says the most, by FGSM and PGD.
+"""Adversarial images by FGSM and PGD: small pixel changes that change an encoder's output as much as possible.
 
     f = feature_function(encoder)                                    # images -> representation, differentiable
     for step in pgd(representation_loss(f, images), images, strength=4, generator=rng(0)): ...
     fgsm(label_loss(lambda x: probe.logits(f(x)), labels), images, strength=4).images
 
-An attack climbs a loss that has one value for each image, (b, c, h, w) -> (b,). No pixel moves farther than
-eps = strength / 255, strength counting the gray levels of 8 bits, and none leaves [0, 1].
+An attack maximizes a loss with one value per image, (b, c, h, w) -> (b,). No pixel changes by more than
+eps = strength / 255 (strength counts 8-bit gray levels), and none leaves [0, 1].
 
-Bordes et al. (2022) ask with RCDM which encoders see another image then, supervised or self-supervised ones. `attack`
-says what one encoder sees of an attacked image, `attack_curve` how that grows with the strength. Attack an encoder by
-its own gradients, through a probe on it (`label_loss`) and in its own space (`representation_loss`): small gradients
-may hide a weakness from one of the two.
+Bordes et al. (2022) use RCDM to ask which encoders then see another image, supervised or self-supervised ones. `attack`
+shows what an encoder sees in attacked images, `attack_curve` how the effect grows with strength. Attack an encoder both
+through a probe (`label_loss`) and in its own space (`representation_loss`): small gradients may hide a weakness from
+one of the two.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +29,7 @@ Loss = Callable[[Tensor], Tensor]  # (b, c, h, w) -> (b,)
 
 
 class Attacked(NamedTuple):
-    """The images after `step` steps, and the loss of each there."""
+    """The images after `step` steps, and the loss of each."""
 
     step: int
     images: Float[Tensor, "b c h w"]
@@ -37,7 +37,7 @@ class Attacked(NamedTuple):
 
 
 def label_loss(logits: Callable[[Tensor], Tensor], labels: Int64[Tensor, " b"]) -> Loss:
-    """The cross-entropy of each image's true label: of a supervised encoder's logits, or of a probe's on any encoder.
+    """Cross-entropy of each image's true label, from the logits of a supervised encoder or of a probe on any encoder.
 
     >>> images, labels = torch.rand(2, 1, 28, 28), torch.tensor([3, 5])
     >>> logits = stk.encoders.feature_function(stk.small_conv(1, projector=(10,)), depth="embedding")
@@ -48,9 +48,9 @@ def label_loss(logits: Callable[[Tensor], Tensor], labels: Int64[Tensor, " b"]) 
 
 
 def representation_loss(f: Callable[[Tensor], Tensor], images: Shaped[Tensor, "b c h w"]) -> Loss:
-    """|f(x) - f(images)|^2: away from the representation of the images as they are.
+    """|f(x) - f(images)|^2: the squared distance from the representation of the clean images.
 
-    Its gradient vanishes at the images themselves, so it needs the random start that `pgd` makes with a generator.
+    Its gradient vanishes at the images themselves, so `pgd` needs a generator for a random start.
     """
     h = f(as_float(images)).detach()
     return lambda x: (f(x) - h).square().sum(dim=1)
@@ -74,12 +74,12 @@ def pgd(
     rate: float | None = None,
     generator: torch.Generator | None = None,
 ) -> Iterator[Attacked]:
-    """Projected gradient ascent (Madry et al., 2018): x <- P(x + rate / 255 sign(dloss / dx)), one `Attacked` a step.
+    """Projected gradient ascent (Madry et al., 2018): x <- P(x + rate / 255 sign(dloss / dx)), one `Attacked` per step.
 
-    P projects to all images in [0, 1] within eps of `images` (uint8, or float in [0, 1]). `rate` is in the unit of
-    `strength`; None is 2.5 strength / steps, enough to cross the ball. With a generator it starts anywhere in the ball,
-    uniformly, else at the images. Raises ValueError for a strength outside [0, 255], fewer than one step, images
-    outside [0, 1], and a loss that does not have one value for each image.
+    P projects onto the images in [0, 1] within eps of `images` (uint8, or float in [0, 1]). `rate` has the unit of
+    `strength`; None means 2.5 strength / steps, enough to cross the ball. With a generator it starts uniformly at
+    random in the ball, otherwise at the images. Raises ValueError for a strength outside [0, 255], fewer than one step,
+    images outside [0, 1], and a loss without one value per image.
     """
     x0 = as_float(images)
     if not 0 <= strength <= 255:
@@ -102,7 +102,7 @@ def pgd(
 
 
 def _gradient(loss: Loss, x: Tensor) -> tuple[Float[Tensor, " b"], Float[Tensor, "b c h w"]]:
-    """The loss of each image and its gradient: that of the sum, as in evaluation mode no image sees another."""
+    """Each image's loss and gradient; the gradient of the sum suffices, as in eval mode images do not interact."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         value = loss(x)
@@ -116,9 +116,9 @@ Target = Literal["head", "representation"]
 
 
 class AttackResult(NamedTuple):
-    """What an encoder says of images before and after an attack, by its probe and by its features."""
+    """Class probabilities and features of images before and after an attack."""
 
-    images: Float[Tensor, "b c h w"]  # as they are after it
+    images: Float[Tensor, "b c h w"]  # after the attack
     before: Float[Tensor, "b k"]  # probabilities of the classes
     after: Float[Tensor, "b k"]
     h: Float[Tensor, "b d"]
@@ -126,12 +126,12 @@ class AttackResult(NamedTuple):
 
     @property
     def moved(self) -> Float[Tensor, " b"]:
-        """How far h went, in its own units."""
+        """How far h moved, in its own units."""
         return (self.attacked - self.h).norm(dim=1)
 
 
 class Point(NamedTuple):
-    """Of many images at one strength: the share that the probe still gets right, and how far h went on average."""
+    """One strength: the share of images that the probe still gets right, and how far h moved on average."""
 
     strength: float
     accuracy: float
@@ -150,10 +150,10 @@ def attack(
     depth: str = "representation",
     seed: int = 0,
 ) -> Iterator[AttackResult | None]:
-    """Attack the images and look at them: None after each step of `pgd`, then an `AttackResult`. One step is `fgsm`.
+    """Attack images and compare: yields None after each step of `pgd`, then an `AttackResult`. One step is `fgsm`.
 
-    The probe reads `depth`. The attack on the representation starts at a random place in the ball, as its gradient
-    vanishes at the images. Raises ValueError for a target that is neither, and as `pgd` does.
+    The probe reads `depth`. The attack on the representation starts at a random point of the ball, because its gradient
+    vanishes at the images. Raises ValueError for an unknown target, and as `pgd` does.
     """
     if target not in ("head", "representation"):
         raise ValueError(f"target is {target!r}: attack the 'head' or the 'representation'.")
@@ -182,7 +182,7 @@ def attack_curve(
     depth: str = "representation",
     seed: int = 0,
 ) -> Iterator[Point | None]:
-    """The same at each of `strengths` in turn: a `Point` after each, None after each step towards it."""
+    """Run `attack` at each of `strengths`: yields None after each step, and a `Point` after each strength."""
     for strength in strengths:
         for seen in attack(
             encoder, probe, images, labels, target=target, strength=strength, steps=steps, depth=depth, seed=seed

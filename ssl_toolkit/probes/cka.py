@@ -1,7 +1,7 @@
-"""How alike two representations of the same images are: linear CKA (Kornblith, Norouzi, Lee and Hinton, 2019).
+"""Linear CKA: how similar two representations of the same images are (Kornblith, Norouzi, Lee and Hinton, 2019).
 
-It compares which images lie near which, not what each dimension means: a rotation of the features or another scale
-changes nothing, and the two may have different dimensions.
+It compares which images are near each other, not what each dimension means: rotating or scaling the features changes
+nothing, and the two may have different dimensions.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ def linear_cka(x: Float[Tensor, "n d"], y: Float[Tensor, "m k"]) -> float:
 
         |Y^T X|^2 / (|X^T X| |Y^T Y|)   =   tr(K L) / (|K| |L|),   K = X X^T, L = Y Y^T, columns centered
 
-    in Frobenius norms, computed on the smaller side. Of unrelated features it is about sqrt(d k) / n where n is large,
-    and near 1 where n is smaller than d and k: take several images for each dimension. Raises ValueError for different
-    n, n < 2, features that are not finite, and features that are the same for all images.
+    in Frobenius norms, computed on the smaller side. For unrelated features it is about sqrt(d k) / n if n is large,
+    and near 1 if n is smaller than d and k: use several images per dimension. Raises ValueError for different n,
+    n < 2, features that are not finite, and features that are the same for all images.
     """
     if len(x) != len(y):
         raise ValueError(f"x has {len(x)} rows and y has {len(y)}: both must be features of the same images.")
@@ -42,9 +42,9 @@ def cka_matrix(
 
 
 def _unit(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """Centered, and scaled so that |Z^T Z| = 1; in float64, where the rounding of large means does no harm."""
+    """Center z and scale it so that |Z^T Z| = 1, in float64, so that rounding of large means does no harm."""
     if len(z) < 2 or not z.isfinite().all():
-        raise ValueError(f"the features have shape {tuple(z.shape)}: they must be finite, of at least 2 images.")
+        raise ValueError(f"the features have shape {tuple(z.shape)}: they must be finite and from at least 2 images.")
     x = z.double() - z.double().mean(dim=0)
     x = x.masked_fill((x.std(dim=0) <= 1e-6 * z.double().abs().mean(dim=0)), 0.0)  # constant up to rounding
     gram = x @ x.T if len(x) < x.shape[1] else x.T @ x

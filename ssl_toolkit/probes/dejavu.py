@@ -1,9 +1,9 @@
-"""DejaVu (Meehan et al., 2023): does an encoder remember its training images, or only know what goes with what?
+"""DejaVu (Meehan et al., 2023): does an encoder memorize its training images, or only learn what goes with what?
 
-A crop of a training image that shows nothing but background should not tell what stood before it. An encoder that
-trained on the image may tell all the same: its embedding of the crop lies among other images of that class. Part of
-this is honest correlation (ships are in water), which an encoder that trained on *other* images has learned, too. The
-difference of the two is memory.
+A crop that shows only the background of a training image should not reveal the object. An encoder trained on that image
+may still reveal it: its embedding of the crop lies among other images of the class. Part of this is honest correlation
+(ships are in water), which an encoder trained on *other* images learns too. The difference between the two is
+memorization.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from ssl_toolkit.probes.knn import knn_accuracy
 
 
 class DejaVu(NamedTuple):
-    """Accuracies of the class inferred from crops: by the encoder that has seen the images, and by one that has not."""
+    """Class accuracy from crops: by an encoder that was trained on the images, and by one that was not."""
 
     target: float
     reference: float
@@ -24,7 +24,7 @@ class DejaVu(NamedTuple):
 
     @property
     def memory(self) -> float:
-        """What the target knows beyond what the crops tell anyone."""
+        """What the target knows beyond what the crops reveal to any encoder."""
         return self.target - self.reference
 
 
@@ -39,11 +39,11 @@ def dejavu(
     k: int = 20,
     depth: str = "representation",
 ) -> DejaVu:
-    """Predict each crop's class by a vote of its k neighbors among the public images, with either encoder.
+    """Predict each crop's class from its k nearest public images, with both encoders.
 
-    `crops` are of images that only `target` was trained on; `reference` was trained alike on as many others; neither
-    has seen the `public` ones. `augment.resized_crop` makes crops: take boxes that do not touch the object. Raises
-    ValueError as `knn_accuracy` does, and for crops without one label each.
+    `crops` come from images that only `target` was trained on. `reference` was trained the same way on as many other
+    images; neither encoder has seen the `public` ones. `augment.resized_crop` makes crops: use boxes that do not touch
+    the object. Raises ValueError as `knn_accuracy` does, and unless there is one label per crop.
     """
     if len(crops) != len(labels):
         raise ValueError(f"there are {len(crops)} crops and {len(labels)} labels: each crop needs one.")

@@ -1,4 +1,4 @@
-"""What a group of images shares: which classes are over-represented in it, and which ranges of the factors."""
+"""What a group of images has in common: the classes and factor ranges that are over-represented in it."""
 
 import math
 from collections.abc import Sequence
@@ -15,28 +15,28 @@ NAMES = {"shape": SHAPES, "distractor_shape": SHAPES, "texture": TEXTURES}
 
 
 class Enrichment(NamedTuple):
-    """A value, or a range of values, that is commoner in the group than among all images."""
+    """A value, or a range of values, that is more common in the group than among all images."""
 
-    name: str  # "class", or that of a factor
+    name: str  # "class", or the name of a factor
     value: str
     group: float  # share of the group
     everywhere: float  # share of all images
-    z: float  # by how many standard deviations of a random group of this size
+    z: float  # the excess in standard deviations of a random group of this size
 
     def __str__(self) -> str:
         return f"{self.name} {self.value}: {self.group:.0%} of the group, {self.everywhere:.0%} of all"
 
 
-RANGED = 30  # images of a group from which ranges are told: of 30 at random, 7 % seem to share one
+RANGED = 30  # smallest group that is tested for ranges: of random groups of 30, 7 % seem to share one
 
 
 def enrichment(data: Dataset, index: Int64[Tensor, " m"], *, least: float = 4.0) -> list[Enrichment]:
-    """Where a group differs from a random one by at least `least` standard deviations, the most striking first.
+    """List where a group differs from a random one by at least `least` standard deviations, most striking first.
 
-    A class or a chosen factor is judged by each of its values. A measured factor is judged by the shortest range that
-    holds half of the group, from 30 images on: a range is searched for, and in a smaller group one finds some by
-    chance. On a circle it may cross the seam. Of m images drawn from n without choice, k with a share s of all has mean
-    m s and variance m s (1 - s) (n - m) / (n - 1). Raises IndexError for indices that the data do not have.
+    Classes and categorical factors are tested value by value. A continuous factor is tested by the shortest range that
+    holds half of the group; this needs 30 images, because a search in fewer finds ranges by chance. On a circular
+    factor the range may wrap around. In m images drawn at random from n, the count of a value with share s has mean m s
+    and variance m s (1 - s) (n - m) / (n - 1). Raises IndexError for indices outside the data.
     """
     if len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(data):
         raise IndexError(f"index runs from {int(index.min())} to {int(index.max())}: the data have {len(data)} images.")
@@ -63,7 +63,7 @@ def _values(
 
 
 def _range(name: str, values: Float[Tensor, " n"], index: Int64[Tensor, " m"]) -> Enrichment:
-    turn, values = PERIODS.get(name), values.double()  # in which a turn is added and taken away without rounding
+    turn, values = PERIODS.get(name), values.double()  # in float64, adding and subtracting a turn is exact
     ordered = values.sort().values
     mine = values[index].sort().values
     half = math.ceil(len(mine) / 2)

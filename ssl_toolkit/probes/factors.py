@@ -1,10 +1,10 @@
-"""What a representation tells of known causes: every factor of a data set, read off linearly.
+"""What a representation knows about known factors: every factor of a data set, read linearly.
 
     read_factors(z, data.factors, z_test, test.factors)["hue"].score
 
-A chosen factor (int64) is read by a logistic probe, its score is the accuracy; a measured one (float) by ridge
-regression, its score is R2 on the test set. An angle or a hue is a point of the circle: its cosine and its sine are
-regressed, so that 0.99 and 0.01 are neighbors.
+A categorical factor (int64) is read by a logistic probe and scored by accuracy; a continuous one (float) by ridge
+regression and scored by R2 on the test set. A factor on a circle, such as a hue, is regressed as its cosine and sine,
+so that 0.99 and 0.01 are neighbors.
 """
 
 import math
@@ -24,7 +24,7 @@ WEIGHT_DECAYS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 class Reading(NamedTuple):
-    """How well a factor is read, by accuracy or R2 (0 for the mean, perhaps negative), and what chance gives."""
+    """How well a factor is read, by accuracy or R2 (0 for predicting the mean; may be negative), and chance."""
 
     score: float
     chance: float
@@ -36,7 +36,7 @@ def read_factors(
     test_z: Float[Tensor, "m d"],
     test: Mapping[str, Tensor],
 ) -> dict[str, Reading]:
-    """Each factor of `train`, read from the features linearly. Raises ValueError for a factor that `test` lacks."""
+    """Read each factor of `train` linearly from the features. Raises ValueError for a factor that `test` lacks."""
     if missing := [name for name in train if name not in test]:
         raise ValueError(f"test has no factor {missing[0]!r}: it has {', '.join(test)}.")
     return dict(iter_factors(train_z, train, test_z, test))
@@ -48,7 +48,7 @@ def iter_factors(
     test_z: Float[Tensor, "m d"],
     test: Mapping[str, Tensor],
 ) -> Iterator[tuple[str, Reading]]:
-    """The items of `read_factors`, one after the other."""
+    """Yield the items of `read_factors` one by one."""
     ridge = None
     for name, values in train.items():
         if not values.is_floating_point():
@@ -77,18 +77,18 @@ def ridge_r2(
     validation: float = 0.2,
     seed: int = 0,
 ) -> float:
-    """R2 on the test set of ridge regression on standardized features: 1 - |t - t'|^2 / |t - mean t|^2 over all k.
+    """Test R2 of ridge regression on standardized features: 1 - |t - t'|^2 / |t - mean t|^2 over all k.
 
         min over W of   mean |t - W z|^2 + weight_decay |W|^2
 
     The weight decay is the one with the best R2 on a share `validation` of the training set. Raises ValueError for
-    features that are not finite and for targets that do not change.
+    features that are not finite and for constant targets.
     """
     return Ridge(train_z, validation=validation, seed=seed).r2(train_t, test_z, test_t, weight_decays=weight_decays)
 
 
 class Ridge:
-    """Ridge regressions on the same features, which are decomposed once."""
+    """Several ridge regressions on the same features, which are decomposed only once."""
 
     def __init__(self, z: Float[Tensor, "n d"], *, validation: float = 0.2, seed: int = 0):
         if not z.isfinite().all():
@@ -106,7 +106,7 @@ class Ridge:
         *,
         weight_decays: tuple[float, ...] = WEIGHT_DECAYS,
     ) -> float:
-        """As `ridge_r2`."""
+        """Like `ridge_r2`."""
         if not test_z.isfinite().all():
             raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
         if t.std(dim=0).min() == 0:
@@ -127,7 +127,7 @@ class _Line(NamedTuple):
 
 
 class _Axes(NamedTuple):
-    """Standardized features by their principal axes: where ridge regression is a division."""
+    """Standardized features and their principal axes, along which ridge regression is a division."""
 
     mean: Tensor
     std: Tensor

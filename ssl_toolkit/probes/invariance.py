@@ -1,7 +1,7 @@
-"""What an augmentation does to the features of each depth: how far they move, and whether they tell what was done.
+"""What an augmentation does to the features at each depth: how far they move, and whether they reveal its parameters.
 
-Two questions that are often mixed up. An invariant depth does not move. From how an equivariant one moves, the
-augmentation's parameter can be read back. A depth may be neither: it moves, but says nothing of how.
+These two questions are often confused. Invariant features do not move. Equivariant features move in a way that lets you
+read back the augmentation's parameters. Features may be neither: they move, but do not reveal the parameters.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from ssl_toolkit.data import as_float, rng
 from ssl_toolkit.encoders import AnyEncoder, embed_steps
 from ssl_toolkit.probes.factors import ridge_r2
 
-# name: (the operation of a strength, for images of a size), usual strengths, weakest first
+# name: (strength and image size -> operation, usual strengths, weakest first)
 Family = tuple[Callable[[float, int], Op], Sequence[float]]
 AUGMENTATIONS: dict[str, Family] = {
     "crop": (lambda s, size: aug.random_resized_crop(size, scale=(1 - s, 1.0)), (0.2, 0.5, 0.8)),
@@ -31,7 +31,7 @@ AUGMENTATIONS: dict[str, Family] = {
     "blur": (lambda s, size: aug.random_blur(1.0, sigma=(0.1, s)), (0.5, 1.0, 2.0)),
     "noise": (lambda s, size: aug.gaussian_noise(s), (0.05, 0.1, 0.2)),
 }
-UNREADABLE = ("order", "e")  # parameters that are no property of the view as a whole
+UNREADABLE = ("order", "e")  # parameters that do not describe the view as a whole
 
 
 class Reaction(NamedTuple):
@@ -40,8 +40,8 @@ class Reaction(NamedTuple):
     augmentation: str
     strength: float
     depth: str
-    moved: float  # 0: not at all; 1: as far as another image is away
-    read_back: float | None  # R2 of the parameters; None where there is none to read
+    moved: float  # 0: not at all; 1: as far as the distance to another image
+    read_back: float | None  # R2 of the parameters; None if there is nothing to read
 
 
 def reactions(
@@ -52,16 +52,16 @@ def reactions(
     batch_size: int = 64,
     seed: int = 0,
 ) -> Iterator[Reaction | None]:
-    """For every augmentation, strength and depth, one `Reaction`; None after each batch of work between two of them.
+    """Yield a `Reaction` for every augmentation, strength and depth, and None after each batch in between.
 
-    The augmented features are f(t(x)), the other ones f(x); see `moved` and `read_back`. Half of the images fit the
-    regression, the other half test it. Raises ValueError for fewer than 8 images, and for features without variance.
+    It compares the features f(t(x)) and f(x); see `moved` and `read_back`. Half of the images fit the regression, the
+    other half test it. Raises ValueError for fewer than 8 images, and for features without variance.
 
     >>> images = stk.load_data("shapes", limit=40).images
     >>> moved = [r for r in stk.probes.reactions(stk.small_conv(3), images) if r and r.depth == "embedding"]
     """
     if len(images) < 8:
-        raise ValueError(f"there are {len(images)} images: half fit a regression, half test it; several hundred do.")
+        raise ValueError(f"there are {len(images)} images: half fit a regression, half test it; use several hundred.")
     x = as_float(images)
     before: dict[str, Tensor] = {}
     for embedded in embed_steps(model, x, depth=None, batch_size=batch_size):
@@ -83,14 +83,14 @@ def reactions(
 
 
 def moved(z: Float[Tensor, "n d"], z_t: Float[Tensor, "n d"], changed: Bool[Tensor, " n"] | None = None) -> float:
-    """How far the features move, relative to the distance between different images, both as root mean squares:
+    """How far the features move, relative to the distance between different images, both as RMS:
 
         sqrt( mean_i |f(t(x_i)) - f(x_i)|^2 / mean_{i != j} |f(x_i) - f(x_j)|^2 )
 
-    i runs over the images that `changed` (None: all); where none did it is 0. Raises ValueError for features that are
-    the same for all images.
+    i runs over the images that `changed` (None: all); if none did, the result is 0. Raises ValueError for features that
+    are the same for all images.
     """
-    apart = 2 * z.var(dim=0).sum()  # the mean over pairs, as n |z|^2 sums expand
+    apart = 2 * z.var(dim=0).sum()  # equals the mean over pairs
     if not apart > 0:
         raise ValueError("the features are the same for all images: the encoder has collapsed.")
     squared = (z_t - z).square().sum(dim=1)
@@ -99,13 +99,13 @@ def moved(z: Float[Tensor, "n d"], z_t: Float[Tensor, "n d"], changed: Bool[Tens
 
 
 def read_back(z: Float[Tensor, "n d"], z_t: Float[Tensor, "n d"], target: Float[Tensor, "n k"]) -> float:
-    """R2, on the second half of the images, of ridge regression on the first: the parameters from [f(x), f(t(x))]."""
+    """Read the parameters from [f(x), f(t(x))] by ridge regression: fit on the first half, R2 on the second."""
     pair, half = torch.cat([z, z_t], dim=1), len(z) // 2
     return ridge_r2(pair[:half], target[:half], pair[half:], target[half:])
 
 
 def parameters(params: Params) -> Float[Tensor, "n k"] | None:
-    """What was drawn for each view, as columns of unit variance; None where there is nothing that differs."""
+    """The parameters drawn for each view, as columns of unit variance; None if none of them varies."""
     named = [v.float().view(len(v), -1) for name, v in params.items() if name.split(".")[-1] not in UNREADABLE]
     if not named:
         return None

@@ -1,4 +1,4 @@
-"""Nearest neighbors among features, by cosine: which images a representation takes to be alike, and what they vote."""
+"""Nearest neighbors of features by cosine similarity: which images a representation finds similar, and their votes."""
 
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -14,7 +14,7 @@ def knn_predict(
     k: int = 20,
     temperature: float = 0.1,
 ) -> Int64[Tensor, "q c"]:
-    """Labels ranked for each query, best first, by a weighted vote of its k nearest neighbors (Wu et al., 2018).
+    """Rank the labels for each query, best first, by a weighted vote of its k nearest neighbors (Wu et al., 2018).
 
     A neighbor at cosine similarity s votes for its label with weight exp(s / temperature). Raises ValueError as
     `neighbors` does, for unequal lengths, and for a temperature that is not positive.
@@ -25,7 +25,7 @@ def knn_predict(
         raise ValueError(f"temperature is {temperature}: it must be positive; 0.07 to 0.2 are usual.")
     similarity, nearest = neighbors(bank, queries, k=k)
     votes = similarity.new_zeros(len(queries), int(bank_labels.max()) + 1)
-    # relative to the nearest's vote, which changes no ranking: some vote is 1, and none overflows
+    # relative to the nearest neighbor's vote: rankings stay the same, and no vote overflows
     votes.scatter_add_(1, bank_labels[nearest], ((similarity - similarity[:, :1]) / temperature).exp())
     return votes.argsort(dim=1, descending=True, stable=True)
 
@@ -39,7 +39,7 @@ def knn_accuracy(
     k: int = 20,
     temperature: float = 0.1,
 ) -> float:
-    """The share of queries whose best label by `knn_predict` is right.
+    """The share of queries whose top label from `knn_predict` is right.
 
     >>> data, test = stk.load_data("digits"), stk.load_data("digits", split="test")
     >>> stk.knn_accuracy(stk.pixels(data.images), data.labels, stk.pixels(test.images), test.labels) > 0.9

@@ -1,7 +1,7 @@
-"""What each depth of an encoder knows: every label and factor read from its features.
+"""What each depth of an encoder knows: labels and factors, read from its features.
 
-The curve of a probe over depths shows where a network is at its best, which is seldom where its loss is (Bordes et al.,
-2022, "Guillotine regularization"). Two baselines go with it: the raw pixels, as the depth "pixels", and chance.
+Probe accuracy over depth shows where the features are best, which is rarely the layer that the loss sees (Bordes et
+al., 2022, "Guillotine regularization"). Compare it with two baselines: raw pixels, as the depth "pixels", and chance.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,16 +20,16 @@ LINEAR, KNN = "linear probe", "kNN"
 
 
 def small_pixels(images: Shaped[Tensor, "n c h w"], *, side: int = 16) -> Float[Tensor, "n d"]:
-    """The baseline "pixels": the image, averaged to at most `side` pixels a side: quick to probe."""
+    """The baseline "pixels": the image, average-pooled to at most `side` pixels a side, so it is quick to probe."""
     x = as_float(images)
     return (F.adaptive_avg_pool2d(x, side) if x.shape[-1] > side else x).flatten(1)
 
 
 class Score(NamedTuple):
-    """How well something is read at a depth: accuracy, or R2 of what is measured, and what guessing has."""
+    """How well something is read at a depth: accuracy, or R2 for a continuous factor, and the score of guessing."""
 
     depth: str
-    what: str  # LINEAR or KNN, of the classes, or the name of a factor, read linearly
+    what: str  # LINEAR or KNN for the classes, or the name of a factor, read linearly
     score: float
     chance: float
 
@@ -44,7 +44,7 @@ def read_depths(
     k: int = 20,
     seed: int = 0,
 ) -> Iterator[Score]:
-    """At each depth of `train_z`: the classes by a linear probe and by kNN, then every factor of the data, linearly.
+    """Score each depth of `train_z`: the classes by a linear probe and by kNN, then every factor of the data, linearly.
 
     Raises ValueError for one class only, fewer images than classes, and depths that `test_z` lacks.
 
@@ -56,7 +56,7 @@ def read_depths(
     if missing := [depth for depth in train_z if depth not in test_z]:
         raise ValueError(f"test_z has no depth {missing[0]!r}: it has {', '.join(test_z)}.")
     if (seen := train.labels.unique().numel()) < 2:
-        raise ValueError(f"the {len(train)} images to train on are of one class: a probe needs at least two.")
+        raise ValueError(f"the {len(train)} images to train on are of one class: a probe needs at least two classes.")
     if len(train) < len(train.classes):
         raise ValueError(
             f"there are {len(train)} images to train on, of {seen} of {len(train.classes)} classes: a probe needs more."

@@ -1,8 +1,8 @@
-"""What a representation knows of labels: linear and MLP probes on features of any depth.
+"""What a representation knows about labels: linear and MLP probes on features at any depth.
 
-Every score comes with its chance level, and `pixels` and `untrained` give the two others that a number needs to mean
-anything: raw pixels and the same network untrained. Features come from `features`, neighbors from `knn`, and what
-needs no label from `metrics`.
+Every score comes with its chance level. `pixels` and `untrained` give the two other baselines that make a score
+meaningful: raw pixels and the same network untrained. Features come from `encoders`, neighbors from `knn`, label-free
+metrics from `metrics`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,12 +22,12 @@ from ssl_toolkit.probes.logistic import Fit, logistic
 
 
 class Probe(NamedTuple):
-    """What a linear classifier on frozen features reads; `chance` is the share of the commonest test class."""
+    """A linear classifier on frozen features and its scores; `chance` is the share of the commonest test class."""
 
     accuracy: float
     chance: float
     train_accuracy: float
-    weight_decay: float  # the one chosen on the validation split
+    weight_decay: float  # chosen on the validation split
     weight: Float[Tensor, "c d"]  # for features standardized by `mean` and `std`
     bias: Float[Tensor, " c"]
     mean: Float[Tensor, " d"]
@@ -51,14 +51,14 @@ def linear_probe(
     iterations: int = 100,
     seed: int = 0,
 ) -> Probe:
-    """Multinomial logistic regression on standardized features, by L-BFGS until it converges or `iterations` are made.
+    """Multinomial logistic regression on standardized features, by L-BFGS with at most `iterations` steps.
 
         min over W, b of   mean cross-entropy + weight_decay / 2 * |W|^2
 
-    The weight decay is the one with the best accuracy on a share `validation` of the training set, by a quarter of the
-    iterations each; the probe is then fitted on all of it. Where no class can spare an example, it is the strongest.
-    Nothing looks at the test set before the end. Raises ValueError for unequal lengths, features that are not finite,
-    fewer than two classes, or weight decays that are not positive.
+    We hold out a share `validation` of the training set and choose the weight decay with the best accuracy there, after
+    a quarter of the iterations for each; then we fit the probe on the whole training set. If no class can spare an
+    example, we use the strongest weight decay. The test set is only used at the end. Raises ValueError for unequal
+    lengths, features that are not finite, fewer than two classes, or weight decays that are not positive.
 
     >>> data, test = stk.load_data("digits"), stk.load_data("digits", split="test")
     >>> probe = stk.linear_probe(stk.pixels(data.images), data.labels, stk.pixels(test.images), test.labels)
@@ -81,7 +81,7 @@ def linear_probe(
     held_out, rest = _validation_split(train_y, validation, seed)
     if len(weight_decays) > 1 and len(held_out):
         kept, kept_y = x.index_select(1, rest), train_y[rest]
-        # from the strongest to the weakest, each starting where the last one ended
+        # from the strongest to the weakest, each fit starting from the last one
         fits: dict[float, Fit] = {}
         for decay in sorted(weight_decays, reverse=True):
             fits[decay] = fit = logistic(
@@ -105,7 +105,7 @@ def probe_depths(
     weight_decays: Sequence[float] = (1e-5, 1e-4, 1e-3, 1e-2),
     seed: int = 0,
 ) -> dict[str, Probe]:
-    """A `linear_probe` at each of `depths` (None: every one that the model has), by one pass over the images.
+    """Fit a `linear_probe` at each of `depths` (None: all depths of the model), in one pass over the images.
 
     >>> data, test = (stk.load_data("digits", split=split, size=28, limit=300) for split in ("train", "test"))
     >>> probes = stk.probes.probe_depths(stk.small_conv(1), data, test, depths=("stage1", "embedding"))
@@ -121,12 +121,12 @@ def probe_depths(
 
 
 class MLPProbe(NamedTuple):
-    """What a small network on frozen features reads, so far: it can overfit, so the epoch matters."""
+    """The scores so far of a small network on frozen features; it can overfit, so the epoch matters."""
 
     accuracy: float  # on the test set, after the best epoch
     last_accuracy: float  # on the test set, after the last one
     chance: float
-    best: int  # the epoch, from 1, that is the best on the validation split
+    best: int  # the best epoch on the validation split, from 1
     validation: tuple[float, ...]  # accuracy on that split after each epoch
 
 
@@ -145,11 +145,11 @@ def mlp_probe(
     validation: float = 0.1,
     seed: int = 0,
 ) -> Iterator[MLPProbe]:
-    """Train Linear-ReLU layers of `hidden` units on standardized features by AdamW; after each epoch, the probe so far.
+    """Train Linear-ReLU layers of `hidden` units on standardized features with AdamW; yields a probe after each epoch.
 
-    The best epoch is the first with the highest accuracy on a share `validation` of the training set, which is not
-    trained on; nothing is chosen by the test set. Training ends after `patience` epochs without a better one (None:
-    never), or `epochs`. Raises ValueError as `linear_probe` does, and where no class can spare an example.
+    The best epoch is the first with the highest accuracy on a held-out share `validation` of the training set;
+    nothing is chosen on the test set. Training stops after `patience` epochs without improvement (None: never), or
+    after `epochs`. Raises ValueError as `linear_probe` does, and if no class can spare an example.
 
     >>> z, y = torch.randn(300, 8, generator=stk.rng(0)), torch.arange(300) % 3
     >>> *_, probe = stk.probes.mlp_probe(z[:200], y[:200], z[200:], y[200:], epochs=3)
@@ -197,7 +197,7 @@ def mlp_probe(
 def _check(train_z: Tensor, train_y: Tensor, test_z: Tensor, test_y: Tensor, validation: float) -> None:
     if len(train_z) != len(train_y) or len(test_z) != len(test_y) or not len(test_y):
         raise ValueError(
-            f"features and labels differ in length, or there are none: {len(train_z)} and {len(train_y)} to train, "
+            f"features and labels differ in length, or are empty: {len(train_z)} and {len(train_y)} to train, "
             f"{len(test_z)} and {len(test_y)} to test."
         )
     if not (train_z.isfinite().all() and test_z.isfinite().all()):
@@ -205,7 +205,7 @@ def _check(train_z: Tensor, train_y: Tensor, test_z: Tensor, test_y: Tensor, val
     if train_y.unique().numel() < 2:
         raise ValueError("train_y holds one class only: a probe needs at least two.")
     if (least := int(min(train_y.min(), test_y.min()))) < 0:
-        raise ValueError(f"a label is {least}: labels count from 0; leave out images without one.")
+        raise ValueError(f"a label is {least}: labels start at 0; leave out images without one.")
     if not 0 < validation < 1:
         raise ValueError(f"validation is {validation}: it is a share of the training set, in (0, 1); 0.1 is usual.")
 
@@ -219,10 +219,10 @@ def _chance(y: Int64[Tensor, " n"]) -> float:
 
 
 def _validation_split(y: Int64[Tensor, " n"], share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices held out and kept, the share taken of every class so that few labels stay balanced."""
+    """Held-out and kept indices; the share is taken from every class, so few labels stay balanced."""
     order = torch.randperm(len(y), generator=rng(seed, 0, "validation")).to(y.device)
     by_class = [order[y[order] == c] for c in y.unique()]
-    # a class keeps one example at least
+    # every class keeps at least one example
     held_out = torch.cat([index[: min(len(index) - 1, max(1, round(share * len(index))))] for index in by_class])
     kept = torch.ones(len(y), dtype=torch.bool, device=y.device)
     kept[held_out] = False
@@ -230,9 +230,9 @@ def _validation_split(y: Int64[Tensor, " n"], share: float, seed: int) -> tuple[
 
 
 def few_labels(labels: Int64[Tensor, " n"], per_class: int, *, seed: int = 0) -> Int64[Tensor, " m"]:
-    """Indices of `per_class` examples of every class, drawn by `seed`.
+    """Draw the indices of `per_class` examples of every class, by `seed`.
 
-    Raises ValueError where a class has fewer.
+    Raises ValueError if a class has fewer.
 
     >>> data = stk.load_data("digits")
     >>> data[stk.few_labels(data.labels, 5)].labels.bincount().tolist()

@@ -1,8 +1,8 @@
-"""Multinomial logistic regression, solved: L-BFGS with the gradient written out, in units that make the valley round.
+"""Multinomial logistic regression by L-BFGS, with the gradient written out, in well-conditioned units.
 
     min over W, b of   mean cross-entropy(W x + b, y) + weight_decay / 2 * |W|^2
 
-Samples are columns here, x of (r, n): the softmax then runs along the n, which takes half the time.
+Samples are columns here, x is (r, n): the softmax then takes half the time.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 class Fit(NamedTuple):
-    """A linear classifier on r features: the most likely class is the greatest of weight x + bias."""
+    """A linear classifier on r features: the most likely class has the largest weight x + bias."""
 
     weight: Float[Tensor, "c r"]
     bias: Float[Tensor, " c"]
@@ -31,10 +31,10 @@ def logistic(
     variance: Float[Tensor, " r"],
     iterations: int,
 ) -> Fit:
-    """The minimum for features along their principal axes, each weight in units of its own curvature.
+    """Find the minimum for features along their principal axes, with each weight in units of its own curvature.
 
     The Hessian of the cross-entropy is at most 1/2 (I - 11^T/c) kron cov(x) (Boehning, 1992), so on principal axes
-    the units 1 / sqrt(variance / 2 + weight_decay) make it rounder: L-BFGS needs a third to a quarter of the steps.
+    the units 1 / sqrt(variance / 2 + weight_decay) condition it well: L-BFGS needs three to four times fewer steps.
     """
     unit = (variance / 2 + weight_decay).rsqrt()
     v, b = start.weight / unit, start.bias[:, None].clone()

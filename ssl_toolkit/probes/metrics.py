@@ -1,8 +1,8 @@
-"""Metrics of a representation that need no label: how many dimensions it uses, how evenly, and whether it collapses.
+"""Label-free metrics of a representation: how many dimensions it uses, how evenly, and whether it collapses.
 
-A collapsed encoder gives every image the same output, the cheapest agreement of two views. A metric shows it while the
-loss still looks well, and `verdict` says it in words. A high rank is necessary for a good representation, not
-sufficient: compare runs of one method by it, not methods.
+A collapsed encoder gives every image the same output, the cheapest way for two views to agree. The metrics show this
+while the loss still looks fine, and `describe_rank` says it in words. A high rank is necessary for a good
+representation but not sufficient: use it to compare runs of one method, not different methods.
 """
 
 import math
@@ -14,20 +14,20 @@ from torch import Tensor
 
 from ssl_toolkit.encoders.statistics import _checked
 
-# of the way from one dimension to all of them, below which `verdict` says so
+# thresholds of `describe_rank`, as a share of the way from rank 1 to full rank
 COLLAPSING, NARROW = 0.08, 0.25
-_FLOOR = 1e-10  # of the largest eigenvalue: below it lies the rounding of features in float32
+_FLOOR = 1e-10  # relative to the largest eigenvalue: anything below is float32 rounding
 
 
 def describe_rank(rank: float, most: int) -> str:
-    """An effective rank in words, as "collapsing: rank 3 of 128"; `most` is the largest that it can be.
+    """Put an effective rank in words, such as "collapsing: rank 3 of 128"; `most` is the largest possible rank.
 
-    With s = (rank - 1) / (most - 1): "collapsing" where s < 0.08, "narrow" where s < 0.25, else "spread"; and
-    "collapsed" is a collapsing one with less than two dimensions left. For `rankme` of (n, d) features `most` is
-    min(n, d), for `lidar` of n samples min(n - 1, d). Raises ValueError for a rank outside 1 ... most.
+    With s = (rank - 1) / (most - 1): "collapsing" if s < 0.08, "narrow" if s < 0.25, otherwise "spread"; "collapsed"
+    means collapsing with a rank below 2. `most` is min(n, d) for `rankme` of (n, d) features, and min(n - 1, d) for
+    `lidar` of n samples. Raises ValueError for a rank outside 1 ... most.
     """
-    if not 0.99 <= rank <= 1.01 * most:  # RankMe's eps moves it by a little
-        raise ValueError(f"rank is {rank} of {most}: an effective rank lies in 1 ... most.")
+    if not 0.99 <= rank <= 1.01 * most:  # RankMe's eps shifts it slightly
+        raise ValueError(f"rank is {rank} of {most}: an effective rank must be 1 ... most.")
     share = (rank - 1) / (most - 1) if most > 1 else 1.0
     word = "collapsing" if share < COLLAPSING else "narrow" if share < NARROW else "spread"
     if word == "collapsing" and rank < 2:
@@ -45,7 +45,7 @@ def spectrum(z: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
 def rankme(z: Float[Tensor, "n d"], *, eps: float = 1e-7) -> float:
     """RankMe (Garrido et al., 2023): exp of the entropy of p_k = sigma_k / |sigma|_1 + eps, from 1 to min(n, d).
 
-    sigma are the singular values of z, not centered, as in the paper. A collapsed representation has a rank near 1.
+    sigma are the singular values of z, without centering, as in the paper. A collapsed representation has rank near 1.
 
     >>> z = torch.randn(1000, 64, generator=stk.rng(0))
     >>> round(stk.rankme(z))
@@ -57,17 +57,17 @@ def rankme(z: Float[Tensor, "n d"], *, eps: float = 1e-7) -> float:
 
 
 def lidar(z: Float[Tensor, "n q d"], *, delta: float = 1e-4) -> float:
-    """LiDAR (Thilak et al., 2023) of q views of each of n samples: the effective rank of what tells samples apart.
+    """LiDAR (Thilak et al., 2023) of q views of n samples: the effective rank of the directions that separate samples.
 
         exp of the entropy of lambda / |lambda|_1,   lambda the eigenvalues of S_w^-1/2 S_b S_w^-1/2
 
-    S_b is the covariance of the samples' means, S_w the pooled covariance of views about the mean of their sample plus
-    delta I. It lies in 1 ... min(n - 1, d). Beside directions that tell samples apart, those in which only views differ
-    count little, though they fool `rankme`. Raises ValueError for q = 1, fewer than two samples, delta <= 0.
+    S_b is the covariance of the sample means, S_w the pooled covariance of views around their sample's mean, plus
+    delta I. The result is in 1 ... min(n - 1, d). Directions in which only views differ count little, though they fool
+    `rankme`. Raises ValueError for q = 1, fewer than two samples, or delta <= 0.
     """
     n, q, _ = z.shape
     if q < 2:
-        raise ValueError(f"z holds q={q} view of each sample: LiDAR compares views, so it needs q >= 2; 10 are usual.")
+        raise ValueError(f"z holds q={q} view per sample: LiDAR compares views, so it needs q >= 2; 10 are usual.")
     if not delta > 0:
         raise ValueError(f"delta is {delta}: it must be positive, so that S_w has an inverse; 1e-4 is usual.")
     z = _checked(z, least=2).double()
@@ -79,20 +79,19 @@ def lidar(z: Float[Tensor, "n q d"], *, delta: float = 1e-4) -> float:
 
 
 def alpha_req(z: Float[Tensor, "n d"], *, first: int = 1, last: int | None = None) -> float:
-    """alpha-ReQ (Agrawal et al., 2022): alpha of lambda_j ~ j^-alpha, the power law by which the eigenvalues of the
-    covariance fall.
+    """alpha-ReQ (Agrawal et al., 2022): alpha in lambda_j ~ j^-alpha, the power-law decay of covariance eigenvalues.
 
         min over alpha, c of   sum_j 1/j (log lambda_j + alpha log j - c)^2     for j = first ... last
 
-    Weighted by 1/j each octave of indices counts alike; equal weights would fit little but the tail. `last` is by
-    default as far as eigenvalues rise above the rounding of float32 (1e-10 of the largest). The last ones of n samples
-    fall faster than the law, so take n of several times d, or an earlier `last`. 0 is white; `inf` is said of a single
-    direction, as of a collapsed representation. Raises ValueError for a range without two indices in 1 ... d.
+    With weights 1/j each octave of indices counts equally; equal weights would mostly fit the tail. By default, `last`
+    is the last eigenvalue above float32 rounding (1e-10 of the largest). With few samples the last eigenvalues fall
+    faster than the law, so make n several times d, or choose an earlier `last`. 0 means white; `inf` means a single
+    direction, as in a collapsed representation. Raises ValueError for a range without two indices in 1 ... d.
     """
     z = _checked(z, least=2)
     last = z.shape[1] if last is None else last
     if not 1 <= first < last <= z.shape[1]:
-        raise ValueError(f"the fit is of {first} ... {last}: it needs two indices or more in 1 ... {z.shape[1]}.")
+        raise ValueError(f"the fit is of {first} ... {last}: it needs at least two indices in 1 ... {z.shape[1]}.")
     eigenvalues = _deviations(z).square()[:last]
     eigenvalues = eigenvalues[eigenvalues > _FLOOR * eigenvalues[0]]
     if len(eigenvalues) <= first:
@@ -120,7 +119,7 @@ def uniformity(z: Float[Tensor, "n d"]) -> float:
 
 
 def _singular_values(z: Float[Tensor, "n d"]) -> Float[Tensor, " r"]:
-    """Largest first, r = min(n, d), by the smaller of the two Gram matrices in float64."""
+    """Singular values, largest first, r = min(n, d), from the smaller of the two Gram matrices in float64."""
     z = z.double() if z.shape[0] >= z.shape[1] else z.double().T
     return torch.linalg.eigvalsh(z.T @ z).flip(0).clamp_min(0).sqrt()
 

@@ -1,9 +1,9 @@
-"""Watching a representation grow: short looks at a model between its training steps, as records to plot.
+"""Watch a representation grow: short snapshots of a model between training steps, as records to plot.
 
-    for record in watch(state, data, objective, until=500, bank=data[:2000], queries=data[-500:]):
-        if isinstance(record, Look): print(record.step, record.knn, record.rankme)
+    for record in monitor(state, data, objective, until=500, bank=data[:2000], queries=data[-500:]):
+        if isinstance(record, Snapshot): print(record.step, record.knn, record.rankme)
 
-A look never changes the run: it draws no random number and moves no average of BatchNorm.
+A snapshot never changes the run: it draws no random number of the run and moves no BatchNorm average.
 """
 
 from collections.abc import Generator, Iterator
@@ -22,23 +22,23 @@ from ssl_toolkit.probes.metrics import alpha_req, describe_rank, feature_std, li
 from ssl_toolkit.probes.online import LinearProbes, Reading, read
 from ssl_toolkit.training import Objective, Step, TrainState, last_of, train
 
-PORTION = 128  # images embedded between two yields: no step of a look may hold a notebook's kernel for long
+PORTION = 128  # images embedded between two yields, so that a snapshot never blocks a notebook's kernel for long
 SAMPLES, VIEWS = 64, 8  # for LiDAR
-STEEPNESS = 50  # dimensions that alpha-ReQ is fitted to: the queries are too few to tell the later ones
-LEARN = 5  # steps of a run to one of its probes
+STEEPNESS = 50  # dimensions in the alpha-ReQ fit: there are too few queries to estimate the later ones
+LEARN = 5  # training steps per step of the probes
 
 
 class Snapshot(NamedTuple):
-    """What the representation of `queries` is like after `step` updates."""
+    """Metrics of the representation of `queries` after `step` updates."""
 
     step: int
-    knn: float  # accuracy of the queries' labels by their neighbors in the bank
+    knn: float  # kNN accuracy on the queries, with neighbors from the bank
     rankme: float  # of at most `most`
     std: float  # mean standard deviation of the normalized features, times sqrt(width): 1 when spread evenly
-    most: int  # that the rank can be: the width, or the number of queries where that is smaller
+    most: int  # largest possible rank: the width or the number of queries, whichever is smaller
     spectrum: Float[Tensor, " d"]
-    alpha: float  # of alpha-ReQ: the j-th eigenvalue of the covariance falls like j^-alpha
-    lidar: float | None  # of at most `samples` - 1 and the width; None where no views were asked for
+    alpha: float  # alpha-ReQ: the j-th eigenvalue of the covariance falls like j^-alpha
+    lidar: float | None  # at most `samples` - 1 and the width; None without views
     samples: int
     similarity: Float[Tensor, "q k"]
     neighbors: Int64[Tensor, "q k"]  # of the first queries, in the bank
@@ -67,8 +67,8 @@ class Baselines(NamedTuple):
 def baselines(
     model: nn.Module, bank: Dataset, queries: Dataset, *, portion: int = PORTION
 ) -> Iterator[Baselines | None]:
-    """Chance (the commonest class), raw pixels, and the same network before training: None between portions of the
-    work, then the `Baselines`."""
+    """Chance (the commonest class), raw pixels, and the same network untrained: yields None while it works, then the
+    `Baselines`."""
     chance = queries.labels.bincount().max().item() / len(queries)
 
     def score(zb: Tensor, zq: Tensor) -> float:
@@ -90,9 +90,9 @@ def snapshot(
     k: int = 7,
     portion: int = PORTION,
 ) -> Iterator[Snapshot | None]:
-    """Embed both sets a portion at a time: None in between, then the `Look`.
+    """Embed both sets a portion at a time: yields None in between, then the `Snapshot`.
 
-    With `augment`, LiDAR is measured too: on the same eight views each of 64 queries at every look.
+    With `augment`, it also measures LiDAR, on eight views of each of 64 queries, the same views in every snapshot.
     """
     zb, zq = yield from _embedded(state.model, bank, queries, portion)
     apart, samples = None, min(SAMPLES, len(queries))
@@ -133,10 +133,10 @@ def monitor(
     batch_size: int = 256,
     seed: int = 0,
 ) -> Iterator[Step | Snapshot | Reading | None]:
-    """`train`, with a `Look` before the first step, after each multiple of `every`, and at the end.
+    """Run `train` with a `Snapshot` before the first step, after every `every` steps, and at the end.
 
-    `augment` makes views for the looks' LiDAR. `probes` learn after every fifth step of the run, which adds 5 % to its
-    time, and each look is then followed by their `Reading` of the queries.
+    `augment` makes the views for LiDAR. `probes` learn after every fifth training step, which adds 5 % to the time;
+    their `Reading` of the queries then follows each later snapshot.
     """
     yield from snapshot(state, bank, queries, augment=augment)
     for step in train(state, data, objective, until=until, batch_size=batch_size, seed=seed):

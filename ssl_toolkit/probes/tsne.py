@@ -1,8 +1,8 @@
-"""Features in the plane: PCA at once, and t-SNE as a generator that can be watched, stopped and looked back at.
+"""Features in the plane: PCA in one step, and t-SNE as a generator that you can watch, stop and replay.
 
-scikit-learn's t-SNE returns only at its end, which is a minute later for 10,000 points; here each iteration is yielded.
-The gradient is that of van der Maaten and Hinton (2008). Its repulsion, a sum over all pairs, is a convolution on a
-grid (Linderman, Rachh, Hoskins, Steinerberger and Kluger, 2019).
+scikit-learn's t-SNE returns only at the end, a minute later for 10,000 points; this one yields each iteration. The
+gradient is from van der Maaten and Hinton (2008). Its repulsion, a sum over all pairs, becomes a convolution on a grid
+(Linderman, Rachh, Hoskins, Steinerberger and Kluger, 2019).
 """
 
 import math
@@ -17,7 +17,7 @@ from ssl_toolkit.encoders.statistics import principal_axes
 
 
 class Layout(NamedTuple):
-    """The points of the plane after an iteration of t-SNE; at iteration 0 neighbors are still being searched."""
+    """The points in the plane after an iteration of t-SNE; iteration 0 is still searching neighbors."""
 
     iteration: int
     iterations: int
@@ -25,16 +25,16 @@ class Layout(NamedTuple):
 
 
 def pca(z: Float[Tensor, "n d"]) -> Float[Tensor, "n 2"]:
-    """The two directions in which the features vary most. A plane has two: the second is 0 where d is 1.
+    """Project features on the two directions in which they vary most; if d is 1, the second coordinate is 0.
 
-    Raises ValueError for fewer than 3 images, features that are not finite, and features without any variance.
+    Raises ValueError for fewer than 3 images, features that are not finite, and features without variance.
     """
     z = _checked(z)
     if z.shape[1] == 1:
         return torch.cat([z - z.mean(), torch.zeros_like(z)], dim=1)
     x = z - z.mean(dim=0)
     first = principal_axes(x)[0][:, :2]
-    largest = first.gather(0, first.abs().argmax(dim=0, keepdim=True))  # an axis has no sign of its own
+    largest = first.gather(0, first.abs().argmax(dim=0, keepdim=True))  # the sign of an axis is arbitrary
     return x @ (first * largest.sign())
 
 
@@ -47,14 +47,14 @@ def tsne(
     exaggerated: int = 200,
     lr: float | None = None,
 ) -> Iterator[Layout]:
-    """t-SNE of features, from their PCA; yields the layout before the first and after every iteration.
+    """t-SNE of features, starting from their PCA; yields the layout before the first and after every iteration.
 
         min over y of KL(p | q),   p_ij = (p_j|i + p_i|j) / 2n,   q_ij ~ 1 / (1 + |y_i - y_j|^2)
 
-    p_j|i is a Gaussian around z_i over its 3 * `perplexity` nearest, as wide as that perplexity asks. In the first
-    `exaggerated` iterations p is multiplied by `exaggeration`, which gathers the clusters. `lr` is max(n / exaggeration
-    / 4, 50) where None (Belkina et al., 2019, as in scikit-learn). Raises ValueError as `pca` does, and for a
-    perplexity outside [1, (n - 1) / 3].
+    p_j|i is a Gaussian around z_i over its 3 * `perplexity` nearest neighbors, with a width that gives this perplexity.
+    For the first `exaggerated` iterations p is multiplied by `exaggeration`, which gathers the clusters. If `lr` is
+    None, it is max(n / exaggeration / 4, 50) (Belkina et al., 2019, as in scikit-learn). Raises ValueError as `pca`
+    does, and for a perplexity outside [1, (n - 1) / 3].
 
     >>> *_, layout = stk.probes.tsne(torch.randn(50, 8, generator=stk.rng(0)), perplexity=5.0, iterations=20)
     >>> layout.points.shape
@@ -92,7 +92,7 @@ class Affinities(NamedTuple):
 
 
 def kl_gradient(affinities: Affinities, y: Float[Tensor, "n 2"], exaggeration: float = 1.0) -> Float[Tensor, "n 2"]:
-    """The gradient of KL(p | q), p multiplied by `exaggeration`:
+    """The gradient of KL(p | q), with p multiplied by `exaggeration`:
 
     4 sum_j (p_ij - q_ij) w_ij (y_i - y_j),   w_ij = 1 / (1 + |y_i - y_j|^2),   q_ij = w_ij / sum_k,l w_kl
     """
@@ -101,7 +101,7 @@ def kl_gradient(affinities: Affinities, y: Float[Tensor, "n 2"], exaggeration: f
     away = [column[:, None] - column.index_select(0, j).view(n, k) for column in y.T.contiguous()]  # x, then y
     pull = affinities.p / (2 * n) / (1 + away[0].square() + away[1].square())
     attraction = []
-    for column in away:  # p_j|i pulls i towards j, and j towards i by as much
+    for column in away:  # p_j|i pulls i toward j, and j toward i equally
         force = column.mul_(pull)
         attraction.append(force.sum(dim=1).index_add_(0, j, force.flatten(), alpha=-1))
     push, total = repulsion(y)
@@ -109,16 +109,16 @@ def kl_gradient(affinities: Affinities, y: Float[Tensor, "n 2"], exaggeration: f
 
 
 def repulsion(y: Float[Tensor, "n 2"], *, most: int = 100) -> tuple[Float[Tensor, "n 2"], float]:
-    """sum_j w_ij^2 (y_i - y_j) for each i, and the sum of w over all pairs, interpolated.
+    """sum_j w_ij^2 (y_i - y_j) for each i, and the sum of w over all pairs, both interpolated.
 
-    The plane is cut into boxes at most 1 wide (wider where there were more than `most` a side), with 3 x 3 nodes in
-    each. A point's charges go to the nodes of its box by Lagrange's polynomials, are convolved with w and w^2 by FFT,
-    and come back by the same polynomials.
+    The plane is cut into boxes at most 1 wide (wider if that takes more than `most` per side), with 3 x 3 nodes each.
+    Lagrange polynomials spread a point's charges to the nodes of its box, an FFT convolves them with w and w^2, and the
+    same polynomials interpolate the result back.
     """
     low = y.min(dim=0).values
     span = (y.max(dim=0).values - low).max().clamp_min(1e-9).item()
     boxes = min(most, max(50, 10 * math.ceil(span / 10)))
-    m, h = 3 * boxes, span / boxes  # nodes a side, and the width of a box
+    m, h = 3 * boxes, span / boxes  # nodes per side, and the width of a box
     place = (y - low) / h
     box = place.floor().clamp_max(boxes - 1)
     u = place - box
@@ -137,14 +137,14 @@ def repulsion(y: Float[Tensor, "n 2"], *, most: int = 100) -> tuple[Float[Tensor
     near, far = torch.fft.rfft2(torch.stack([w.square(), w]))
     fields = torch.fft.irfft2(waves * near, s=(2 * m, 2 * m))[:, :m, :m].reshape(3, -1)
     one, x1, x2 = ((f.index_select(0, at).view(-1, 9) * weight.flatten(1)).sum(dim=1) for f in fields)
-    # sum_i,j w_ij by Parseval; half of the waves are stored, all but the outer columns stand for two
+    # sum_i,j w_ij by Parseval; rfft2 stores half of the waves, so all but the outer columns count twice
     power = waves[0].abs().square() * far.real
     total = (2 * power.sum() - power[:, 0].sum() - power[:, -1].sum()).item() / (2 * m) ** 2
     return y * one[:, None] - torch.stack([x1, x2], dim=1), total - len(y)
 
 
 def _affinities(z: Float[Tensor, "n d"], rows: Int64[Tensor, " r"], perplexity: float) -> Affinities:
-    """p_j|i ~ exp(-beta_i |z_i - z_j|^2) for some i, each beta bisected until exp of the entropy is the perplexity."""
+    """p_j|i ~ exp(-beta_i |z_i - z_j|^2) for these rows i, bisecting beta until exp(entropy) is the perplexity."""
     squared = torch.cdist(z[rows], z).square_()
     squared[torch.arange(len(rows)), rows] = torch.inf
     squared, index = squared.topk(int(3 * perplexity), dim=1, largest=False)
@@ -161,7 +161,7 @@ def _affinities(z: Float[Tensor, "n d"], rows: Int64[Tensor, " r"], perplexity: 
 
 def _checked(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     if len(z) < 3:
-        raise ValueError(f"there are features of {len(z)} images: a projection needs at least 3.")
+        raise ValueError(f"the features are of {len(z)} images: a projection needs at least 3.")
     if not z.isfinite().all():
         raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
     if bool((z.std(dim=0) <= 1e-6 * z.abs().mean(dim=0)).all()):

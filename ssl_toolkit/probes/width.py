@@ -1,9 +1,9 @@
-"""Expand or narrow the representation (Bordes, Lavoie, Balestriero, Ballas and Vincent, 2023): measures of its width.
+"""Measure what width does to a representation (Bordes, Lavoie, Balestriero, Ballas and Vincent, 2023).
 
-`encoders.set_last_block_width` changes D, the dimension of h = f(x), and nothing else. What that does to h is read
-here: how many of its directions the loss can push, how much of it is exactly zero, what its signs alone know, and what
-it tells of tasks it was not trained for. Two controls say how much of a gain is the width's alone: `random_relu` widens
-features without learning, `narrowed` takes the width away again.
+`encoders.set_last_block_width` changes D, the dimension of h = f(x), and nothing else. This module measures the effect
+on h: how many of its directions the loss can push, how much of it is exactly zero, how much its signs alone carry, and
+how well it transfers to other tasks. Two controls isolate the effect of width itself: `random_relu` widens features
+without learning, `narrowed` removes the width again.
 """
 
 import copy
@@ -22,16 +22,16 @@ from ssl_toolkit.losses import Terms
 from ssl_toolkit.probes.factors import Reading, read_factors
 from ssl_toolkit.probes.linear import few_labels, linear_probe
 
-# What the loss can push.
+# The directions that the loss can push.
 
 
 def gradient(
     encoder: Encoder, x: Float[Tensor, "n c h w"], loss: Callable[[Float[Tensor, "n k"]], Terms]
 ) -> Float[Tensor, "n d"]:
-    """dL/dh of each image's representation, in float64, on the CPU; `loss` takes the embeddings of all of `x`.
+    """dL/dh for each image's representation, in float64 on the CPU; `loss` takes the embeddings of all of `x`.
 
     With a linear projector z = W h, dL/dh = W^T dL/dz lies in the row space of W, whose dimension is at most
-    min(D, K). With more layers W is the first of them. The encoder stays as it is: its projector is copied, and
+    min(D, K). With more layers, W is the first one. The encoder is not changed: its projector is copied, and the copy
     normalizes by the batch as in training.
 
     >>> g = gradient(stk.small_conv(3, width=64), torch.rand(8, 3, 32, 32), lambda z: stk.losses.nt_xent(*z.chunk(2)))
@@ -47,7 +47,7 @@ def gradient(
 
 
 def gradient_rank(encoder: Encoder, x: Float[Tensor, "n c h w"], loss: Callable[[Float[Tensor, "n k"]], Terms]) -> int:
-    """In how many of the D directions the loss pushes representations: the rank of all `gradient`s, at most n."""
+    """The number of the D directions in which the loss pushes representations: the rank of `gradient`, at most n."""
     return int(torch.linalg.matrix_rank(gradient(encoder, x, loss)))
 
 
@@ -57,13 +57,13 @@ def gradient_rank(encoder: Encoder, x: Float[Tensor, "n c h w"], loss: Callable[
 def zero_fraction(z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     """The share of each image's features that is exactly 0.
 
-    A feature that ends in a ReLU and a mean over positions is 0 where its channel is silent everywhere.
+    After a ReLU and a mean over positions, a feature is 0 if its channel is silent everywhere.
     """
     return (z == 0).float().mean(dim=1)
 
 
 def binary_codes(z: Float[Tensor, "n d"]) -> Bool[Tensor, "n d"]:
-    """1[h > 0]: of every feature, whether it is there at all. A probe reads `binary_codes(z).float()`."""
+    """1[h > 0]: whether each feature is present at all. To probe them, use `binary_codes(z).float()`."""
     return z > 0
 
 
@@ -73,10 +73,10 @@ def binary_codes(z: Float[Tensor, "n d"]) -> Bool[Tensor, "n d"]:
 def random_relu(
     train_z: Float[Tensor, "n d"], test_z: Float[Tensor, "m d"], *, width: int, seed: int = 0
 ) -> tuple[Float[Tensor, "n w"], Float[Tensor, "m w"]]:
-    """relu(W z) of features standardized on `train_z`, with W of (width, d) drawn from N(0, 1 / d).
+    """relu(W z) of features standardized on `train_z`, with W, (width, d), drawn from N(0, 1 / d).
 
-    It knows nothing that z does not know, but a linear probe can say more with it: what a trained representation of the
-    same width gains beyond this is the training's. Raises ValueError for a width below 1.
+    It adds no information to z, but a linear probe can read more from it. Only what a trained representation of the
+    same width gains beyond this comes from training. Raises ValueError for a width below 1.
     """
     if width < 1:
         raise ValueError(f"width is {width}: it must be at least 1.")
@@ -88,22 +88,22 @@ def random_relu(
 def narrowed(
     train_z: Float[Tensor, "n d"], test_z: Float[Tensor, "m d"], *, width: int
 ) -> tuple[Float[Tensor, "n w"], Float[Tensor, "m w"]]:
-    """The features along the `width` first principal components of `train_z`.
+    """Project the features on the first `width` principal components of `train_z`.
 
     Raises ValueError for a width outside 1 ... min(n, d).
     """
     if not 1 <= width <= (most := min(train_z.shape)):
-        raise ValueError(f"width is {width}: {len(train_z)} features of {train_z.shape[1]} have 1 ... {most}.")
+        raise ValueError(f"width is {width}: {len(train_z)} features of {train_z.shape[1]} allow 1 ... {most}.")
     mean = train_z.mean(dim=0)
     first = principal_axes(train_z - mean)[0][:, :width]
     return (train_z - mean) @ first, (test_z - mean) @ first
 
 
-# Tasks it was not trained for.
+# Tasks that the encoder was not trained for.
 
 
 class Domain(NamedTuple):
-    """Labeled images to train a probe on, and others to test it."""
+    """Labeled images to train a probe on, and images to test it on."""
 
     train: Dataset
     test: Dataset
@@ -116,14 +116,14 @@ def transfer_suite(
     others: Mapping[str, Domain] | None = None,
     seed: int = 0,
 ) -> dict[str, Reading]:
-    """What the representation tells, by name: of the classes at home, of every factor, of classes elsewhere.
+    """Probe the representation on many tasks: the home classes, every factor, and the classes of other data sets.
 
-        "classes"            all labels, by a linear probe whose weight decay a validation split chooses
-        "ten labels"         ten of each class
-        "long tail"          the classes of the training set thinned out geometrically, a hundred to one
-        "new texture"        a probe that never saw the last texture, tested on it (where there is that factor)
-        each factor          as `factors.read_factors` reads it, but the one that is the label
-        each of `others`     its classes; its images are brought to the size and the channels of those at home
+        "classes"            all labels, by a linear probe with the weight decay chosen on a validation split
+        "ten labels"         ten labels per class
+        "long tail"          class sizes of the training set reduced geometrically, with a ratio of 100
+        "new texture"        train without the last texture, test on it (if there is such a factor)
+        each factor          as in `factors.read_factors`, except the factor that is the label
+        each of `others`     its classes; its images are converted to the size and channels of the home images
 
     Raises ValueError as the probes do.
     """
@@ -149,7 +149,7 @@ def transfer_suite(
 
 
 def _in_the_form_of(home: Shaped[Tensor, "m c h w"], images: Shaped[Tensor, "n _ _ _"]) -> Shaped[Tensor, "n c h w"]:
-    """Images in the size and the channels of those at home: resized, gray made color, color made gray."""
+    """Convert images to the size and channels of the home images: resize, gray to color, color to gray."""
     channels, size = home.shape[1], home.shape[2:]
     if images.shape[2:] != size:
         images = F.interpolate(images, tuple(size), mode="bilinear", antialias=True)
@@ -160,5 +160,5 @@ def _in_the_form_of(home: Shaped[Tensor, "m c h w"], images: Shaped[Tensor, "n _
 
 
 def _tasks(data: Dataset) -> dict[str, Tensor]:
-    """The factors, but for the one that the labels are."""
+    """All factors except the one that is the label."""
     return {name: values for name, values in data.factors.items() if not torch.equal(values, data.labels)}

@@ -1,4 +1,4 @@
-"""The work of the probing workbench, in steps: features, their plane, and what is read at every depth."""
+"""The computations of the probe panel, step by step: features, projections, and scores at every depth."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from ssl_toolkit.probes.layerwise import Score, read_depths, small_pixels
 from ssl_toolkit.probes.tsne import pca, tsne
 
 PIXELS = "pixels"
-TRAIN, TEST = 1500, 500  # images that probes by depth learn from, and those that they are tested on
+TRAIN, TEST = 1500, 500  # images that the probes by depth are trained and tested on
 COMPARED = 1000  # images between which CKA compares depths
 
 
@@ -35,7 +35,7 @@ def nearest(z: Float[Tensor, "n d"], i: int, k: int) -> Near:
 
 
 class Work(NamedTuple):
-    """How far it is."""
+    """The progress so far."""
 
     unit: str
     done: int
@@ -44,7 +44,7 @@ class Work(NamedTuple):
 
 @dataclass
 class Probed:
-    """One encoder, and what is known of it so far."""
+    """One encoder and its results so far."""
 
     name: str
     model: AnyEncoder
@@ -61,14 +61,14 @@ class Probed:
         return self.features[self.depth]
 
     def plane(self, projection: str) -> Float[Tensor, "n 2"]:
-        """Its points at the depth that is shown; those of PCA while there are no others."""
+        """The points at the shown depth; PCA until the projection has run."""
         if ("PCA", self.depth) not in self.planes:
             self.planes["PCA", self.depth] = pca(self.z)
         return self.planes.get((projection, self.depth), self.planes["PCA", self.depth])
 
 
 def embed_all(probed: Sequence[Probed], images: UInt8[Tensor, "n c h w"], batch_size: int) -> Iterator[Work]:
-    """The features of each encoder that has none yet; one that fails keeps its error, and the next one's turn comes."""
+    """Embed the images with each new encoder; one that fails stores its error, and the next one goes on."""
     for p in probed:
         if p.features or p.error is not None:
             continue
@@ -81,7 +81,7 @@ def embed_all(probed: Sequence[Probed], images: UInt8[Tensor, "n c h w"], batch_
 
 
 def spread_out(probed: Sequence[Probed]) -> Iterator[Work | None]:
-    """t-SNE of each encoder's depth that has none yet; it can be seen on the way."""
+    """Run t-SNE for each encoder without one at its shown depth; you can watch its progress."""
     for k, p in enumerate(probed):
         key = ("t-SNE", p.depth)
         if key in p.planes:
@@ -91,13 +91,13 @@ def spread_out(probed: Sequence[Probed]) -> Iterator[Work | None]:
                 p.planes[key] = layout.points
                 done, total = layout.iteration + k * layout.iterations, layout.iterations * len(probed)
                 yield Work("iteration", done, total) if layout.iteration else None
-        except GeneratorExit:  # half of it is no picture of the features
+        except GeneratorExit:  # an unfinished layout does not represent the features
             del p.planes[key]
             raise
 
 
 def read_all(probed: Sequence[Probed], data: Dataset, seed: int) -> Iterator[Work]:
-    """The scores of each encoder that has none yet, beside those of the pixels."""
+    """Score each encoder that has no scores yet, along with raw pixels."""
     order = torch.randperm(len(data), generator=rng(seed, 0, "probe panel"))
     test, train = order.tensor_split([min(TEST, len(order) // 4)])
     train = train[:TRAIN]
@@ -113,7 +113,7 @@ def read_all(probed: Sequence[Probed], data: Dataset, seed: int) -> Iterator[Wor
 
 
 def compare(a: Probed, b: Probed, known: dict[tuple[str, str], float]) -> Iterator[Work]:
-    """CKA of every depth of one encoder with every depth of the other, into `known`."""
+    """Fill `known` with the CKA of every depth of one encoder and every depth of the other."""
     for i, (row, x) in enumerate(a.features.items()):
         for j, (column, y) in enumerate(b.features.items()):
             if (row, column) not in known:

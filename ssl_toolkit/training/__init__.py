@@ -1,4 +1,4 @@
-"""Training: a state, a loop that the caller holds, checkpoints, optimizers, sweeps, and several processes as one."""
+"""Training: a state, a loop that the caller controls, checkpoints, optimizers, sweeps, and distributed training."""
 
 from ssl_toolkit.training.checkpoint import CheckpointError as CheckpointError, load as load, save as save
 from ssl_toolkit.training.distributed import rank_and_world_size as rank_and_world_size

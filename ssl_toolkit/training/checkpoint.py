@@ -1,6 +1,6 @@
 """Checkpoints: a training state as one file of tensors (safetensors) with plain JSON in its header, never pickle.
 
-Writing is atomic, and reading checks the whole file, by a digest of all that it holds, before it changes anything.
+Writing is atomic. Reading verifies a digest of the whole file before it changes anything.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ FORMAT = 1
 
 
 class CheckpointError(ValueError):
-    """A file that is no checkpoint of this state. Nothing was changed."""
+    """The file is not a checkpoint of this state. Nothing was changed."""
 
 
 def save(state: "TrainState", path: str | os.PathLike[str]) -> None:
-    """Write the state to one file, whole or not at all: a failure leaves an older file of that name as it was.
+    """Write the state to one file, whole or not at all: after a failure, an older file of that name is unchanged.
 
-    Raises FileNotFoundError for a folder that does not exist, IsADirectoryError for a path that is one.
+    Raises FileNotFoundError if the folder does not exist, IsADirectoryError if the path is a folder.
 
     >>> from tempfile import mkdtemp
     >>> path, state = mkdtemp() + "/run.safetensors", stk.start(stk.small_conv(1))
@@ -46,12 +46,12 @@ def save(state: "TrainState", path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str], state: "TrainState") -> "TrainState":
-    """Fill `state`, of the same architecture, with what `save` wrote, and return it.
+    """Load a file that `save` wrote into `state`, which must have the same architecture, and return it.
 
-    Its lr, warm-up and total are the file's, too: assign `state.total` to go on for longer than that run was meant to.
+    lr, warm-up and total come from the file, too: assign `state.total` to train longer than originally planned.
 
-    Raises CheckpointError for a damaged, foreign or newer file, or one of another architecture, before anything of
-    the state is changed; FileNotFoundError where there is no file.
+    Raises CheckpointError for a damaged, foreign or newer file, or another architecture, and then leaves the state
+    unchanged; FileNotFoundError if there is no file.
 
     >>> stk.load("nowhere.safetensors", stk.start(stk.small_conv(1)))
     Traceback (most recent call last):
@@ -74,14 +74,14 @@ def load(path: str | os.PathLike[str], state: "TrainState") -> "TrainState":
             f"{str(path)!r} has format {header['format']}, this version reads up to {FORMAT}: update ssl_toolkit."
         )
     if header.pop("sha256", None) != _digest(header, tensors):
-        raise CheckpointError(f"{str(path)!r} is damaged: its contents are not those that were written.")
+        raise CheckpointError(f"{str(path)!r} is damaged: its contents changed after it was written.")
     _check(path, header, tensors, state)
     _fill(header, tensors, state)
     return state
 
 
 def _digest(header: dict, tensors: dict[str, Tensor]) -> str:
-    """Of every number in the header and every name, type, shape and byte of the tensors."""
+    """A digest of every number in the header and every name, type, shape and byte of the tensors."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, t in sorted(tensors.items()):
         digest.update(f"{name} {t.dtype} {tuple(t.shape)}".encode())
@@ -98,7 +98,7 @@ def _parameters(state: "TrainState") -> list[Tensor]:
 
 
 def _tensors(state: "TrainState") -> tuple[dict[str, Tensor], dict[str, dict[str, float]]]:
-    """The state as named tensors, and what the optimizer keeps beside tensors as {"slots": {name: number}}."""
+    """The state as named tensors, and the optimizer's plain numbers as {"slots": {name: number}}."""
     tensors = {
         f"{prefix}.{name}": value.detach().contiguous().clone()
         for prefix, module in _modules(state).items()
@@ -124,7 +124,7 @@ def _check(path: str | os.PathLike[str], header: dict, tensors: dict[str, Tensor
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise CheckpointError(
-                f"{str(path)!r} is of another architecture: {name} is {found.get(name, 'absent')} in the file "
+                f"{str(path)!r} has another architecture: {name} is {found.get(name, 'absent')} in the file "
                 f"and {expected.get(name, 'absent')} in the state."
             )
     if header.get("optimizer") != type(state.optimizer).__name__:
@@ -136,7 +136,7 @@ def _check(path: str | os.PathLike[str], header: dict, tensors: dict[str, Tensor
         if name.startswith("optimizer."):
             _, i, _ = name.split(".", 2)
             if not (i.isdigit() and int(i) < len(parameters) and t.shape in (parameters[int(i)].shape, ())):
-                raise CheckpointError(f"{str(path)!r} is of another architecture: {name} fits no parameter.")
+                raise CheckpointError(f"{str(path)!r} has another architecture: {name} fits no parameter.")
     numbers = ("step", "lr", "warmup", "momentum")
     if any(not isinstance(header.get(key), int | float) for key in numbers) or "total" not in header:
         raise CheckpointError(f"{str(path)!r} lacks one of {', '.join(numbers)}, total in its header.")

@@ -1,19 +1,19 @@
-"""Several processes, one run: those that `accelerate launch` starts take the steps that one process would take.
+"""Several processes, one run: under `accelerate launch`, W processes take the same steps as a single one.
 
-Process r of W holds the r-th part of every batch. What compares images must see all of them: `gather` brings the
-embeddings of all processes to each before the loss, `synchronized` does so with BatchNorm's statistics. Its gradient
-is easily taken for 1/W of what it is, so it is derived here, once for all losses.
+Process r of W holds the r-th part of every batch. Losses that compare images must see the whole batch: `all_gather`
+brings the embeddings of all processes to each before the loss, and `sync_batchnorm` shares BatchNorm statistics. It is
+easy to get the gradient wrong by a factor of W, so it is derived here, once for all losses.
 
-Process r computes the loss L_r, and L = mean_r L_r is that of the whole batch: where the embeddings were gathered
-every L_r is L already, and a loss of each image alone (BYOL, cross entropy) is the mean of its parts. The weights are
-the same numbers in W places, theta_1 = ... = theta_W, so by the chain rule
+Process r computes the loss L_r, and L = mean_r L_r is the loss of the whole batch: with gathered embeddings every L_r
+already equals L, and a loss of single images (BYOL, cross entropy) is the mean of its parts. The weights are the same
+numbers on W processes, theta_1 = ... = theta_W, so by the chain rule
 
     dL/dtheta  =  sum_s dL/dtheta_s  =  mean_s g_s   with   g_s = d(sum_r L_r) / dtheta_s
 
-Backward on process s starts from L_s only. It yields g_s if each message is differentiated as what it is, a function
-of all processes: the gradient of a gathered part is the *sum* over the processes of what their losses ask of it. Then
-`average` takes the mean. For a gathered loss the sum is W times the gradient and the mean undoes just that; without
-the sum, 1/W of the gradient would be left.
+Backward on process s starts from L_s only. It yields g_s if each message is differentiated as a function of all
+processes: the gradient of a gathered part is the *sum* of its gradients from the losses of all processes. Then
+`all_reduce_mean` takes the mean. For a gathered loss the sum is W times the gradient, and the mean cancels that W;
+without the sum, only 1/W of the gradient would remain.
 """
 
 import os
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 def accelerator() -> "Accelerator":
-    """Accelerate's view of the devices; where several processes were launched, this one joins the others.
+    """Accelerate's view of the devices; if several processes were launched, this one joins the others.
 
-    Raises RuntimeError when Accelerate was set up before, in a way that leaves each process alone.
+    Raises RuntimeError if Accelerate was set up earlier so that each process would train alone.
     """
     from accelerate import Accelerator
 
     launched = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
-    # processes without an accelerator meet on the CPU only when Accelerate is told so; else each would train alone
+    # without an accelerator, processes join on the CPU only if Accelerate is told to; otherwise each trains alone
     made = Accelerator(cpu=launched > 1 and not (torch.cuda.is_available() or torch.xpu.is_available()))
     if made.num_processes < launched:
         raise RuntimeError(
@@ -51,14 +51,14 @@ def accelerator() -> "Accelerator":
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """(r, W): this is process r of W, and (0, 1) where there is no other."""
+    """(r, W): this is process r of W; (0, 1) if there is no other."""
     if not (dist.is_available() and dist.is_initialized()):
         return 0, 1
     return dist.get_rank(), dist.get_world_size()
 
 
 def all_gather(z: Shaped[Tensor, "b *x"]) -> Shaped[Tensor, "n *x"]:
-    """The parts of all processes, in their order and with their gradient; z itself where there is only one process."""
+    """Concatenate the parts of all processes, in order and with gradient; z itself if there is only one process."""
     return z if rank_and_world_size()[1] == 1 else _AllGather.apply(z)
 
 
@@ -91,7 +91,7 @@ def all_reduce_mean(tensors: Sequence[Tensor]) -> None:
 
 @torch.no_grad()
 def broadcast(tensors: Sequence[Tensor]) -> None:
-    """Give each tensor the values that it has in the first process."""
+    """Set each tensor to its values in the first process."""
     if rank_and_world_size()[1] == 1:
         return
     for t in tensors:
@@ -101,10 +101,10 @@ def broadcast(tensors: Sequence[Tensor]) -> None:
 
 
 def sync_batchnorm() -> AbstractContextManager:
-    """Within it a training BatchNorm, of whichever network, normalizes by the batch of all processes.
+    """A context in which every BatchNorm in training mode normalizes over the batch of all processes.
 
-    `torch.nn.SyncBatchNorm` does so on accelerators only, and as another module. This replaces the function that every
-    BatchNorm calls, so that a network, its names and its checkpoints stay as they are. The parts must be of equal size.
+    `torch.nn.SyncBatchNorm` needs an accelerator and is a different module. This replaces the function that every
+    BatchNorm calls, so the network, its names and its checkpoints do not change. All parts must have the same size.
     """
     return nullcontext() if rank_and_world_size()[1] == 1 else _SyncStatistics()
 
@@ -143,10 +143,10 @@ class _BatchNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         unused = torch.zeros(2, x.shape[1], dtype=torch.promote_types(x.dtype, torch.float32), device=x.device)
-        # torch.var_mean takes twenty times as long as this where channels come last
+        # torch.var_mean takes twenty times as long in channels-last format
         mine = torch.stack(torch.batch_norm_update_stats(x, unused[0], unused[1], 1.0))
         means, variances = all_gather(mine[None]).unbind(1)  # (W, c) each
-        # the variance of equal parts together is the mean of their variances and the variance of their means
+        # total variance of equal parts = mean of their variances + variance of their means
         mean, var = means.mean(0), variances.mean(0) + means.var(0, correction=0)
         ctx.save_for_backward(x, weight, mean, var)
         ctx.eps = eps
@@ -156,11 +156,11 @@ class _BatchNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight, mean, var = ctx.saved_tensors
-        # with the statistics held fixed: dx = scale g, dw = sum g xhat and db = sum g over the x of this process
+        # with fixed statistics: dx = scale g, dw = sum g xhat and db = sum g over this process's x
         dx, dw, db = torch.ops.aten.native_batch_norm_backward(
             g, x, weight, mean, var, None, None, False, ctx.eps, [True, True, True]
         )
-        # through them: dx -= scale (mean g + xhat mean(g xhat)), these means over the x of all processes
+        # through the statistics: dx -= scale (mean g + xhat mean(g xhat)), with means over all processes' x
         sums = torch.stack([db, dw]) / (x.numel() / x.shape[1])
         all_reduce_mean([sums])
         invstd = (var + ctx.eps).rsqrt()

@@ -1,14 +1,14 @@
-"""Means and intervals of what was measured with a few seeds, paired where two things were measured with each."""
+"""Means and confidence intervals over a few seeds, paired if two methods share the seeds."""
 
 import statistics
 from collections.abc import Sequence
 
 
 def mean_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, tuple[float, float]]:
-    """Mean and Student's t interval of values, one for each seed.
+    """Mean and Student's t interval of values, one per seed.
 
-    With the three to five seeds of a laptop's budget a percentile bootstrap would be far too narrow (three values have
-    ten different resamples); t is exact for normal values. Raises ValueError for fewer than two.
+    With the three to five seeds that a laptop affords, a percentile bootstrap would be far too narrow (three values
+    have ten different resamples); t is exact for normal values. Raises ValueError for fewer than two values.
 
     >>> mean, (low, high) = mean_interval([1.0, 2.0, 3.0])
     >>> print(f"{mean} [{low:.2f}, {high:.2f}]")

@@ -1,12 +1,12 @@
-"""Training as a generator: the caller holds the loop, the state is a plain object outside of it.
+"""Training as a generator: the caller controls the loop, and the state is a plain object outside it.
 
     state = start(small_conv(1), lr=2e-3, total=1000)
     for step in train(state, data, joint_embedding(nt_xent, simclr_views(28)), until=1000):
         ...                                          # look, plot, probe, change state.lr, break
 
-Each `next()` makes one update and yields after it, so stopping anywhere leaves a whole state. All randomness is a
+Each `next()` makes one update and then yields, so you can stop anywhere with a consistent state. All randomness is a
 function of (seed, step): `train(until=500)`, `save`, `load`, `train(until=1000)` equals an uninterrupted run bit for
-bit. A file holds tensors (safetensors) and plain JSON in its header, never pickle.
+bit. A checkpoint holds tensors (safetensors) and plain JSON in its header, never pickle.
 """
 
 import copy
@@ -41,11 +41,11 @@ def start(
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW,
     device: torch.device | str | None = None,
 ) -> TrainState:
-    """A state at step 0, its model moved to `device` (None: Accelerate's choice, an accelerator where there is one).
+    """Make a state at step 0 and move the model to `device` (None: Accelerate's choice, an accelerator if any).
 
-    `optimizer(groups, lr=lr)` is any of PyTorch's kind; biases and the scales of normalization are not decayed. `ema`
-    is the momentum of a teacher that follows the model. `ema_schedule(state)` gives the momentum of the next step: by
-    default `cosine_momentum`, which rises to 1 as in BYOL; take `warmup_momentum` for an average to sample from.
+    `optimizer(groups, lr=lr)` makes any PyTorch optimizer; biases and normalization scales are not decayed. `ema` is
+    the momentum of a teacher that follows the model. `ema_schedule(state)` gives the momentum of the next step. The
+    default, `cosine_momentum`, rises to 1 as in BYOL; use `warmup_momentum` for an average to sample from.
     Raises ValueError for numbers out of range.
 
     >>> state = stk.start(stk.small_conv(1), lr=1e-3, warmup=10, total=300)
@@ -55,11 +55,11 @@ def start(
     if not 0 < lr < math.inf:
         raise ValueError(f"lr is {lr}: it must be positive and finite; 1e-4 to 1e-2 are usual for AdamW.")
     if not any(p.requires_grad for p in model.parameters()):
-        raise ValueError("the model has no parameter to train: set requires_grad of some.")
+        raise ValueError("the model has no parameter to train: set requires_grad on some.")
     if not weight_decay >= 0 or warmup < 0 or (total is not None and total < 1):
-        raise ValueError(f"weight_decay={weight_decay} and warmup={warmup} must be >= 0, total={total} at least 1.")
+        raise ValueError(f"weight_decay={weight_decay} and warmup={warmup} must be >= 0, total={total} >= 1.")
     if ema is not None and not 0 <= ema < 1:
-        raise ValueError(f"ema is {ema}: a momentum lies in [0, 1); 0.99 to 0.999 are usual.")
+        raise ValueError(f"ema is {ema}: a momentum must be in [0, 1); 0.99 to 0.999 are usual.")
     model = model.to(device or accelerator().device)
     groups = [
         {"params": [p for p in model.parameters() if p.requires_grad and p.ndim > 1], "weight_decay": weight_decay},
@@ -90,12 +90,12 @@ def train(
     seed: int = 0,
     precision: str = "auto",
 ) -> Iterator[Step]:
-    """Make updates until `state.step` is `until`, yielding a `Step` after each. Call again to go on.
+    """Make updates until `state.step` is `until`, yielding a `Step` after each. Call it again to continue.
 
-    `batch_size` counts the images of one step over all processes; under `accelerate launch` each process takes its
-    share, and the steps are those of one process that has them all. "auto" computes in bfloat16 where the device gains
-    by it. Raises NonFiniteError, in every process, when a term or its gradient is not finite, with the state of the
-    step before it; MemoryError, which names what to lower, when the device has no room for a step.
+    `batch_size` counts the images of one step over all processes. Under `accelerate launch` each process takes its
+    share, and the steps equal those of a single process. "auto" computes in bfloat16 if that is faster on the device.
+    Raises NonFiniteError, in every process, if a term or its gradient is not finite, and keeps the state of the step
+    before; MemoryError, which says what to lower, if a step does not fit on the device.
 
     >>> data, recipe = stk.load_data("digits", size=28), stk.Recipe(steps=3)
     >>> state, objective = recipe.start(data), recipe.objective(data)
@@ -133,7 +133,7 @@ def train(
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 raise MemoryError(
                     f"step {state.step + 1} needs more memory than is left on {device}: lower batch_size "
-                    f"({batch_size}), the width of the network, or the size or number of the views."
+                    f"({batch_size}), the width of the network, or the size or number of views."
                 ) from error
             raise
         yield Step(state.step, terms, lr, time.perf_counter() - began)
@@ -143,7 +143,7 @@ Record = TypeVar("Record")
 
 
 def last_of(records: Iterable[Record]) -> Generator[None, None, Record]:
-    """Exhaust a generator from within another that takes time too: None for each record, and the last as its value.
+    """Exhaust a generator from within another one: yields None for each record and returns the last record.
 
     >>> def whole(records):
     ...     return (yield from last_of(records))
@@ -163,11 +163,11 @@ def _update(
     generator: torch.Generator,
     cast: torch.autocast,
 ) -> dict[str, float]:
-    """One update of all that `state` holds, or none at all; the terms of its loss.
+    """Make one full update of `state`, or none at all; return the terms of the loss.
 
-    What it allocates is free again when it returns, so that the next step finds memory that the cache still has.
+    All its memory is freed when it returns, so the next step reuses memory that is still in the cache.
     """
-    buffers = [b.clone() for b in _buffers(state)]  # BatchNorm's averages and queues move before the loss is known
+    buffers = [b.clone() for b in _buffers(state)]  # BatchNorm averages and queues change before the loss is known
     seen = _batches_seen(state.ema)
     try:
         with cast, sync_batchnorm():
@@ -206,7 +206,7 @@ def _bf16(precision: str, device: torch.device) -> bool:
         return precision == "bf16"
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    # a CPU gains by it with AMX; with AVX512-BF16 alone the casts cost more than its products save
+    # bfloat16 is faster on a CPU with AMX; with AVX512-BF16 alone the casts cost more than the products save
     return device.type == "cpu" and getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
 
 
@@ -214,12 +214,12 @@ def _buffers(state: TrainState) -> list[Tensor]:
     return [b for module in (state.model, state.ema) if module is not None for b in module.buffers()]
 
 
-_AVERAGES = ("running_mean", "running_var")  # as BatchNorm calls its buffers
+_AVERAGES = ("running_mean", "running_var")  # BatchNorm's names for its buffers
 
 
 @torch.no_grad()
 def _follow(state: TrainState, ran: bool) -> None:
-    """ema <- m ema + (1 - m) model; BatchNorm's averages are the model's, where no objective runs the teacher."""
+    """ema <- m ema + (1 - m) model; BatchNorm averages are copied from the model if the objective runs no teacher."""
     assert state.ema is not None
     weight = 1 - state.ema_schedule(state)
     torch._foreach_lerp_(list(state.ema.parameters()), list(state.model.parameters()), weight)
@@ -229,17 +229,17 @@ def _follow(state: TrainState, ran: bool) -> None:
 
 
 def _batches_seen(model: nn.Module | None) -> int:
-    """How many batches the BatchNorms of the model have seen, in all."""
+    """How many batches the model's BatchNorms have seen in total."""
     return 0 if model is None else sum(int(count) for count in _named(model, "num_batches_tracked"))
 
 
 def _named(model: nn.Module, *names: str) -> list[Tensor]:
-    """The buffers of these names, in whichever layer."""
+    """All buffers with these names, in any layer."""
     return [buffer for name, buffer in model.named_buffers() if name.rpartition(".")[2] in names]
 
 
 def cosine_momentum(state: TrainState) -> float:
-    """m = 1 - (1 - momentum) (1 + cos(pi step / total)) / 2 as in BYOL: the teacher comes to rest as training ends."""
+    """m = 1 - (1 - momentum) (1 + cos(pi step / total)) / 2 as in BYOL: the teacher stops moving as training ends."""
     m = state.momentum
     if state.total is not None:
         m = 1 - (1 - m) * (1 + math.cos(math.pi * min(1.0, state.step / state.total))) / 2
@@ -247,5 +247,5 @@ def cosine_momentum(state: TrainState) -> float:
 
 
 def warmup_momentum(state: TrainState) -> float:
-    """m = min(momentum, (1 + step) / (10 + step)): an average that forgets the untrained weights at once."""
+    """m = min(momentum, (1 + step) / (10 + step)): an average that quickly forgets the untrained weights."""
     return min(state.momentum, (1 + state.step) / (10 + state.step))

@@ -1,9 +1,9 @@
-"""LARS, and the rule that scales a learning rate with the batch: what large batches of joint-embedding methods use.
+"""LARS, and the linear rule that scales the learning rate with the batch: both are used for large batches.
 
     state = start(model, lr=scaled_lr(0.5, 2048), optimizer=LARS)
     state = start(model, lr=scaled_lr(0.1, 64), optimizer=partial(torch.optim.SGD, momentum=0.9))
 
-`start` takes any optimizer of PyTorch's kind; this one is not in PyTorch.
+`start` takes any PyTorch optimizer; LARS is not in PyTorch.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,9 +14,9 @@ from torch import Tensor
 
 
 def scaled_lr(base_lr: float, batch_size: int) -> float:
-    """lr = base_lr * batch_size / 256: the linear rule by which papers state one rate for batches of any size.
+    """lr = base_lr * batch_size / 256: the linear rule, so that papers can state one rate for all batch sizes.
 
-    It suits SGD and LARS. Bordes et al. (2023) tune `base_lr` anew for each batch size: a small batch wants more of it.
+    It suits SGD and LARS. Bordes et al. (2023) retune `base_lr` for each batch size: small batches need a larger one.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}: it must be at least 1.")
@@ -30,8 +30,8 @@ class LARS(torch.optim.Optimizer):
         v <- momentum v + lr trust (g + weight_decay w)
         w <- w - v
 
-    The trust ratio is 1 where |w| or the denominator is 0. Parameters of one dimension (biases, the scales of
-    normalization) are neither adapted nor decayed, as in the code of Bordes et al. (2023): they move as by SGD.
+    The trust ratio is 1 if |w| or the denominator is 0. One-dimensional parameters (biases, normalization scales) are
+    neither adapted nor decayed, as in the code of Bordes et al. (2023): they move as in SGD.
     Raises ValueError for numbers out of range.
     """
 
@@ -56,7 +56,7 @@ class LARS(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One update of all parameters that have a gradient; `closure`, if any, is called first for its loss."""
+        """Update all parameters that have a gradient; `closure`, if any, is called first for its loss."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -81,7 +81,7 @@ class LARS(torch.optim.Optimizer):
 
 
 def _adapted(w: list[Tensor], eta: float, weight_decay: float) -> tuple[Tensor, ...]:
-    """trust (g + weight_decay w) of each."""
+    """trust (g + weight_decay w) for each parameter."""
     g = _gradients(w)
     size, slope = torch.stack(torch._foreach_norm(w)), torch.stack(torch._foreach_norm(g))
     denominator = slope + weight_decay * size

@@ -1,4 +1,4 @@
-"""What training changes, as a plain object outside of the loop, and the record of one step."""
+"""The training state, a plain object outside the loop, and the record of one step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ssl_toolkit.losses import Terms
 
 
 class Step(NamedTuple):
-    """One update that was made: the terms of its loss, its learning rate, and how long it took."""
+    """The record of one update: the terms of its loss, its learning rate, and how long it took."""
 
     step: int  # updates made so far, this one included
     terms: dict[str, float]
@@ -26,7 +26,7 @@ class Step(NamedTuple):
 
 @dataclass
 class TrainState:
-    """All that training changes, and the few numbers that say how. Assign `lr` to change it while it runs."""
+    """Everything that training changes, and its few settings. Assign `lr` to change it during training."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -34,7 +34,7 @@ class TrainState:
     lr: float  # peak learning rate, before the schedule
     warmup: int  # steps of linear warm-up
     total: int | None  # the cosine reaches 0 here; None keeps the rate constant after the warm-up
-    momentum: float  # of the moving average, at its base
+    momentum: float  # base momentum of the moving average
     ema_schedule: "Callable[[TrainState], float]"  # the momentum of the next step
     step: int = 0
 
@@ -47,7 +47,7 @@ Objective = Callable[[TrainState, Batch, torch.Generator], Terms]
 
 
 class NonFiniteError(ArithmeticError):
-    """A term of the loss, or its gradient, is NaN or infinite. The state is as it was after the last good step."""
+    """A loss term, or its gradient, is NaN or infinite. The state is that of the last good step."""
 
     def __init__(self, step: int, term: str, value: float):
         self.step, self.term = step, term

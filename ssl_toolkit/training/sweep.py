@@ -1,16 +1,16 @@
-"""Sweeps: every setting of a grid is run once, and its result is a line of one file; stop, kill or share it at will.
+"""Sweeps: run every setting of a grid once, one line of a file per result; stop, kill or share a sweep at any time.
 
     def run(setting):                                        # a function of the setting that returns its result, or
-        state = start(small_conv(1), lr=setting["lr"])       # a generator: what it yields is the curve of this cell,
+        state = start(small_conv(1), lr=setting["lr"])       # a generator: its records are the curve of this cell,
         for step in train(state, data, objective, until=300, seed=setting["seed"]):
             yield {"step": step.step, "loss": step.loss}
-        yield {"accuracy": accuracy(state)}                  # and the last of that its result
+        yield {"accuracy": accuracy(state)}                  # and the last record is the result
 
     for record in sweep(run, grid(lr=[1e-3, 1e-2], seed=[0, 1, 2]), path="lr.jsonl"):
         if isinstance(record, Cell): ...
 
-The file is JSON lines: a header, then a finished cell a line. Several processes may work on it at once: each locks the
-cell that it runs, and the operating system frees the lock of a process that is gone.
+The file is in JSON lines format: a header, then one finished cell per line. Several processes may work on it at once:
+each locks the cell that it runs, and the operating system frees the lock when a process dies.
 """
 
 import json
@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 FORMAT = 1
-POLL = 0.05  # seconds between two looks at what other processes work on
+POLL = 0.05  # seconds between two checks of the other processes' work
 
 Setting = dict[str, Any]  # plain JSON values by name
 Record = dict[str, Any]
@@ -35,40 +35,40 @@ Run = Callable[[Setting], Mapping[str, Any] | Iterator[Mapping[str, Any] | None]
 
 
 class SweepError(ValueError):
-    """A file that is no sweep, or that of another grid or version. It was not changed."""
+    """The file is not a sweep, or belongs to another grid or version. It was not changed."""
 
 
 class Cell(NamedTuple):
-    """A setting that was run. Where that raised, `error` is the reason in one line and `result` is empty."""
+    """A finished setting. If its run raised, `error` is the reason in one line and `result` is empty."""
 
     setting: Setting
     result: Record
     seconds: float
-    curve: tuple[Record, ...] = ()  # all that the run yielded, the result last
+    curve: tuple[Record, ...] = ()  # all records that the run yielded, the result last
     error: str = ""
 
 
 class Point(NamedTuple):
-    """What the cell that is running has just yielded."""
+    """The latest record of the running cell."""
 
     setting: Setting
     record: Record
 
 
 def grid(**axes: Sequence[Any]) -> list[Setting]:
-    """All combinations of these values; the last axis changes fastest.
+    """List all combinations of these values; the last axis changes fastest.
 
     >>> stk.training.grid(batch_size=[16, 64], seed=[0, 1])[1]
     {'batch_size': 16, 'seed': 1}
     """
     for name, values in axes.items():
         if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-            raise ValueError(f"{name} is {values!r}: an axis is a list of at least one value.")
+            raise ValueError(f"{name} is {values!r}: an axis is a list with at least one value.")
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
 def group_cells(cells: Iterable[Cell], *names: str) -> dict[tuple[Any, ...], list[Cell]]:
-    """Cells by their values of these settings, in order of appearance: each list holds what a mean is taken over."""
+    """Group cells by the values of these settings, in order of appearance; take means over each list."""
     groups: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in cells:
         groups.setdefault(tuple(_hashable(cell.setting.get(name)) for name in names), []).append(cell)
@@ -78,9 +78,9 @@ def group_cells(cells: Iterable[Cell], *names: str) -> dict[tuple[Any, ...], lis
 def read_cells(
     path: str | os.PathLike[str], settings: Sequence[Setting] | None = None, *, version: str | None = None
 ) -> list[Cell]:
-    """The finished cells of a file, the last of each setting; checked against `settings` and `version` where given.
+    """Read the finished cells of a file, the latest of each setting; checked against `settings` and `version` if given.
 
-    Raises FileNotFoundError, or SweepError for a file that is no sweep or another one.
+    Raises FileNotFoundError, or SweepError for a file that is not a sweep or belongs to another one.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"path is {str(path)!r}: there is no such file.")
@@ -95,14 +95,14 @@ def sweep(
     version: str = "1",
     retry: bool = False,
 ) -> Iterator[Cell | Point | None]:
-    """Yield a `Cell` for each setting: first those that the file has, then each that is finished, whoever ran it.
+    """Yield a `Cell` for each setting: first the cells in the file, then each new one, whichever process ran it.
 
-    In between come a `Point` for each record that the running cell yields, and None where there is only work to
-    wait for. A run that raises is a cell with an `error`, and the sweep goes on; `retry` runs again those that the
-    file has. Settings are compared by value and may become more; a file with other settings than these, or made by
-    another `version` of `run`, is a SweepError. A last line that a kill cut short is dropped with a warning.
+    In between it yields a `Point` for each record of the running cell, and None while it waits for other processes. A
+    run that raises gives a cell with an `error`, and the sweep goes on; `retry` reruns failed cells in the file.
+    Settings are compared by value, and you may add more later. A file with settings outside `settings`, or from another
+    `version` of `run`, raises SweepError. A last line cut short by a kill is dropped with a warning.
 
-    Any number of processes may sweep one file; what a killed one had not finished is run by another.
+    Any number of processes may sweep one file; if one is killed, another reruns its unfinished cell.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -129,7 +129,7 @@ def sweep(
         mine, lock = locked
         with lock:
             fresh = results.new()
-            if mine not in fresh:  # else another process finished it just before
+            if mine not in fresh:  # otherwise another process has just finished it
                 cell = yield from _run(run, todo[mine])
                 with of_file:
                     results.append(cell)
@@ -137,7 +137,7 @@ def sweep(
 
 
 def _lock_one(folder: Path, keys: Iterable[str]) -> tuple[str, AbstractContextManager] | None:
-    """The first of the keys whose lock no other process holds, and that lock, held until the end of its `with`."""
+    """Take the first lock that no other process holds; returns its key and the lock, held until its `with` ends."""
     for key in keys:
         with suppress(Timeout):
             return key, FileLock(folder / key, thread_local=False).acquire(blocking=False)
@@ -145,15 +145,15 @@ def _lock_one(folder: Path, keys: Iterable[str]) -> tuple[str, AbstractContextMa
 
 
 def _remove(locks: Path, names: Iterable[str]) -> None:
-    """The files of locks that nobody will take any more, and their folder if it is empty."""
-    with suppress(OSError):  # on Windows, where another process holds one
+    """Delete lock files that are no longer needed, and their folder if it is empty."""
+    with suppress(OSError):  # on Windows, if another process holds a lock
         for name in names:
             (locks / name).unlink(missing_ok=True)
         locks.rmdir()
 
 
 def _run(run: Run, setting: Setting) -> Generator[Point | None, None, Cell]:
-    """The points of one cell, then the cell; only the run's own time counts, not what the caller does in between."""
+    """Run one cell: yield its points, return the cell. Only the run's own time counts, not the caller's."""
     curve: list[Record] = []
     seconds, error = 0.0, ""
     records = _records(run, dict(setting))
@@ -164,7 +164,7 @@ def _run(run: Run, setting: Setting) -> Generator[Point | None, None, Cell]:
             if record is not None:
                 curve.append(_plain(record))
         except StopIteration:
-            error = "" if curve else "the run yielded nothing: it returns or yields at least one dict."
+            error = "" if curve else "the run yielded nothing: it must return or yield at least one dict."
             break
         except Exception as exception:
             error = f"{type(exception).__name__}: {' '.join(str(exception).split())}"
@@ -185,7 +185,7 @@ def _records(run: Run, setting: Setting) -> Iterator[Mapping[str, Any] | None]:
 
 
 def _plain(record: Mapping[str, Any]) -> Record:
-    """As it will come back from the file."""
+    """The record as the file will return it."""
     return json.loads(json.dumps(dict(record)))
 
 
@@ -194,7 +194,7 @@ def _hashable(value: Any) -> Any:
 
 
 def _key(setting: Setting) -> str:
-    """Equal for equal values: 1 and 1.0, (2, 3) and [2, 3], whatever the order of the names."""
+    """A key that is equal for equal values: 1 and 1.0, (2, 3) and [2, 3], in any order of names."""
 
     def number(digits: str) -> float | int:
         return int(float(digits)) if float(digits).is_integer() else float(digits)
@@ -203,25 +203,25 @@ def _key(setting: Setting) -> str:
         values = json.loads(json.dumps(setting), parse_float=number)
     except TypeError as error:
         raise TypeError(
-            f"the setting {setting} cannot be written as JSON: {error}; take plain numbers and text."
+            f"the setting {setting} cannot be written as JSON: {error}; use plain numbers and text."
         ) from None
     return blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 class _Results:
-    """The file. `known` are the settings it may hold, by key; None takes all that it has."""
+    """The results file. `known` are the settings it may hold, by key; `settings=None` accepts all."""
 
     def __init__(self, path: Path, settings: Sequence[Setting] | None, version: str | None):
         self.path, self.version, self.any = path, version, settings is None
         self.known: dict[str, Setting] = {}
         for setting in settings or ():
             if (key := _key(setting)) in self.known:
-                raise ValueError(f"settings holds {setting} twice: each is run once; tell repetitions apart by a seed.")
+                raise ValueError(f"settings holds {setting} twice: each runs once; add a seed to repeat it.")
             self.known[key] = setting
-        self._at = 0  # how far it has been read
+        self._at = 0  # bytes read so far
 
     def new(self) -> dict[str, Cell]:
-        """Cells that were added since the last look, by key; half a line is not there yet."""
+        """Cells added since the last call, by key; an incomplete line is ignored for now."""
         with self.path.open("rb") as file:
             file.seek(self._at)
             lines = file.read().splitlines(keepends=True)
@@ -239,8 +239,8 @@ class _Results:
             key = _key(cell.setting)
             if not self.any and key not in self.known:
                 raise SweepError(
-                    f"{str(self.path)!r} holds {cell.setting}, which is not among these settings: it is the file of "
-                    "another grid. Give this one a path of its own."
+                    f"{str(self.path)!r} holds {cell.setting}, which is not among these settings: the file belongs to "
+                    "another grid. Use a new path for this one."
                 )
             cells[key] = cell._replace(setting=self.known.get(key, cell.setting))
         self._at += sum(map(len, lines))
@@ -251,7 +251,7 @@ class _Results:
         self._write("ab", cell._asdict())
 
     def mend(self) -> None:
-        """Begin a file that is not there; cut off half a last line, of which a killed process wrote no more."""
+        """Create a missing file; cut off an incomplete last line that a killed process left."""
         raw = self.path.read_bytes() if self.path.is_file() else b""
         whole = raw.rfind(b"\n") + 1
         if not whole and self._header().startswith(raw):
@@ -280,8 +280,8 @@ class _Results:
             )
         if self.version is not None and version != self.version:
             raise SweepError(
-                f"{str(self.path)!r} was made by version {version!r} of the run, this is {self.version!r}: its results "
-                "do not belong together. Give this one a path of its own."
+                f"{str(self.path)!r} was made by version {version!r} of the run, this is {self.version!r}: their "
+                "results do not mix. Use a new path for this one."
             )
 
     def _write(self, mode: str, values: dict[str, Any]) -> None:
