@@ -34,7 +34,7 @@ class Decoder(nn.Module):
         super().__init__()
         channels, height, breadth = shape
         if height % 4 or breadth % 4:
-            raise ValueError(f"shape is {shape}: sides are doubled twice, so they must be multiples of 4, like 28 or 32.")
+            raise ValueError(f"shape is {shape}: sides are doubled twice, so they must be multiples of 4, as 28 or 32.")
         for name, value in zip(("mean", "std"), mean_and_std(h), strict=True):
             self.register_buffer(name, value)
         self.quarter = (height // 4, breadth // 4)

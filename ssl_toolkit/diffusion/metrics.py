@@ -1,4 +1,4 @@
-"""Measure how good samples are and what they keep: distances between sets, ranks, variation, retention, on any features.
+"""How good samples are and what they keep: distances between sets, ranks, variation and retention, on any features.
 
 These numbers are only as meaningful as the features: use an encoder that knows the images, with d much smaller than n.
 The Fréchet distance is called FD here, since FID means the features of one particular network, trained on photographs
@@ -148,7 +148,7 @@ def ranks(
     _check(queries, candidates, least=1)
     truth = torch.arange(len(queries), device=queries.device) if truth is None else truth
     if int(truth.max()) >= len(candidates):
-        raise ValueError(f"truth holds {int(truth.max())}: there are only {len(candidates)} candidates, counted from 0.")
+        raise ValueError(f"truth holds {int(truth.max())}: there are {len(candidates)} candidates, counted from 0.")
     parts = []
     for d, t in zip(_distances(queries, candidates), truth.split(_PORTION), strict=True):
         own = d.gather(1, t[:, None])
@@ -247,6 +247,6 @@ def _check(x: Tensor, y: Tensor, *, least: int) -> None:
     if min(len(x), len(y)) < least:
         raise ValueError(f"the sets have {len(x)} and {len(y)} rows: this needs at least {least} of each.")
     if x.shape[1] != y.shape[1]:
-        raise ValueError(f"the features have {x.shape[1]} and {y.shape[1]} dimensions: both must come from the same encoder.")
+        raise ValueError(f"the features have {x.shape[1]} and {y.shape[1]} dimensions: both must be of one encoder.")
     if not (x.isfinite().all() and y.isfinite().all()):
         raise ValueError("the features hold NaN or infinite values.")

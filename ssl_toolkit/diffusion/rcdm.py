@@ -64,7 +64,7 @@ class RCDM(nn.Module):
     def __init__(self, network: UNet, h: Float[Tensor, "n d"], shape: tuple[int, ...]):
         super().__init__()
         if network.condition != h.shape[1]:
-            raise ValueError(f"h has {h.shape[1]} dimensions, but the network is conditioned on {network.condition}.")
+            raise ValueError(f"h has {h.shape[1]} dimensions and the network is conditioned on {network.condition}.")
         self.network, self.shape = network, shape
         for name, value in zip(("mean", "std"), mean_and_std(h), strict=True):
             self.register_buffer(name, value)
