@@ -39,9 +39,7 @@ def stored(claim_id: str) -> tuple[Verdict, list[Cell]]:
     path = results() / claim.cells("standard")
     cells, settings = read_cells(path, version=claim.version), claim.settings("standard")
     if len(cells) < len(settings):
-        raise FileNotFoundError(
-            f"{str(path)!r} holds {len(cells)} of {len(settings)} measurements: resume the run."
-        )
+        raise FileNotFoundError(f"{str(path)!r} holds {len(cells)} of {len(settings)} measurements: resume the run.")
     return apply_rule(claim, cells, "standard"), cells
 
 

@@ -42,7 +42,7 @@ POINTS = 20  # points of the loss curve that a run yields
 
 
 def trained(setting: Setting, objective: Objective | None = None) -> Generator[Values | None, None, TrainState]:
-    """Train SimCLR with the tuned recipe, changed by the setting. After each step, yield None, or sometimes the loss."""
+    """Train SimCLR with the tuned recipe and this setting. After each step, yield None, or sometimes the loss."""
     data = parts(setting["data"], setting["limit"]).train
     recipe = JointRecipe(**{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")})
     state = recipe.start(data)

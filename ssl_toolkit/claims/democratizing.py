@@ -164,8 +164,8 @@ def _judge_patches(cells: Sequence[Cell]) -> Finding:
 DJ3 = Claim(
     "DJ-3", PAPER,
     "SimCLR learns useful features with a single image patch as the only negative.",
-    "The claim has two readings, one constant patch for all images and a patch of each image next to its crop. Both are "
-    "judged like one negative (DJ-2): confirmed, or not, if they agree. We do not know which of the two the paper ran.",
+    "The claim has two readings, one constant patch for all images and a patch of each image next to its crop. Both "
+    "are judged like one negative (DJ-2): confirmed, or not, if they agree. We do not know which one the paper ran.",
     _patch_settings, _patch, _judge_patches,
 )  # fmt: skip
 
@@ -176,7 +176,7 @@ DJ3 = Claim(
 def _noise_settings(budget: Budget) -> list[Setting]:
     sigmas = (0.1, 0.5) if budget == "smoke" else (0.05, 0.1, 0.2, 0.5, 1.0)
     base = BASE | {"data": "shapes", "steps": STEPS[budget]}
-    seeds = 3 if budget == "smoke" else 5  # with so many pairs, Student's t over three seeds can hardly confirm anything
+    seeds = 3 if budget == "smoke" else 5  # over so many pairs, Student's t of three seeds can hardly confirm anything
     return [*over_seeds(seeds, base, sigma=sigmas), *over_seeds(seeds, base | {"steps": 0}, method=("untrained",))]
 
 
@@ -413,8 +413,8 @@ DJ7 = Claim(
     "DJ-7", PAPER,
     "An efficient loader, and views that grow during training, make joint-embedding training cheap.",
     "Two views by the batch are made at least twice as fast as by per-sample torchvision transforms in as many workers "
-    "as there are cores, and growing views save time and lose at most 1 point of the linear probe, with 95 % intervals: "
-    "confirmed. Less than twice, more than 1 point lost or no time saved in the mean: not confirmed.",
+    "as there are cores, and growing views save time and lose at most 1 point of the linear probe, with 95 % "
+    "intervals: confirmed. Less than twice, more than 1 point lost or no time saved in the mean: not confirmed.",
     _speed_settings, _speed, _judge_speed,
 )  # fmt: skip
 

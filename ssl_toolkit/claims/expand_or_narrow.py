@@ -58,7 +58,7 @@ def _judge_rank(cells: Sequence[Cell]) -> Finding:
     most = max(c.result["rank"] - min(c.setting["width"], c.setting["k"]) for c in cells)
     effect, ci = mean_interval(by_seed(cells, share))
     result: Result = "confirmed" if most <= 0 else "not confirmed"
-    return Finding(result, effect, ci, f"of min(D, K), reached by the gradient's rank (at most {most:+.0f} from it)")
+    return Finding(result, effect, ci, f"of min(D, K), reached by the gradient's rank (at most {most:+.0f} beyond it)")
 
 
 EN1 = Claim(
@@ -136,7 +136,7 @@ def _judge_supervised(cells: Sequence[Cell]) -> Finding:
 
 EN3 = Claim(
     "EN-3", PAPER,
-    "With supervision, a wider representation gains more on tasks that the labels do not cover than on the labels' own.",
+    "With supervision, a wider representation gains more on tasks that the labels do not cover than on their own.",
     "Over log2 D, the mean score on the factors that the labels do not cover rises with a 95 % interval above 0, and "
     "the accuracy on the class falls, or rises less with an interval: confirmed. The factors' score does not rise in "
     "the mean, or rises no more than the accuracy on the class: not confirmed.",
@@ -207,7 +207,9 @@ def _judge_projector(cells: Sequence[Cell]) -> Finding:
     gap, ci = points(gaps[k])
     mlp, _ = points(paired_interval(values_of(cells, "test", projector=[256, 128]), without))
     result = decide(confirmed=gap >= 5 and ci[0] > 0, refuted=ci[1] < 5)
-    return Finding(result, gap, ci, f"points lost without a projector, against a linear one of {k} outputs ({mlp:.1f} against an MLP)")
+    return Finding(
+        result, gap, ci, f"points lost without a projector against a linear one of {k} ({mlp:.1f} against an MLP)"
+    )
 
 
 EN5 = Claim(

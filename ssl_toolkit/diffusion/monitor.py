@@ -28,8 +28,7 @@ Retain = Callable[[UInt8[Tensor, "m k c h w"]], dict[str, float]]  # measures wh
 
 
 class Subject(NamedTuple):
-    """A depth under study: its model, and h of test images. In training it also has a state, and h of training images.
-    """
+    """A depth under study: its model, and h of test images. In training, it also has a state and h to train on."""
 
     encoder: Encoder
     depth: str

@@ -138,9 +138,7 @@ def _steps(operator: Transition, steps: int | None) -> int:
     if steps is None and own is None:
         raise ValueError("steps is None, and this operator does not store how many it was trained for: give steps.")
     if steps is not None and own is not None and steps != own:
-        raise ValueError(
-            f"steps is {steps}: this operator was trained for {own}, so its bound is for {own} steps."
-        )
+        raise ValueError(f"steps is {steps}: this operator was trained for {own}, so its bound is for {own} steps.")
     length = steps or own or 0
     if length < 1:
         raise ValueError(f"steps is {steps}: a chain has at least 1.")
