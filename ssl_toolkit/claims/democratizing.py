@@ -211,7 +211,7 @@ DJ4 = Claim(
     "DJ-4", PAPER,
     "Gaussian noise as the only augmentation still gives useful features on some task.",
     "For some factor of the shapes and some sigma, the linear reading beats the untrained network's, with a 95 % "
-    "interval above 0 over all pairs of factor and sigma (Bonferroni): confirmed. No pair is better in the mean: not "
+    "interval above 0 over all pairs of factor and sigma (Bonferroni): confirmed. No pair is better on average: not "
     "confirmed.",
     _noise_settings, _noise_only, _judge_noise,
 )  # fmt: skip
@@ -321,7 +321,7 @@ DJ6 = Claim(
     "probe overfits, so its best epoch is not its last.",
     "On the test set the linear probe of the representation beats that of the embedding, and the MLP probe at its best "
     "epoch on a validation split beats itself at the last, both with a 95 % interval above 0: confirmed. The "
-    "representation is no better in the mean: not confirmed.",
+    "representation is no better on average: not confirmed.",
     _probe_settings, _probes, _judge_probes,
     changed="At first the best epoch only had to come before the last, as it does without overfitting too: confirmed.",
 )  # fmt: skip
@@ -414,7 +414,7 @@ DJ7 = Claim(
     "An efficient loader, and views that grow during training, make joint-embedding training cheap.",
     "Two views by the batch are made at least twice as fast as by per-sample torchvision transforms in as many workers "
     "as there are cores, and growing views save time and lose at most 1 point of the linear probe, with 95 % "
-    "intervals: confirmed. Less than twice, more than 1 point lost or no time saved in the mean: not confirmed.",
+    "intervals: confirmed. Less than twice, more than 1 point lost or no time saved on average: not confirmed.",
     _speed_settings, _speed, _judge_speed,
 )  # fmt: skip
 

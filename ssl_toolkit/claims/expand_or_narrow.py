@@ -105,7 +105,7 @@ EN2 = Claim(
     "The wider the last block, the better a self-supervised representation is on its own data.",
     "The probe's accuracy grows with D (Spearman's correlation of the means at least 0.8), the widest net is better "
     "than the default with a 95 % interval above 0, and better than as many random ReLU features of the default, with "
-    "an interval above 0: confirmed. No better in the mean, or no growth: not confirmed.",
+    "an interval above 0: confirmed. No better on average, or no growth: not confirmed.",
     _wide_settings, measured, _judge_wide,
 )  # fmt: skip
 
@@ -138,8 +138,8 @@ EN3 = Claim(
     "EN-3", PAPER,
     "With supervision, a wider representation gains more on tasks that the labels do not cover than on their own.",
     "Over log2 D, the mean score on the factors that the labels do not cover rises with a 95 % interval above 0, and "
-    "the accuracy on the class falls, or rises less with an interval: confirmed. The factors' score does not rise in "
-    "the mean, or rises no more than the accuracy on the class: not confirmed.",
+    "the accuracy on the class falls, or rises less with an interval: confirmed. The factors' score does not rise on "
+    "average, or rises no more than the accuracy on the class: not confirmed.",
     _supervised_settings, measured, _judge_supervised,
 )  # fmt: skip
 
@@ -186,7 +186,7 @@ EN4 = Claim(
     "With a linear projector of K outputs, a larger D / K is better if batches hold two classes, but not if they are "
     "balanced.",
     "Accuracy over ln(D / K), with a separate intercept for each D, rises with a 95 % interval above 0 if batches hold "
-    "two classes, and the interval includes 0 if they are balanced: confirmed. It does not rise in the mean: not "
+    "two classes, and the interval includes 0 if they are balanced: confirmed. It does not rise on average: not "
     "confirmed.",
     _sampling_settings, at_home, _judge_sampling,
 )  # fmt: skip
@@ -268,7 +268,7 @@ EN6 = Claim(
     "binary.",
     "Over log2 D, the share of zeros rises, the gap between an MLP probe and a linear one shrinks, and the loss from "
     "binary features shrinks, each with a 95 % interval on its side of 0: confirmed. One of them is flat or reversed "
-    "in the mean: not confirmed.",
+    "on average: not confirmed.",
     _form_settings, _form, _judge_form,
 )  # fmt: skip
 
@@ -307,7 +307,7 @@ EN7 = Claim(
     "With self-supervision, parameters in the last block do more than as many in a deeper or a uniformly wider net; "
     "with labels, they do not.",
     "At equal parameters, SimCLR's wide last block beats the better of a deeper and a uniformly wider net with a 95 % "
-    "interval above 0, and the supervised one does not in the mean: confirmed. SimCLR's does not in the mean, or the "
+    "interval above 0, and the supervised one does not on average: confirmed. SimCLR's does not on average, or the "
     "supervised one does with an interval: not confirmed.",
     _net_settings, at_home, _judge_nets,
 )  # fmt: skip

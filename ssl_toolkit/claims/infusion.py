@@ -150,8 +150,8 @@ def _judge_against_prior(cells: Sequence[Cell]) -> Finding:
 IN1 = Claim(
     "IN-1", PAPER,
     "The chain models images better than the factorial Gaussian that it starts from.",
-    "The lower bound on test images is above the prior's log likelihood with a 95 % interval: confirmed. Below it in "
-    "the mean: not confirmed.",
+    "The lower bound on test images is above the prior's log likelihood with a 95 % interval: confirmed. Below it on "
+    "average: not confirmed.",
     _longer, _infusion, _judge_against_prior,
 )  # fmt: skip
 
@@ -234,7 +234,7 @@ IN4 = Claim(
     "IN-4", PAPER,
     "A chain of several steps makes better samples than a single one.",
     "The longest chain's class score is above that of one step with a 95 % interval, and one step is the worst of all: "
-    "confirmed. No better in the mean: not confirmed.",
+    "confirmed. No better on average: not confirmed.",
     _step_settings, _infusion, _judge_steps,
 )  # fmt: skip
 
@@ -255,7 +255,7 @@ IN5 = Claim(
     "IN-5", PAPER,
     "Giving each step its own BatchNorm, or an embedding, is better than making all steps alike.",
     "The better of the two has a higher class score than shared steps with a 95 % interval: confirmed. Shared steps "
-    "are best in the mean: not confirmed.",
+    "are best on average: not confirmed.",
     partial(settings, apart=("batchnorm", "embedding", "shared")), _infusion, _judge_apart,
 )  # fmt: skip
 
@@ -277,7 +277,7 @@ IN6 = Claim(
     "IN-6", PAPER,
     "Training for the bound gives a higher bound; the denoising objective gives samples at least as good.",
     "Training for the bound makes it higher, with a 95 % interval, and the class score of denoising is not lower with "
-    "one: confirmed. The bound is not higher in the mean: not confirmed.",
+    "one: confirmed. The bound is not higher on average: not confirmed.",
     partial(settings, objective=("denoising", "variational")), _infusion, _judge_objectives,
 )  # fmt: skip
 
@@ -316,8 +316,8 @@ def _judge_infusions(cells: Sequence[Cell]) -> Finding:
 IN7 = Claim(
     "IN-7", PAPER,
     "Gaussian infusion, whose bound has a closed form (cGCA), is at least as good as the paper's mixture.",
-    "At the same rates, class score and bound, taken by Gaussian infusion for both operators, are at least equal in "
-    "the mean: confirmed. One of them is lower with a 95 % interval: not confirmed.",
+    "At the same rates, class score and bound, taken by Gaussian infusion for both operators, are at least equal on "
+    "average: confirmed. One of them is lower with a 95 % interval: not confirmed.",
     partial(settings, infusion=_INFUSIONS), _by_either, _judge_infusions,
     version="2",
     changed="At first, each bound used its operator's own infusion, which compares bounds; the verdict was the same.",
@@ -371,7 +371,7 @@ IN8 = Claim(
     "The chain completes the lower half of an image.",
     "The mean of 8 completions has a smaller squared error there than the mean image, and than the lower half of the "
     "training image with the nearest upper half, with 95 % intervals, and completions differ: confirmed. Worse than "
-    "one of the two in the mean: not confirmed.",
+    "one of the two on average: not confirmed.",
     _longer, _completions, _judge_completions,
 )  # fmt: skip
 

@@ -206,8 +206,8 @@ IN9 = Claim(
     "IN-9", PAPER,
     "With equal networks, updates and calls, infusion makes images as good as diffusion, flow matching and cold "
     f"diffusion do in {FEW} calls, and worse ones in {MANY}.",
-    f"KID (lower is better) against the best of the others in the mean. At {FEW} calls, infusion's is no higher in the "
-    f"mean, and at {MANY} calls it is higher with a 95 % interval: confirmed. At {FEW} calls, it is higher with one: "
-    "not confirmed.",
+    f"KID (lower is better) against the best of the others on average. At {FEW} calls, infusion's is no higher on "
+    f"average, and at {MANY} calls it is higher with a 95 % interval: confirmed. At {FEW} calls, it is higher with "
+    "one: not confirmed.",
     _settings, _measure, _judge,
 )  # fmt: skip

@@ -153,9 +153,9 @@ def _judge_following(cells: Sequence[Cell]) -> Finding:
 RC5 = Claim(
     "RC-5", PAPER,
     "Samples of the representation show how the image was augmented; samples of the embedding do not.",
-    "For images shifted in hue and enlarged, the slope of the factor read from the samples on its true change, as the "
-    "mean of hue and scale, is larger for the representation than for the embedding, with a 95 % interval above 0: "
-    "confirmed. Mean at most 0: not confirmed.",
+    "For images shifted in hue and enlarged, the slope of the factor read from the samples on its true change, "
+    "averaged over hue and scale, is larger for the representation than for the embedding, with a 95 % interval above "
+    "0: confirmed. Mean at most 0: not confirmed.",
     _depth_settings, shown, _judge_following, cells_of="RC-3",
 )  # fmt: skip
 

@@ -142,7 +142,7 @@ HUES, ZOOMS = (-0.2, -0.1, 0.1, 0.2), (1.1, 1.2, 1.3)  # turns, within SimCLR's 
 
 
 def _followed(setting: Setting, scene: Scene) -> Generator[None, None, Values]:
-    """Regress the factor read from a sample on its true change, by which the image was augmented, and give the slope.
+    """The slopes of the factors read from samples on their true changes, by which the images were augmented.
 
     Only images that the reader can read are used: even enlarged, their factors stay in the ranges it was trained on.
     """

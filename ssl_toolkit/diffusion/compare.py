@@ -25,7 +25,7 @@ class Chain(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """All chains after i steps: the states x at time t, the guesses x0 made there, and the calls it took to reach x."""
+    """All chains after i steps: the states x at time t, the guesses x0 from them, and the calls it took to reach x."""
 
     i: int
     t: float

@@ -143,7 +143,7 @@ def without_common(
     more_than: int = 14,
     relative: bool = True,
 ) -> Common:
-    """Take the dimensions that h's k neighbors have in common, set them to 0, or to the values of `other`.
+    """Find the dimensions that h's k neighbors have in common, and set them to 0, or to the values of `other`.
 
     A dimension counts for a neighbor if it is not 0, as in the paper, or, with `relative`, if its magnitude is above
     the dimension's median in the bank.

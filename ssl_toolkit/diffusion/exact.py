@@ -23,7 +23,7 @@ def exact_denoiser(images: Float[Tensor, "n *x"], schedule: Schedule) -> Denoise
     Raises ValueError for an empty set.
     """
     if len(images) == 0:
-        raise ValueError("images is empty: there is nothing to denoise towards.")
+        raise ValueError("images is empty: give at least one.")
     points = images.flatten(1).double()
     squares = points.square().sum(dim=1)
 

@@ -96,7 +96,7 @@ class Mixture:
     def infuse(
         self, z: Tensor, mean: Tensor, target: Tensor, alpha: Alpha, seed: int, t: int
     ) -> tuple[Tensor, Tensor | None]:
-        """Turn z ~ p_t into z ~ q_t, and tell which pixels are the target's. The draws depend only on (seed, t)."""
+        """Turn z ~ p_t into z ~ q_t, and mark the target's pixels. The draws depend only on (seed, t)."""
         pixels = z[:, :1].shape if z.ndim == 4 else z.shape  # one decision for all channels
         infused = (torch.rand(pixels, generator=rng(seed, t, "mask")).to(z.device) < alpha).expand(z.shape)
         if self.var:
