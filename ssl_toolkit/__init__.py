@@ -2,8 +2,8 @@
 
     import ssl_toolkit as stk
 
-One import gives the names below and the packages. Each is loaded when it is first used, so the import costs little
-more than PyTorch's own. Everything else is found by its package: `stk.losses.nt_xent`, `stk.diffusion.ddim`.
+One import gives you the names below and the packages. Each loads on first use, so the import costs little more than
+importing PyTorch. Reach everything else through its package: `stk.losses.nt_xent`, `stk.diffusion.ddim`.
 """
 
 import os
@@ -69,7 +69,7 @@ _PACKAGES = (
     *("joint", "losses", "probes", "training", "widgets", "zoo"),
 )
 
-# where each name comes from
+# the module that defines each name
 _HOMES = {
     "data": "Dataset load_data rng",
     "augment": "compose simclr_views",
@@ -89,7 +89,7 @@ __all__ = [*_HOME, "fast"]
 
 
 def fast() -> bool:
-    """True where the environment asks for small budgets (SSL_TOOLKIT_FAST=1): tests and previews of the notebooks.
+    """Whether the environment asks for small budgets (SSL_TOOLKIT_FAST=1), for tests and notebook previews.
 
     >>> steps = 30 if fast() else 600
     """

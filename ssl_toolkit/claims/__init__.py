@@ -1,4 +1,4 @@
-"""The papers' claims as small experiments, each with a rule fixed beforehand and a verdict.
+"""The papers' claims as small experiments, each with a rule fixed in advance and a verdict.
 
 *_, verdict = run("DJ-2", budget="smoke")
 print(verdict)
@@ -12,34 +12,32 @@ from ssl_toolkit.claims import democratizing, expand_or_narrow, infusion, rcdm
 from ssl_toolkit.claims.study import BUDGETS as BUDGETS, Budget, Claim, Verdict as Verdict, apply_rule, run_claim
 from ssl_toolkit.training.sweep import Cell, read_cells
 
-PAPERS = (democratizing, expand_or_narrow, rcdm, infusion)  # a file for each paper, with its claims in CLAIMS
+PAPERS = (democratizing, expand_or_narrow, rcdm, infusion)  # one module per paper, with its claims in CLAIMS
 CLAIMS: dict[str, Claim] = {claim.id: claim for paper in PAPERS for claim in paper.CLAIMS}
 
 
 def run(
     claim_id: str, *, budget: Budget = "standard", folder: str | os.PathLike[str] | None = None
 ) -> Iterator[Cell | Verdict | None]:
-    """Put a claim to the test: None while it works, each measured `Cell`, and its `Verdict` at the end.
+    """Test a claim: yield None during work, each measured `Cell`, and the `Verdict` at the end.
 
-    `folder` keeps the measurements, so that a run that was stopped goes on where it was. Raises ValueError for a claim
-    or a budget that there is not.
+    `folder` keeps the measurements, so that a run that was stopped can resume. Raises ValueError for an unknown claim
+    or budget.
     """
     return run_claim(_known(claim_id), budget=budget, folder=folder)
 
 
 def stored(claim_id: str) -> tuple[Verdict, list[Cell]]:
-    """The verdict that comes with the toolkit, and the cells that it was judged from.
+    """The verdict that comes with the toolkit, and the cells it is judged from.
 
-    It is judged anew from those cells by the rule as it stands. Raises FileNotFoundError where none is stored, or not
-    all that it is judged from, SweepError for measurements of an older version.
+    Each call judges the stored cells again by the current rule. Raises FileNotFoundError if the cells are missing or
+    incomplete, and SweepError for measurements of an older version.
     """
     claim = _known(claim_id)
     path = results() / claim.cells("standard")
     cells, settings = read_cells(path, version=claim.version), claim.settings("standard")
     if len(cells) < len(settings):
-        raise FileNotFoundError(
-            f"{str(path)!r} holds {len(cells)} measurements of {len(settings)}: go on with the run."
-        )
+        raise FileNotFoundError(f"{str(path)!r} holds {len(cells)} of {len(settings)} measurements: resume the run.")
     return apply_rule(claim, cells, "standard"), cells
 
 
@@ -50,7 +48,7 @@ def _known(claim_id: str) -> Claim:
 
 
 def results() -> Path:
-    """The folder of stored results: beside the notebooks, in a checkout or inside an installed package."""
+    """The folder of stored results: next to the notebooks, in a checkout or inside an installed package."""
     package = Path(__file__).parent.parent
     inside = package / "_notebooks" / "results"
     return inside if inside.is_dir() else package.parent / "notebooks" / "results"

@@ -1,7 +1,7 @@
-"""What the claims share: their data in three parts, a run of training, what is read from a representation, baselines.
+"""Shared parts of the claims: data in three parts, training runs, what probes read from a representation, baselines.
 
-Every setting trains from its own seed on the same images; two settings of one seed share initial weights and the order
-of images. Learning rates are chosen on a validation split and scores are read on the test set.
+Every setting trains with its own seed on the same images. Two settings with the same seed share the initial weights and
+the order of images. Learning rates are chosen on a validation split, and scores are measured on the test set.
 """
 
 import statistics
@@ -20,11 +20,11 @@ from ssl_toolkit.training import Objective, TrainState, train
 from ssl_toolkit.training.intervals import paired_interval
 from ssl_toolkit.training.sweep import Cell, Setting, grid
 
-VALIDATION, TEST, LABELS = 2000, 5000, 100  # images held out, images tested on, labels of each class that a probe gets
+VALIDATION, TEST, LABELS = 2000, 5000, 100  # validation images, test images, labels per class for a probe
 
 
 class Parts(NamedTuple):
-    """What is trained on, what learning rates are chosen on, and what scores are read on."""
+    """The images to train on, to choose learning rates on, and to measure scores on."""
 
     train: Dataset
     validation: Dataset
@@ -33,16 +33,16 @@ class Parts(NamedTuple):
 
 @lru_cache(maxsize=2)
 def parts(name: str, limit: int, size: int | None = None) -> Parts:
-    """What is trained on, what rates are chosen on, and the test set; resized to `size` pixels where given."""
+    """The training, validation and test images, resized to `size` pixels if given."""
     data = load_data(name, size=size, limit=limit + VALIDATION)
     return Parts(data[:limit], data[limit:], load_data(name, split="test", size=size, limit=TEST))
 
 
-POINTS = 20  # of the loss's curve that a run yields
+POINTS = 20  # points of the loss curve that a run yields
 
 
 def trained(setting: Setting, objective: Objective | None = None) -> Generator[Values | None, None, TrainState]:
-    """SimCLR as in the tuned recipe, but for what the setting says; the loss now and then, else None after a step."""
+    """Train SimCLR with the tuned recipe and this setting. After each step, yield None, or sometimes the loss."""
     data = parts(setting["data"], setting["limit"]).train
     recipe = JointRecipe(**{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")})
     state = recipe.start(data)
@@ -53,7 +53,7 @@ def trained(setting: Setting, objective: Objective | None = None) -> Generator[V
 def trained_on(
     setting: Setting, state: TrainState, data: Dataset | Source, objective: Objective
 ) -> Iterator[Values | None]:
-    """All steps of the setting: the loss now and then, else None."""
+    """Run all steps of the setting. After each, yield None, or sometimes the loss."""
     until = setting["steps"]
     every = max(1, until // POINTS)
     for step in train(state, data, objective, until=until, batch_size=setting["batch_size"], seed=setting["seed"]):
@@ -61,7 +61,7 @@ def trained_on(
 
 
 def classes_read(setting: Setting, model: nn.Module | None) -> Values:
-    """A linear probe of the classes, trained on `LABELS` of each; raw pixels where there is no model."""
+    """Train a linear probe of the classes on `LABELS` labels of each; it reads raw pixels if there is no model."""
 
     def z(data: Dataset) -> Tensor:
         return pixels(data.images) if model is None else embed(model, data.images)
@@ -75,7 +75,7 @@ def classes_read(setting: Setting, model: nn.Module | None) -> Values:
 
 
 def baseline(setting: Setting) -> Iterator[Values | None]:
-    """Raw pixels, or the network before training."""
+    """Measure raw pixels, or the network before training."""
     if setting["method"] == "pixels":
         yield classes_read(setting, None)
     else:
@@ -83,13 +83,13 @@ def baseline(setting: Setting) -> Iterator[Values | None]:
 
 
 def before_training(setting: Setting) -> nn.Module:
-    """The network from which `trained` starts with this seed."""
+    """The network that `trained` starts from with this seed."""
     recipe = JointRecipe(width=setting["width"], seed=setting["seed"])
     return recipe.start(parts(setting["data"], setting["limit"]).train).model
 
 
 def over_seeds(seeds: int, base: Setting, **axes: Sequence) -> list[Setting]:
-    """The product of the axes with the seeds, one seed after the other: an early stop leaves whole comparisons."""
+    """The product of the axes with the seeds, seed by seed, so that stopping early leaves complete comparisons."""
     return [base | setting for setting in grid(seed=range(seeds), **axes)]
 
 
@@ -99,12 +99,12 @@ SEEDS: dict[Budget, int] = {"smoke": 3, "standard": 3, "full": 5}
 
 
 def baselines(budget: Budget) -> list[Setting]:
-    """The settings of raw pixels and of the untrained net, which every claim is held against."""
+    """The settings of the baselines: raw pixels and the untrained net."""
     return over_seeds(SEEDS[budget], BASE | {"steps": 0}, method=("pixels", "untrained"))
 
 
 def at_best(cells: Sequence[Cell], name: str, **setting: object) -> list[float]:
-    """Test scores, seed by seed, at the value of `name` with the best mean on the validation split."""
+    """Test scores per seed, at the value of `name` with the best mean on the validation split."""
     agreeing = [cell for cell in cells if all(cell.setting.get(key) == value for key, value in setting.items())]
     values = {cell.setting[name] for cell in agreeing}
     best = max(values, key=lambda v: statistics.fmean(values_of(agreeing, "validation", **{name: v})))
@@ -118,7 +118,7 @@ def points(difference: tuple[float, tuple[float, float]]) -> tuple[float, tuple[
 
 
 def factors_read(setting: Setting, model: nn.Module) -> Values:
-    """Every factor of the shapes, read from 5,000 images, as scores on the test set."""
+    """Read every factor of the shapes with probes trained on 5,000 images, and score them on the test set."""
     images = parts(setting["data"], setting["limit"])
     some = images.train[:5000]
     readings = read_factors(
@@ -128,7 +128,7 @@ def factors_read(setting: Setting, model: nn.Module) -> Values:
 
 
 def against_baselines(scores: list[float], rank: float, cells: Sequence[Cell], what: str) -> Finding:
-    """Confirmed when better than the untrained network and raw pixels, with a rank above 2."""
+    """Confirmed if better than the untrained network and raw pixels, with a rank above 2."""
     over = {name: paired_interval(scores, values_of(cells, "test", method=name)) for name in ("untrained", "pixels")}
     result = decide(
         confirmed=all(low > 0 for _, (low, _) in over.values()) and rank > 2,

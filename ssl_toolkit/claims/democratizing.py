@@ -1,7 +1,7 @@
 """The claims of *Towards Democratizing Joint-Embedding Self-Supervised Learning* (Bordes et al., 2023).
 
-Each is put to the test on images and nets that a laptop trains in seconds: what is tested is whether the claim holds at
-this size, not whether the paper's numbers do.
+Each is tested with images and nets that a laptop trains in seconds: we test whether the claim holds at this size, not
+whether the paper's numbers do.
 """
 
 import os
@@ -42,7 +42,7 @@ from ssl_toolkit.training.sweep import Cell, Setting
 PAPER = "Towards Democratizing Joint-Embedding SSL (arXiv 2303.01986)"
 
 
-# DJ-1: small batches need another learning rate, and little else.
+# DJ-1: small batches need a different learning rate, and little else.
 
 BATCHES: dict[Budget, tuple[int, ...]] = {
     "smoke": (16, 64, 256),
@@ -70,7 +70,7 @@ def _judge_batches(cells: Sequence[Cell]) -> Finding:
     best = max(tuned.values(), key=statistics.fmean)
     small, large = sizes[0], sizes[-1]
     gap, ci = points(paired_interval(best, tuned[small]))
-    # the rate that is best for the largest batch, scaled in proportion to the batch
+    # the best rate for the largest batch, scaled in proportion to the batch size
     rate = max(rates, key=lambda lr: statistics.fmean(values_of(cells, "validation", batch_size=large, lr=lr)))
     scaled = min(rates, key=lambda lr: abs(lr / (rate * small / large) - 1))
     fixed, _ = points(paired_interval(best, values_of(cells, "test", batch_size=small, lr=scaled)))
@@ -125,7 +125,7 @@ DJ2 = Claim(
 )  # fmt: skip
 
 
-# DJ-3: a patch of an image is negative enough.
+# DJ-3: an image patch is enough as a negative.
 
 
 def _patch_settings(budget: Budget) -> list[Setting]:
@@ -163,8 +163,8 @@ def _judge_patches(cells: Sequence[Cell]) -> Finding:
 DJ3 = Claim(
     "DJ-3", PAPER,
     "SimCLR learns useful features with a single image patch as the only negative.",
-    "Both readings of it, one constant patch for all images and a patch of each image beside the crop, are judged as "
-    "one negative is (DJ-2): confirmed, or not, when they agree. Which of the two the paper ran is not known to us.",
+    "The claim has two readings, one constant patch for all images and a patch of each image next to its crop. Both "
+    "are judged like one negative (DJ-2): confirmed, or not, if they agree. We do not know which one the paper ran.",
     _patch_settings, _patch, _judge_patches,
 )  # fmt: skip
 
@@ -175,7 +175,7 @@ DJ3 = Claim(
 def _noise_settings(budget: Budget) -> list[Setting]:
     sigmas = (0.1, 0.5) if budget == "smoke" else (0.05, 0.1, 0.2, 0.5, 1.0)
     base = BASE | {"data": "shapes", "steps": STEPS[budget]}
-    seeds = 3 if budget == "smoke" else 5  # over so many pairs Student's t of three seeds can hardly confirm anything
+    seeds = 3 if budget == "smoke" else 5  # over so many pairs, Student's t of three seeds can hardly confirm anything
     return [*over_seeds(seeds, base, sigma=sigmas), *over_seeds(seeds, base | {"steps": 0}, method=("untrained",))]
 
 
@@ -191,7 +191,7 @@ def _noise_only(setting: Setting) -> Iterator[Values | None]:
 def _judge_noise(cells: Sequence[Cell]) -> Finding:
     factors = list(cells[0].result)
     sigmas = sorted({cell.setting["sigma"] for cell in cells if "sigma" in cell.setting})
-    level = 1 - 0.05 / (len(factors) * len(sigmas))  # Bonferroni: so many chances to be lucky
+    level = 1 - 0.05 / (len(factors) * len(sigmas))  # Bonferroni, for this many chances to get lucky
     gains = {
         (name, sigma): paired_interval(
             values_of(cells, name, sigma=sigma), values_of(cells, name, method="untrained"), level=level
@@ -209,14 +209,14 @@ def _judge_noise(cells: Sequence[Cell]) -> Finding:
 DJ4 = Claim(
     "DJ-4", PAPER,
     "Gaussian noise as the only augmentation still gives useful features on some task.",
-    "For some factor of the shapes and some sigma the linear reading beats the untrained network's, with an interval "
-    "above 0 at 95 % over all pairs of factor and sigma (Bonferroni): confirmed. No pair better in the mean: not "
+    "For some factor of the shapes and some sigma, the linear reading beats the untrained network's, with a 95 % "
+    "interval above 0 over all pairs of factor and sigma (Bonferroni): confirmed. No pair is better on average: not "
     "confirmed.",
     _noise_settings, _noise_only, _judge_noise,
 )  # fmt: skip
 
 
-# DJ-5: which augmentations are best depends on the task.
+# DJ-5: the best augmentations depend on the task.
 
 _PLAIN = {"flip": 0.0, "jitter": 0.0, "gray": 0.0}
 VIEWS: dict[str, Augment] = {
@@ -244,7 +244,7 @@ def _judge_views(cells: Sequence[Cell]) -> Finding:
     best = {
         name: max(VIEWS, key=lambda views: statistics.fmean(values_of(cells, name, views=views))) for name in factors
     }
-    # of the set that is best for most factors, what it loses where another is best
+    # what the best set for most factors loses on factors for which another set is best
     common = statistics.mode(best.values())
     level = 1 - 0.05 / len(factors)  # Bonferroni
     losses = {
@@ -257,8 +257,8 @@ def _judge_views(cells: Sequence[Cell]) -> Finding:
         return Finding("not confirmed", *score, f"{factors[0]} with {common!r}, the best set for every factor")
     name, (effect, ci) = max(losses.items(), key=lambda item: item[1][1][0])
     what = (
-        f"lost in reading {name} by {common!r}, best for most factors, to {best[name]!r} (accuracy or R2, Bonferroni "
-        "interval)"
+        f"lost in reading {name} with {common!r}, best for most factors, against {best[name]!r} (accuracy or R2, "
+        "Bonferroni interval)"
     )
     return Finding("confirmed" if ci[0] > 0 else "inconclusive", effect, ci, what)
 
@@ -266,14 +266,14 @@ def _judge_views(cells: Sequence[Cell]) -> Finding:
 DJ5 = Claim(
     "DJ-5", PAPER,
     "No set of augmentations is best for every downstream task.",
-    "The set that is best for most factors of the shapes loses to another one on some factor, with an interval above 0 "
-    "at 95 % over all factors (Bonferroni): confirmed. One set is best for all factors: not confirmed.",
+    "The set that is best for most factors of the shapes loses to another one on some factor, with a 95 % interval "
+    "above 0 over all factors (Bonferroni): confirmed. One set is best for all factors: not confirmed.",
     _view_settings, _some_views, _judge_views,
-    changed="At first it was not corrected for many factors; the verdict was the same.",
+    changed="At first the interval was not corrected for the number of factors; the verdict was the same.",
 )  # fmt: skip
 
 
-# DJ-6: what a probe says depends on where it reads and when it stops.
+# DJ-6: a probe's result depends on where it reads and when it stops.
 
 
 def _probe_settings(budget: Budget) -> list[Setting]:
@@ -307,8 +307,8 @@ def _judge_probes(cells: Sequence[Cell]) -> Finding:
     result = decide(confirmed=ci[0] > 0 and low > 0, refuted=effect <= 0)
     mlp = statistics.fmean(differences(values_of(cells, "mlp"), values_of(cells, "representation")))
     what = (
-        f"points that the representation is read better than the embedding (an MLP reads it {100 * mlp:+.1f} points "
-        f"better than a line at its best epoch, {statistics.fmean(values_of(cells, 'best epoch')):.0f} of "
+        f"points gained by probing the representation, not the embedding (an MLP reads it {100 * mlp:+.1f} points "
+        f"better than a linear probe at its best epoch, {statistics.fmean(values_of(cells, 'best epoch')):.0f} of "
         f"{cells[0].setting['epochs']}, and {100 * (mlp - lost):+.1f} at the last)"
     )
     return Finding(result, effect, ci, what)
@@ -316,21 +316,21 @@ def _judge_probes(cells: Sequence[Cell]) -> Finding:
 
 DJ6 = Claim(
     "DJ-6", PAPER,
-    "Where and how one probes matters: the representation is read better than the projector's output, and an MLP probe "
-    "overfits, so that its best epoch is not its last.",
+    "It matters where and how you probe: probes read the representation better than the projector's output, and an MLP "
+    "probe overfits, so its best epoch is not its last.",
     "On the test set the linear probe of the representation beats that of the embedding, and the MLP probe at its best "
     "epoch on a validation split beats itself at the last, both with a 95 % interval above 0: confirmed. The "
-    "representation is no better in the mean: not confirmed.",
+    "representation is no better on average: not confirmed.",
     _probe_settings, _probes, _judge_probes,
-    changed="At first the best epoch had only to be before the last, which it is without overfitting too: confirmed.",
+    changed="At first the best epoch only had to come before the last, as it does without overfitting too: confirmed.",
 )  # fmt: skip
 
 
-# DJ-7: views by the batch, and small views first.
+# DJ-7: batched views, and small views first.
 
 
 class _PerSample(TorchDataset):
-    """Two views of one image at a time by torchvision, as in a usual data loader."""
+    """Two views of one image at a time with torchvision, as in a typical data loader."""
 
     def __init__(self, data: Dataset, size: int):
         from torchvision.transforms import v2
@@ -359,7 +359,7 @@ def _speed_settings(budget: Budget) -> list[Setting]:
 
 
 def _speed(setting: Setting) -> Iterator[Values | None]:
-    """Seconds and accuracy of a run; with views of one size also the images a second that both loaders give."""
+    """Measure seconds and accuracy of a run; for views of one size, also both loaders' images per second."""
     data = parts(setting["data"], setting["limit"]).train
     size, steps = data.images.shape[-1], setting["steps"]
     values = {}
@@ -373,7 +373,7 @@ def _speed(setting: Setting) -> Iterator[Values | None]:
         values["images/s"] = n / (time.perf_counter() - began)
         loader = DataLoader(_PerSample(data[:n], size), 64, shuffle=True, num_workers=os.cpu_count() or 1)
         began, seen = 0.0, 0
-        for a, _ in loader:  # the clock starts with the first batch: workers need seconds to start
+        for a, _ in loader:  # the clock starts after the first batch, since workers take seconds to start
             seen += len(a) if began else 0
             began = began or time.perf_counter()
             yield None
@@ -412,8 +412,8 @@ DJ7 = Claim(
     "DJ-7", PAPER,
     "An efficient loader, and views that grow during training, make joint-embedding training cheap.",
     "Two views by the batch are made at least twice as fast as by per-sample torchvision transforms in as many workers "
-    "as there are cores, and growing views save time and at most 1 point of the linear probe, with 95 % intervals: "
-    "confirmed. Less than twice, more than 1 point lost or no time saved in the mean: not confirmed.",
+    "as there are cores, and growing views save time and lose at most 1 point of the linear probe, with 95 % "
+    "intervals: confirmed. Less than twice, more than 1 point lost or no time saved on average: not confirmed.",
     _speed_settings, _speed, _judge_speed,
 )  # fmt: skip
 

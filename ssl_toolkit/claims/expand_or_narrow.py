@@ -1,8 +1,8 @@
 """The claims of *Expand or Narrow your representation* (Bordes et al., 2023), on shapes and a small net.
 
-Only the width D of the representation changes, by the last block alone; where the paper has a projector of K outputs,
-so have we. The controls that stand beside: the same nets untrained, random ReLU features of the default width's
-representation, the wide one narrowed by PCA, and a probe whose weight decay is tuned for each width.
+Only the last block changes, and with it the width D of the representation. Like the paper, we use projectors of K
+outputs. The controls are the same nets untrained, random ReLU features of the default width's representation, the wide
+representation narrowed by PCA, and a probe with its weight decay tuned for each width.
 """
 
 import math
@@ -58,20 +58,20 @@ def _judge_rank(cells: Sequence[Cell]) -> Finding:
     most = max(c.result["rank"] - min(c.setting["width"], c.setting["k"]) for c in cells)
     effect, ci = mean_interval(by_seed(cells, share))
     result: Result = "confirmed" if most <= 0 else "not confirmed"
-    return Finding(result, effect, ci, f"of min(D, K) is reached by the gradient's rank ({most:+.0f} at most beyond)")
+    return Finding(result, effect, ci, f"of min(D, K), reached by the gradient's rank (at most {most:+.0f} beyond it)")
 
 
 EN1 = Claim(
     "EN-1", PAPER,
     "With a linear projector of K outputs, the loss pushes representations of D features in at most min(D, K) "
     "directions.",
-    "The rank of the gradients of 600 images, stacked, is at most min(D, K) for every D and K: confirmed. One rank "
-    "beyond: not confirmed.",
+    "The stacked gradients of 600 images have a rank of at most min(D, K) for every D and K: confirmed. One rank "
+    "above it: not confirmed.",
     _rank_settings, _rank, _judge_rank,
 )  # fmt: skip
 
 
-# EN-2: a wider representation is a better one, by self-supervision.
+# EN-2: with self-supervision, a wider representation is better.
 
 
 def _wide_settings(budget: Budget) -> list[Setting]:
@@ -102,15 +102,15 @@ def _judge_wide(cells: Sequence[Cell]) -> Finding:
 
 EN2 = Claim(
     "EN-2", PAPER,
-    "A self-supervised representation gets better on its own data the wider the last block is.",
+    "The wider the last block, the better a self-supervised representation is on its own data.",
     "The probe's accuracy grows with D (Spearman's correlation of the means at least 0.8), the widest net is better "
-    "than the default with a 95 % interval above 0, and better than random ReLU features of the default as many, with "
-    "an interval above 0: confirmed. No better in the mean, or no growth: not confirmed.",
+    "than the default with a 95 % interval above 0, and better than as many random ReLU features of the default, with "
+    "an interval above 0: confirmed. No better on average, or no growth: not confirmed.",
     _wide_settings, measured, _judge_wide,
 )  # fmt: skip
 
 
-# EN-3: by labels, a narrow one is better at home and a wide one away.
+# EN-3: with labels, a narrow representation is better on the labels' own task, and a wide one on other tasks.
 
 
 def _supervised_settings(budget: Budget) -> list[Setting]:
@@ -128,7 +128,7 @@ def _judge_supervised(cells: Sequence[Cell]) -> Finding:
     wide = [cell for cell in cells if cell.setting["width"] >= DEFAULT]
     beyond, (low, high) = points(paired_interval(slopes(wide, "transfer"), slopes(wide, "test")))
     what = (
-        f"points more for each doubling of D on the factors than on the class ({100 * away[0]:+.2f} and "
+        f"points more per doubling of D on the factors than on the class ({100 * away[0]:+.2f} and "
         f"{100 * home[0]:+.2f}; from D = {DEFAULT} up {beyond:+.1f} [{low:.1f}, {high:.1f}])"
     )
     return Finding(result, effect, ci, what)
@@ -136,19 +136,19 @@ def _judge_supervised(cells: Sequence[Cell]) -> Finding:
 
 EN3 = Claim(
     "EN-3", PAPER,
-    "Supervised, a wider representation gains more on tasks that the labels do not tell of than on their own.",
-    "Over log2 D, the mean score on the factors that the labels do not tell rises with a 95 % interval above 0, and "
-    "the accuracy on the class falls, or rises less with an interval: confirmed. The factors' does not rise in the "
-    "mean, or no more than the class's: not confirmed.",
+    "With supervision, a wider representation gains more on tasks that the labels do not cover than on their own.",
+    "Over log2 D, the mean score on the factors that the labels do not cover rises with a 95 % interval above 0, and "
+    "the accuracy on the class falls, or rises less with an interval: confirmed. The factors' score does not rise on "
+    "average, or rises no more than the accuracy on the class: not confirmed.",
     _supervised_settings, measured, _judge_supervised,
 )  # fmt: skip
 
 
-# EN-4: where batches hold two classes only, D / K matters.
+# EN-4: if batches hold only two classes, D / K matters.
 
 
 def _shorter(budget: Budget) -> Setting:
-    """Claims of many runs take fewer steps in each."""
+    """The basis with fewer steps, for claims that need many runs."""
     return basis(budget) | {"steps": round(0.75 * basis(budget)["steps"])}
 
 
@@ -162,7 +162,7 @@ def _sampling_settings(budget: Budget) -> list[Setting]:
 
 def _judge_sampling(cells: Sequence[Cell]) -> Finding:
     def within_widths(run: Sequence[Cell]) -> float:
-        """Least squares over ln(D / K) with a level of its own for each D: the slope of what is centered per D."""
+        """The least-squares slope over ln(D / K) with a separate intercept for each D: center per D, then fit."""
         centered = []
         for width in {cell.setting["width"] for cell in run}:
             same = [cell for cell in run if cell.setting["width"] == width]
@@ -177,15 +177,16 @@ def _judge_sampling(cells: Sequence[Cell]) -> Finding:
     }
     (two, ci), (balanced, (low, high)) = points(fits["two classes"]), points(fits["balanced"])
     result = decide(confirmed=ci[0] > 0 and low <= 0 <= high, refuted=two <= 0)
-    what = f"points for each e-fold of D / K with two classes in a batch ({balanced:+.2f} balanced)"
+    what = f"points per e-fold of D / K with two classes in a batch ({balanced:+.2f} with balanced batches)"
     return Finding(result, two, ci, what)
 
 
 EN4 = Claim(
     "EN-4", PAPER,
-    "With batches of two classes and a linear projector of K outputs, a larger D / K is better; balanced, it is not.",
-    "Accuracy over ln(D / K), with a level of its own for each D, rises with a 95 % interval above 0 where batches "
-    "hold two classes, and the interval holds 0 where they are balanced: confirmed. It does not rise in the mean: not "
+    "With a linear projector of K outputs, a larger D / K is better if batches hold two classes, but not if they are "
+    "balanced.",
+    "Accuracy over ln(D / K), with a separate intercept for each D, rises with a 95 % interval above 0 if batches hold "
+    "two classes, and the interval includes 0 if they are balanced: confirmed. It does not rise on average: not "
     "confirmed.",
     _sampling_settings, at_home, _judge_sampling,
 )  # fmt: skip
@@ -206,12 +207,14 @@ def _judge_projector(cells: Sequence[Cell]) -> Finding:
     gap, ci = points(gaps[k])
     mlp, _ = points(paired_interval(values_of(cells, "test", projector=[256, 128]), without))
     result = decide(confirmed=gap >= 5 and ci[0] > 0, refuted=ci[1] < 5)
-    return Finding(result, gap, ci, f"points lost without a projector to a linear one of {k} ({mlp:.1f} to an MLP)")
+    return Finding(
+        result, gap, ci, f"points lost without a projector against a linear one of {k} ({mlp:.1f} against an MLP)"
+    )
 
 
 EN5 = Claim(
     "EN-5", PAPER,
-    "Without a projector, the loss on the representation itself, SimCLR learns a worse one.",
+    "Without a projector, with the loss on the representation itself, SimCLR learns a worse representation.",
     "The better of two linear projectors, of 32 and of 128 outputs, is at least 5 points better than none with a 95 % "
     "interval above 0: confirmed. The interval lies below 5 points: not confirmed.",
     _projector_settings, at_home, _judge_projector,
@@ -256,22 +259,23 @@ def _judge_form(cells: Sequence[Cell]) -> Finding:
     )
     (zero, ci), *others = (points(fit) for fit in fits.values())
     words = ", ".join(f"{name} {mean:+.2f}" for name, (mean, _) in zip(list(signs)[1:], others, strict=True))
-    return Finding(result, zero, ci, f"points of zeros more for each doubling of D ({words})")
+    return Finding(result, zero, ci, f"points more zeros per doubling of D ({words})")
 
 
 EN6 = Claim(
     "EN-6", PAPER,
-    "Wider self-supervised representations are sparser, are read as well linearly, and lose less when made binary.",
-    "Over log2 D the share of zeros rises, the gap between an MLP probe and a linear one shrinks, and the loss by "
-    "binary features shrinks, each with a 95 % interval on its side of 0: confirmed. One of them flat or reversed in "
-    "the mean: not confirmed.",
+    "Wider self-supervised representations are sparser, can be read just as well linearly, and lose less when made "
+    "binary.",
+    "Over log2 D, the share of zeros rises, the gap between an MLP probe and a linear one shrinks, and the loss from "
+    "binary features shrinks, each with a 95 % interval on its side of 0: confirmed. One of them is flat or reversed "
+    "on average: not confirmed.",
     _form_settings, _form, _judge_form,
 )  # fmt: skip
 
 
-# EN-7: as many parameters elsewhere do less by self-supervision, and more by labels.
+# EN-7: the same number of parameters elsewhere does less with self-supervision, and more with labels.
 
-NETS: dict[str, Setting] = {  # of 0.56 M parameters
+NETS: dict[str, Setting] = {  # each with 0.56 M parameters
     "last block": {"width": 2048},
     "deeper": {"width": DEFAULT, "blocks": 2},
     "wider": {"width": DEFAULT, "planes": [59, 118, 236]},
@@ -300,10 +304,10 @@ def _judge_nets(cells: Sequence[Cell]) -> Finding:
 
 EN7 = Claim(
     "EN-7", PAPER,
-    "As many parameters in the last block do more than in a deeper or a uniformly wider net by self-supervision, not "
-    "by labels.",
+    "With self-supervision, parameters in the last block do more than as many in a deeper or a uniformly wider net; "
+    "with labels, they do not.",
     "At equal parameters, SimCLR's wide last block beats the better of a deeper and a uniformly wider net with a 95 % "
-    "interval above 0, and the supervised one does not in the mean: confirmed. SimCLR's does not in the mean, or the "
+    "interval above 0, and the supervised one does not on average: confirmed. SimCLR's does not on average, or the "
     "supervised one does with an interval: not confirmed.",
     _net_settings, at_home, _judge_nets,
 )  # fmt: skip

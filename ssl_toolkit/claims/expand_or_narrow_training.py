@@ -1,9 +1,9 @@
-"""What the claims on the width of a representation share: a net with a last block of any width, trained and read.
+"""Shared parts of the claims on a representation's width: train a net with a last block of any width, and probe it.
 
     {"method": "simclr", "width": 512, "projector": [256, 128], "seed": 0, ...}
 
-is SimCLR, or another method of `recipes`, on the shapes. Supervised nets are told the shape, and their projector is the
-classifier alone. At home is the shape; away are all other factors, of which training is told nothing.
+is SimCLR, or another method of `recipes`, on the shapes. Supervised nets learn the shape, and their projector is just
+the classifier. "At home" means the shape; "away" means all other factors, which training never sees.
 """
 
 import math
@@ -28,7 +28,7 @@ from ssl_toolkit.training import TrainState, start
 from ssl_toolkit.training.sweep import Cell, Setting
 
 PAPER = "Expand or Narrow your representation (arXiv 2304.05369)"
-DEFAULT = 128  # the width of the small net before it is widened
+DEFAULT = 128  # the small net's default width
 WIDTHS: dict[Budget, tuple[int, ...]] = {
     "smoke": (32, DEFAULT, 512),
     "standard": (8, 32, DEFAULT, 512, 2048),
@@ -49,9 +49,9 @@ def basis(budget: Budget) -> Setting:
 
 
 def begin(setting: Setting) -> tuple[TrainState, Objective]:
-    """The net before training and what it will minimize; nets of one seed share all layers below the last block's end.
+    """The untrained net and its objective. Nets with the same seed share all layers below the end of the last block.
 
-    "planes" and "blocks" of the setting, where it has them, are those of `small_conv`.
+    If the setting has "planes" or "blocks", they go to `small_conv`.
     """
     shape = {name: setting[name] for name in ("planes", "blocks") if name in setting}
     model = small_conv(3, width=setting["width"], projector=setting["projector"], seed=setting["seed"], **shape)
@@ -62,13 +62,13 @@ def begin(setting: Setting) -> tuple[TrainState, Objective]:
 
 
 def encoder_of(state: TrainState) -> Encoder:
-    """The encoder of a run: its model, which is one."""
+    """The state's model, known to be an encoder."""
     assert isinstance(state.model, Encoder)
     return state.model
 
 
 def measured(setting: Setting) -> Iterator[Values | None]:
-    """Train it, unless it is to stay untrained, and read all that is said of a width."""
+    """Train the setting's net, unless it is the untrained control, and measure everything about its width."""
     state, objective = begin(setting)
     if setting["method"] != "untrained":
         yield from trained_on(setting, state, parts(setting["data"], setting["limit"]).train, objective)
@@ -80,7 +80,7 @@ def measured(setting: Setting) -> Iterator[Values | None]:
 
 
 def at_home(setting: Setting) -> Iterator[Values | None]:
-    """Train it, on batches of two classes where "sampling" says so, and read the shape alone."""
+    """Train the setting's net, on batches of two classes if "sampling" says so, and probe only the shape."""
     state, objective = begin(setting)
     images = parts(setting["data"], setting["limit"])
     source = FewClasses(images.train) if setting.get("sampling") == "two classes" else images.train
@@ -90,10 +90,10 @@ def at_home(setting: Setting) -> Iterator[Values | None]:
 
 
 def read(setting: Setting, encoder: Encoder) -> Iterator[Values]:
-    """Scores, those of the controls, and what is said of the representation itself, in portions.
+    """Yield, in portions, scores, the controls' scores, and measures of the representation itself.
 
-    Of SimCLR, the default width is expanded by random features to the "widest" of the setting, and a wider one is
-    narrowed again.
+    For SimCLR, the default width is expanded with random features to the setting's "widest", and wider ones are
+    narrowed to the default.
     """
     images = parts(setting["data"], setting["limit"])
     z = embed(encoder, images.train.images)
@@ -111,7 +111,7 @@ def read(setting: Setting, encoder: Encoder) -> Iterator[Values]:
     def loss(embeddings: Tensor) -> Terms:
         if setting["method"] == "supervised":
             return {"cross entropy": F.cross_entropy(embeddings, some.labels)}
-        return nt_xent(*embeddings.chunk(2), temperature=0.2)  # halves for views: only directions are asked for
+        return nt_xent(*embeddings.chunk(2), temperature=0.2)  # halves as views: only directions matter
 
     yield {
         "gradient rank": float(gradient_rank(encoder, as_float(some.images), loss)),
@@ -122,7 +122,7 @@ def read(setting: Setting, encoder: Encoder) -> Iterator[Values]:
 
 
 def scores(z: Tensor, z_test: Tensor, images: Parts, *, of: str = "") -> Iterator[Values]:
-    """At home: the shape, by probes of a tuned and of a fixed weight decay. Away: the other factors, and their mean."""
+    """Score probes of the shape, with tuned and with fixed weight decay, then of the other factors and their mean."""
     y, y_test = images.train.labels, images.test.labels
     yield {f"test{of}": linear_probe(z, y, z_test, y_test).accuracy}
     yield {f"fixed decay{of}": linear_probe(z, y, z_test, y_test, weight_decays=(1e-3,)).accuracy}
@@ -132,16 +132,16 @@ def scores(z: Tensor, z_test: Tensor, images: Parts, *, of: str = "") -> Iterato
     yield {f"{name}{of}": score for name, score in readings.items()}
 
 
-# What judges need.
+# Tools for judges.
 
 
 def slopes(cells: Sequence[Cell], value: str) -> list[float]:
-    """Of that value over log2 of the width, by least squares, seed by seed."""
+    """The least-squares slope of this value over log2 of the width, for each seed."""
     return by_seed(cells, lambda run: slope([(math.log2(c.setting["width"]), c.result[value]) for c in run]))
 
 
 def by_seed(cells: Sequence[Cell], score: Callable[[list[Cell]], float]) -> list[float]:
-    """A number of all cells of one seed, seed by seed."""
+    """The score of all cells with the same seed, for each seed."""
     ordered = sorted(cells, key=lambda cell: cell.setting["seed"])
     return [score(list(run)) for _, run in groupby(ordered, key=lambda cell: cell.setting["seed"])]
 
@@ -152,6 +152,6 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def means_by_width(cells: Sequence[Cell], value: str) -> dict[int, float]:
-    """The mean over seeds of a value, by width."""
+    """The mean of this value over seeds, by width."""
     widths = sorted({cell.setting["width"] for cell in cells})
     return {w: statistics.fmean(c.result[value] for c in cells if c.setting["width"] == w) for w in widths}

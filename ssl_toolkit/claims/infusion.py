@@ -1,8 +1,8 @@
 """The claims of *Learning to Generate Samples from Noise through Infusion Training* (Bordes et al., 2017).
 
-They are put to the test on Fashion-MNIST at 14 x 14 pixels with the paper's MLP, four times as narrow
-(`infusion_training`). `infusion_baselines` compares infusion with other ways to make images; `infusion_parzen` has the
-paper's table.
+They are tested on Fashion-MNIST at 14 x 14 pixels with the paper's MLP at a quarter of its width
+(`infusion_training`). `infusion_baselines` compares infusion with other ways to generate images, and `infusion_parzen`
+has the paper's table.
 """
 
 import statistics
@@ -48,7 +48,7 @@ from ssl_toolkit.training.sweep import Cell, Setting
 
 
 def _longer(budget: Budget) -> list[Setting]:
-    """For what compares a chain with something else than a chain of the same budget."""
+    """Settings with twice the steps, for claims that compare a chain with something other than a chain."""
     return [setting | {"steps": 2 * setting["steps"]} for setting in settings(budget)]
 
 
@@ -64,7 +64,7 @@ def _values(setting: Setting, operator: Operator, prior: Prior) -> Values:
     x = _dequantized(setting)
     return {
         "bound": _bound(setting, operator, prior),
-        # the floor of the prior's variance is 1e-5, the operator's 1e-4: to the prior's advantage
+        # the variance floor is 1e-5 for the prior and 1e-4 for the operator, which favors the prior
         "prior": log_density(x, *prior.over(len(x))).flatten(1).sum(dim=1).mean().item(),
         "parzen": parzen(samples, test, choose_sigma(samples, held_out)).mean().item(),
         "score": class_score(samples, classifier()),
@@ -82,7 +82,7 @@ def _dequantized(setting: Setting) -> Tensor:
     return dequantize(as_float(images().test.images), rng(setting["seed"], 0, "dequantise"))
 
 
-# IN-0: the bound is one.
+# IN-0: the bound is valid.
 
 
 def _chain_settings(budget: Budget) -> list[Setting]:
@@ -90,7 +90,7 @@ def _chain_settings(budget: Budget) -> list[Setting]:
 
 
 def _known(setting: Setting) -> Iterator[Values | None]:
-    """A linear Gaussian chain, whose log p(x) is known, at a point that it made itself."""
+    """Measure a linear Gaussian chain, whose log p(x) is known, at a point that it generated."""
     seed, steps, k = setting["seed"], setting["steps"], setting["chains"]
     matrix = 0.5 * torch.eye(3) + 0.2 * torch.randn(3, 3, generator=rng(seed, 0, "matrix"))
     shift, std = 0.4 * torch.randn(steps, 3, generator=rng(seed, 0, "shift")), 0.6
@@ -121,42 +121,42 @@ def _judge_bound(cells: Sequence[Cell]) -> Finding:
     rises = min(differences(values_of(cells, "bound below"), ten)) > 0 and min(ten) > -0.02
     holds = min(values_of(cells, "bound below")) > 0 and rises and max(off) < 0.05
     what = (
-        f"nats by which the bound is below log p(x); {statistics.fmean(ten):.2f} for the estimate from 10 chains, "
-        f"at most {max(off):.3f} either way from all"
+        f"nats that the bound is below log p(x); {statistics.fmean(ten):.2f} for the estimate from 10 chains, "
+        f"at most {max(off):.3f} either way for the estimate from all"
     )
     return Finding("confirmed" if holds else "not confirmed", gap, ci, what)
 
 
 IN0 = Claim(
     "IN-0", PAPER,
-    "The lower bound is one, and the importance estimate rises from it to the likelihood.",
-    "On linear Gaussian chains, whose log p(x) is known: the bound lies below it, the estimate from 10 chains between "
+    "The lower bound is valid, and the importance estimate rises from it to the likelihood.",
+    "On linear Gaussian chains, whose log p(x) is known, the bound lies below it, the estimate from 10 chains between "
     "the two, and that from all chains within 0.05 nats of it, for each seed: confirmed. Otherwise: not confirmed.",
     _chain_settings, _known, _judge_bound,
 )  # fmt: skip
 
 
-# IN-1: the chain explains images better than the noise it starts from.
+# IN-1: the chain models images better than the noise it starts from.
 
 
 def _judge_against_prior(cells: Sequence[Cell]) -> Finding:
     gain, ci = paired_interval(values_of(cells, "bound"), values_of(cells, "prior"))
     result = decide(confirmed=ci[0] > 0, refuted=gain <= 0)
     return Finding(
-        result, gain, ci, "nats per image, 196 pixels, of the bound over the factorial Gaussian it starts from"
+        result, gain, ci, "nats per image (196 pixels) that the bound gains over the factorial Gaussian it starts from"
     )
 
 
 IN1 = Claim(
     "IN-1", PAPER,
-    "The chain explains images better than the factorial Gaussian from which it starts.",
-    "The lower bound on test images is above the prior's log likelihood with a 95 % interval: confirmed. Below it in "
-    "the mean: not confirmed.",
+    "The chain models images better than the factorial Gaussian that it starts from.",
+    "The lower bound on test images is above the prior's log likelihood with a 95 % interval: confirmed. Below it on "
+    "average: not confirmed.",
     _longer, _infusion, _judge_against_prior,
 )  # fmt: skip
 
 
-# IN-2: without infusion there is nothing to learn.
+# IN-2: without infusion, there is nothing to learn.
 
 
 def _judge_ablation(cells: Sequence[Cell]) -> Finding:
@@ -164,20 +164,21 @@ def _judge_ablation(cells: Sequence[Cell]) -> Finding:
     share, ci = mean_interval([100 * s for s in shares])
     gain, (low, _) = paired_interval(values_of(cells, "score", omega=0.02), values_of(cells, "score", omega=0.0))
     result = decide(confirmed=ci[1] < 20 and low > 0, refuted=share >= 80 or gain <= 0)
-    what = f"% of the infused operator's diversity without infusion (class score {gain:+.2f} by infusion)"
+    what = f"% of the infused operator's diversity left without infusion (class score {gain:+.2f} by infusion)"
     return Finding(result, share, ci, what)
 
 
 IN2 = Claim(
     "IN-2", PAPER,
     "Without infusion the chain collapses to the mean image.",
-    "Trained at a rate of 0, the mean distance of two samples is below 20 % of the infused operator's, with its 95 % "
-    "interval, and the class score is worse with one: confirmed. Above 80 %, or no worse a score: not confirmed.",
+    "After training at a rate of 0, the mean distance of two samples is below 20 % of the infused operator's, with its "
+    "95 % interval, and the class score is worse with one: confirmed. Above 80 %, or the score is no worse: not "
+    "confirmed.",
     partial(settings, omega=(0.0, 0.02)), _infusion, _judge_ablation,
 )  # fmt: skip
 
 
-# IN-3: a little infusion is best, and more of it later.
+# IN-3: a little infusion is best, with more of it in later steps.
 
 RATES: dict[Budget, tuple[float, ...]] = {
     "smoke": (0.0, 0.1, 0.7),
@@ -199,14 +200,14 @@ def _judge_rates(cells: Sequence[Cell]) -> Finding:
     result = decide(
         confirmed=all(low > 0 for _, (low, _) in ends) and ci[1] >= 0, refuted=best in (rates[0], rates[-1])
     )
-    return Finding(result, gain, ci, f"class score of the increasing rate over the best constant one, {best:g}")
+    return Finding(result, gain, ci, f"class score gained by the increasing rate over the best constant one, {best:g}")
 
 
 IN3 = Claim(
     "IN-3", PAPER,
-    "A moderate rate of infusion is best, and one that increases is as good as the best constant.",
-    "Of constant rates an inner one has the best class score, above both ends with 95 % intervals, and the increasing "
-    "rate is not worse with one: confirmed. An end is best: not confirmed.",
+    "A moderate infusion rate is best, and an increasing rate is as good as the best constant one.",
+    "Among constant rates, an inner one has the best class score, above both ends with 95 % intervals, and the "
+    "increasing rate is not worse with one: confirmed. An end is best: not confirmed.",
     _rate_settings, _infusion, _judge_rates,
 )  # fmt: skip
 
@@ -226,14 +227,14 @@ def _judge_steps(cells: Sequence[Cell]) -> Finding:
     worst = min(lengths, key=lambda T: statistics.fmean(scores[T]))
     result = decide(confirmed=ci[0] > 0 and worst == 1, refuted=gain <= 0)
     means = ", ".join(f"{statistics.fmean(scores[T]):.2f} at T = {T}" for T in lengths)
-    return Finding(result, gain, ci, f"class score of {lengths[-1]} steps over one ({means})")
+    return Finding(result, gain, ci, f"class score gained by {lengths[-1]} steps over one ({means})")
 
 
 IN4 = Claim(
     "IN-4", PAPER,
     "A chain of several steps makes better samples than a single one.",
     "The longest chain's class score is above that of one step with a 95 % interval, and one step is the worst of all: "
-    "confirmed. No better in the mean: not confirmed.",
+    "confirmed. No better on average: not confirmed.",
     _step_settings, _infusion, _judge_steps,
 )  # fmt: skip
 
@@ -247,14 +248,14 @@ def _judge_apart(cells: Sequence[Cell]) -> Finding:
     gain, ci = paired_interval(scores[best], scores["shared"])
     result = decide(confirmed=ci[0] > 0, refuted=gain <= 0)
     bounds = ", ".join(f"{statistics.fmean(values_of(cells, 'bound', apart=a)):.0f} {a}" for a in scores)
-    return Finding(result, gain, ci, f"class score of {best} steps over shared ones (bounds: {bounds})")
+    return Finding(result, gain, ci, f"class score gained by {best} steps over shared ones (bounds: {bounds})")
 
 
 IN5 = Claim(
     "IN-5", PAPER,
-    "A BatchNorm of its own for each step, or an embedding of the step, is better than steps that are all alike.",
+    "Giving each step its own BatchNorm, or an embedding, is better than making all steps alike.",
     "The better of the two has a higher class score than shared steps with a 95 % interval: confirmed. Shared steps "
-    "are best in the mean: not confirmed.",
+    "are best on average: not confirmed.",
     partial(settings, apart=("batchnorm", "embedding", "shared")), _infusion, _judge_apart,
 )  # fmt: skip
 
@@ -269,14 +270,14 @@ def _judge_objectives(cells: Sequence[Cell]) -> Finding:
     gain, ci = paired_interval(*bounds)
     score, (_, high) = paired_interval(*scores[::-1])
     result = decide(confirmed=ci[0] > 0 and high >= 0, refuted=gain <= 0)
-    return Finding(result, gain, ci, f"nats of the bound by training for it (class score {score:+.2f} by denoising)")
+    return Finding(result, gain, ci, f"nats of bound gained by training for it (class score {score:+.2f} by denoising)")
 
 
 IN6 = Claim(
     "IN-6", PAPER,
     "Training for the bound gives a higher bound; the denoising objective gives samples at least as good.",
-    "The bound is higher by training for it, with a 95 % interval, and the class score of denoising not lower with "
-    "one: confirmed. The bound is not higher in the mean: not confirmed.",
+    "Training for the bound makes it higher, with a 95 % interval, and the class score of denoising is not lower with "
+    "one: confirmed. The bound is not higher on average: not confirmed.",
     partial(settings, objective=("denoising", "variational")), _infusion, _judge_objectives,
 )  # fmt: skip
 
@@ -287,7 +288,7 @@ _INFUSIONS = ("mixture", "gaussian")
 
 
 def _by_either(setting: Setting) -> Iterator[Values | None]:
-    """The bound by both infusions: what one operator gains by the other q is no merit of what it has learned."""
+    """Measure the bound with both infusions, since a better q raises the bound without a better operator."""
     operator, prior = yield from trained(setting)
     bounds = {f"bound by {kind}": _bound(setting | {"infusion": kind}, operator, prior) for kind in _INFUSIONS}
     yield _values(setting, operator, prior) | bounds
@@ -305,8 +306,9 @@ def _judge_infusions(cells: Sequence[Cell]) -> Finding:
         *(values_of(cells, f"bound by {kind}", infusion="mixture") for kind in ("gaussian", "mixture"))
     )
     what = (
-        f"nats of the bound, taken by Gaussian infusion, of the operator trained by it over that by the mixture (class "
-        f"score {gains['score'][0]:+.2f}); the latter's own is {statistics.fmean(tighter):.0f} lower by the mixture"
+        "nats gained by training with Gaussian infusion over the mixture, in the bound by Gaussian infusion (class "
+        f"score {gains['score'][0]:+.2f}); the mixture's operator has a bound {statistics.fmean(tighter):.0f} lower by "
+        "its own infusion"
     )
     return Finding(result, *gains["bound by gaussian"], what)
 
@@ -314,11 +316,11 @@ def _judge_infusions(cells: Sequence[Cell]) -> Finding:
 IN7 = Claim(
     "IN-7", PAPER,
     "Gaussian infusion, whose bound has a closed form (cGCA), is at least as good as the paper's mixture.",
-    "At the same rates class score and bound, taken by Gaussian infusion of both operators, are at least equal in the "
-    "mean: confirmed. One of them is lower with a 95 % interval: not confirmed.",
+    "At the same rates, class score and bound, taken by Gaussian infusion for both operators, are at least equal on "
+    "average: confirmed. One of them is lower with a 95 % interval: not confirmed.",
     partial(settings, infusion=_INFUSIONS), _by_either, _judge_infusions,
     version="2",
-    changed="At first each bound was by its operator's own infusion, which compares bounds; the verdict was the same.",
+    changed="At first, each bound used its operator's own infusion, which compares bounds; the verdict was the same.",
 )  # fmt: skip
 
 
@@ -367,9 +369,9 @@ def _judge_completions(cells: Sequence[Cell]) -> Finding:
 IN8 = Claim(
     "IN-8", PAPER,
     "The chain completes the lower half of an image.",
-    "The mean of 8 completions has a smaller squared error there than the mean image and than the half of the training "
-    "image whose upper half is nearest, with 95 % intervals, and completions differ: confirmed. Worse than one of the "
-    "two in the mean: not confirmed.",
+    "The mean of 8 completions has a smaller squared error there than the mean image, and than the lower half of the "
+    "training image with the nearest upper half, with 95 % intervals, and completions differ: confirmed. Worse than "
+    "one of the two on average: not confirmed.",
     _longer, _completions, _judge_completions,
 )  # fmt: skip
 

@@ -1,8 +1,8 @@
-"""The row of the paper's Table 1: the log likelihood of test images under Parzen's window around samples.
+"""The paper's row of its Table 1: the log likelihood of test images under Parzen's window around samples.
 
-On MNIST where it is on this machine; else, by the same protocol, on Fashion-MNIST, where the paper has no figure. The
-samples are means of the last step, and the width of the window is the best of ten on validation images, as in the
-released code. The estimate misleads (see `parzen`): it is here for the sake of the table.
+It uses MNIST if this machine has it, and otherwise, with the same protocol, Fashion-MNIST, for which the paper has no
+number. As in the released code, samples are the last step's means, and the window width is the best of ten on
+validation images. The estimate is misleading (see `parzen`); it is here only because the paper's table has it.
 """
 
 import statistics
@@ -73,14 +73,14 @@ def _judge(cells: Sequence[Cell]) -> Finding:
     error, sigmas = statistics.fmean(values_of(cells, "error")), sorted({cell.result["sigma"] for cell in cells})
     result = decide(confirmed=data == "mnist" and ci[1] >= PAPERS_ROW, refuted=data == "mnist" and ci[1] < PAPERS_ROW)
     widths = ", ".join(f"{sigma:.3g}" for sigma in sigmas)
-    what = f"nats per image of {data}, +- {error:.1f} over test images, by Parzen's window of width {widths}"
+    what = f"nats per image of {data}, +- {error:.1f} over test images, with Parzen's window of width {widths}"
     return Finding(result, nats, ci, what)
 
 
 TABLE1 = Claim(
     "infusion-table1", PAPER,
-    f"Parzen's window around samples gives test images of MNIST {PAPERS_ROW:.0f} nats, as we recall the paper's table.",
+    f"Parzen's window around samples gives MNIST test images {PAPERS_ROW:.0f} nats (the paper's table, from memory).",
     f"On MNIST, the 95 % interval reaches {PAPERS_ROW:.0f} nats: confirmed; it stays below: not confirmed. On other "
-    "data: inconclusive. The estimate misleads, and is made for the sake of the table only.",
+    "data: inconclusive. The estimate is misleading; it is here only because the paper's table has it.",
     _settings, _measure, _judge,
 )  # fmt: skip

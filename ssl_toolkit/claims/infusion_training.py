@@ -1,7 +1,7 @@
-"""What the claims of infusion share: small images, operators trained on them, and what their samples are judged by.
+"""Shared parts of the infusion claims: small images, operators trained on them, and scores for their samples.
 
-The class score is exp of the mutual information of image and class under a linear classifier of real images: the
-Inception score's formula, which lies between 1 and 10 here. KID is on the features of a small supervised net.
+The class score is exp of the mutual information between image and class under a linear classifier of real images. This
+is the Inception score's formula; here it lies between 1 and 10. KID uses the features of a small supervised net.
 """
 
 from collections.abc import Generator, Sequence
@@ -49,18 +49,18 @@ def settings(budget: Budget, **axes: Sequence) -> list[Setting]:
 
 @lru_cache(maxsize=1)
 def images() -> Parts:
-    """Fashion-MNIST in small, of which the claims are measured."""
+    """Small Fashion-MNIST images, which all these claims use."""
     data = load_data("fashion-mnist", size=SIDE, limit=TRAIN + VALIDATION)
     return Parts(data[:TRAIN], data[TRAIN:], load_data("fashion-mnist", split="test", size=SIDE, limit=TEST))
 
 
 def infusion_of(setting: Setting) -> Infusion:
-    """How the target enters by this setting: pixels copied, or Gaussians pulled towards it."""
+    """How this setting infuses the target: by copying pixels, or by pulling Gaussians toward it."""
     return Gaussian() if setting["infusion"] == "gaussian" else Mixture(1e-4)
 
 
 def trained(setting: Setting) -> Generator[Values | None, None, tuple[Operator, Prior]]:
-    """The operator and prior that the setting asks for; the loss now and then, else None after a step."""
+    """Train the setting's operator; return it and its prior. After each step, yield None, or sometimes the loss."""
     data = images().train
     prior = fit_prior(data.images)
     state = started(setting)
@@ -83,31 +83,31 @@ def operator_of(state: TrainState) -> Operator:
     return state.model
 
 
-# What samples are judged by.
+# Scores for samples.
 
 
 @lru_cache(maxsize=1)
 def classifier() -> Probe:
-    """A linear classifier of real images, which scores those of a chain."""
+    """A linear classifier trained on real images, to score a chain's images."""
     train, _, test = images()
     return linear_probe(pixels(train.images), train.labels, pixels(test.images), test.labels, weight_decays=(1e-3,))
 
 
 def class_score(samples: Float[Tensor, "n 1 h w"], probe: Probe) -> float:
-    """`recognition` by a linear classifier."""
+    """The score of `recognition` with a linear classifier."""
     return recognition(probe.logits(samples.flatten(1))).score
 
 
 def diversity(samples: Float[Tensor, "n 1 h w"]) -> float:
-    """The mean distance of two samples."""
+    """The mean distance between two samples."""
     return torch.pdist(samples.flatten(1)).mean().item()
 
 
 def judge(steps: int) -> Generator[None, None, nn.Module]:
-    """A supervised net, whose features know the classes and no generator has seen; None after a step of training it."""
+    """Train a supervised net for KID, whose features know the classes but no generator; yield None after each step."""
     data, (recipe, state) = images().train, _judge(steps)
     objective = recipe.objective(data)
-    for _ in train(state, data, objective, until=steps, batch_size=recipe.batch_size):  # none, where it is trained
+    for _ in train(state, data, objective, until=steps, batch_size=recipe.batch_size):  # no steps if trained already
         yield None
     return state.model
 
@@ -119,7 +119,7 @@ def _judge(steps: int) -> tuple[JointRecipe, TrainState]:
 
 
 def distance(samples: Float[Tensor, "n 1 h w"], features: nn.Module) -> float:
-    """KID of samples and as many images that nothing was trained on."""
+    """KID between samples and as many held-out images."""
     held_out = torch.cat([images().validation.images, images().test.images])
     real, fake = (embed(features, some) for some in (held_out, samples))
     return kid_in_units(real, fake)

@@ -1,8 +1,8 @@
 """The claims of *High Fidelity Visualization of What Your Self-Supervised Representation Knows About* (Bordes et al.).
 
-Encoder and RCDM are of a size that a laptop trains in minutes: what is tested is whether the claim holds at this size.
-Claims that can be judged from the same RCDMs are: RC-1, RC-2 and RC-9 from one file of measurements, RC-3, RC-4, RC-5,
-RC-7 and RC-8 from another.
+A laptop trains these encoders and RCDMs in minutes: we test whether the claims hold at this size. Claims share
+measurements if they can be judged from the same RCDMs: RC-1, RC-2 and RC-9 use one file, and RC-3, RC-4, RC-5, RC-7 and
+RC-8 another.
 """
 
 import statistics
@@ -22,7 +22,7 @@ from ssl_toolkit.training.sweep import Cell, Setting
 
 PAPER = "High Fidelity Visualization of What Your Self-Supervised Representation Knows About (arXiv 2112.09164)"
 
-# RC-1, RC-2 and RC-9: samples of an RCDM that is told h, another image's h, or nothing.
+# RC-1, RC-2 and RC-9: samples of an RCDM trained on h, another image's h, or nothing.
 
 
 def _told_settings(budget: Budget) -> list[Setting]:
@@ -35,13 +35,13 @@ def _judge_faithfulness(cells: Sequence[Cell]) -> Finding:
     control = statistics.fmean(values_of(cells, "mrr", told="another's h"))
     chance = values_of(cells, "chance", told="h")[0]
     result = decide(confirmed=mrr >= 0.8 and control < 5 * chance, refuted=mrr < 0.3)
-    return Finding(result, mrr, ci, f"mean reciprocal rank (told another's h {control:.3f}, chance {chance:.3f})")
+    return Finding(result, mrr, ci, f"mean reciprocal rank (with another image's h {control:.3f}, chance {chance:.3f})")
 
 
 RC1 = Claim(
     "RC-1", PAPER,
     "A sample's representation is closest to that of the image it was conditioned on.",
-    "Among the conditioning images of the test set the mean reciprocal rank is at least 0.8, and that of an RCDM "
+    "Among the conditioning images of the test set, the mean reciprocal rank is at least 0.8, and that of an RCDM "
     "trained with shuffled h is below five times chance: confirmed. Below 0.3: not confirmed.",
     _told_settings, told, _judge_faithfulness,
 )  # fmt: skip
@@ -50,12 +50,12 @@ RC1 = Claim(
 def _judge_quality(cells: Sequence[Cell]) -> Finding:
     gain, ci = paired_interval(values_of(cells, "kid", told="nothing"), values_of(cells, "kid", told="h"))
     result = decide(confirmed=ci[0] > 0, refuted=gain <= 0)
-    return Finding(result, gain, ci, "KID, on a supervised net's features, saved by being told h")
+    return Finding(result, gain, ci, "KID, on a supervised net's features, saved by conditioning on h")
 
 
 RC2 = Claim(
     "RC-2", PAPER,
-    "Conditioned on a representation, a diffusion model makes better samples than without, at the same budget.",
+    "A diffusion model makes better samples with a representation as its condition than without, at the same budget.",
     "The unconditional model's KID minus the conditional one's, on the features of a supervised net, has its 95 % "
     "interval above 0: confirmed. Mean at most 0: not confirmed.",
     _told_settings, told, _judge_quality, cells_of="RC-1",
@@ -65,14 +65,14 @@ RC2 = Claim(
 def _judge_nearness(cells: Sequence[Cell]) -> Finding:
     ratio, ci = mean_interval(values_of(cells, "nearness", told="h"))
     result = decide(confirmed=ci[0] > 0.9, refuted=ratio < 0.7)
-    return Finding(result, ratio, ci, "distance of samples to the nearest training image, in that to held-out images")
+    return Finding(result, ratio, ci, "distance from samples to the nearest training image, relative to held-out ones")
 
 
 RC9 = Claim(
     "RC-9", PAPER,
     "Samples are not copies of training images.",
-    "The median distance in pixels from a sample to the nearest of n training images, over that to the nearest of n "
-    "images which were held out, has its 95 % interval above 0.9: confirmed. Mean below 0.7: not confirmed.",
+    "The median pixel distance from a sample to the nearest of n training images, over that to the nearest of n "
+    "held-out images, has its 95 % interval above 0.9: confirmed. Mean below 0.7: not confirmed.",
     _told_settings, told, _judge_nearness, cells_of="RC-1",
 )  # fmt: skip
 
@@ -89,13 +89,13 @@ def _depth_settings(budget: Budget) -> list[Setting]:
 
 
 def _mean(cells: Sequence[Cell], names: Sequence[str], **setting: object) -> list[float]:
-    """What these values are on average, seed by seed."""
+    """The average of these values, for each seed."""
     each = [values_of(cells, name, **setting) for name in names]
     return [statistics.fmean(values) for values in zip(*each, strict=True)]
 
 
 def _lost(cells: Sequence[Cell], names: Sequence[str]) -> dict[str, list[float]]:
-    """By how much the mean of these values is higher before the projector than after it, for each method."""
+    """How much higher the mean of these values is before the projector than after it, for each method."""
     methods = sorted({cell.setting["method"] for cell in cells})
     return {m: differences(*(_mean(cells, names, method=m, depth=depth) for depth in DEPTHS)) for m in methods}
 
@@ -105,12 +105,12 @@ def _judge_projector(cells: Sequence[Cell]) -> Finding:
     found = [mean_interval(values) for values in lost.values()]
     mean, ci = mean_interval([statistics.fmean(values) for values in zip(*lost.values(), strict=True)])
     result = decide(confirmed=2 * sum(m > 0.1 and low > 0 for m, (low, _) in found) > len(found), refuted=mean <= 0)
-    return Finding(result, mean, ci, f"of the variance of {', '.join(CHANGED)} kept before the projector and not after")
+    return Finding(result, mean, ci, f"of the variance of {', '.join(CHANGED)} kept before the projector but not after")
 
 
 RC3 = Claim(
     "RC-3", PAPER,
-    "The projector throws away what the views change, which the backbone's samples still show.",
+    "The projector throws away what the views change; samples of the backbone still show it.",
     "Retention of hue, x and scale, on average, is more than 0.1 higher for samples of the representation than of the "
     "embedding, with a 95 % interval above 0, for most of the methods: confirmed. Mean at most 0: not confirmed.",
     _depth_settings, shown, _judge_projector,
@@ -129,7 +129,7 @@ def _judge_agreement(cells: Sequence[Cell]) -> Finding:
         correlations.append(rank_correlation(*zip(*pairs, strict=True)))
     mean, ci = mean_interval(correlations)
     result = decide(confirmed=mean >= 0.7, refuted=mean < 0.3)
-    return Finding(result, mean, ci, "rank correlation of what samples keep with what a linear probe reads")
+    return Finding(result, mean, ci, "rank correlation between what samples keep and what a linear probe reads")
 
 
 RC4 = Claim(
@@ -146,16 +146,16 @@ def _judge_following(cells: Sequence[Cell]) -> Finding:
     gain, ci = mean_interval([statistics.fmean(values) for values in zip(*lost.values(), strict=True)])
     result = decide(confirmed=ci[0] > 0, refuted=gain <= 0)
     before, after = (statistics.fmean(_mean(cells, ("hue follows", "scale follows"), depth=d)) for d in DEPTHS)
-    what = f"of an augmentation followed before the projector ({before:.2f}) and not after ({after:.2f})"
+    what = f"of an augmentation shown by samples before the projector ({before:.2f}) but not after ({after:.2f})"
     return Finding(result, gain, ci, what)
 
 
 RC5 = Claim(
     "RC-5", PAPER,
-    "Samples of the representation show how the image was augmented, those of the embedding do not.",
-    "For images turned in hue and enlarged, the slope of the factor as read off the samples on its true change, on the "
-    "mean of hue and scale, is larger for the representation than for the embedding, with a 95 % interval above 0: "
-    "confirmed. Mean at most 0: not confirmed.",
+    "Samples of the representation show how the image was augmented; samples of the embedding do not.",
+    "For images shifted in hue and enlarged, the slope of the factor read from the samples on its true change, "
+    "averaged over hue and scale, is larger for the representation than for the embedding, with a 95 % interval above "
+    "0: confirmed. Mean at most 0: not confirmed.",
     _depth_settings, shown, _judge_following, cells_of="RC-3",
 )  # fmt: skip
 
@@ -174,20 +174,20 @@ def _judge_edits(cells: Sequence[Cell]) -> Finding:
     elif drop >= 0.5 and rise_ci[0] > 0 and others < changed:
         result = "confirmed"
     what = (
-        f"of the samples with the image's own shape ({statistics.fmean(own):.2f} of all) gone; transplanted, the "
-        f"target's gains {rise:+.2f}; the shape changes by {changed:.2f}, other factors by {others:.2f}"
+        f"of the samples with the image's own shape ({statistics.fmean(own):.2f} of all) lose it; a transplant gains "
+        f"the target's shape {rise:+.2f}; the shape changes by {changed:.2f}, other factors by {others:.2f}"
     )
     return Finding(result, drop, ci, what)
 
 
 RC7 = Claim(
     "RC-7", PAPER,
-    "The dimensions that an image's neighbors have in common hold what they show: zeroed, it is gone; replaced by "
-    "another image's, that one's appears.",
+    "The dimensions that an image's neighbors have in common hold what the neighbors show: set to 0, it is gone; "
+    "replaced by another image's, what that image shows appears.",
     "With the common dimensions of the representation at 0, the share of samples that a classifier takes for the "
-    "image's own shape falls by half at least; with those of an image of another shape, that one's share rises with a "
-    "95 % interval above 0; and zeroing changes the other factors less than the shape, in shares of the change from "
-    "one image to another: confirmed. Otherwise not confirmed; but inconclusive where less than a quarter of the "
+    "image's own shape falls by at least half; with those of an image of another shape, that shape's share rises with "
+    "a 95 % interval above 0; and zeroing changes the other factors less than the shape, relative to the change from "
+    "one image to another: confirmed. Otherwise: not confirmed, but inconclusive if less than a quarter of the "
     "unedited samples, twice chance, have the image's shape.",
     _depth_settings, shown, _judge_edits, cells_of="RC-3",
 )  # fmt: skip
@@ -199,17 +199,17 @@ def _judge_interpolation(cells: Sequence[Cell]) -> Finding:
         statistics.fmean(_mean(cells, (name,), depth="representation")) for name in ("largest jump", "covered")
     )
     result = decide(confirmed=rho >= 0.9, refuted=jump > 0.5 or ci[1] < 0.9)
-    what = f"rank correlation of weight and progress (largest jump {jump:.2f} of the way, {covered:.2f} of it covered)"
+    what = f"rank correlation of weight and progress (largest jump {jump:.2f} of what is covered, {covered:.2f} in all)"
     return Finding(result, rho, ci, what)
 
 
 RC8 = Claim(
     "RC-8", PAPER,
-    "From one representation to another, samples go over steadily from one image to the other.",
-    "As h goes straight from one image's to another's, the progress of the samples' factors from those of the first "
-    "image to those of the second has a rank correlation with the weight of at least 0.9, and the largest of eight "
-    "jumps is at most half of the way that is covered, both on average over pairs of images: confirmed. Its interval "
-    "below 0.9, or a larger jump: not confirmed.",
+    "As h moves from one representation to another, samples change steadily from one image to the other.",
+    "As h moves straight from one image's to another's, the progress of the samples' factors from those of the first "
+    "image to those of the second has a rank correlation of at least 0.9 with the weight, and the largest of eight "
+    "jumps is at most half of the way covered, both on average over pairs of images: confirmed. Its interval below "
+    "0.9, or a larger jump: not confirmed.",
     _depth_settings, shown, _judge_interpolation, cells_of="RC-3",
 )  # fmt: skip
 
@@ -221,7 +221,7 @@ def _width_settings(budget: Budget) -> list[Setting]:
 def _judge_width(cells: Sequence[Cell]) -> Finding:
     gain, ci = paired_interval(*(_mean(cells, [f"kept {name}" for name in READ], width=width) for width in (512, 32)))
     result = decide(confirmed=ci[0] > 0, refuted=gain <= 0)
-    return Finding(result, gain, ci, "of the variance of all factors kept by a width of 512 and not of 32")
+    return Finding(result, gain, ci, "of the variance of all factors kept by a width of 512 but not of 32")
 
 
 RC10 = Claim(
@@ -275,7 +275,7 @@ def _judge_robustness(cells: Sequence[Cell]) -> Finding:
     strengths = cells[0].setting["strengths"]
 
     def excess(what: str) -> tuple[float, tuple[float, float]]:
-        """Of the supervised encoder over the self-supervised one, on average over the strengths."""
+        """The supervised encoder's value minus the self-supervised one's, averaged over the strengths."""
         each = [
             differences(*(values_of(cells, f"{what} at {s:g}", method=method) for method in ("supervised", "simclr")))
             for s in strengths
@@ -285,16 +285,16 @@ def _judge_robustness(cells: Sequence[Cell]) -> Finding:
     flipped, moved = excess("flipped"), excess("moved")
     result = decide(confirmed=flipped[1][0] > 0 and moved[1][0] > 0, refuted=flipped[0] <= 0 or moved[0] <= 0)
     effect, ci = points(flipped)
-    what = f"points more predictions flipped of the supervised encoder (h moved by {moved[0]:+.2f} of a mean distance)"
+    what = f"points more predictions flipped for the supervised encoder (h moved {moved[0]:+.2f} of a mean distance)"
     return Finding(result, effect, ci, what)
 
 
 RC6 = Claim(
     "RC-6", PAPER,
     "A self-supervised representation is more robust to small adversarial noise than a supervised one.",
-    "On average over the strengths, PGD through a linear probe of its own flips more predictions of the supervised "
-    "encoder than of SimCLR's, and PGD on the representation moves it farther in units of the mean distance of two "
-    "images, both with 95 % intervals above 0: confirmed. Either mean at most 0: not confirmed.",
+    "On average over the strengths, PGD through each encoder's own linear probe flips more predictions of the "
+    "supervised encoder than of SimCLR's, and PGD on the representation moves it farther, in units of the mean "
+    "distance of two images, both with 95 % intervals above 0: confirmed. Either mean at most 0: not confirmed.",
     _attack_settings, _attacked, _judge_robustness,
 )  # fmt: skip
 

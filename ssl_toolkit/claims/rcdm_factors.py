@@ -1,8 +1,8 @@
-"""What the samples of an RCDM show of the shapes' factors, as a network says that was taught to read them off images.
+"""Which of the shapes' factors an RCDM's samples show, according to a network trained to read them from images.
 
     {"data": "shapes", "method": "simclr", "depth": "embedding", "steps": 400, "painting": 2500, "seed": 0, ...}
 
-Samples that are compared with one another, as the image is augmented or h is edited, start at the same noise.
+Samples start at the same noise if they are compared with each other, after augmenting the image or editing h.
 """
 
 from collections.abc import Generator, Iterator
@@ -29,13 +29,13 @@ from ssl_toolkit.probes import read_factors
 from ssl_toolkit.training import TrainState, last_of, start, train
 from ssl_toolkit.training.sweep import Setting
 
-READ = ("hue", "background", "x", "y", "scale")  # the factors that a reader says, beside the shape
-EACH = 4  # samples of one condition
-FEW = 16  # one condition in so many is augmented and edited, too
+READ = ("hue", "background", "x", "y", "scale")  # the factors that a reader predicts, besides the shape
+EACH = 4  # samples per condition
+FEW = 16  # one condition in FEW is also augmented and edited
 
 
 def code(factors: dict[str, Tensor]) -> Float[Tensor, "n 7"]:
-    """What a reader is to say: cosine and sine of what is on a circle, and the others from -1 to 1 over their range."""
+    """Targets for a reader: cosine and sine of circular factors, and the others scaled to -1 ... 1 over their range."""
     columns = []
     for name in READ:
         v = factors[name]
@@ -49,7 +49,7 @@ def code(factors: dict[str, Tensor]) -> Float[Tensor, "n 7"]:
 
 
 def decode(said: Float[Tensor, "n 7"]) -> dict[str, Float[Tensor, " n"]]:
-    """The factors of a code."""
+    """Turn a code back into factors."""
     values, columns = {}, iter(said.unbind(dim=1))
     for name in READ:
         first = next(columns)
@@ -62,14 +62,14 @@ def decode(said: Float[Tensor, "n 7"]) -> dict[str, Float[Tensor, " n"]]:
 
 
 class Seen(NamedTuple):
-    """What the reader says of images."""
+    """What the reader predicts for images."""
 
     code: Float[Tensor, "n 7"]
     shape: Int64[Tensor, " n"]
 
 
 class Scene(NamedTuple):
-    """What is trained for one setting, and h of the images."""
+    """The models trained for one setting, and h of the images."""
 
     images: Parts
     encoder: Encoder
@@ -79,13 +79,13 @@ class Scene(NamedTuple):
     test_h: Float[Tensor, "m d"]
 
     def see(self, x: Shaped[Tensor, "n 3 h w"]) -> Seen:
-        """What the reader says of these images."""
+        """The reader's predictions for these images."""
         said = embed(self.reader, x, depth="embedding")
         return Seen(said[:, : -len(SHAPES)], said[:, -len(SHAPES) :].argmax(dim=1))
 
 
 def _reader(setting: Setting) -> Generator[None, None, Encoder]:
-    """A network that reads the factors and the shape off an image, trained on real ones."""
+    """Train a network on real images to read the factors and the shape."""
     data, steps = images_of(setting).train, 2 * setting["steps"]
     wanted = code(data.factors)
 
@@ -115,7 +115,7 @@ def _scene(setting: Setting) -> Generator[None, None, Scene]:
 
 
 def shown(setting: Setting) -> Iterator[Values | None]:
-    """What samples of one h have in common, and what becomes of them as the image is augmented or h is edited."""
+    """Measure what samples of one h have in common, and how they change after augmenting the image or editing h."""
     scene = yield from _scene(setting)
     values: Values = {}
     for part in (_retained, _followed, _edited, _walked):
@@ -138,13 +138,13 @@ def _retained(setting: Setting, scene: Scene) -> Generator[None, None, Values]:
     return values
 
 
-HUES, ZOOMS = (-0.2, -0.1, 0.1, 0.2), (1.1, 1.2, 1.3)  # turns, within SimCLR's own, and by how much a crop enlarges
+HUES, ZOOMS = (-0.2, -0.1, 0.1, 0.2), (1.1, 1.2, 1.3)  # turns, within SimCLR's range, and the zoom factors of a crop
 
 
 def _followed(setting: Setting, scene: Scene) -> Generator[None, None, Values]:
-    """Slopes on the true change of a factor, by which an image was augmented, of what is read off its sample.
+    """The slopes of the factors read from samples on their true changes, by which the images were augmented.
 
-    The images are those which the reader can read: enlarged, too, their factors stay in the ranges it was trained on.
+    Only images that the reader can read are used: even enlarged, their factors stay in the ranges it was trained on.
     """
     test = _enlargeable(scene.images.test, ZOOMS[-1])[: setting["conditions"] // FEW]
     x, n = as_float(test.images), len(test)
@@ -173,7 +173,7 @@ def _enlargeable(data: Dataset, zoom: float) -> Dataset:
 
 
 def _zoomed(x: Float[Tensor, "n c s s"], zoom: float) -> Float[Tensor, "n c s s"]:
-    """The middle of the image, enlarged."""
+    """Enlarge the middle of the image."""
     size = x.shape[-1]
     side = size / zoom
     corner = (size - side) / 2
@@ -181,12 +181,12 @@ def _zoomed(x: Float[Tensor, "n c s s"], zoom: float) -> Float[Tensor, "n c s s"
 
 
 def _slope(a: Float[Tensor, "n k"], b: Float[Tensor, "n k"]) -> float:
-    """Of b on a by least squares, through the origin."""
+    """The least-squares slope of b on a, through the origin."""
     return ((a * b).sum() / a.square().sum()).item()
 
 
 def _edited(setting: Setting, scene: Scene) -> Generator[None, None, Values]:
-    """Shares of samples with a shape: as told, with the common dimensions at 0, and with another image's there."""
+    """Shares of samples with a shape: for h, for h with the common dimensions at 0, or with another image's there."""
     n, labels = setting["conditions"] // FEW, scene.images.test.labels
     others = torch.tensor([next(j for j in range(i + 1, len(labels)) if labels[j] != labels[i]) for i in range(n)])
     usual = scene.h.abs().median(dim=0).values
@@ -202,26 +202,26 @@ def _edited(setting: Setting, scene: Scene) -> Generator[None, None, Values]:
     seen = scene.see(x)
     shape, said = seen.shape.view(n, EACH, 3), seen.code.view(n, EACH, 3, -1)
     own, target = ((shape == labels[which][:, None, None]).float().mean(dim=(0, 1)) for which in (slice(n), others))
-    spread = 2 * code(scene.images.test.factors).var(dim=0).sum()  # the mean squared difference of two images
+    spread = 2 * code(scene.images.test.factors).var(dim=0).sum()  # the mean squared difference between two images
     return {
         "common": torch.stack(share).mean().item(),
         "own shape": own[0].item(),
         "own shape, removed": own[1].item(),
         "target's shape": target[0].item(),
         "target's shape, transplanted": target[2].item(),
-        # 1 is a change as great as from one image to another
+        # 1 is as large a change as from one image to another
         "shape changed": (shape[..., 1] != shape[..., 0]).float().mean().item() / (1 - 1 / len(SHAPES)),
         "others changed": ((said[:, :, 1] - said[:, :, 0]).square().sum(dim=-1).mean() / spread).item(),
     }
 
 
-PLACES = 9  # on the way from one h to another, both ends included
+PLACES = 9  # points on the path from one h to another, including both ends
 
 
 def _walked(setting: Setting, scene: Scene) -> Generator[None, None, Values]:
-    """How steadily the factors go over from one image's to another's, as h goes straight from a to b.
+    """How steadily the factors change from one image's to another's as h moves straight from a to b.
 
-    Progress is the share of the way between the two images' true codes at which the samples are, projected onto it.
+    Progress is how far the samples are along the line between the two images' true codes, projected onto it.
     """
     n, weights = max(2, setting["conditions"] // (4 * FEW)), torch.linspace(0, 1, PLACES)
     pairs = zip(scene.test_h[:n], scene.test_h[n : 2 * n], strict=True)

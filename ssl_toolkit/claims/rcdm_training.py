@@ -1,8 +1,8 @@
-"""What the claims of RCDM share: an encoder is trained, and an RCDM paints what it knows.
+"""Shared parts of the RCDM claims: train an encoder, and an RCDM that paints what it knows.
 
     {"data": "fashion-mnist", "told": "h", "steps": 400, "painting": 2500, "seed": 0, ...}
 
-`told` compares an RCDM that is told h with one that is told another image's h, or nothing.
+`told` compares an RCDM trained on h with one trained on another image's h, or on nothing.
 """
 
 from collections.abc import Generator, Iterator
@@ -23,24 +23,24 @@ from ssl_toolkit.training.sweep import Setting
 
 
 def basis(budget: Budget, *, data: str) -> Setting:
-    """What all settings of a budget say."""
+    """What all settings of a budget have in common."""
     return BASE | {
         "data": data,
         "size": 16,  # pixels a side
         "steps": {"smoke": 4, "standard": 400, "full": 4000}[budget],  # of an encoder
         "painting": {"smoke": 20, "standard": 2500, "full": 40_000}[budget],  # steps of an RCDM
         "channels": {"smoke": 8, "standard": 32, "full": 32}[budget],  # of its first level
-        "conditions": {"smoke": 32, "standard": 1000, "full": 1000}[budget],  # images of the test set that it is given
+        "conditions": {"smoke": 32, "standard": 1000, "full": 1000}[budget],  # test images whose h it paints
     }
 
 
 def images_of(setting: Setting) -> Parts:
-    """The images of a setting, resized where it says so."""
+    """The images of a setting, resized if it says so."""
     return parts(setting["data"], setting["limit"], setting.get("size"))
 
 
 def trained_encoder(setting: Setting, method: str) -> Generator[None, None, Encoder]:
-    """The encoder that this method trains."""
+    """Train an encoder with this method."""
     data, seed = images_of(setting).train, setting["seed"]
     recipe = JointRecipe(
         method=method, **{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")}
@@ -52,7 +52,7 @@ def trained_encoder(setting: Setting, method: str) -> Generator[None, None, Enco
 
 
 def painter(setting: Setting, h: Float[Tensor, "n d"], *, drop: float = 0.1) -> Generator[None, None, RCDM]:
-    """The RCDM of the training images' h."""
+    """Train an RCDM on the training images and their h."""
     data, seed = images_of(setting).train, setting["seed"]
     recipe = Painter(steps=setting["painting"], drop=drop, width=setting["channels"], seed=seed)
     state, objective = recipe.start(data, h), recipe.objective(h)
@@ -64,7 +64,7 @@ def painter(setting: Setting, h: Float[Tensor, "n d"], *, drop: float = 0.1) -> 
 def paint(
     model: RCDM, h: Float[Tensor, "n d"], seed: int, *, same: int = 1, guidance: float = 1.0
 ) -> Generator[None, None, Float[Tensor, "n c h w"]]:
-    """A sample for each row; every `same` rows in succession start at the same noise."""
+    """Paint a sample for each row of h; each run of `same` rows starts at the same noise."""
     noise = torch.randn(len(h) // same, *model.shape, generator=rng(seed, 0, "claims")).repeat_interleave(same, dim=0)
     images = []
     for given, begun in zip(h.split(128), noise.split(128), strict=True):
@@ -74,10 +74,10 @@ def paint(
 
 
 def told(setting: Setting) -> Iterator[Values | None]:
-    """Samples of an RCDM that is "told" h, another's h (of an image drawn for each), or nothing."""
+    """Measure samples of an RCDM trained on h, on another's h (from a random permutation), or on nothing."""
     images, seed = images_of(setting), setting["seed"]
     encoder = yield from trained_encoder(setting, "simclr")
-    judge = yield from trained_encoder(setting, "supervised")  # the features of KID: of a network that no RCDM has seen
+    judge = yield from trained_encoder(setting, "supervised")  # features for KID, from a network that no RCDM has seen
     h = conditions(encoder, images.train.images)
     if setting["told"] == "another's h":
         h = h[torch.randperm(len(h), generator=rng(seed, 0, "claims"))]
@@ -87,7 +87,7 @@ def told(setting: Setting) -> Iterator[Values | None]:
     asked = conditions(encoder, test)
     x = yield from paint(model, asked, seed, guidance=0.0 if nothing else 1.0)
     found = faithfulness(conditions(encoder, x), asked)
-    real, fake = (embed(judge, some) for some in (rest[:n], x))  # not those whose h was given
+    real, fake = (embed(judge, some) for some in (rest[:n], x))  # images whose h was not used
     other = torch.cat([images.validation.images, rest])
     k = min(len(other), len(images.train))
     distances = [nearest(x, as_float(some[:k])).distance.median().item() for some in (images.train.images, other)]

@@ -1,10 +1,10 @@
-"""A claim of a paper as an experiment: what is said, a rule fixed beforehand, measurements, and a verdict.
+"""A paper's claim as an experiment: a statement, a rule fixed in advance, measurements, and a verdict.
 
     *_, verdict = run("DJ-2", budget="smoke")
     verdict.result                                   # "confirmed", "not confirmed" or "inconclusive"
 
-A claim is a list of settings, a function that measures one of them, and a function that judges the measurements. The
-settings say all there is to say (data, steps, seed), so a stored measurement can be made again.
+A claim is a list of settings, a function that measures one of them, and a function that judges the measurements. A
+setting holds everything (data, steps, seed), so you can repeat any stored measurement.
 """
 
 import json
@@ -22,7 +22,7 @@ import torch
 from ssl_toolkit.data.files import atomic_write
 from ssl_toolkit.training.sweep import Cell, Setting, sweep
 
-Budget = Literal["smoke", "standard", "full"]  # under a minute, minutes, as large as the paper's idea asks for
+Budget = Literal["smoke", "standard", "full"]  # under a minute, minutes, as large as the paper's idea needs
 Result = Literal["confirmed", "not confirmed", "inconclusive"]
 Values = dict[str, float]
 
@@ -30,16 +30,16 @@ BUDGETS: tuple[Budget, ...] = get_args(Budget)
 
 
 class Finding(NamedTuple):
-    """What a judge makes of the measurements: the effect has a name, a unit and a 95 % interval over paired seeds."""
+    """A judge's result: the effect, its 95 % interval over paired seeds, and what it is, with the unit."""
 
     result: Result
     effect: float
     ci95: tuple[float, float]
-    what: str  # the effect in words, its unit included
+    what: str  # the effect in words, with its unit
 
 
 class Verdict(NamedTuple):
-    """The end of a claim's run."""
+    """The result of a claim's run."""
 
     claim: str
     result: Result
@@ -56,13 +56,13 @@ class Verdict(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What a paper says, and how it is put to the test.
+    """What a paper says, and how it is tested.
 
-    `measure` yields None or a point of a curve between two portions of its work, then the values; `judge` applies
-    `rule`, which was written down before anything was measured. `cells_of` names another claim with the same settings
-    and measure, from whose cells this one is judged: what they share is measured and stored once. `version` is that of
-    `measure`: cells of an older one are not taken for this one's. `changed` says how the rule was before, where it was
-    changed after a verdict.
+    `measure` yields None or a point of a curve between portions of its work, then the values. `judge` applies `rule`,
+    which was written before anything was measured. `cells_of` names another claim with the same settings and measure;
+    this claim is then judged from that claim's cells, which are measured and stored once. `version` is the version of
+    `measure`: cells of an older one are not used. If the rule was changed after a verdict, `changed` says what it was
+    before.
     """
 
     id: str
@@ -77,18 +77,18 @@ class Claim(NamedTuple):
     changed: str = ""
 
     def cells(self, budget: Budget) -> str:
-        """The name of the file of its measurements."""
+        """The name of the file with its measurements."""
         return f"{self.cells_of or self.id}.{budget}.jsonl"
 
 
 def run_claim(
     claim: Claim, *, budget: Budget = "standard", folder: str | os.PathLike[str] | None = None
 ) -> Iterator[Cell | Verdict | None]:
-    """Measure every setting, then judge: None while one is at work, each measured `Cell`, the `Verdict` at the end.
+    """Measure every setting, then judge: yield None during work, each measured `Cell`, and the `Verdict` at the end.
 
-    With a `folder`, the cells are kept there in the file `claim.cells(budget)` as a sweep's, so that a run that was
-    stopped goes on and several processes may share the work; the verdict is written beside it as "<id>.<budget>.json".
-    Raises ValueError for an unknown budget, RuntimeError for a setting that cannot be measured.
+    With a `folder`, the cells go to the file `claim.cells(budget)`, as in a sweep, so that a stopped run can resume and
+    several processes can share the work. The verdict is written next to it as "<id>.<budget>.json". Raises ValueError
+    for an unknown budget, and RuntimeError for a setting that cannot be measured.
     """
     if budget not in BUDGETS:
         raise ValueError(f"budget is {budget!r}: it must be one of {', '.join(BUDGETS)}.")
@@ -110,7 +110,7 @@ def run_claim(
 
 
 def apply_rule(claim: Claim, cells: Sequence[Cell], budget: Budget) -> Verdict:
-    """The claim's rule applied to what was measured."""
+    """Apply the claim's rule to the measurements."""
     finding = claim.judge(cells)
     seeds, seconds = len({cell.setting["seed"] for cell in cells}), round(sum(cell.seconds for cell in cells), 1)
     return Verdict(claim.id, finding.result, finding.effect, finding.ci95, seeds, seconds, budget, finding.what)
@@ -130,16 +130,16 @@ def _write(path: Path, claim: Claim, verdict: Verdict) -> None:
         partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-# What judges need.
+# Tools for judges.
 
 
 def decide(*, confirmed: bool, refuted: bool) -> Result:
-    """The verdict of a rule of two conditions; what refutes outweighs what confirms."""
+    """The verdict of a rule with two conditions; if both hold, `refuted` wins."""
     return "not confirmed" if refuted else "confirmed" if confirmed else "inconclusive"
 
 
 def values_of(cells: Sequence[Cell], value: str, **setting: Any) -> list[float]:
-    """That value of the cells whose settings agree with these, in the order of their seeds."""
+    """This value of all cells that match the setting, in the order of their seeds."""
     chosen = [cell for cell in cells if all(cell.setting.get(name) == v for name, v in setting.items())]
     if not chosen:
         raise ValueError(f"no cell has {setting}.")
@@ -147,16 +147,16 @@ def values_of(cells: Sequence[Cell], value: str, **setting: Any) -> list[float]:
 
 
 def rank_correlation(a: Sequence[float | int], b: Sequence[float | int]) -> float:
-    """Spearman's; 0 where all of either are equal."""
+    """Spearman's rank correlation; 0 if all values of a or of b are equal."""
     from scipy.stats import spearmanr
 
     return 0.0 if min(len(set(a)), len(set(b))) < 2 else float(spearmanr(a, b).statistic)
 
 
 def grouped(cells: Sequence[Cell], value: str, *, among: Sequence[Setting] | None = None) -> dict[str, list[float]]:
-    """That value of every cell that has it, by the settings in which those `among` differ (None: those of the cells).
+    """Group this value of every cell by the settings that differ `among` these (None: among the cells).
 
-    Seeds are what a group holds. A setting that follows from those before it, as the steps from the batch, is left out.
+    A group holds the seeds. A setting that follows from earlier ones, such as steps from the batch size, is left out.
     """
     cells = [cell for cell in cells if value in cell.result]
     among = [cell.setting for cell in cells] if among is None else among

@@ -1,10 +1,10 @@
-"""A deterministic decoder, a baseline of RCDM: h -> one image, trained by squared error.
+"""A baseline for RCDM: a deterministic decoder h -> one image, trained with squared error.
 
     state = start(Decoder(h, (1, 28, 28)), lr=2e-3)
     for step in train(state, data, mean_image(h), until=1000, batch_size=64): ...
 
-The best guess under squared error is the mean of all images that have this h, E[x | h]: what h does not hold is not
-drawn anew as by RCDM, it is averaged to a blur.
+The best guess under squared error is the mean of all images with this h, E[x | h]. RCDM samples whatever h does not
+determine; this decoder averages it to a blur.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,9 +22,9 @@ from ssl_toolkit.training import Objective, TrainState
 
 
 class Decoder(nn.Module):
-    """h (b, d) -> images in [0, 1]: a linear map to a quarter of the size, then twice doubled and convolved.
+    """h (b, d) -> images in [0, 1]: a linear map to a quarter of the size, then two upsampling convolutions.
 
-    h is standardized as by `RCDM`. Raises ValueError for sides that are no multiples of 4, and for another d.
+    h is standardized as in `RCDM`. Raises ValueError if the sides are not multiples of 4, or for another d.
     """
 
     mean: Tensor
@@ -54,7 +54,7 @@ class Decoder(nn.Module):
 
 
 def mean_image(h: Float[Tensor, "n d"]) -> Objective:
-    """mean (x - D(h))^2, with h[i] the representation of the i-th image of the data, computed beforehand."""
+    """mean (x - D(h))^2, where h[i] is the representation of the data's i-th image, computed beforehand."""
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         given = h[batch.index.to(h.device)].to(batch.images.device)
@@ -64,7 +64,7 @@ def mean_image(h: Float[Tensor, "n d"]) -> Objective:
 
 
 class Inverted(NamedTuple):
-    """The images after `step` updates, and the terms of their loss there, one value for each image."""
+    """The images after `step` updates, and the terms of their loss, one value for each image."""
 
     step: int
     images: Float[Tensor, "b c h w"]
@@ -81,20 +81,20 @@ def invert(
     tv: float = 0.1,
     l2: float = 0.0,
 ) -> Iterator[Inverted]:
-    """Minimize over images in [0, 1], by Adam from `start` (noise as a rule), yielding after each update
+    """Minimize over images in [0, 1] with Adam, starting at `start` (usually noise), and yield after each update
 
         features   |f(x) - h|^2 / |h|^2
         variation  tv mean |x - its neighbor below| + |x - its neighbor to the right|
         norm       l2 mean x^2
 
-    f is differentiable in the pixels, as `features.feature_function` makes it. Each image has its own loss and moments,
-    so that a batch changes nothing for its members. Raises ValueError where h and start differ in length, for fewer
-    than one step, and for an lr that is not positive.
+    f must be differentiable in the pixels, like those from `features.feature_function`. Each image has its own loss and
+    moments, so the result does not depend on the rest of the batch. Raises ValueError if h and start differ in length,
+    for fewer than one step, and for an lr that is not positive.
     """
     if len(h) != len(start):
         raise ValueError(f"h has {len(h)} rows and start {len(start)} images: there must be one for each.")
     if steps < 1 or not lr > 0:
-        raise ValueError(f"steps is {steps} and lr is {lr}: there must be at least 1 step, and a positive rate.")
+        raise ValueError(f"steps is {steps} and lr is {lr}: there must be at least 1 step, and lr must be positive.")
     scale = h.square().sum(dim=1).clamp_min(1e-12)
 
     def terms(x: Tensor) -> dict[str, Tensor]:
@@ -115,7 +115,7 @@ def invert(
 
 
 def _look(terms: Callable[[Tensor], dict[str, Tensor]], x: Tensor) -> dict[str, Tensor]:
-    """The terms where x is now, their gradient left in x.grad: of the pixels alone."""
+    """The terms at the current x. Leaves their gradient in x.grad, and computes it for the pixels only."""
     with torch.enable_grad():
         values = terms(x)
         (x.grad,) = torch.autograd.grad(torch.stack(list(values.values())).sum(), x)

@@ -1,9 +1,9 @@
-"""Cold diffusion (Bansal et al., 2023): chains without noise of their own, that take back a degradation bit by bit.
+"""Cold diffusion (Bansal et al., 2023): chains that undo a deterministic degradation bit by bit, without noise.
 
-    degrade = covering(pixels, order)                      # D(x, t): the share t of the image's pixels is covered
+    degrade = covering(pixels, order)                      # D(x, t): covers a share t of the image's pixels
     for i, t, x, x0 in cold(restore, pixels, degrade=degrade, timesteps=flow_schedule().timesteps(20)): ...
 
-A degradation is deterministic, D(x, 0) = x, and knows nothing of x at t = 1; the network learns R(D(x, t), t) = x.
+A degradation is deterministic. D(x, 0) = x, and at t = 1 nothing of x is left. The network learns R(D(x, t), t) = x.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,17 +20,17 @@ Degrade = Callable[[Tensor, Tensor], Tensor]
 
 
 def covering(pixels: Float[Tensor, "b c h w"], order: Float[Tensor, "b #c h w"]) -> Degrade:
-    """D(x, t) is `pixels` where `order`, which lies in [0, 1), is below t, and x elsewhere."""
+    """D(x, t) is `pixels` where `order`, with values in [0, 1), is below t, and x elsewhere."""
     return lambda x, t: torch.where(order < t.to(order), pixels, x)
 
 
 def cold(
     restore: Denoise, x: Float[Tensor, "b *x"], *, degrade: Degrade, timesteps: Shaped[Tensor, " n"]
 ) -> Iterator[Denoised]:
-    """Their improved sampling (Algorithm 2), x' = x - D(x0, t) + D(x0, t') with x0 = R(x, t), down to t = 0.
+    """The improved sampler of the paper (Algorithm 2): x' = x - D(x0, t) + D(x0, t') with x0 = R(x, t), down to t = 0.
 
-    `timesteps` descend within (0, 1], and x is a state at the first. What a restoration leaves wrong in the parts that
-    a step does not touch, cancels. Raises ValueError for times that do not descend or leave (0, 1].
+    `timesteps` descend within (0, 1], and x is a state at the first. Errors of the restoration cancel wherever a step
+    changes nothing. Raises ValueError for times that do not descend or that leave (0, 1].
     """
     times = [*timesteps.tolist(), 0.0]
     if len(times) < 2 or times[0] > 1 or any(t <= to for t, to in pairwise(times)):

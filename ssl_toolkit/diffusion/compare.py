@@ -1,4 +1,4 @@
-"""Several chains from the same noise, in step: what differs between them is the sampler or the denoiser, not chance.
+"""Run several chains from the same noise, in step: they differ by the sampler or the denoiser, not by chance.
 
 chains = {"A": Chain(denoise, ddim), "B": Chain(denoise, heun)}
 for frame in side_by_side(chains, noise, schedule=schedule, steps=20):
@@ -18,14 +18,14 @@ from ssl_toolkit.diffusion.schedule import Schedule
 
 
 class Chain(NamedTuple):
-    """What makes a chain: a denoiser, and a sampler (partial for its settings)."""
+    """A denoiser and a sampler; use `partial` for the sampler's settings."""
 
     denoise: Denoise
     sampler: Callable[..., Iterator[Denoised]]
 
 
 class Frame(NamedTuple):
-    """All chains after i steps: the states x at time t, the guesses that are made there, the calls that led to x."""
+    """All chains after i steps: the states x at time t, the guesses x0 from them, and the calls it took to reach x."""
 
     i: int
     t: float
@@ -43,10 +43,10 @@ def side_by_side(
     steps: int,
     clip: float | None = None,
 ) -> Iterator[Frame]:
-    """The `steps` + 1 frames of chains that start at sigma(t) noise, t the first time: at pure noise, ..., the image.
+    """Yield `steps` + 1 frames, from pure noise to the image; chains start at sigma(t) noise for the first time t.
 
-    A frame pairs a state with the guess made *at* it; at the image, which is the last guess, both are the same.
-    Raises ValueError for no chain and for steps that the schedule does not have.
+    A frame pairs a state with the guess made *at* it. In the last frame, both are the final image.
+    Raises ValueError if there is no chain, and for a number of steps that the schedule cannot give.
     """
     if not chains:
         raise ValueError("chains is empty: give at least one Chain(denoise, sampler).")

@@ -1,11 +1,11 @@
-"""What a network predicts, as one contract: adapters that turn it into denoise(x, t) -> x0, the guess of the image.
+"""Adapters that turn any network's prediction into one contract: denoise(x, t) -> x0, the guess of the image.
 
 A network is called with x (b, ...) and t (b,); a sampler calls denoise with a single t. With x = alpha x0 + sigma e
 
     from_x0    x0                        from_flow  u = e - x0 on the straight path
     from_eps   e = (x - alpha x0) / sigma           v = alpha e - sigma x0    from_v
 
-so that every sampler works with every network, and guidance on outputs is guidance on x0: all of them are linear in it.
+so every sampler works with every network. All outputs are linear in x0, so guidance on outputs is guidance on x0.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def from_x0(network: Network) -> Denoise:
 def from_eps(network: Network, schedule: Schedule) -> Denoise:
     """The network predicts the noise (Ho et al., 2020): x0 = (x - sigma e) / alpha.
 
-    Raises ValueError at a time where alpha is 0: pure noise says nothing of x0 to a network that predicts the noise.
+    Raises ValueError at a time where alpha is 0: at pure noise, the predicted noise does not determine x0.
     """
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def _levels_of_noise(schedule: Schedule, x: Tensor, t: Tensor) -> tuple[Tensor, 
 def from_v(network: Network, schedule: Schedule) -> Denoise:
     """The network predicts v = alpha e - sigma x0 (Salimans and Ho, 2022).
 
-    x0 = (alpha x - sigma v) / (alpha^2 + sigma^2), where the denominator is 1 on schedules that keep the variance.
+    x0 = (alpha x - sigma v) / (alpha^2 + sigma^2). The denominator is 1 on variance-preserving schedules.
     """
 
     def denoise(x: Tensor, t: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def from_flow(network: Network) -> Denoise:
 
 
 def edm_precondition(network: Network, *, sigma_data: float = 0.5) -> Denoise:
-    """EDM (Karras et al., 2022, eq. 7) around F: D(x; s) = c_skip x + c_out F(c_in x; c_noise), t = s.
+    """EDM's preconditioning of F (Karras et al., 2022, eq. 7): D(x; s) = c_skip x + c_out F(c_in x; c_noise), t = s.
 
     c_skip = d^2 / (s^2 + d^2)   c_out = s d / sqrt(s^2 + d^2)   c_in = 1 / sqrt(s^2 + d^2)   c_noise = ln(s) / 4
     """
@@ -93,13 +93,13 @@ def guided(
     weight: float = 1.0,
     interval: tuple[float, float] = (0.0, float("inf")),
 ) -> Network:
-    """Classifier-free guidance (Ho and Salimans, 2022): network(x, t, h) as a network of x and t alone.
+    """Classifier-free guidance (Ho and Salimans, 2022): turns network(x, t, h) into a network of x and t alone.
 
         out = out_null + weight (out_h - out_null)
 
-    at times within `interval`, and out_h at the others (Kynkäänniemi et al., 2024).
-    A weight of 1 is the conditional network, 0 the unconditional one. Both run as one batch: the network is called with
-    null=(2 b,) bool, true where the learned null takes the place of h. Where the weight is 1 it is called once.
+    at times within `interval`, and out_h at other times (Kynkäänniemi et al., 2024). A weight of 1 gives the
+    conditional network, 0 the unconditional one. Both run as one batch: the network gets null, a bool mask (2 b,) that
+    is true where the learned null replaces h. With a weight of 1, the network runs on h alone.
     """
 
     def call(x: Tensor, t: Tensor) -> Tensor:

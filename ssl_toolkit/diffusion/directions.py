@@ -1,11 +1,11 @@
-"""Directions in the space of representations, as sliders: those along which a bank varies, and those it is made of.
+"""Directions in representation space to use as sliders: principal axes of a bank, or the atoms of a dictionary for it.
 
     axes = principal_directions(bank, 8)
-    move(h, axes[0], 2.0)                                            # of edit: two standard deviations along the first
+    move(h, axes[0], 2.0)                                       # from `edit`: two standard deviations along the first
 
-*Principal* ones are orthogonal and each explains as much of the variance as it can. *Sparse* ones are the atoms of a
-dictionary (Olshausen and Field, 1996): an image is a sum of few of them, so one is more often one thing that can be
-there or not. What a direction means is seen in the samples of RCDM, not in its numbers.
+*Principal* directions are orthogonal, and each explains as much of the variance as it can. *Sparse* directions are the
+atoms of a dictionary (Olshausen and Field, 1996): an image is a sum of a few atoms, so an atom is more likely to be one
+thing that is there or not. To see what a direction means, sample from RCDM; its numbers won't tell you.
 """
 
 from collections.abc import Iterator
@@ -20,9 +20,10 @@ from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
 
 
 def principal_directions(h: Float[Tensor, "n d"], k: int) -> Float[Tensor, "k d"]:
-    """The first k principal axes of a bank, each as long as the standard deviation of the bank along it.
+    """The first k principal axes of a bank, each scaled to the bank's standard deviation along it.
 
-    Their signs are such that the largest entry is positive. Raises ValueError for k outside 1 ... min(n, d).
+    Signs are chosen so that the entry of largest magnitude is positive. Raises ValueError for k outside
+    1 ... min(n, d).
     """
     if not 1 <= k <= min(h.shape):
         raise ValueError(f"k is {k}: {h.shape[0]} representations of {h.shape[1]} dimensions have {min(h.shape)} axes.")
@@ -36,20 +37,20 @@ class Atoms(NamedTuple):
     """A dictionary after `step` batches."""
 
     step: int
-    directions: Float[Tensor, "k d"]  # each as long as its mean part in the images that it has a part in
-    used: Float[Tensor, " k"]  # the share of the images of the last batch in which it has one
-    error: float  # the share of that batch's variance which the dictionary leaves unexplained
+    directions: Float[Tensor, "k d"]  # each scaled by its mean coefficient in the images that use it
+    used: Float[Tensor, " k"]  # the share of the last batch's images that use it
+    error: float  # the share of that batch's variance that the dictionary leaves unexplained
 
 
 def sparse_directions(
     h: Float[Tensor, "n d"], k: int, *, penalty: float = 0.25, steps: int = 50, batch_size: int = 256, seed: int = 0
 ) -> Iterator[Atoms]:
-    """A dictionary of k atoms, learned online (Mairal et al., 2010; scikit-learn's): the `Atoms` after each batch.
+    """Learn a dictionary of k atoms online (Mairal et al., 2010, in scikit-learn); yield `Atoms` after each batch.
 
         min over D, |d_j| <= 1, and c >= 0 of   |x - c D|^2 / 2 + penalty sqrt(d) |c|_1
 
-    with x = h standardized in each dimension. As codes are positive, an atom is a thing to add to an image; it is
-    returned in the units of h. Raises ValueError for k below 1, for a penalty that is not positive, and for a
+    with x = h standardized in each dimension. Codes are not negative, so an atom is something to add to an image. It
+    is returned in the units of h. Raises ValueError for k below 1, for a penalty that is not positive, and for a
     batch_size outside 1 ... n.
     """
     from sklearn.decomposition import MiniBatchDictionaryLearning

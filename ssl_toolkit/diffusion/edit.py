@@ -1,14 +1,14 @@
-"""Edits of what RCDM is conditioned on (Bordes et al., 2022): change h = f(x), and let samples tell what changed.
+"""Edit what RCDM is conditioned on (Bordes et al., 2022): change h = f(x), and see in the samples what changed.
 
     _, index = neighbors(bank, h[None], k=20)
     common = common_dimensions(bank[index[0]])
-    remove(h, common)                     # what the neighbors share is gone, and the rest of the image stays
-    transplant(h, common, other)          # or it is replaced by what another image has there
+    remove(h, common)                     # drops what the neighbors share, and keeps the rest of the image
+    transplant(h, common, other)          # or replaces it with those dimensions of another image
 
-Plain functions of representations come first. Below them are the questions that a person asks (`between` two images,
-`along` a direction, `without_common`, `hidden`): each names its rows, and `paint_rows` paints them from the same noise,
-so that what differs between two rows is due to h alone. The directions of `directions` are for `move`. To see what
-survives a change of the image instead, embed the changed image: any view of `augment`, or `mask_patches`.
+Plain functions on representations come first. Below them are ready-made experiments (`between` two images, `along` a
+direction, `without_common`, `hidden`): each names its rows, and `paint_rows` paints them from the same noise, so any
+difference between two rows is due to h alone. Use the directions of `directions` with `move`. To see what survives a
+change of the image instead, embed the changed image: any view of `augment`, or `mask_patches`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,23 +31,23 @@ def interpolate(
 ) -> Float[Tensor, "k d"]:
     """(1 - w) a + w b for each weight: 0 gives a and 1 gives b.
 
-    `spherical` goes along the great circle from the direction of a to that of b, at an angle theta from each other,
+    `spherical` follows the great circle between the directions of a and b, where theta is the angle between them,
 
         sin((1 - w) theta) / sin(theta) a / |a| + sin(w theta) / sin(theta) b / |b|,
 
-    times the length (1 - w) |a| + w |b|, so that mid-points are as long as what they lie between. Raises ValueError
-    where there is no single such path: for a zero, and for opposite directions.
+    times the length (1 - w) |a| + w |b|, so that points in between don't get shorter. Raises ValueError if there is no
+    unique path: if a or b is zero, or if they point in opposite directions.
     """
     w = weights[:, None]
     if not spherical:
         return (1 - w) * a + w * b
     length_a, length_b = a.norm(), b.norm()
     if not (length_a > 0 and length_b > 0):
-        raise ValueError("a or b is zero: it has no direction to go from; interpolate linearly.")
+        raise ValueError("a or b is zero: it has no direction; interpolate linearly.")
     u, v = a / length_a, b / length_b
     theta = 2 * torch.atan2((u - v).norm(), (u + v).norm())  # acos would lose half the digits near 0 and pi
     if torch.pi - theta < 1e-3:
-        raise ValueError("a and b point in opposite directions: there are many great circles; interpolate linearly.")
+        raise ValueError("a and b point in opposite directions: there is no unique great circle; interpolate linearly.")
     along_u, along_v = (theta * torch.cat([1 - w, w], dim=1)).sin().div(theta.sin()).split(1, dim=1)
     path = (1 - w) * u + w * v if theta < 1e-6 else along_u * u + along_v * v
     return ((1 - w) * length_a + w * length_b) * path
@@ -56,11 +56,12 @@ def interpolate(
 def common_dimensions(
     h: Float[Tensor, "n d"], *, more_than: int = 14, above: float | Float[Tensor, " d"] = 0.0
 ) -> Bool[Tensor, " d"]:
-    """The dimensions in which more than `more_than` of the n have |h| > `above`: what neighbors have in common.
+    """The dimensions that neighbors have in common: those in which more than `more_than` of the n have |h| > `above`.
 
-    The defaults are the paper's for 20 neighbors of a ResNet's wide representation: dimensions that are not 0. Where
-    hardly any is ever 0, as after a small net's last average or in a projector, this takes all of them; then give each
-    dimension a level of its own, say `bank.abs().median(dim=0).values`. Raises ValueError unless 0 <= more_than < n.
+    The defaults are the paper's, for 20 neighbors in a ResNet's wide representation, and pick dimensions that are not
+    0. If dimensions are hardly ever 0, as after a small net's average pooling or in a projector, the defaults pick all
+    of them. Then give each dimension its own threshold, such as `bank.abs().median(dim=0).values`. Raises ValueError
+    unless 0 <= more_than < n.
     """
     if not 0 <= more_than < len(h):
         raise ValueError(f"more_than is {more_than}: of {len(h)} representations it must lie in 0 ... {len(h) - 1}.")
@@ -68,31 +69,31 @@ def common_dimensions(
 
 
 def remove(h: H, dims: Bool[Tensor, " d"]) -> H:
-    """h with 0 in these dimensions."""
+    """h with these dimensions set to 0."""
     return h.masked_fill(dims, 0)
 
 
 def transplant(h: Float[Tensor, "*#n d"], dims: Bool[Tensor, " d"], source: Float[Tensor, "*#n d"]) -> H:
-    """h with the values of another image's representation in these dimensions; either may be one for many."""
+    """h with these dimensions taken from another image's representation; h and source broadcast."""
     return torch.where(dims, source, h)
 
 
 def move(h: Float[Tensor, "*#n d"], direction: Float[Tensor, " d"], amount: float | Float[Tensor, "*#n"]) -> H:
-    """h + amount * direction. Several amounts make several of h: (d,) and (k,) give (k, d)."""
+    """h + amount * direction. Several amounts give several rows: (d,) and (k,) give (k, d)."""
     return h + torch.as_tensor(amount, dtype=h.dtype, device=h.device)[..., None] * direction
 
 
 def mask_patches(
     x: Float[Tensor, "b c h w"], share: float, *, patch: int = 4, fill: float = 0.0, generator: torch.Generator
 ) -> Float[Tensor, "b c h w"]:
-    """Images of which a `share` of the square patches, drawn for each image, is replaced by `fill`.
+    """Replace a random `share` of each image's square patches with `fill`.
 
-    The MSN paper (Assran et al., 2022) conditions RCDM on images of which half to nine tenths are masked. Raises
-    ValueError for a share outside [0, 1] and a patch that is not from 1 pixel to the image's shorter side wide.
+    The MSN paper (Assran et al., 2022) conditions RCDM on images with 50 to 90 % of the patches masked. Raises
+    ValueError for a share outside [0, 1], and for a patch outside 1 ... the image's shorter side.
     """
     b, _, height, width = x.shape
     if not 0 <= share <= 1:
-        raise ValueError(f"share is {share}: it must lie in [0, 1]; 0.5 to 0.9 are MSN's.")
+        raise ValueError(f"share is {share}: it must lie in [0, 1]; MSN uses 0.5 to 0.9.")
     if not 1 <= patch <= min(height, width):
         raise ValueError(f"patch is {patch}: of images of {height} x {width} it must be 1 ... {min(height, width)}.")
     rows, columns = -(-height // patch), -(-width // patch)
@@ -103,22 +104,22 @@ def mask_patches(
 
 
 class Edits(NamedTuple):
-    """The representations to paint and their names; the first is that of the image itself."""
+    """The representations to paint and their names; the first is the image's own."""
 
     names: list[str]
     h: Float[Tensor, "n d"]
 
 
 def between(a: Float[Tensor, " d"], b: Float[Tensor, " d"], stops: int, *, spherical: bool = False) -> Edits:
-    """`stops` representations on the way from a to b, both among them, as by `interpolate`."""
+    """`stops` representations on the path from a to b, both included, by `interpolate`."""
     if stops < 2:
-        raise ValueError(f"stops is {stops}: a way has at least 2, its ends.")
+        raise ValueError(f"stops is {stops}: a path has at least 2, its ends.")
     weights = torch.linspace(0, 1, stops)
     return Edits([f"{x:.3g}" for x in weights.tolist()], interpolate(a, b, weights, spherical=spherical))
 
 
 def along(h: Float[Tensor, " d"], directions: Float[Tensor, "k d"], amounts: Sequence[float]) -> Edits:
-    """h as it is, and h moved by so much along each of the directions at once."""
+    """h unchanged, and h moved along all the directions at once, each by its amount."""
     moved = h
     for direction, amount in zip(directions, amounts, strict=True):
         moved = move(moved, direction, amount)
@@ -126,7 +127,7 @@ def along(h: Float[Tensor, " d"], directions: Float[Tensor, "k d"], amounts: Seq
 
 
 class Common(NamedTuple):
-    """What an image's neighbors have in common, without it and with another image's in its place."""
+    """The image's h, h without what its neighbors have in common, and h with another image's values there."""
 
     asked: Edits
     dims: Bool[Tensor, " d"]
@@ -142,9 +143,10 @@ def without_common(
     more_than: int = 14,
     relative: bool = True,
 ) -> Common:
-    """h with the dimensions that are common to its k neighbors set to 0, and to those of `other`.
+    """Find the dimensions that h's k neighbors have in common, and set them to 0, or to the values of `other`.
 
-    A neighbor has a dimension that is not 0, as in the paper, or if `relative` one above its median in the bank.
+    A dimension counts for a neighbor if it is not 0, as in the paper, or, with `relative`, if its magnitude is above
+    the dimension's median in the bank.
     """
     _, index = neighbors(bank, h[None], k=k)
     above = bank.abs().median(dim=0).values if relative else 0.0
@@ -156,15 +158,16 @@ def without_common(
 def hidden(
     image: Shaped[Tensor, "c h w"], shares: Sequence[float], *, patch: int = 4, seed: int = 0
 ) -> UInt8[Tensor, "n c h w"]:
-    """The image with each share of its patches hidden; what a smaller share hides, a larger one hides, too."""
+    """The image with each share of its patches hidden; a larger share hides all that a smaller one does, and more."""
     masked = [mask_patches(as_float(image[None]), s, patch=patch, generator=rng(seed, 0, "masks")) for s in shares]
     return as_bytes(torch.cat(masked))
 
 
 class Rows(NamedTuple):
-    """k samples for each of n representations after `step` steps of the sampler: its guesses, and at last its images.
+    """k samples for each of n representations after `step` steps of the sampler: guesses at first, then the images.
 
-    `distance` is that of a sample's features from the h it was painted from, in the units of h; the last record has it.
+    `distance` is between a sample's features and the h it was painted from, in the units of h. Only the last record
+    has it.
     """
 
     step: int
@@ -183,12 +186,12 @@ def paint_rows(
     guidance: float = 1.0,
     seed: int = 0,
 ) -> Iterator[Rows]:
-    """k samples of each h, the j-th of every row from the same noise; `depth` is where the encoder has such an h.
+    """Paint k samples of each h; the j-th sample of every row starts at the same noise. `depth` is the depth of h.
 
-    Raises ValueError for k below 1, and as `sample` does.
+    Raises ValueError for k below 1, and whenever `sample` does.
     """
     if k < 1:
-        raise ValueError(f"k is {k}: paint at least 1 sample of each; 4 are usual.")
+        raise ValueError(f"k is {k}: paint at least 1 sample of each; 4 is usual.")
     noise = torch.randn(k, *model.shape, generator=rng(seed, 0, "noise")).repeat(len(h), 1, 1, 1)
     rows = None
     for step in sample(model, h.repeat_interleave(k, dim=0), steps=steps, guidance=guidance, noise=noise):

@@ -1,10 +1,10 @@
-"""The perfect denoiser of a finite set of images: what a network that had learned it by heart would say.
+"""The exact denoiser of a finite set of images: what a network would output after memorizing all of them.
 
     denoise = exact_denoiser(images, schedule)            # images (n, ...) in [-1, 1]
     *_, last = ddim(denoise, noise, schedule=schedule, timesteps=schedule.timesteps(20))
 
-It needs no training and generates nothing but its images: an oracle for samplers, and the reason why a network must not
-become perfect.
+It needs no training and generates nothing but its images. It is an oracle for testing samplers, and it shows why a
+network should not fit its training loss perfectly.
 """
 
 from jaxtyping import Float
@@ -15,15 +15,15 @@ from ssl_toolkit.diffusion.schedule import Schedule, per_sample
 
 
 def exact_denoiser(images: Float[Tensor, "n *x"], schedule: Schedule) -> Denoise:
-    """E[x0 | x_t] when x0 is any of the images with equal chance, which is the minimum of every denoising loss:
+    """E[x0 | x_t] when every image is equally likely; this minimizes every denoising loss:
 
         x0 = sum_i w_i x_i     w = softmax_i(-|x - alpha x_i|^2 / 2 sigma^2)
 
-    |x|^2 is the same for all i and is left out. The weights are computed in float64, since sigma may be tiny.
+    |x|^2 is the same for all i, so it is left out. The weights are computed in float64, since sigma may be tiny.
     Raises ValueError for an empty set.
     """
     if len(images) == 0:
-        raise ValueError("images is empty: there is nothing to denoise towards.")
+        raise ValueError("images is empty: give at least one.")
     points = images.flatten(1).double()
     squares = points.square().sum(dim=1)
 

@@ -1,11 +1,11 @@
-"""A network that reads known causes off an image, and by it what samples kept of what they were conditioned on.
+"""A network that reads known factors from an image, to measure which of them the samples kept from their condition.
 
     recipe = Recipe()
     state, objective = recipe.start(data), recipe.objective(data)
     for step in train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size): ...
     kept(state.model, samples, test.images)["hue"]            # samples: k of each of m conditions, (m, k, c, h, w)
 
-A linear probe says what is in a representation; the reader says what is in a picture.
+A linear probe shows what is in a representation; the reader shows what is in a picture.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ FACTORS = ("hue", "background", "x", "y", "scale")  # what every picture of `sha
 
 @dataclass(frozen=True)
 class ReaderRecipe:
-    """One reader: its embedding is the `code` of `FACTORS`. `dataclasses.replace(recipe, width=64)` gives another."""
+    """The settings of one reader, whose embedding encodes the `FACTORS`. Change them with `dataclasses.replace`."""
 
     steps: int = 1000
     batch_size: int = 128
@@ -47,7 +47,7 @@ class ReaderRecipe:
         return start(self.model(data), lr=self.lr, weight_decay=self.weight_decay, warmup=self.warmup, total=self.steps)
 
     def objective(self, data: Dataset) -> Objective:
-        """The mean squared error of the code of these images' factors."""
+        """The mean squared error of the predicted code of these images' factors."""
         target = encode_factors(data)
 
         def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
@@ -58,9 +58,9 @@ class ReaderRecipe:
 
 
 def encode_factors(data: Dataset) -> Float[Tensor, "n k"]:
-    """The `FACTORS` of each image, as a network is to say them: cosine and sine on a circle, the others standardized.
+    """The `FACTORS` of each image as targets for a network: cosine and sine for circular ones, others standardized.
 
-    Raises ValueError for data that lack one of them.
+    Raises ValueError if the data lack one of them.
     """
     columns = []
     for name in FACTORS:
@@ -73,7 +73,7 @@ def encode_factors(data: Dataset) -> Float[Tensor, "n k"]:
 
 
 def predict_factors(reader: Encoder, images: Shaped[Tensor, "n c h w"]) -> dict[str, Float[Tensor, " n"]]:
-    """Each factor as the reader sees it: on a circle from -1/2 to 1/2 of a turn, the others in standard deviations."""
+    """Each factor as the reader sees it: circular ones from -1/2 to 1/2 turn, the others in standard deviations."""
     columns = iter(embed(reader, images, depth="embedding").unbind(dim=1))
     values = {}
     for name in FACTORS:
@@ -85,7 +85,7 @@ def predict_factors(reader: Encoder, images: Shaped[Tensor, "n c h w"]) -> dict[
 def factor_retention(
     reader: Encoder, samples: Shaped[Tensor, "m k c h w"], images: Shaped[Tensor, "n c h w"]
 ) -> dict[str, float]:
-    """`metrics.retention` of each factor in k samples of each of m conditions, beside what it is in real images."""
+    """`metrics.retention` of each factor in k samples of each of m conditions, with real images as the reference."""
     seen, real = predict_factors(reader, samples.flatten(0, 1)), predict_factors(reader, images)
     return {
         name: retention(seen[name].view(samples.shape[:2]), real[name], period=PERIODS.get(name)) for name in FACTORS

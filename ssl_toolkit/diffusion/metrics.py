@@ -1,8 +1,8 @@
-"""How good samples are, and what they keep: distances of sets, ranks, variation and retention, on any features.
+"""How good samples are and what they keep: distances between sets, ranks, variation and retention, on any features.
 
-A number of this file means what its features mean: those of an encoder that knows the images, d much smaller than n.
-The Fréchet distance is called FD here, since FID is that of one particular network, which saw photographs of 299
-pixels. `Parzen` likelihoods belong to `infusion`.
+These numbers are only as meaningful as the features: use an encoder that knows the images, with d much smaller than n.
+The Fréchet distance is called FD here, since FID means the features of one particular network, trained on photographs
+of 299 pixels. Parzen likelihoods are in `infusion`.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-_PORTION = 1024  # rows of a matrix of distances that are in memory at once
+_PORTION = 1024  # rows of a distance matrix held in memory at once
 
 
 class KID(NamedTuple):
-    """The mean of the blocks' unbiased estimates, and its standard error (NaN for a single block)."""
+    """The mean of the unbiased estimates over blocks, and its standard error (NaN for a single block)."""
 
     mean: float
     error: float
@@ -26,26 +26,26 @@ class KID(NamedTuple):
 class PRDC(NamedTuple):
     """Precision and recall (Kynkäänniemi et al., 2019), density and coverage (Naeem et al., 2020)."""
 
-    precision: float  # the share of samples that lie among the real
-    recall: float  # the share of the real that lies among the samples
-    density: float  # as precision, but counting in how many balls; not bounded by 1
-    coverage: float  # the share of the real with a sample in its ball
+    precision: float  # the share of samples inside some real point's ball
+    recall: float  # the share of real points inside some sample's ball
+    density: float  # like precision, but counts how many balls a sample is in; not bounded by 1
+    coverage: float  # the share of real points with a sample in their ball
 
 
 class Faithfulness(NamedTuple):
-    """Where the conditioning image ranks among the candidates: 1 is the best mean rank, and the best reciprocal."""
+    """Where the conditioning image ranks among the candidates. The best mean rank is 1, and so is the best MRR."""
 
     mean_rank: float
     mrr: float
-    chance: float  # the mean reciprocal rank of a blind guess, H_n / n
+    chance: float  # the mean reciprocal rank of a random guess, H_n / n
 
 
 class Recognition(NamedTuple):
-    """What a classifier makes of samples; entropies in nats."""
+    """What a classifier sees in samples; entropies in nats."""
 
-    score: float  # 1 ... number of classes: high where each sample is surely of one, and all are there
-    entropy: float  # of the classes of one sample, in the mean: 0 where it is sure
-    balance: float  # the entropy of all samples' classes over that of equal shares
+    score: float  # 1 ... number of classes: high if each sample is clearly of one class, and all classes occur
+    entropy: float  # of one sample's predicted classes, on average: 0 if the classifier is certain
+    balance: float  # the entropy of the marginal over classes, relative to the uniform distribution's
 
 
 class Nearest(NamedTuple):
@@ -56,12 +56,12 @@ class Nearest(NamedTuple):
 
 
 def frechet_distance(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"]) -> float:
-    """FD of two sets, each taken for a Gaussian of its mean and covariance:
+    """Fréchet distance between two sets, each fitted by a Gaussian with its mean and covariance:
 
         |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))
 
-    With S = R^T R the trace of the root is the sum of the singular values of R1 R2^T, so no root of a product of
-    covariances is taken. It is biased upwards where n is not much larger than d: compare equal n only.
+    With S = R^T R, the trace of the root is the sum of the singular values of R1 R2^T, so no matrix root is needed.
+    FD is biased upward unless n is much larger than d: compare only sets of equal n.
     """
     _check(real, fake, least=2)
     (m1, r1), (m2, r2) = _gaussian(real), _gaussian(fake)
@@ -70,16 +70,17 @@ def frechet_distance(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"]) -> 
 
 
 def _gaussian(z: Tensor) -> tuple[Float[Tensor, " d"], Float[Tensor, "r d"]]:
-    """The mean, and R with R^T R the covariance."""
+    """The mean, and R such that R^T R is the covariance."""
     mean = z.double().mean(dim=0)
     return mean, torch.linalg.qr((z.double() - mean) / (len(z) - 1) ** 0.5, mode="r").R
 
 
 def kid(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, block: int = 1000) -> KID:
-    """KID (Bińkowski et al., 2018): the squared MMD of two sets under the kernel (x.y / d + 1)^3.
+    """KID (Bińkowski et al., 2018): the squared MMD between two sets under the kernel (x.y / d + 1)^3.
 
-    Unbiased, so it may be negative. It is the mean over pairs of disjoint blocks of `block` rows, in the order given
-    (shorter where a set has fewer), whose spread gives the error. Raises ValueError for blocks of fewer than 2.
+    It is unbiased, so it may be negative. It is the mean over pairs of disjoint blocks of `block` rows, in the order
+    given (shorter if a set has fewer rows); the spread over blocks gives the error. Raises ValueError for blocks of
+    fewer than 2 rows.
     """
     block = min(block, len(real), len(fake))
     if block < 2:
@@ -91,23 +92,24 @@ def kid(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, block: int = 
 
 
 def _mmd(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-    """mean over i != j of k(x_i, x_j) + k(y_i, y_j), less twice the mean of k(x_i, y_j)."""
+    """The mean over i != j of k(x_i, x_j) + k(y_i, y_j), minus twice the mean of k(x_i, y_j)."""
     n, d = x.shape
     xx, yy, xy = ((a @ b.T / d + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
     return (xx.sum() - xx.trace() + yy.sum() - yy.trace()) / (n * (n - 1)) - 2 * xy.mean()
 
 
 def kid_in_units(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"]) -> float:
-    """The mean of `kid` of features in units of the real ones' standard deviation over all dimensions.
+    """The mean of `kid`, with features in units of the real features' standard deviation, pooled over all dimensions.
 
-    One unit for all of them: a dimension that is dead on real images must not explode. Raises as `kid`.
+    All dimensions share one unit, so that a dimension that is dead on real images doesn't explode. Raises ValueError
+    like `kid`.
     """
     unit = real.var(dim=0).mean().sqrt()
     return kid(real / unit, fake / unit).mean
 
 
 def prdc(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, k: int = 5) -> PRDC:
-    """Precision, recall, density and coverage by balls: that of a point reaches to its k-th neighbor in its own set.
+    """Precision, recall, density and coverage. Each point's ball reaches to its k-th neighbor in its own set.
 
         precision  share of j with |f_j - r_i| < R_i for some i        density  mean over j of #{i: ...} / k
         recall     share of i with |r_i - f_j| < R_j for some j        coverage share of i with |r_i - f_j| < R_i
@@ -136,12 +138,12 @@ def _radii(z: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:
 def ranks(
     queries: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], truth: Int64[Tensor, " n"] | None = None
 ) -> Int64[Tensor, " n"]:
-    """1 + #{j: |q_i - h_j| < |q_i - h_truth(i)|}: where the right candidate comes among those nearest to each query.
+    """The rank of the right candidate by distance to each query: 1 + #{j: |q_i - h_j| < |q_i - h_truth(i)|}.
 
-    Others that are just as near count by half: features that are all alike recognize nothing.
+    Each tie counts half, so identical features don't count as recognition.
 
-    Bordes et al. (2022) embed a sample of RCDM and ask which image's representation is closest to it: the one that it
-    was conditioned on? `truth` is the index of that candidate (None: the query's own row).
+    Bordes et al. (2022) embed a sample of RCDM and check whether the closest representation is that of the image it
+    was conditioned on. `truth` is the index of that candidate (None: the query's own row).
     """
     _check(queries, candidates, least=1)
     truth = torch.arange(len(queries), device=queries.device) if truth is None else truth
@@ -157,29 +159,29 @@ def ranks(
 def faithfulness(
     queries: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], truth: Int64[Tensor, " n"] | None = None
 ) -> Faithfulness:
-    """Mean rank and mean reciprocal rank of `ranks`, with the latter's chance level."""
+    """Mean rank and mean reciprocal rank (MRR) from `ranks`, and the MRR expected by chance."""
     rank, m = ranks(queries, candidates, truth).double(), len(candidates)
     chance = (1 / torch.arange(1, m + 1, dtype=torch.float64)).sum().item() / m
     return Faithfulness(rank.mean().item(), (1 / rank).mean().item(), chance)
 
 
 def pixel_variation(samples: Float[Tensor, "*m k c h w"]) -> Float[Tensor, "*m h w"]:
-    """The standard deviation of each pixel over k samples of one condition, as root mean square over the channels."""
+    """The standard deviation of each pixel over k samples of one condition, pooled over channels (RMS)."""
     if samples.shape[-4] < 2:
         raise ValueError(f"samples holds k={samples.shape[-4]} of each condition: variation needs at least 2.")
     return samples.var(dim=-4).mean(dim=-3).sqrt()
 
 
 def retention(values: Shaped[Tensor, "m k"], reference: Shaped[Tensor, " n"], *, period: float | None = None) -> float:
-    """How much of a factor v the samples keep: 1 - E_h[Var(v | h)] / Var(v), 1 where it is fixed by h, 0 where free.
+    """How much of a factor v the samples keep: 1 - E_h[Var(v | h)] / Var(v). 1 if h determines v, 0 if v varies freely.
 
-    `values` are the factor as read from k samples of each of m conditions h, `reference` as read from real images. An
-    integer is a choice: the variance is that of its one-hot code. With `period`, what is once around a circle (1 for a
-    hue, 2 pi for an angle), it is that of (cos, sin). Variances are unbiased, so 0 may be missed to either side.
-    Raises ValueError for k < 2 and for a reference that does not change.
+    `values` holds the factor as read from k samples of each of m conditions h, `reference` as read from real images.
+    Integers are categories, with the variance of their one-hot code. With `period`, the length of a full circle (1 for
+    a hue, 2 pi for an angle), it is the variance of (cos, sin). Variances are unbiased, so the result may fall slightly
+    below 0. Raises ValueError for k < 2 and for a constant reference.
     """
     if values.shape[1] < 2:
-        raise ValueError(f"values holds k={values.shape[1]} sample of each condition: a variance needs at least 2.")
+        raise ValueError(f"values holds k={values.shape[1]} sample of each condition: the variance needs at least 2.")
     classes = None if values.is_floating_point() else int(max(values.max(), reference.max())) + 1
     total = _code(reference, period, classes).var(dim=0).sum()
     if not total > 0:
@@ -197,11 +199,11 @@ def _code(values: Tensor, period: float | None, classes: int | None) -> Float[Te
 
 
 def recognition(logits: Float[Tensor, "n c"]) -> Recognition:
-    """The Inception score's formula (Salimans et al., 2016) with any classifier, and its two parts:
+    """The Inception score (Salimans et al., 2016) with any classifier, and its two parts:
 
         exp E[KL(p(y|x) || p(y))] = exp(H(p(y)) - E[H(p(y|x))]),   p(y) = E[p(y|x)]
 
-    Noise may fool a classifier that has never seen any: look at a distance of sets, too.
+    Noise can fool a classifier that was not trained on noise: look at a distance between sets, too.
     """
     log_p = logits.double().log_softmax(dim=1)
     marginal, entropy = torch.special.entr(log_p.exp().mean(dim=0)).sum(), torch.special.entr(log_p.exp()).sum(1).mean()
@@ -210,9 +212,9 @@ def recognition(logits: Float[Tensor, "n c"]) -> Recognition:
 
 
 def nearest(samples: Shaped[Tensor, "n *x"], bank: Shaped[Tensor, "m *x"]) -> Nearest:
-    """The image (or feature) of the bank that is closest to each sample, by Euclidean distance.
+    """The image (or feature) in the bank that is closest to each sample, by Euclidean distance.
 
-    Raises ValueError for images in [0, 1] beside bytes: both must be on one scale.
+    Raises ValueError if one holds bytes and the other floats in [0, 1]: both must be on one scale.
     """
     for one, two in ((samples, bank), (bank, samples)):
         if one.dtype == torch.uint8 and two.dtype != torch.uint8 and two.numel() and two.max() <= 1:
@@ -228,15 +230,15 @@ def nearest(samples: Shaped[Tensor, "n *x"], bank: Shaped[Tensor, "m *x"]) -> Ne
 def memorization(
     samples: Shaped[Tensor, "n *x"], held_out: Shaped[Tensor, "k *x"], train: Shaped[Tensor, "m *x"]
 ) -> float:
-    """The median distance of samples to their nearest training image over that of held-out images to theirs.
+    """The median distance from samples to their nearest training image, divided by the same for held-out images.
 
-    About 1 for a model that learned what images are like, well below 1 for one that repeats its training set.
+    It is about 1 for a model that generalizes, and well below 1 for one that copies its training set.
     """
     return (nearest(samples, train).distance.median() / nearest(held_out, train).distance.median()).item()
 
 
 def _distances(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Iterator[Float[Tensor, "p m"]]:
-    center = y.mean(dim=0)  # distances come from products: a common offset would only cost digits
+    center = y.mean(dim=0)  # distances come from dot products: a common offset would only cost digits
     y = y - center
     return (torch.cdist(part - center, y) for part in x.split(_PORTION))
 
@@ -245,6 +247,6 @@ def _check(x: Tensor, y: Tensor, *, least: int) -> None:
     if min(len(x), len(y)) < least:
         raise ValueError(f"the sets have {len(x)} and {len(y)} rows: this needs at least {least} of each.")
     if x.shape[1] != y.shape[1]:
-        raise ValueError(f"the features have {x.shape[1]} and {y.shape[1]} dimensions: both must be of one kind.")
+        raise ValueError(f"the features have {x.shape[1]} and {y.shape[1]} dimensions: both must be of one encoder.")
     if not (x.isfinite().all() and y.isfinite().all()):
         raise ValueError("the features hold NaN or infinite values.")

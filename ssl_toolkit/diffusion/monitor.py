@@ -1,11 +1,11 @@
-"""RCDMs of several depths while they learn: their steps side by side, and how faithful their samples are.
+"""Watch RCDMs at several depths while they learn: train them in step, and measure how faithful their samples are.
 
     *_, subjects = prepare({depth: (encoder, depth) for depth in DEPTHS}, data, test, recipe=recipe)
     for record in watch(subjects, data, recipe=recipe):
         if record is not None and record.faithful: print(record.step, record.faithful["representation"].mrr)
 
-Each depth, of one encoder or of several, has a model of its own, and all see the same images with the same noise. None
-is yielded between portions of longer work, so that a panel stays awake.
+Each depth, of one encoder or several, has its own model, and all models see the same images with the same noise. During
+longer work, None is yielded now and then so that a panel stays responsive.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,21 +24,21 @@ from ssl_toolkit.training import TrainState, last_of, train
 
 DEPTHS = ("representation", "embedding")
 PORTION = 256  # images embedded between two yields
-Retain = Callable[[UInt8[Tensor, "m k c h w"]], dict[str, float]]  # what k samples of each condition have in common
+Retain = Callable[[UInt8[Tensor, "m k c h w"]], dict[str, float]]  # measures what a condition's samples have in common
 
 
 class Subject(NamedTuple):
-    """A depth under study: its model, and h of images it never sees; in training it has a state, and h to learn."""
+    """A depth under study: its model, and h of test images. In training, it also has a state and h to train on."""
 
     encoder: Encoder
     depth: str
-    model: RCDM  # what samples come from: the moving average, where it is in training
+    model: RCDM  # the model to sample from: during training, the moving average
     test: Float[Tensor, "m d"]
     h: Float[Tensor, "n d"]
     state: TrainState | None = None
 
     def going_on(self, state: TrainState) -> "Subject":
-        """With its model in this state of training."""
+        """The same subject with the model of this training state."""
         return self._replace(model=_average(state), state=state)
 
 
@@ -48,7 +48,7 @@ def _average(state: TrainState) -> RCDM:
 
 
 class Progress(NamedTuple):
-    """Where the models stand after `step` updates each; `faithful` and `kept` where that was measured."""
+    """The models after `step` updates each; `faithful` and `kept` are filled only when measured."""
 
     step: int
     loss: dict[str, float]
@@ -64,9 +64,9 @@ def prepare(
     recipe: RCDMRecipe,
     models: Mapping[str, RCDM] | None = None,
 ) -> Iterator[dict[str, Subject] | None]:
-    """Embed all images once, a portion at a time: None in between, then the subjects by the names of `depths`.
+    """Embed all images once: yield None after each portion, then the subjects by the names of `depths`.
 
-    Those whose names `models` has are trained already; the others are at step 0.
+    Subjects named in `models` are already trained; the others start at step 0.
     """
     models, subjects = models or {}, {}
     h_test: dict[str, Tensor] = {}
@@ -98,9 +98,9 @@ def monitor(
     queries: int = 64,
     kept: Retain | None = None,
 ) -> Iterator[Progress | None]:
-    """Train all subjects, one step of each in turn, to the recipe's end; measure after each multiple of `every`.
+    """Train all subjects to the recipe's end, one step of each in turn, and measure after every `every` steps.
 
-    Those that are behind catch up first. What is trained already is measured once, before the first step.
+    Subjects that are behind catch up first. Subjects that are already trained are measured once, before the first step.
     """
     done = {name: subject for name, subject in subjects.items() if subject.state is None}
     states = {name: subject.state for name, subject in subjects.items() if subject.state is not None}
@@ -114,7 +114,7 @@ def monitor(
     if done:
         yield from _progress(0, {}, done, queries, kept)
     while (step := min([state.step for state in states.values()], default=recipe.steps)) < recipe.steps:
-        # without a yield in between, so that all stand at the same step wherever a panel is paused
+        # no yield in between, so that all are at the same step whenever a panel is paused
         behind = {name: subjects[name] for name, state in states.items() if state.step == step}
         loss, step = {name: next(runs[name]).loss for name in behind}, step + 1
         if step % every and step < recipe.steps:
@@ -138,14 +138,15 @@ def _progress(
 def measure(
     subject: Subject, *, queries: int = 64, steps: int = 10, seed: int = 0, kept: Retain | None = None
 ) -> Iterator[tuple[Faithfulness, dict[str, float]] | None]:
-    """Samples for the first test images, seen by the encoder: which of all has the h that is closest to a sample's?
+    """Paint the first test images from their h, embed the samples, and rank each image's h by distance to its sample's.
 
-    There is one of each, or two with `kept`, what the two have in common; its dict is empty without.
+    There is one sample of each image. With `kept` there are two, to measure what they have in common; without it, that
+    dict is empty.
     """
     each = 1 if kept is None else 2
     h = subject.test[:queries].repeat_interleave(each, dim=0)
     done = yield from last_of(sample(subject.model, h, steps=steps, seed=seed))
-    images = as_bytes(done.x)  # seen by the encoder as an image would be
+    images = as_bytes(done.x)  # so that the encoder sees them as it sees real images
     z = conditions(subject.encoder, images, depth=subject.depth)
     yield (
         faithfulness(z, subject.test, torch.arange(len(h)) // each),
@@ -154,7 +155,7 @@ def measure(
 
 
 class Painted(NamedTuple):
-    """k samples for one h, how much each pixel varies over them, and how far each is from h by the encoder's eye."""
+    """k samples for one h, how much each pixel varies over them, and how far each sample's features are from h."""
 
     images: UInt8[Tensor, "k c h w"]
     variation: Float[Tensor, "h w"]
@@ -164,12 +165,12 @@ class Painted(NamedTuple):
 def paint(
     subject: Subject, h: Float[Tensor, " d"], *, k: int = 6, steps: int = 20, guidance: float = 1.0, seed: int = 0
 ) -> Iterator[Painted | None]:
-    """k samples of one h from the noise of `seed`, which is the same at every depth; None between steps.
+    """Paint k samples of one h from the noise of `seed`, the same at every depth; yield None between steps.
 
-    Raises ValueError for k < 2, of which nothing varies.
+    Raises ValueError for k < 2, since a single sample shows no variation.
     """
     if k < 2:
-        raise ValueError(f"k is {k}: what varies is seen from 2 samples on; 6 are usual.")
+        raise ValueError(f"k is {k}: it takes at least 2 samples to see what varies; 6 is usual.")
     done = yield from last_of(sample(subject.model, h.expand(k, -1), steps=steps, guidance=guidance, seed=seed))
     images = as_bytes(done.x)
     z = conditions(subject.encoder, images, depth=subject.depth)

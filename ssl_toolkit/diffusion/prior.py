@@ -1,11 +1,11 @@
-"""A small model of the representations themselves, so that RCDM samples without an image to start from.
+"""A small generative model of the representations themselves, so that RCDM can sample without an image to start from.
 
     prior = fit_prior(bank)
-    for step in sample(rcdm, prior.sample(16, rng(0))): ...          # of rcdm
+    for step in sample(rcdm, prior.sample(16, rng(0))): ...          # `sample` from rcdm
 
 RCG (Li et al., 2023) trains a diffusion model of h for this. Here it is a mixture of Gaussians on the leading principal
-axes and one Gaussian on the others: it fits in a second and has the mean and the covariance of the bank by
-construction. It knows no bounds: where h is the output of a ReLU, its samples may reach a little below 0.
+axes and one Gaussian on the others. It fits in a second and matches the bank's mean and covariance by construction. It
+knows no bounds: if h is the output of a ReLU, samples may fall a little below 0.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from ssl_toolkit.encoders.statistics import principal_axes
 
 
 class Prior(NamedTuple):
-    """h = mean + axes u, with u a mixture of k Gaussians on the first q axes and independent normal on the others."""
+    """h = mean + axes u, where u is a mixture of k Gaussians on the first q axes and independent normal on the rest."""
 
     mean: Float[Tensor, " d"]
     axes: Float[Tensor, "d r"]
@@ -37,10 +37,10 @@ class Prior(NamedTuple):
 
 
 def fit_prior(h: Float[Tensor, "n d"], *, components: int = 10, rank: int = 32, seed: int = 0) -> Prior:
-    """The `Prior` of a bank, by expectation maximization (scikit-learn) on its first `rank` principal axes.
+    """Fit a `Prior` to a bank by expectation maximization (scikit-learn) on its first `rank` principal axes.
 
-    Each component has rank^2 / 2 numbers of its own: a bank should have some hundreds of h for each. Raises ValueError
-    for a rank outside 1 ... min(n, d), for components outside 1 ... n, and for features that are not finite.
+    Each component has about rank^2 / 2 parameters, so a bank should hold a few hundred h per component. Raises
+    ValueError for a rank outside 1 ... min(n, d), for components outside 1 ... n, and for features that are not finite.
     """
     from sklearn.mixture import GaussianMixture
 
@@ -52,7 +52,7 @@ def fit_prior(h: Float[Tensor, "n d"], *, components: int = 10, rank: int = 32, 
         raise ValueError("h holds NaN or infinite values: the encoder has diverged.")
     mean = h.mean(dim=0)
     axes, variance = principal_axes(h - mean)
-    scale = variance[0].sqrt().clamp_min(1e-12)  # the mixture adds 1e-6 to its variances: of the largest, not of 1
+    scale = variance[0].sqrt().clamp_min(1e-12)  # the mixture adds 1e-6 to variances: make that relative to the largest
     u = ((h - mean) @ axes[:, :rank] / scale).double().numpy()
     mixture = GaussianMixture(components, random_state=seed).fit(u)
     weights, means, covariances = (

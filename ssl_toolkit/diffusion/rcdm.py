@@ -1,16 +1,16 @@
 """RCDM (Bordes, Balestriero and Vincent, 2022): a diffusion model that paints what a representation h = f(x) knows.
 
-It learns p(x | h) for a frozen encoder f. Of many samples for one h, what stays the same is in h; what varies is not.
+It learns p(x | h) for a frozen encoder f. What stays the same over many samples for one h is in h; what varies is not.
 
     h = conditions(encoder, data.images)                                   # the encoder is not needed after this
     recipe = Recipe()
     state, objective = recipe.start(data, h), recipe.objective(h)
     for step in train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size): ...
     for step in sample(state.ema, h[:16], steps=20): ...                   # images in step.x0
-    faithfulness(conditions(encoder, step.x0), h, torch.arange(16))        # whose representation do they have?
+    faithfulness(conditions(encoder, step.x0), h, torch.arange(16))        # is the right h closest to each sample?
 
-The paper's network predicts the noise of DDPM. Ours learns the velocity of the straight path, which needs fewer steps
-to train and to sample; any other objective over `schedule` and `denoise` may take its place.
+The paper's network predicts the noise, as in DDPM. Ours learns the velocity of the straight path, which takes fewer
+steps to train and to sample. You can use any other objective over `schedule` and `denoise` instead.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,9 +43,9 @@ def conditions(
     depth: str | Sequence[str] = "representation",
     batch_size: int = 1024,
 ) -> Float[Tensor, "n d"]:
-    """h of each image (uint8, or float in [0, 1]) at one depth of the encoder, or at several, one after the other.
+    """h of each image (uint8, or float in [0, 1]) at one depth of the encoder, or at several, concatenated.
 
-    The encoder sees images as it was made for: `wrap` gives a foreign one its own normalization and size.
+    Images go to the encoder as they are: use `wrap` to give an outside encoder its own normalization and size.
     """
     depths = (depth,) if isinstance(depth, str) else tuple(depth)
     features = embed(encoder, images, depth=depths, batch_size=batch_size)
@@ -53,9 +53,9 @@ def conditions(
 
 
 class RCDM(nn.Module):
-    """A `UNet` and what it needs to know of h: each dimension is standardized by the mean and deviation of the data's.
+    """A `UNet` that standardizes each dimension of h with the mean and standard deviation of the training data.
 
-    network(x, t, h) is the velocity e - x0 of images in [-1, 1]; `null` marks the rows that forget h.
+    network(x, t, h) is the velocity e - x0 for images in [-1, 1]; `null` marks the rows that ignore h.
     """
 
     mean: Tensor
@@ -79,26 +79,26 @@ class RCDM(nn.Module):
         if h.shape[1] != len(self.mean):
             raise ValueError(
                 f"h has {h.shape[1]} dimensions and this model was made for {len(self.mean)}: "
-                "take the encoder and the depth that it was trained with."
+                "use the encoder and the depth that it was trained with."
             )
         return self.network(x, t, (h - self.mean) / self.std, null)
 
 
 def representation_conditioned(h: Float[Tensor, "n d"], *, drop: float = 0.1) -> Objective:
-    """Flow matching given h, row i of which belongs to image i of the data:
+    """Flow matching conditioned on h, where row i of h belongs to image i of the data:
 
         mean |network(x_t, t, h) - (e - x)|^2     x_t = (1 - t) x + t e     t = sigmoid(N(0, 1))  (Esser et al., 2024)
 
-    A share `drop` of the images is seen without h, which makes the learned null of classifier-free guidance; a share of
-    1 trains the unconditional model.
+    A share `drop` of the images is trained on without h, to learn the null of classifier-free guidance. A share of 1
+    trains the unconditional model.
     """
     if not 0 <= drop <= 1:
-        raise ValueError(f"drop is {drop}: a share lies in [0, 1]; 0.1 is usual.")
+        raise ValueError(f"drop is {drop}: it is a share and must lie in [0, 1]; 0.1 is usual.")
     schedule = flow_schedule()
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         if int(batch.index.max()) >= len(h):
-            raise ValueError(f"h has {len(h)} rows and the batch holds image {int(batch.index.max())} of the data.")
+            raise ValueError(f"h has {len(h)} rows, but the batch holds image {int(batch.index.max())} of the data.")
         x, e, t, null = _draw(batch.images, generator, drop)
         given = h[batch.index.to(h.device)].to(x.device)
         u = state.model(schedule.add_noise(x, t, e), t, given, null)
@@ -108,7 +108,7 @@ def representation_conditioned(h: Float[Tensor, "n d"], *, drop: float = 0.1) ->
 
 
 def _draw(images: Images, generator: torch.Generator, drop: float) -> tuple[Images, Images, Tensor, Tensor | None]:
-    """Images in [-1, 1], noise, times and who forgets h; processes draw for all of them, each takes its share."""
+    """Images in [-1, 1], noise, times, and which rows ignore h. Each process draws for all and keeps its own share."""
     rank, processes = rank_and_world_size()
     n, b = len(images) * processes, slice(rank * len(images), (rank + 1) * len(images))
     e = torch.randn(n, *images.shape[1:], generator=generator)[b].to(images.device)
@@ -129,11 +129,11 @@ def sample(
     noise: Images | None = None,
     seed: int = 0,
 ) -> Iterator[Denoised]:
-    """Paint an image for each row of h: every state x, with the guess x0 in [0, 1]; of the last step x is that, too.
+    """Paint an image for each row of h: yield each state x with the guess x0 in [0, 1]. After the last step, x is x0.
 
-    `h.repeat_interleave(k, 0)` gives k samples of each. `sampler` is any of the samplers (partial for its settings);
-    `steps` counts its steps, each of one call but for Heun's. `guidance` above 1 exaggerates what h says, 0
-    ignores it, within `interval` of t. Rows that are to be compared start at the same `noise`.
+    `h.repeat_interleave(k, 0)` gives k samples of each. `sampler` is any of the samplers; use `partial` for its
+    settings. `steps` counts sampler steps, each one network call (two for Heun). For t within `interval`, `guidance`
+    above 1 exaggerates what h says, and 0 ignores it. To compare rows, start them at the same `noise`.
 
     >>> encoder, painter = stk.zoo.load("shapes-simclr"), stk.zoo.load("shapes-simclr-rcdm-embedding")
     >>> images = stk.load_data("shapes", split="test", limit=4).images
@@ -144,7 +144,7 @@ def sample(
     """
     shape = (len(h), *model.shape)
     if noise is not None and noise.shape != shape:
-        raise ValueError(f"noise has shape {tuple(noise.shape)}: here it must be {shape}.")
+        raise ValueError(f"noise has shape {tuple(noise.shape)}: for this h it must be {shape}.")
     device = model.mean.device
     network = guided(model, h.to(device), weight=guidance, interval=interval)
 
@@ -163,25 +163,25 @@ def sample(
 
 @dataclass(frozen=True)
 class RCDMRecipe:
-    """One RCDM: the numbers of a run that learns in minutes on two CPU cores. `dataclasses.replace` gives another."""
+    """The settings of one RCDM, which learns in minutes on two CPU cores. Change them with `dataclasses.replace`."""
 
     steps: int = 4000
-    batch_size: int = 32  # learns as much per image as 64, and a step stays short enough for a live notebook
+    batch_size: int = 32  # learns as much per image as 64, and steps stay short enough for a live notebook
     lr: float = 2e-3
     warmup: int = 50
     weight_decay: float = 0.0
     ema: float = 0.999
     drop: float = 0.1  # share of images seen without h
     conditioning: Conditioning = "film"
-    patch: int = 2  # on a side: with fewer positions there are more steps in the same time, and these teach more
+    patch: int = 2  # pixels on a side: fewer positions allow more steps in the same time, which teaches more
     width: int = 32
     multipliers: tuple[int, ...] = (1, 2)
     blocks: int = 1
-    attention: tuple[int, ...] = ()  # levels that have it
+    attention: tuple[int, ...] = ()  # levels with attention
     seed: int = 0
 
     def network(self, channels: int, condition: int) -> UNet:
-        """For images of so many channels, and h of so many dimensions."""
+        """An untrained network for images with `channels` channels and h of `condition` dimensions."""
         return UNet(
             channels,
             condition=condition,
@@ -196,14 +196,14 @@ class RCDMRecipe:
         )
 
     def start(self, data: Dataset, h: Float[Tensor, "n d"]) -> TrainState:
-        """An untrained RCDM for these images and conditions, with the moving average that is sampled from.
+        """An untrained RCDM for these images and conditions, with the moving average to sample from.
 
-        Raises ValueError for an h that has not one finite row for each image.
+        Raises ValueError unless h has one finite row for each image.
         """
         if h.ndim != 2 or len(h) != len(data) or not bool(h.isfinite().all()):
             raise ValueError(
-                f"h has shape {tuple(h.shape)}: it must hold one finite row for each of the {len(data)} images, as "
-                "conditions(encoder, data.images) makes it."
+                f"h has shape {tuple(h.shape)}: it must hold one finite row for each of the {len(data)} images, like "
+                "conditions(encoder, data.images)."
             )
         network = self.network(data.shape[0], h.shape[1])
         return start(
@@ -217,12 +217,12 @@ class RCDMRecipe:
         )
 
     def objective(self, h: Float[Tensor, "n d"]) -> Objective:
-        """What one step minimizes, given the conditions of all images of the data."""
+        """What one step minimizes, given the conditions of all images in the data."""
         return representation_conditioned(h, drop=self.drop)
 
 
 def paper_recipe() -> RCDMRecipe:
-    """The size of the paper's network for ImageNet at 128 pixels, by its released code; it needs accelerators."""
+    """The paper's network for ImageNet at 128 pixels, sized as in the released code. It needs accelerators."""
     return RCDMRecipe(
         steps=600_000, batch_size=256, lr=1e-4, ema=0.9999, drop=0.0, patch=1, width=256,
         multipliers=(1, 1, 2, 3, 4), blocks=2, attention=(2, 3, 4),

@@ -1,13 +1,13 @@
-"""Samplers: generators that go from noise to an image by the same contract, denoise(x, t) -> x0.
+"""Samplers: generators that go from noise to an image, all through one contract, denoise(x, t) -> x0.
 
     x = torch.randn(16, 1, 28, 28, generator=rng(0))
     for i, t, x, x0 in heun(from_flow(network), x, schedule=flow_schedule(), timesteps=flow_schedule().timesteps(20)):
         ...                                                      # show x and x0, count calls, break
 
-`timesteps` descend, and x is a state at the first of them. A step goes from each entry to the *next of the list*, and
-from the last to the image (alpha = 1, sigma = 0). With `sigmas` in their place the schedule is EDM's. The noise of step
-i is that of rng(seed, i, "sampler"), so two samplers can be compared on the same one. `clip` bounds the guess to
-[-clip, clip], and the noise that follows from it changes with it.
+`timesteps` descend, and x is a state at the first of them. Each step goes from one entry to the *next in the list*, and
+the last step goes to the image (alpha = 1, sigma = 0). If you give `sigmas` instead, the schedule is EDM's. Step i
+draws its noise from rng(seed, i, "sampler"), so you can compare two samplers on the same noise. `clip` bounds the guess
+to [-clip, clip]; the implied noise changes with it.
 """
 
 import math
@@ -28,7 +28,7 @@ Times = Tensor | Sequence[int] | Sequence[float]
 
 
 class Denoised(NamedTuple):
-    """Step i: the guess x0 that was made at time t, and the state x to which the step led."""
+    """Step i: the guess x0 made at time t, and the state x after the step."""
 
     i: int
     t: float
@@ -38,21 +38,21 @@ class Denoised(NamedTuple):
 
 class _Level(NamedTuple):
     time: float
-    t: Tensor  # the same as the network is told it
+    t: Tensor  # the time as a tensor, for the network
     alpha: float
     sigma: float
 
 
 def _levels(x: Tensor, schedule: Schedule | None, timesteps: Any, sigmas: Any) -> list[_Level]:
-    """The levels that a sampler visits, the image last; coefficients are Python's floats, so they cost no launches."""
+    """The levels that a sampler visits, the image last. Coefficients are Python floats, so they launch no kernels."""
     if (timesteps is None) == (sigmas is None) or (schedule is None and sigmas is None):
         raise ValueError("give schedule= and timesteps=, or sigmas=.")
     schedule = schedule or edm_schedule()
     times = torch.as_tensor(timesteps if sigmas is None else sigmas).cpu()
     if times.ndim != 1 or not bool(times.isfinite().all()):
-        raise ValueError(f"the times are {times.tolist()}: give a list of finite ones, as schedule.timesteps(20).")
+        raise ValueError(f"the times are {times.tolist()}: give a list of finite times, like schedule.timesteps(20).")
     if sigmas is not None and (schedule.alpha_bar is not None or bool((schedule.alpha(times.double()) != 1).any())):
-        raise ValueError("sigmas are the levels of EDM's schedule: leave schedule= out; this one takes timesteps.")
+        raise ValueError("sigmas belong to EDM's schedule: leave out schedule=; this one takes timesteps.")
     if schedule.alpha_bar is not None:
         T = len(schedule.alpha_bar)
         if len(times) and not (0 <= times.min() <= times.max() < T and bool((times == times.long()).all())):
@@ -65,10 +65,10 @@ def _levels(x: Tensor, schedule: Schedule | None, timesteps: Any, sigmas: Any) -
             raise ValueError(f"the times are {times.tolist()}: on the straight path t is in [0, 1], and sigma >= 0.")
     told = times.to(x.device)
     levels = [_Level(*level) for level in zip(times.tolist(), told, alpha.tolist(), sigma.tolist(), strict=True)]
-    if levels and levels[-1].sigma == 0:  # a list that names its end
+    if levels and levels[-1].sigma == 0:  # the list includes the image itself
         levels.pop()
     if not levels or any(a.sigma <= b.sigma for a, b in pairwise(levels)):
-        raise ValueError(f"the times are {times.tolist()}: noise must fall from each to the next, from the first on.")
+        raise ValueError(f"the times are {times.tolist()}: give at least one; noise must fall from each to the next.")
     return [*levels, _Level(0.0, told.new_zeros(()), 1.0, 0.0)]
 
 
@@ -80,12 +80,12 @@ def _clipped(x0: X, clip: float | None) -> X:
     if clip is None:
         return x0
     if not clip > 0:
-        raise ValueError(f"clip is {clip}: it bounds the guess to [-clip, clip] and must be positive; None leaves it.")
+        raise ValueError(f"clip is {clip}: it bounds the guess to [-clip, clip] and must be positive, or None.")
     return x0.clamp(-clip, clip)
 
 
 def _frozen(i: int, now: _Level, x: X, x0: X) -> Denoised:
-    """Copies: an edit of what was yielded must not steer the sampler."""
+    """Yield copies, so that editing them cannot steer the sampler."""
     return Denoised(i, now.time, x.clone(), x0.clone())
 
 
@@ -94,7 +94,7 @@ def _noise(x: X, seed: int, i: int) -> X:
 
 
 def _added_variance(alpha: float, sigma: float, alpha_to: float, sigma_to: float) -> tuple[float, float]:
-    """beta and r of q(x | x') = N(r x', beta), x' the less noisy: r = alpha / alpha', beta = sigma^2 - r^2 sigma'^2."""
+    """beta and r of q(x | x') = N(r x', beta), x' less noisy: r = alpha / alpha', beta = sigma^2 - r^2 sigma'^2."""
     keep = alpha / alpha_to
     return sigma**2 - keep**2 * sigma_to**2, keep
 
@@ -111,9 +111,9 @@ def ddpm(
     clip: float | None = None,
     seed: int = 0,
 ) -> Iterator[Denoised]:
-    """Ancestral sampling (Ho et al., 2020, Algorithm 2): x' ~ N(mean, var) of q(x' | x, x0), on any schedule.
+    """Ancestral sampling (Ho et al., 2020, Algorithm 2) on any schedule: x' ~ q(x' | x, x0) = N(mean, var).
 
-        beta = sigma^2 - (alpha / alpha')^2 sigma'^2             the variance that the step has added
+        beta = sigma^2 - (alpha / alpha')^2 sigma'^2             the variance that the forward step adds
         mean = alpha' beta / sigma^2 x0 + alpha / alpha' sigma'^2 / sigma^2 x
         var  = beta sigma'^2 / sigma^2  (small)   beta  (large)
 
@@ -144,10 +144,10 @@ def ddim(
     clip: float | None = None,
     seed: int = 0,
 ) -> Iterator[Denoised]:
-    """DDIM (Song et al., 2021, eq. 12): x' = alpha' x0 + sqrt(sigma'^2 - s^2) e + s z, s = eta times DDPM's.
+    """DDIM (Song et al., 2021, eq. 12): x' = alpha' x0 + sqrt(sigma'^2 - s^2) e + s z, where s is eta times DDPM's.
 
-    e = (x - alpha x0) / sigma. With eta = 0 no noise enters and the chain can be run backwards (`ddim_invert`), with
-    eta = 1 it is ancestral sampling.
+    e = (x - alpha x0) / sigma. With eta = 0, no noise is added and the chain can run backward (`ddim_invert`). With
+    eta = 1, it is ancestral sampling.
     """
     if not 0 <= eta <= 1:
         raise ValueError(f"eta is {eta}: it must lie in [0, 1]; 0 is DDIM and 1 is DDPM.")
@@ -173,10 +173,10 @@ def ddim_invert(
     sigmas: Times | None = None,
     refine: int = 0,
 ) -> Iterator[Denoised]:
-    """DDIM run backwards: from an image, taken for the state at the last of `timesteps`, to the noise that gives it.
+    """Run DDIM backward: from an image, taken as the state at the last of `timesteps`, to the noise that generates it.
 
-    Each step uses the guess at the lower level for the higher one, as Song et al. (2021) do; `refine` times it is then
-    made anew at the level arrived at, until the step back would lead to where it came from (a fixed point).
+    Each step uses the guess at the lower level for the higher one, as in Song et al. (2021). Then it recomputes the
+    guess at the new level, `refine` times: a fixed-point iteration after which the step back returns to the start.
     """
     if refine < 0:
         raise ValueError(f"refine is {refine}: it counts repetitions and must be at least 0.")
@@ -200,9 +200,9 @@ def euler(
     sigmas: Times | None = None,
     clip: float | None = None,
 ) -> Iterator[Denoised]:
-    """Euler's method on the probability-flow ODE, which for any schedule is dx = x0 d(alpha) + e d(sigma).
+    """Euler's method on the probability-flow ODE, dx = x0 d(alpha) + e d(sigma) for any schedule.
 
-    On EDM's schedule that is dx = (x - x0) / sigma d(sigma), on the straight path dx = (e - x0) dt: flow matching.
+    On EDM's schedule that is dx = (x - x0) / sigma d(sigma); on the straight path of flow matching, dx = (e - x0) dt.
     """
     levels = _levels(x, schedule, timesteps, sigmas)
     for i, (now, to) in enumerate(pairwise(levels)):
@@ -225,11 +225,11 @@ def heun(
     clip: float | None = None,
     seed: int = 0,
 ) -> Iterator[Denoised]:
-    """Heun's method, by trapezoids, on the ODE of `euler`: EDM's Algorithm 2 (Karras et al., 2022); two calls a step.
+    """Heun's method (trapezoidal) on the ODE of `euler`: EDM's Algorithm 2 (Karras et al., 2022). Two calls per step.
 
-    With `churn` (S_churn) each step first raises the noise from sigma to sigma (1 + gamma), gamma = min(S_churn / N,
-    sqrt(2) - 1) where sigma lies in `churn_range`, by noise of deviation `churn_noise`; this needs `sigmas`. The last
-    step, to the image, is Euler's.
+    With `churn` (S_churn), if sigma is in `churn_range`, each step first raises the noise from sigma to
+    sigma (1 + gamma), gamma = min(S_churn / N, sqrt(2) - 1), by adding noise of standard deviation `churn_noise`. This
+    needs `sigmas`. The last step, to the image, is an Euler step.
     """
     levels = _levels(x, schedule, timesteps, sigmas)
     if not churn >= 0:
@@ -245,14 +245,14 @@ def heun(
         step = _slope(x, x0, now, to)
         if to.sigma > 0:
             end = x + step
-            # the slope there, taken backwards over the same step
+            # the slope at the end, taken backward over the same step
             step = (step - _slope(end, _guess(denoise, end, to.t, clip), to, now)) / 2
         x = x + step
         yield _frozen(i, now, x, x0)
 
 
 def _slope(x: X, x0: X, now: _Level, to: _Level) -> X:
-    """x0 d(alpha) + e d(sigma) with x0 and e as they are `now`, over the step `to` the other level."""
+    """x0 d(alpha) + e d(sigma), with x0 and e at level `now`, for a step to level `to`."""
     return (to.alpha - now.alpha) * x0 + (to.sigma - now.sigma) / now.sigma * (x - now.alpha * x0)
 
 
@@ -266,12 +266,12 @@ def dpmpp_2m(
     sigmas: Times | None = None,
     clip: float | None = None,
 ) -> Iterator[Denoised]:
-    """DPM-Solver++(2M) (Lu et al., 2022, Algorithm 2): second order by one call a step, with the guess before.
+    """DPM-Solver++(2M) (Lu et al., 2022, Algorithm 2): second order with one call per step, reusing the last guess.
 
         lambda = ln(alpha / sigma)   h = lambda' - lambda   r = h_before / h
         D = (1 + 1 / 2r) x0 - 1 / 2r x0_before              x' = sigma' / sigma x - alpha' (e^-h - 1) D
 
-    The first step and the last, to the image, are of first order.
+    The first step, and the last step to the image, are first order.
     """
     levels = _levels(x, schedule, timesteps, sigmas)
     before, h_before = x, math.inf

@@ -3,8 +3,8 @@
     schedule = cosine_schedule()
     for step in ddim(denoise, noise, schedule=schedule, timesteps=schedule.timesteps(20)): ...
 
-The linear and the cosine schedule preserve variance, alpha^2 + sigma^2 = 1, and know T steps, t = 0 ... T - 1. On the
-straight path of flow matching t lies in [0, 1]. In the variance-exploding one of EDM t *is* sigma, and alpha is 1.
+The linear and cosine schedules preserve variance, alpha^2 + sigma^2 = 1, and have T steps, t = 0 ... T - 1. On the
+straight path of flow matching, t is in [0, 1]. In EDM's variance-exploding schedule, t *is* sigma, and alpha is 1.
 """
 
 import math
@@ -17,12 +17,12 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 Spacing = Literal["leading", "trailing", "linspace"]
-Levels = Shaped[Tensor, "*b"] | int | float  # times, whole numbers in a discrete schedule
+Levels = Shaped[Tensor, "*b"] | int | float  # times; integers in a discrete schedule
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """alpha(t), sigma(t), and `timesteps(n)`: n times, from noise towards the image, that suit a sampler."""
+    """alpha(t), sigma(t), and `timesteps(n)`: n times for a sampler, from noise to the image."""
 
     alpha: Callable[[Levels], Float[Tensor, "*b"]]
     sigma: Callable[[Levels], Float[Tensor, "*b"]]
@@ -41,12 +41,12 @@ class Schedule:
 
 
 def per_sample(values: Shaped[Tensor, "*b"], x: Tensor) -> Float[Tensor, "..."]:
-    """One number, or one for each sample, as a factor of x."""
+    """Reshape one number, or one per sample, so that it multiplies x."""
     return values.to(x).reshape(-1, *[1] * (x.ndim - 1))
 
 
 def linear_schedule(steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
-    """DDPM (Ho et al., 2020): alpha_bar_t = prod_s (1 - beta_s), beta evenly spaced."""
+    """DDPM's schedule (Ho et al., 2020): alpha_bar_t = prod_s (1 - beta_s), with evenly spaced beta."""
     if not 0 < beta_start <= beta_end < 1:
         raise ValueError(f"beta_start={beta_start} and beta_end={beta_end}: 0 < beta_start <= beta_end < 1 must hold.")
     return _discrete(torch.linspace(beta_start, beta_end, _at_least_one("steps", steps), dtype=torch.float64))
@@ -84,14 +84,14 @@ def flow_schedule() -> Schedule:
 
 
 def edm_schedule() -> Schedule:
-    """x_t = x0 + t e of EDM (Karras et al., 2022), the schedule that samplers take `sigmas` for."""
+    """EDM's schedule x_t = x0 + t e (Karras et al., 2022), the one for which samplers take `sigmas`."""
     return Schedule(_of_number(torch.ones_like), torch.as_tensor, karras_sigmas)
 
 
 def karras_sigmas(n: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> Float[Tensor, " n"]:
     """EDM's eq. 5: sigma_i = (s_max^(1/rho) + i / (n - 1) (s_min^(1/rho) - s_max^(1/rho)))^rho, i = 0 ... n - 1.
 
-    The zero at which sampling ends is not among them: every sampler goes there from the last.
+    The final zero is not included: every sampler steps to it from the last sigma.
     """
     if not 0 < sigma_min <= sigma_max:
         raise ValueError(f"sigma_min={sigma_min} and sigma_max={sigma_max}: 0 < sigma_min <= sigma_max must hold.")
@@ -101,13 +101,13 @@ def karras_sigmas(n: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho
 
 
 def spaced_timesteps(T: int, n: int, spacing: Spacing = "leading") -> Int64[Tensor, " n"]:
-    """n of the T steps, descending, as Lin et al. (2024, table 2) name the choices:
+    """n of the T steps, descending, spaced in one of three ways (names from Lin et al., 2024, table 2):
 
-        leading   floor(T / n) i         never starts at pure noise: the usual flaw of few steps
+        leading   floor(T / n) i         never starts at pure noise, a common flaw with few steps
         trailing  round(T - T / n i) - 1   always starts at T - 1
-        linspace  T - 1 and 0 both, and the rest evenly between
+        linspace  includes T - 1 and 0, with the rest evenly in between
 
-    A sampler steps from each entry to the next one of the list, whatever their spacing.
+    A sampler steps from each entry to the next in the list, whatever the spacing.
     """
     if not 1 <= n <= T:
         raise ValueError(f"n is {n}: a schedule of {T} steps can be sampled with 1 to {T} of them.")

@@ -1,14 +1,14 @@
-"""A U-Net (Ronneberger et al., 2015) for 16 to 128 pixels that is told the time and, on request, a representation h.
+"""A U-Net (Ronneberger et al., 2015) for 16 to 128 pixels, conditioned on the time and optionally on h.
 
     UNet(1, condition=1024)                                                    0.9 M parameters, for 28 or 32 pixels
     UNet(1, condition=1024, patch=2, width=32, multipliers=(1, 2), blocks=1)          0.8 M, 2.5 times as fast
     UNet(3, condition=2048, width=256, multipliers=(1, 1, 2, 3, 4), attention=(2, 3, 4))      as RCDM's, for 128
 
-Three ways to tell it h, by what scales and shifts the normalized features of a block:
+There are three ways to condition on h; each scales and shifts the normalized features of a block:
 
-    film   GN(x) (1 + G e) + B e with e = MLP(t) + W h                     as RCDM's released code (ADM's AdaGN)
-    cbn    BN(x) (1 + G P h) + B P h, the time added before it             conditional batch norm, as RCDM's paper
-    adaln  as film, and the block's output times a third such number that starts at 0    adaLN-zero (Peebles and Xie)
+    film   GN(x) (1 + G e) + B e with e = MLP(t) + W h                     as in RCDM's released code (ADM's AdaGN)
+    cbn    BN(x) (1 + G P h) + B P h, with the time added before it        conditional batch norm, as in RCDM's paper
+    adaln  like film, and also a gate on the block's output that starts at 0        adaLN-zero (Peebles and Xie)
 """
 
 import math
@@ -26,11 +26,11 @@ from ssl_toolkit.data import seeded
 
 Conditioning = Literal["film", "cbn", "adaln"]
 Map = Float[Tensor, "b c h w"]
-_WAVES = 4  # numbers that tell the time, for each of `width`
+_WAVES = 4  # size of the time embedding, as a multiple of `width`
 
 
 class Block(nn.Module):
-    """Two convolutions and a shortcut; what it is told enters at the second normalization."""
+    """Two convolutions and a shortcut; the conditioning enters at the second normalization."""
 
     def __init__(self, channels: int, width: int, told: int, conditioning: Conditioning):
         super().__init__()
@@ -42,7 +42,7 @@ class Block(nn.Module):
         self.time = nn.Linear(told, width) if conditioning == "cbn" else None
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         self.shortcut = nn.Conv2d(channels, width, 1) if channels != width else nn.Identity()
-        # a block starts as its shortcut: at 0 is the gate of adaLN-zero, elsewhere the last convolution
+        # a block starts as its shortcut: the gate starts at 0 with adaLN-zero, else the last convolution does
         _zero(self.modulation)
         if conditioning != "adaln":
             _zero(self.conv2)
@@ -57,7 +57,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention among positions, heads of 32 channels; it starts as the identity."""
+    """Self-attention over positions, with heads of 32 channels; it starts as the identity."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -73,7 +73,7 @@ class Attention(nn.Module):
 
 
 class Level(nn.Module):
-    """The blocks of one resolution, each with attention after it where asked."""
+    """The blocks of one resolution, each followed by attention if asked for."""
 
     def __init__(self, widths: Sequence[tuple[int, int]], told: int, conditioning: Conditioning, attention: bool):
         super().__init__()
@@ -81,7 +81,7 @@ class Level(nn.Module):
         self.attention = nn.ModuleList(Attention(b) if attention else nn.Identity() for _, b in widths)
 
     def forward(self, x: Map, told: Tensor, time: Tensor, skips: list[Tensor] | None = None) -> list[Tensor]:
-        """The output of every block; on the way up each takes the last of `skips`."""
+        """The output of every block; on the way up, each block also takes the last of `skips`."""
         outputs = []
         for block, attention in zip(self.blocks, self.attention, strict=True):
             x = x if skips is None else torch.cat([x, skips.pop()], dim=1)
@@ -91,15 +91,15 @@ class Level(nn.Module):
 
 
 class UNet(nn.Module):
-    """network(x, t, h) -> an output like x, by levels of width * multiplier channels, each half the size of the last.
+    """network(x, t, h) -> an output like x, with levels of width * multiplier channels, each half the size of the last.
 
-    With `patch` above 1 the levels see each square of patch x patch pixels as one position of patch^2 times the
-    channels, and what comes out is unfolded again: a step costs less, and no pixel is lost.
-    `condition` is the width d of h (None: a network of x and t alone); `attention` numbers the levels that have it;
-    `time_scale` is what t is multiplied by, 1000 for t in [0, 1] and 1 for steps. `outputs` is the number of channels
-    that come out (None: as many as go in; twice as many for a learned variance). In the rows where `null` is true a
-    learned vector takes the place of h, which training with dropped conditions makes the unconditional model; with
-    null=False the network has none, and says so.
+    With `patch` above 1, each square of patch x patch pixels becomes one position with patch^2 times the channels, and
+    the output is unfolded again: a step costs less, and no pixel is lost.
+    `condition` is the width d of h (None: a network of x and t alone), and `attention` lists the levels that have it.
+    `time_scale` multiplies t: use 1000 for t in [0, 1] and 1 for steps. `outputs` is the number of output channels
+    (None: as many as the input; use twice as many for a learned variance). In the rows where `null` is true, a learned
+    vector replaces h; training with dropped conditions makes that the unconditional model. With null=False the network
+    has no such vector, and asking for it raises ValueError.
     """
 
     def __init__(
@@ -122,11 +122,11 @@ class UNet(nn.Module):
         if conditioning not in get_args(Conditioning):
             raise ValueError(f"conditioning is {conditioning!r}: it must be 'film', 'cbn' or 'adaln'.")
         if conditioning == "cbn" and condition is None:
-            raise ValueError("conditioning is 'cbn', which scales by h: give its width as condition=.")
+            raise ValueError("conditioning is 'cbn', which needs h: give its width as condition=.")
         if unknown := [level for level in attention if not 0 <= level < len(multipliers)]:
             raise ValueError(f"attention holds {unknown[0]}: the levels are 0 ... {len(multipliers) - 1}.")
         if patch < 1:
-            raise ValueError(f"patch is {patch}: the side of a square of pixels is at least 1.")
+            raise ValueError(f"patch is {patch}: it must be at least 1 pixel.")
         self.condition, self.conditioning, self.time_scale, self.width = condition, conditioning, time_scale, width
         self.patch = patch
         widths, told = [width * m for m in multipliers], 8 * width
@@ -175,11 +175,11 @@ class UNet(nn.Module):
 
     def _condition(self, h: Tensor | None, null: Tensor | None) -> Float[Tensor, "b d"]:
         if h is None:
-            raise ValueError(f"the network is conditioned on h of {self.condition} dimensions: give it.")
+            raise ValueError(f"the network is conditioned on h of {self.condition} dimensions: pass it.")
         if h.shape[1] != self.condition:
             raise ValueError(
                 f"h has {h.shape[1]} dimensions and the network was made for {self.condition}: "
-                "take the encoder and the depth that it was trained with."
+                "use the encoder and the depth that it was trained with."
             )
         if null is None:
             return h

@@ -6,9 +6,9 @@
     for step in train(state, data, denoising(prior), until=600, batch_size=128): ...
     *_, last = chain(operator, prior.sample(64), steps=15)                          # last.mean: 64 new images
 
-`operators` says where a chain goes next, `chains` runs it and infuses it with a target, and `objectives` trains it.
-`likelihood` tells how likely images are, `inpainting` completes and varies them, and `recipe` has whole runs, those of
-the paper and of its code among them.
+`operators` defines where a chain goes next, `chains` runs it and infuses it with a target, and `objectives` trains it.
+`likelihood` estimates how likely images are, `inpainting` completes and varies them, and `recipe` has the settings of
+whole runs, including those of the paper and of its code.
 """
 
 from ssl_toolkit.infusion.chains import (

@@ -1,11 +1,11 @@
-"""The chain: it starts at z_0 ~ p_0, and each step draws z_t ~ p_t(z_t | z_{t-1}), the operator's.
+"""The chain: it starts at z_0 ~ p_0, and each step draws z_t from the operator's p_t(z_t | z_{t-1}).
 
-With a target x the same chain is *infused*: at step t each pixel is replaced by the target's with probability alpha_t,
+With a target x, the chain is *infused*: at step t, each pixel is replaced by the target's with probability alpha_t,
 
-    q_t(z_t | z_{t-1}, x) = (1 - alpha_t) p_t(z_t | z_{t-1}) + alpha_t delta_x(z_t)    of each pixel, channels together
+    q_t(z_t | z_{t-1}, x) = (1 - alpha_t) p_t(z_t | z_{t-1}) + alpha_t delta_x(z_t)    per pixel, all channels together
 
-so that the states from which an operator learns do arrive. Noise and masks come from streams of their own: with a rate
-of 0 this is exactly the model's chain.
+so the chains that the operator learns from do reach the target. Noise and masks come from separate random streams, so
+with a rate of 0 this is exactly the model's chain.
 """
 
 import math
@@ -24,12 +24,12 @@ from ssl_toolkit.encoders import eval_mode, to_device_of
 from ssl_toolkit.infusion.operators import Moments
 
 Transition = Callable[[Tensor, int], Moments]  # z_{t-1}, t -> mean, std
-Alpha = float | Float[Tensor, "..."]  # one for all pixels, or what broadcasts to z
+Alpha = float | Float[Tensor, "..."]  # one for all pixels, or a tensor that broadcasts to z
 Rate = Alpha | Callable[[int], Alpha]
 
 
 class Link(NamedTuple):
-    """One state of a chain, z_t, and the distribution that it was drawn from; `infused` marks the target's pixels."""
+    """One state of a chain, z_t, and the distribution it was drawn from; `infused` marks the target's pixels."""
 
     t: int
     z: Float[Tensor, "b *x"]
@@ -39,13 +39,13 @@ class Link(NamedTuple):
 
 
 class Prior(NamedTuple):
-    """p_0, independent over pixels: Gaussian, or Bernoulli where std is None."""
+    """p_0, independent over pixels: Gaussian, or Bernoulli if std is None."""
 
     mean: Float[Tensor, "*x"]
     std: Float[Tensor, "*x"] | None
 
     def sample(self, n: int, *, seed: int = 0) -> Float[Tensor, "n *x"]:
-        """z_0 of n chains."""
+        """Draw z_0 of n chains."""
         mean, std = self.over(n)
         return _draw(mean, std, rng(seed, 0, "noise"))
 
@@ -58,12 +58,12 @@ class Prior(NamedTuple):
 
 
 def fit_prior(data: Shaped[Tensor, "n *x"], *, bernoulli: bool = False) -> Prior:
-    """The mean and standard deviation of each pixel of the images (uint8, or float in [0, 1]): var + 1e-5.
+    """Fit the mean and standard deviation of each pixel of the images (uint8, or float in [0, 1]), with var + 1e-5.
 
-    Raises ValueError where there is no image, and for images outside [0, 1].
+    Raises ValueError if there is no image, and for images outside [0, 1].
     """
     if not len(data):
-        raise ValueError("data holds no image: a prior is fitted to at least one.")
+        raise ValueError("data holds no image: fit a prior to at least one.")
     if data.ndim == 4 and data.dtype != torch.uint8:
         in_range("data", data)
     scale = 255.0 if data.dtype == torch.uint8 else 1.0
@@ -86,9 +86,9 @@ DEFAULT_RATE = increasing()
 
 @dataclass(frozen=True)
 class Mixture:
-    """How the target enters, the paper's way: a pixel is the model's or, with probability alpha_t, the target's.
+    """The paper's infusion: each pixel is the target's with probability alpha_t, and the model's otherwise.
 
-    With `var` the copy is N(x, var), which gives q a density as the bound needs it (1e-4 in the released code).
+    With `var`, the copy is N(x, var). That gives q a density, which the bound needs (1e-4 in the released code).
     """
 
     var: float = 0.0
@@ -96,7 +96,7 @@ class Mixture:
     def infuse(
         self, z: Tensor, mean: Tensor, target: Tensor, alpha: Alpha, seed: int, t: int
     ) -> tuple[Tensor, Tensor | None]:
-        """z ~ q_t made of z ~ p_t, and which of its pixels are the target's; the draws are those of (seed, t)."""
+        """Turn z ~ p_t into z ~ q_t, and mark the target's pixels. The draws depend only on (seed, t)."""
         pixels = z[:, :1].shape if z.ndim == 4 else z.shape  # one decision for all channels
         infused = (torch.rand(pixels, generator=rng(seed, t, "mask")).to(z.device) < alpha).expand(z.shape)
         if self.var:
@@ -114,14 +114,16 @@ class Mixture:
         return (log_p - log_q).flatten(1).sum(dim=1)
 
     def divergence(self, z: Tensor, moments: Moments, target: Tensor, alpha: Alpha) -> Float[Tensor, " b"]:
-        """KL(q_t || p_t), from one z ~ q_t."""
+        """KL(q_t || p_t), estimated from one z ~ q_t."""
         return -self.log_ratio(z, moments, target, alpha)
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """q_t = N((1 - alpha_t) mu + alpha_t x, sigma^2): every pixel is drawn towards the target's (cGCA: Zhang et al.,
-    2022), so that the divergence has a closed form, KL(q_t || p_t) = alpha_t^2 |x - mu|^2 / (2 sigma^2)."""
+    """q_t = N((1 - alpha_t) mu + alpha_t x, sigma^2): pulls every pixel toward the target's (cGCA: Zhang et al., 2022).
+
+    The divergence then has a closed form, KL(q_t || p_t) = alpha_t^2 |x - mu|^2 / (2 sigma^2).
+    """
 
     def infuse(
         self, z: Tensor, mean: Tensor, target: Tensor, alpha: Alpha, seed: int, t: int
@@ -140,7 +142,7 @@ class Gaussian:
     def _moments(self, moments: Moments) -> tuple[Tensor, Tensor]:
         if moments[1] is None:
             raise ValueError(
-                "infusion is Gaussian() and the outputs are Bernoulli: take Mixture(), which is exact there."
+                "infusion is Gaussian() and the outputs are Bernoulli: use Mixture(), which is exact for them."
             )
         return moments[0], moments[1]
 
@@ -159,11 +161,12 @@ def chain(
     infusion: Infusion = EXACT,
     seed: int = 0,
 ) -> Iterator[Link]:
-    """Yield z_1 ... z_T from z_0 = z: the infused chain q where there is a target, else the model's chain p.
+    """Yield z_1 ... z_T from z_0 = z: the infused chain q if there is a target, else the model's chain p.
 
-    `rate` is alpha_t, a number or a function of t, the same for all pixels or one that broadcasts to z (None: 0.01 t).
-    The operator is evaluated without gradients, and its mode restored. Raises ValueError for fewer than 1 step, a rate
-    outside [0, 1] or without a target, a target of another shape than z, or one of images outside [0, 1].
+    `rate` is alpha_t: a number, a tensor that broadcasts to z, or a function of t that gives either (None: 0.01 t).
+    The operator runs in evaluation mode, without gradients; its mode is restored. Raises ValueError for fewer than 1
+    step, for a rate outside [0, 1] or without a target, and for a target whose shape is not z's or whose images leave
+    [0, 1].
 
     >>> operator = stk.zoo.load("fashion-mnist-infusion")
     >>> noise = stk.infusion.prior_of(operator).sample(16)
@@ -174,7 +177,7 @@ def chain(
     if steps < 1:
         raise ValueError(f"steps is {steps}: a chain has at least 1.")
     if target is None and rate is not None:
-        raise ValueError("rate is given without a target: there is nothing to infuse; give both, or neither.")
+        raise ValueError("rate is given without a target, so there is nothing to infuse: give both, or neither.")
     z = to_device_of(operator, z)
     if target is not None:
         check_target(z, target)
@@ -185,7 +188,7 @@ def chain(
             return operator(z, t)
 
     links = walk(step, z, steps=steps, target=target, rate=rate, infusion=infusion, seed=seed)
-    return (link._replace(z=link.z.clone()) for link in links)  # an edit of what was yielded must not steer the chain
+    return (link._replace(z=link.z.clone()) for link in links)  # so that editing a link cannot steer the chain
 
 
 def walk(
@@ -198,7 +201,7 @@ def walk(
     infusion: Infusion,
     seed: int,
 ) -> Iterator[Link]:
-    """`chain` unchecked, the operator in its own mode. `mean` and `std` have gradients; no state passes them on."""
+    """`chain` without checks, the operator in its own mode. `mean` and `std` have gradients; states are detached."""
     for t in range(1, steps + 1):
         mean, std = operator(z, t)
         _check_copies(std, infusion, target)
@@ -217,10 +220,10 @@ def first(
     infusion: Infusion = EXACT,
     seed: int = 0,
 ) -> Link:
-    """z_0 of the infused chain, which has alpha_0 of the target in it: q_0 = (1 - alpha_0) p_0 + alpha_0 delta_x."""
+    """z_0 of the infused chain, already infused at rate alpha_0: q_0 = (1 - alpha_0) p_0 + alpha_0 delta_x."""
     mean, std = prior.over(len(target))
     if mean.shape != target.shape:
-        raise ValueError(f"target has shape {tuple(target.shape)}, the prior's states {tuple(mean.shape)}.")
+        raise ValueError(f"target has shape {tuple(target.shape)}, but the prior's states have {tuple(mean.shape)}.")
     _check_copies(std, infusion, target)
     z = _draw(mean, std, rng(seed, 0, "noise"))
     z, infused = infusion.infuse(z, mean, target, rate_at(rate, 0), seed, 0)
@@ -245,34 +248,34 @@ def infused(
     infusion: Infusion,
     seed: int,
 ) -> Iterator[Link]:
-    """z_0 ... z_T of the infused chain, as `walk`: what objectives and bounds are made of."""
+    """Yield z_0 ... z_T of the infused chain, for objectives and bounds; like `walk`, with z_0."""
     link = first(prior.to(target.device), target, rate=rate, infusion=infusion, seed=seed)
     yield link
     yield from walk(operator, link.z, steps=steps, target=target, rate=rate, infusion=infusion, seed=seed)
 
 
 def rate_at(rate: Rate | None, t: int) -> Alpha:
-    """alpha_t, checked. Raises ValueError where it leaves [0, 1]."""
+    """alpha_t, checked. Raises ValueError if it leaves [0, 1]."""
     rate = DEFAULT_RATE if rate is None else rate
     alpha = rate(t) if callable(rate) else rate
     low, high = (float(alpha.min()), float(alpha.max())) if isinstance(alpha, Tensor) else (alpha, alpha)
     if not 0 <= low <= high <= 1:
-        raise ValueError(f"rate is {low if not low >= 0 else high} at t = {t}: it is a probability and lies in [0, 1].")
+        raise ValueError(f"rate is {low if not low >= 0 else high} at t = {t}: a probability must lie in [0, 1].")
     return alpha
 
 
 def check_target(z: Tensor, target: Tensor) -> None:
-    """Raises ValueError for a target that is not of the chain's shape, or an image out of range."""
+    """Check the target. Raises ValueError if its shape is not the chain's, or if its images leave [0, 1]."""
     if target.shape != z.shape:
         raise ValueError(
-            f"target has shape {tuple(target.shape)} and z {tuple(z.shape)}: a chain has a target of its own."
+            f"target has shape {tuple(target.shape)} and z {tuple(z.shape)}: give each chain its own target."
         )
     if target.ndim == 4:
         in_range("target", target)
 
 
 def in_range(name: str, x: Tensor) -> None:
-    """Raises ValueError for an x that leaves [0, 1] or holds NaN."""
+    """Check the range. Raises ValueError if x leaves [0, 1] or holds NaN."""
     if not (float(x.min()) >= 0 and float(x.max()) <= 1):  # NaN too
         raise ValueError(f"{name} lies in [{float(x.min()):.3g}, {float(x.max()):.3g}]: images are floats in [0, 1].")
 
@@ -280,19 +283,19 @@ def in_range(name: str, x: Tensor) -> None:
 def log_density(
     x: Float[Tensor, "b *x"], mean: Float[Tensor, "b *x"], std: Float[Tensor, "b *x"] | None
 ) -> Float[Tensor, "b *x"]:
-    """log N(x; mean, std^2), or log Bernoulli(x; mean) where std is None, of each coordinate."""
+    """log N(x; mean, std^2) of each coordinate, or log Bernoulli(x; mean) if std is None."""
     if std is None:
         return -F.binary_cross_entropy(mean, x, reduction="none")
     return -((x - mean) / std).square() / 2 - std.log() - math.log(2 * math.pi) / 2
 
 
 def evaluated(operator: Transition) -> AbstractContextManager:
-    """Without gradients, and a network in evaluation mode."""
+    """Turn gradients off, and put a network in evaluation mode."""
     return eval_mode(operator) if isinstance(operator, nn.Module) else torch.no_grad()
 
 
 def fork(generator: torch.Generator) -> int:
-    """A seed for streams of its own."""
+    """Draw a new seed, for independent random streams."""
     return int(torch.randint(2**62, (1,), generator=generator))
 
 
@@ -307,5 +310,5 @@ def _normal(z: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _over_channels(log_p: Tensor) -> Tensor:
-    """Of images, the channels' densities multiply before the mixture: a pixel is copied whole."""
+    """Sum an image's log densities over channels before the mixture, since a pixel is copied whole."""
     return log_p.sum(dim=1, keepdim=True) if log_p.ndim == 4 else log_p

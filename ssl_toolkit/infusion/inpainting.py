@@ -1,4 +1,4 @@
-"""What a trained chain is good for besides new images: completing one, varying one, and going on past T."""
+"""What else a trained chain can do: complete an image, vary an image, and continue past T."""
 
 from collections.abc import Iterator
 
@@ -19,13 +19,13 @@ def complete(
     n: int = 8,
     seed: int = 0,
 ) -> Iterator[Link]:
-    """z_0 ... z_T of n completions of the image where `hidden` (h, w) is true; the rest is there at every step.
+    """Complete the image n times where `hidden` (h, w) is true: yield z_0 ... z_T, with the known part in every state.
 
-    A completion is an infused chain whose rate is 1 where the image is known and 0 where it is not. Raises ValueError
-    for a mask of another size, one that hides nothing, or an image outside [0, 1].
+    A completion is an infused chain with rate 1 where the image is known and rate 0 where it is hidden. Raises
+    ValueError for a mask of another size, a mask that hides nothing, or an image outside [0, 1].
     """
     if hidden.shape != image.shape[1:]:
-        raise ValueError(f"hidden has shape {tuple(hidden.shape)}: the image has {tuple(image.shape[1:])} pixels.")
+        raise ValueError(f"hidden has shape {tuple(hidden.shape)}: it must match the image's {tuple(image.shape[1:])}.")
     if not bool(hidden.any()):
         raise ValueError("hidden is false everywhere: there is nothing to complete; mark some pixels.")
     in_range("image", image)
@@ -46,7 +46,7 @@ def vary(
     n: int = 8,
     seed: int = 0,
 ) -> Iterator[Link]:
-    """z_0 ... z_T of n variations: chains that start with a share `keep` of the image's pixels and then run free."""
+    """Vary the image n times: yield z_0 ... z_T of chains that start with a share `keep` of its pixels and run free."""
     in_range("image", image)
     link = first(prior, image.expand(n, *image.shape), rate=keep, infusion=Mixture(), seed=seed)
     yield link
@@ -54,7 +54,7 @@ def vary(
 
 
 def past(operator: Operator) -> nn.Module:
-    """The operator for chains longer than it was trained for: after its own T steps, the last one again and again."""
+    """Extend the operator to chains longer than it was trained for: after its T steps, it repeats the last one."""
     return _Past(operator)
 
 

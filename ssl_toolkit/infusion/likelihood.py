@@ -1,8 +1,8 @@
-"""How likely images are: a chain's lower bound, the importance estimate that rises to the truth, Parzen's window.
+"""How likely images are: a chain's lower bound, an importance estimate that converges to log p(x), and Parzen's window.
 
-Of dequantized images in [0, 1] (see `dequantize`), in nats. With a floor of 1e-4 of the variance no pixel's density is
-above 3.69 nats, which constant pixels reach: compare models of one floor only, and by one
-infusion: the bound of the same operator is tighter by a q that fits it better.
+All are in nats, for dequantized images in [0, 1] (see `dequantize`). The variance has a floor of 1e-4, so no pixel's
+log density exceeds 3.69 nats; constant pixels reach that. Compare only models with the same floor and the same
+infusion: for one operator, a q that fits it better gives a tighter bound.
 """
 
 import math
@@ -42,9 +42,9 @@ def bound_by_step(
     infusion: Infusion = NOISY,
     seed: int = 0,
 ) -> Float[Tensor, "steps b"]:
-    """The terms of the bound, whose sum it is, from one infused chain for each x (see `steps_of_bound`): T + 1 of them.
+    """The T + 1 terms whose sum is the bound, from one infused chain for each x (see `steps_of_bound`).
 
-    Raises ValueError where `steps` is not the operator's own, and for images outside [0, 1].
+    Raises ValueError if `steps` is not the operator's own T, and for images outside [0, 1].
     """
     if x.ndim == 4:
         in_range("x", x)
@@ -64,11 +64,12 @@ def lower_bound(
     infusion: Infusion = NOISY,
     seed: int = 0,
 ) -> Float[Tensor, " b"]:
-    """An unbiased estimate, from one chain for each x, in nats, of
+    """An unbiased estimate of the lower bound, in nats, from one chain for each x:
 
         log p(x) >= E_q[ log p_T(x | z_{T-1}) - sum_{t<T} KL(q_t(z_t | z_{t-1}, x) || p_t(z_t | z_{t-1})) ]
 
-    The operator is evaluated, its mode restored; T is its own (`steps`, where it is a plain function).
+    The operator runs in evaluation mode; its mode is restored. T is the operator's own; give `steps` for a plain
+    function.
     """
     terms = bound_by_step(operator, x, prior=prior, steps=steps, rate=rate, infusion=infusion, seed=seed)
     return terms.sum(dim=0)
@@ -85,11 +86,11 @@ def importance_estimates(
     infusion: Infusion = NOISY,
     seed: int = 0,
 ) -> Iterator[Float[Tensor, " b"]]:
-    """The estimate after 1 ... k chains, each time anew: log 1/j sum_{i<=j} exp(w_i) with the chains' log weights
+    """Yield the estimate after each of 1 ... k chains: log 1/j sum_{i<=j} exp(w_i), with the chains' log weights
 
         w = log p_T(x | z_{T-1}) + sum_{t<T} log p_t(z_t | z_{t-1}) - log q_t(z_t | z_{t-1}, x).
 
-    Its mean rises with j, to log p(x). Memory does not grow with k.
+    Its mean rises with j, toward log p(x). Memory does not grow with k.
     """
     if k < 1:
         raise ValueError(f"k is {k}: an estimate needs at least 1 chain.")
@@ -135,11 +136,9 @@ def _log_weight(links: Iterator[Link], x: Tensor, rate: Rate | None, infusion: I
 def _steps(operator: Transition, steps: int | None) -> int:
     own = getattr(operator, "steps", None)
     if steps is None and own is None:
-        raise ValueError("steps is None: this operator does not say how many it was trained for; give it.")
+        raise ValueError("steps is None, and this operator does not store how many it was trained for: give steps.")
     if steps is not None and own is not None and steps != own:
-        raise ValueError(
-            f"steps is {steps}: this operator was trained for {own}, and its bound is that of {own} steps."
-        )
+        raise ValueError(f"steps is {steps}: this operator was trained for {own}, so its bound is for {own} steps.")
     length = steps or own or 0
     if length < 1:
         raise ValueError(f"steps is {steps}: a chain has at least 1.")
@@ -149,14 +148,16 @@ def _steps(operator: Transition, steps: int | None) -> int:
 def parzen(
     samples: Float[Tensor, "n *x"], test: Float[Tensor, "m *x"], sigma: float, *, batch_size: int = 256
 ) -> Float[Tensor, " m"]:
-    """log p(x) in nats per image under Parzen's window, log 1/n sum_i N(x; s_i, sigma^2 I), as Goodfellow et al. (2014)
-    report it. The released code takes the mean over the test set, with the means of the last step of 10,000 chains.
+    """log p(x) in nats per image under Parzen's window, log 1/n sum_i N(x; s_i, sigma^2 I).
 
-    It misleads (Theis et al., 2016): in hundreds of dimensions no number of samples is enough, and centres of k-means
-    score above real images. Use it for comparison with old tables only.
+    Goodfellow et al. (2014) report it. The released code averages over the test set, with the last step's means of
+    10,000 chains as samples.
+
+    It is misleading (Theis et al., 2016): in hundreds of dimensions no number of samples is enough, and k-means centers
+    score higher than real images. Use it only to compare with old tables.
     """
     if not sigma > 0:
-        raise ValueError(f"sigma is {sigma}: it must be positive; choose_sigma takes the best on validation images.")
+        raise ValueError(f"sigma is {sigma}: it must be positive; choose_sigma picks the best on validation images.")
     return _windows(samples, test, (sigma,), batch_size)[0]
 
 
@@ -165,7 +166,7 @@ def choose_sigma(
     validation: Float[Tensor, "m *x"],
     sigmas: Sequence[float] = SIGMAS,
 ) -> float:
-    """The width of the window with the best mean on validation images."""
+    """The window width with the best mean on validation images."""
     means = _windows(samples, validation, sigmas, 256).mean(dim=1)
     return sigmas[int(means.argmax())]
 
@@ -173,7 +174,7 @@ def choose_sigma(
 def _windows(
     samples: Float[Tensor, "n *x"], test: Float[Tensor, "m *x"], sigmas: Sequence[float], batch_size: int
 ) -> Float[Tensor, "k m"]:
-    """log p(x) under windows of these widths; the distances are taken once."""
+    """log p(x) under windows of these widths; distances are computed once."""
     s, d, log_p = samples.flatten(1), test[0].numel(), []
     constants = [math.log(len(s)) + d * math.log(sigma * math.sqrt(2 * math.pi)) for sigma in sigmas]
     for x in test.flatten(1).split(batch_size):

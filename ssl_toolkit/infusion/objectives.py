@@ -1,10 +1,10 @@
-"""What an operator is trained for: to point from every state of the infused chain to its target, or to raise the bound.
+"""Training objectives for an operator: predict the target from every state of the infused chain, or raise the bound.
 
     prior = fit_prior(data.images)
     state = start(mlp((1, 28, 28)), lr=1e-3)
     for step in train(state, data, denoising(prior), until=600): ...
 
-Both walk the chains of a batch once and detach each state, so that no gradient passes through time.
+Both run the chains of a batch once and detach each state, so no gradient flows back through time.
 """
 
 from collections.abc import Iterable, Iterator
@@ -39,11 +39,11 @@ NOISY = Mixture(1e-4)
 def denoising(
     prior: Prior, *, rate: Rate | None = None, infusion: Infusion = NOISY, dequantized: bool = True
 ) -> Objective:
-    """The paper's objective: each state says what the target is, the later the more it counts,
+    """The paper's objective: predict the target from each state, with more weight on later steps,
 
         - sum_t  t/T  log p_t(x | z_{t-1}),   per dimension, in nats.
 
-    The operator says how many steps there are. Images are dequantized first, as in the released code: see `dequantize`.
+    T is the operator's own. Images are dequantized first, as in the released code: see `dequantize`.
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
@@ -57,14 +57,15 @@ def denoising(
 def variational(
     prior: Prior, *, rate: Rate | None = None, infusion: Infusion = NOISY, dequantized: bool = True
 ) -> Objective:
-    """The negative lower bound, in two terms, per dimension, in nats:
+    """The negative lower bound, in nats per dimension, in two terms:
 
     reconstruction  - log p_T(x | z_{T-1})
     divergence      sum_t KL(q_t(z_t | z_{t-1}, x) || p_t(z_t | z_{t-1})),   t = 0 ... T-1
 
-    The value is the bound's, the gradient not: states are drawn by the operator and detached, as in the released code.
-    With `Mixture`, whose divergence is estimated at the state, what is left of its gradient is in expectation that of
-    -alpha_t log p_t(x | z_{t-1}): denoising by other weights. With `Gaussian` each divergence is exact given its state.
+    The value is the bound's, but the gradient is not: the operator draws the states, and they are detached, as in the
+    released code. `Mixture` estimates its divergence at the state; the expected gradient that remains is that of
+    -alpha_t log p_t(x | z_{t-1}), denoising with other weights. With `Gaussian`, each divergence is exact given its
+    state.
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
@@ -79,8 +80,9 @@ def variational(
 def steps_of_bound(
     links: Iterable[Link], x: Float[Tensor, "b *x"], *, rate: Rate | None, infusion: Infusion
 ) -> Float[Tensor, "steps b"]:
-    """What each step of an infused chain z_0 ... z_T gives to the bound on log p(x), which is their sum: T divergences,
-    -KL(q_t || p_t), then log p_T(x | z_{T-1}).
+    """What each step of an infused chain z_0 ... z_T contributes to the bound on log p(x).
+
+    The bound is the sum of T divergences -KL(q_t || p_t) and log p_T(x | z_{T-1}), in this order.
     """
     terms: list[Tensor] = []
     previous: Link | None = None
@@ -95,7 +97,7 @@ def steps_of_bound(
 
 
 def dequantize(x: Float[Tensor, "*b c h w"], generator: torch.Generator) -> Float[Tensor, "*b c h w"]:
-    """Images of 256 levels as numbers with a density, in [0, 1]: k/255 becomes (k + u)/256 with u uniform in [0, 1)."""
+    """Dequantize images of 256 levels, so that they have a density: k/255 becomes (k + u)/256, u uniform in [0, 1)."""
     in_range("x", x)
     return (x * 255 + torch.rand(x.shape, generator=generator).to(x.device)) / 256
 
@@ -109,9 +111,9 @@ def recalibrate(
     infusion: Infusion = NOISY,
     seed: int = 0,
 ) -> Iterator[int]:
-    """Make BatchNorm's averages anew, of the chains infused by all these targets; yield how many batches have passed.
+    """Recompute BatchNorm's averages on chains infused with these targets; yield the number of batches done so far.
 
-    The released code does so once after training, where a moving average would still hold older weights' statistics.
+    The released code does this once after training, when the moving averages still hold statistics of older weights.
     """
     norms = [module for module in operator.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     for norm in norms:
@@ -129,7 +131,7 @@ def recalibrate(
 
 @contextmanager
 def _averaging(operator: nn.Module, norms: list) -> Iterator[None]:
-    """BatchNorm takes the plain mean over all batches since the last reset."""
+    """Make BatchNorm take the plain mean over all batches since the last reset."""
     momenta, modes = [norm.momentum for norm in norms], {module: module.training for module in operator.modules()}
     operator.train()
     try:
@@ -151,8 +153,8 @@ def _chains(
     model: nn.Module, prior: Prior, x: Tensor, rate: Rate | None, infusion: Infusion, generator: torch.Generator
 ) -> Iterator[Link]:
     if not isinstance(model, Operator):
-        raise TypeError(f"the model is a {type(model).__name__}: infusion trains an Operator, as mlp and conv make it.")
-    seed = fork(generator) + rank_and_world_size()[0]  # each process has chains of its own
+        raise TypeError(f"the model is a {type(model).__name__}: infusion trains an Operator, made by mlp or conv.")
+    seed = fork(generator) + rank_and_world_size()[0]  # each process has its own chains
     return infused(model, prior, x, steps=model.steps, rate=rate, infusion=infusion, seed=seed)
 
 

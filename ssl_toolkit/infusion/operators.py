@@ -1,7 +1,7 @@
-"""Operators of a chain: networks that say where it goes next, p_t(z_t | z_{t-1}) independent over the coordinates.
+"""Operators of a chain: networks that give the next state's p_t(z_t | z_{t-1}), independent over coordinates.
 
-An operator is any function (z, t) -> (mean, std) with t = 1 ... T; std is None where z_t is drawn from {0, 1} with the
-mean as its probability. Those made here share all weights over the steps but what tells the steps apart.
+An operator is any function (z, t) -> (mean, std) with t = 1 ... T. If std is None, z_t is drawn from {0, 1} with the
+mean as its probability. The operators here share all weights over the steps, except for what tells the steps apart.
 """
 
 from collections.abc import Sequence
@@ -15,16 +15,17 @@ from torch import Tensor, nn
 
 from ssl_toolkit.data import seeded
 
-Apart = Literal["batchnorm", "embedding", "shared"]  # what tells the steps apart: their own BatchNorm, FiLM, or nothing
+Apart = Literal["batchnorm", "embedding", "shared"]  # what tells steps apart: a BatchNorm for each, FiLM, or nothing
 BETA, FLOOR = 0.1, 1e-4  # var = BETA sigmoid(net) + FLOOR, as in the released code
-FREQUENCIES = 6  # of the step's embedding
+FREQUENCIES = 6  # in the step's embedding
 Moments = tuple[Float[Tensor, "b *x"], Float[Tensor, "b *x"] | None]
 
 
 class Operator(nn.Module):
-    """mean = sigmoid(net), std from the net, from a fixed variance, or None for Bernoulli outputs.
+    """mean = sigmoid(net); std comes from the net or from a fixed variance, or is None for Bernoulli outputs.
 
-    `steps` is the T that it is trained for. Raises ValueError for t outside 1 ... T and for z of another shape.
+    `steps` is the T that the operator is trained for. Raises ValueError for t outside 1 ... T and for z of another
+    shape.
     """
 
     def __init__(self, net: nn.Module, shape: Sequence[int], steps: int, variance: float | None, bernoulli: bool):
@@ -35,7 +36,7 @@ class Operator(nn.Module):
         if not 1 <= t <= self.steps:
             raise ValueError(
                 f"t is {t}: this operator was made for {self.steps} steps, t = 1 ... {self.steps}; "
-                "past(operator) goes on with its last one."
+                "past(operator) repeats the last one."
             )
         if z.shape[1:] != self.shape:
             raise ValueError(
@@ -60,9 +61,9 @@ def mlp(
     bernoulli: bool = False,
     seed: int = 0,
 ) -> Operator:
-    """The paper's MLP on (b, *shape): Linear-BatchNorm-ReLU layers of these widths, the last one linear.
+    """The paper's MLP on (b, *shape): Linear-BatchNorm-ReLU layers of these widths, then a linear layer.
 
-    `variance` None is learned (0.0001 to 0.1), a number is fixed. Raises ValueError for arguments out of range.
+    `variance` is learned if None (0.0001 to 0.1), fixed if a number. Raises ValueError for arguments out of range.
 
     >>> mean, std = stk.infusion.mlp((1, 28, 28))(torch.rand(4, 1, 28, 28), 1)
     >>> mean.shape
@@ -84,14 +85,15 @@ def conv(
     bernoulli: bool = False,
     seed: int = 0,
 ) -> Operator:
-    """A convolutional operator for images (c, h, w) of 28, 32 or 64 pixels: halved to 7 or 8, a fully connected layer
-    that sees the whole image, and transposed convolutions back. The paper's own for CIFAR-10 and CelebA are not public.
+    """A convolutional operator for square images (c, s, s) with s of 16, 28, 32 or 64.
 
-    `width` channels at the full size, twice as many at each smaller one. Else as `mlp`.
+    Convolutions halve the image down to 7 or 8 pixels, a fully connected layer sees the whole image, and transposed
+    convolutions go back up. There are `width` channels at full size, and twice as many at each smaller size. Otherwise
+    it is like `mlp`. The paper's own nets for CIFAR-10 and CelebA are not public.
     """
     _check(steps, apart, variance, bernoulli)
     if len(shape) != 3 or shape[1] != shape[2] or shape[1] not in (16, 28, 32, 64):
-        raise ValueError(f"shape is {tuple(shape)}: this takes (c, s, s) with s of 16, 28, 32 or 64; mlp takes any.")
+        raise ValueError(f"shape is {tuple(shape)}: conv takes (c, s, s) with s of 16, 28, 32 or 64; mlp takes any.")
     with seeded(seed, "init"):
         net = _Conv(shape, _outputs(shape[0], variance, bernoulli), width, steps, apart)
         return Operator(net, shape, steps, variance, bernoulli)
@@ -107,13 +109,13 @@ def _check(steps: int, apart: str, variance: float | None, bernoulli: bool) -> N
     if apart not in get_args(Apart):
         raise ValueError(f"apart is {apart!r}: it must be one of {', '.join(get_args(Apart))}.")
     if variance is not None and not variance > 0:
-        raise ValueError(f"variance is {variance}: it must be positive, or None to be learned.")
+        raise ValueError(f"variance is {variance}: it must be positive, or None to learn it.")
     if variance is not None and bernoulli:
         raise ValueError(f"variance is {variance}: Bernoulli outputs have none; leave it out.")
 
 
 class _StepNorm(nn.Module):
-    """BatchNorm of its own for each step; or one, whose outputs a step's embedding scales and shifts, or leaves."""
+    """One BatchNorm per step, or a single one, with or without scaling and shifting by an embedding of the step."""
 
     def __init__(self, norm: type[nn.BatchNorm1d | nn.BatchNorm2d], width: int, steps: int, apart: Apart):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Joint-embedding self-supervised learning: an objective for each method, and the recipe that makes it learn."""
+"""Joint-embedding self-supervised learning: an objective for each method, and a recipe that trains it well."""
 
 from ssl_toolkit.joint.clustering import (
     Prototypes as Prototypes,

@@ -1,4 +1,4 @@
-"""Objectives that sort images into prototypes: the views of an image belong to the same (DINO, SwAV)."""
+"""Objectives that assign images to prototypes: all views of an image should get the same ones (DINO, SwAV)."""
 
 import torch
 import torch.nn.functional as F
@@ -13,16 +13,16 @@ from ssl_toolkit.training import Objective, TrainState
 
 
 class Prototypes(nn.Module):
-    """k directions to be compared with: cos(z, c_j) for embeddings of `dim` dimensions.
+    """k learned directions c_j: scores each embedding of `dim` dimensions by cos(z, c_j).
 
-    Only the direction of a prototype matters, as in DINO's last layer, which is weight-normalized. SwAV normalizes the
-    weights themselves, in place and in each step, which gives the same scores.
+    Only the direction of a prototype matters, as in DINO's weight-normalized last layer. SwAV normalizes the weights
+    in place at each step, which gives the same scores.
     """
 
     def __init__(self, dim: int, k: int, *, seed: int = 0):
         super().__init__()
         if dim < 1 or k < 2:
-            raise ValueError(f"dim is {dim} and k is {k}: an embedding has 1 dimension or more, a choice 2 prototypes.")
+            raise ValueError(f"dim is {dim} and k is {k}: dim must be at least 1 and k at least 2.")
         with seeded(seed, "prototypes"):
             self.linear = nn.Linear(dim, k, bias=False)
 
@@ -31,14 +31,14 @@ class Prototypes(nn.Module):
 
 
 class Center(nn.Module):
-    """DINO's center (Caron et al., 2021): the moving average of the teacher's mean scores, at first 0."""
+    """DINO's center (Caron et al., 2021): the moving average of the teacher's mean scores. It starts at 0."""
 
     value: Tensor
 
     def __init__(self, k: int, *, momentum: float = 0.9):
         super().__init__()
         if not 0 <= momentum < 1:
-            raise ValueError(f"momentum is {momentum}: it lies in [0, 1); 0.9 is usual.")
+            raise ValueError(f"momentum is {momentum}: it must lie in [0, 1); 0.9 is usual.")
         self.momentum = momentum
         self.register_buffer("value", torch.zeros(k))
 
@@ -51,17 +51,17 @@ class Center(nn.Module):
 def self_distillation(
     augment: Augment, *, views: int = 2, student_temperature: float = 0.1, teacher_temperature: float = 0.04
 ) -> Objective:
-    """`dino`: the student sorts each of `views` views into prototypes as the teacher sorts the first two.
+    """`dino`: from each of `views` views, the student predicts the prototypes that the teacher gives the first two.
 
-    The teacher is `state.ema` with its own prototypes and its center, which moves within the step, after the loss.
-    Without these a ValueError says what to assign before `start`.
+    The teacher is `state.ema`, with its own prototypes and center. The center is updated after the loss, in the same
+    step. If they are missing, a ValueError says what to assign before `start`.
     """
     at_least_two(views)
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         center = getattr(state.ema, "center", None)
         if state.ema is None or center is None:
-            raise ValueError("a teacher that sorts needs encoder.center = Center(300) before start(encoder, ema=0.99).")
+            raise ValueError("no teacher with a center: set encoder.center = Center(300) and start(encoder, ema=0.99).")
         x = views_of(augment, batch, generator, views)
         student = _scores(state.model, x, views)
         with torch.no_grad():
@@ -83,10 +83,10 @@ def self_distillation(
 def swapped_prediction(
     augment: Augment, *, views: int = 2, temperature: float = 0.1, eps: float = 0.05, iterations: int = 3
 ) -> Objective:
-    """`swav`: the model predicts from each view into which prototypes another view of the image was sorted.
+    """`swav`: the model predicts, from each view, the prototypes assigned to another view of the same image.
 
-    The batch is sorted into all prototypes equally, so it should hold more images than there are prototypes; SwAV's
-    queue of earlier scores is left out. Without prototypes a ValueError says what to assign before `start`.
+    Each batch is spread equally over all prototypes, so it should hold more images than there are prototypes. SwAV's
+    queue of earlier scores is left out. Without prototypes, a ValueError says what to assign before `start`.
     """
     at_least_two(views)
 
@@ -99,11 +99,11 @@ def swapped_prediction(
 
 
 def _scores(model: nn.Module, x: Tensor, views: int) -> Float[Tensor, "v b k"]:
-    """Cosines of the embeddings with the model's prototypes, not cast."""
+    """Cosines of the embeddings with the model's prototypes, in full precision."""
     prototypes = getattr(model, "prototypes", None)
     if prototypes is None:
         raise ValueError(
-            "the model has no prototypes: encoder.prototypes = Prototypes(128, 300) before start(encoder)."
+            "the model has no prototypes: set encoder.prototypes = Prototypes(128, 300) before start(encoder)."
         )
     z = model(x).float()
     with full_precision(z):

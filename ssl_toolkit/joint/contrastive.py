@@ -1,4 +1,4 @@
-"""Contrastive objectives that look beyond the batch: at a memory of earlier images, or at a patch of an image."""
+"""Contrastive objectives with negatives from outside the batch: a queue of earlier images, or a patch of an image."""
 
 import math
 
@@ -16,14 +16,14 @@ from ssl_toolkit.training.distributed import all_gather, rank_and_world_size
 
 
 class Queue(nn.Module):
-    """The last `size` embeddings, normalized, first in, first out (MoCo: He et al., 2020; NNCLR: Dwibedi et al., 2021).
+    """A FIFO queue of the last `size` normalized embeddings (MoCo: He et al., 2020; NNCLR: Dwibedi et al., 2021).
 
-    It starts with random directions. `train` copies a model's buffers in each step to be able to undo it, so a queue
-    costs a copy of its memory: 2 MB at 4096 x 128.
+    It starts with random directions. `train` copies a model's buffers at each step so that it can undo the step, so a
+    queue costs one extra copy per step: 2 MB at 4096 x 128.
     """
 
     z: Tensor  # (size, dim)
-    position: Tensor  # of the oldest, which the next one replaces
+    position: Tensor  # of the oldest embedding, which the next one replaces
 
     def __init__(self, size: int = 4096, dim: int = 128, *, seed: int = 0):
         super().__init__()
@@ -34,7 +34,7 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def push(self, z: Float[Tensor, "b d"]) -> None:
-        """Replace the oldest by z; of more than `size` only the last stay."""
+        """Replace the oldest embeddings with z. If z has more than `size` rows, only the last `size` stay."""
         size = len(self.z)
         self._check(z)
         z = F.normalize(z.to(self.z.dtype), dim=1)[-size:]
@@ -43,7 +43,7 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def nearest(self, z: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
-        """For each z the embedding in memory with the largest cosine."""
+        """The embedding in the queue with the largest cosine to each z."""
         self._check(z)
         return self.z[(z.to(self.z.dtype) @ self.z.T).argmax(dim=1)]  # the length of z does not change the order
 
@@ -51,20 +51,20 @@ class Queue(nn.Module):
         if z.ndim != 2 or z.shape[1] != self.z.shape[1]:
             raise ValueError(
                 f"z has shape {tuple(z.shape)}: this queue of {len(self.z)} takes (b, {self.z.shape[1]}); "
-                "its dim must be that of the embedding."
+                "make it with the dim of the embedding."
             )
 
 
 def momentum_contrast(augment: Augment, *, temperature: float = 0.2) -> Objective:
-    """MoCo (He et al., 2020): a view's embedding finds the teacher's of the other view among earlier ones, `moco`.
+    """MoCo (He et al., 2020): pick out the teacher's embedding of the other view among those in the queue, by `moco`.
 
-    The state needs an `ema`, the model a `queue` as wide as its embedding; without them a ValueError says so.
+    The state needs an `ema` and the model a `queue` as wide as its embedding. A ValueError says if one is missing.
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         queue = _queue(state)
         if state.ema is None:
-            raise ValueError("the keys of momentum contrast are a teacher's: start(model, ema=0.99) makes one.")
+            raise ValueError("momentum contrast needs a teacher: start(model, ema=0.99) makes one.")
         xa, xb = views_of(augment, batch, generator).chunk(2)
         q = state.model(xa).float()
         with torch.no_grad():
@@ -78,9 +78,10 @@ def momentum_contrast(augment: Augment, *, temperature: float = 0.2) -> Objectiv
 
 
 def nearest_neighbor(augment: Augment, *, temperature: float = 0.1) -> Objective:
-    """NNCLR (Dwibedi et al., 2021): the mean of `nnclr` both ways between a view's neighbor in `queue` and the other.
+    """NNCLR (Dwibedi et al., 2021): predict one view's nearest neighbor in the queue from the other view, both ways.
 
-    The model needs a predictor, and a `queue` as wide as its embedding; without them a ValueError says so.
+    The loss is the mean of the two `nnclr` terms. The model needs a predictor and a `queue` as wide as its embedding.
+    A ValueError says if one is missing.
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
@@ -97,10 +98,10 @@ def nearest_neighbor(augment: Augment, *, temperature: float = 0.1) -> Objective
 
 
 def against_a_patch(augment: Augment, patch: Float[Tensor, "1 c h w"], *, temperature: float = 0.2) -> Objective:
-    """Two views attract each other and one patch, the same for all images and steps, repels them: `patch_negative`.
+    """Two views attract each other, and one patch, the same for all images and steps, repels them: `patch_negative`.
 
-    The patch, a crop of any image and size, is resized to that of the views and embedded with them in each step. The
-    loss is smallest when all images share one point opposite the patch: what keeps them apart is not in it.
+    The patch is a crop of any image, of any size. Each step resizes it to the size of the views and embeds it with
+    them. The loss is smallest when all images share one point opposite the patch: nothing in it keeps images apart.
 
     >>> patch = stk.load_data("digits", size=28).images[:1, :, 4:14, 4:14] / 255
     >>> objective = stk.joint.against_a_patch(stk.simclr_views(28), patch)
@@ -121,19 +122,20 @@ def against_a_patch(augment: Augment, patch: Float[Tensor, "1 c h w"], *, temper
 
 
 def against_own_patch(augment: Augment, *, smallest: float = 0.25, temperature: float = 0.2) -> Objective:
-    """Two views attract each other and a patch of the same image, beside the first view's crop, repels both.
+    """Two views attract each other, and a patch of the same image, next to the first view's crop, repels both.
 
-    The patch is a square that fills the widest margin the crop leaves, anywhere along it, at least `smallest` of the
-    image's shorter side wide: a larger crop is overlapped by what is missing. It is resized to the size of the views
-    and not changed otherwise. `augment` must begin with a `random_resized_crop`; without one a ValueError says so.
+    The patch is a square as wide as the widest margin around the crop, at a random place along it. Its side is at
+    least `smallest` times the image's shorter side; if the margin is narrower, the patch overlaps the crop. It is
+    resized to the size of the views and not augmented. `augment` must begin with a `random_resized_crop`; a ValueError
+    says so if it doesn't.
     """
     if not 0 < smallest <= 1:
-        raise ValueError(f"smallest is {smallest}: a share of the image's side lies in (0, 1].")
+        raise ValueError(f"smallest is {smallest}: it is a share of the image's side and must lie in (0, 1].")
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         a = augment(batch.stored, generator, part=rank_and_world_size())
         if "crop.box" not in a.params or augment.ops[0].name != "crop":
-            raise ValueError("a patch beside the crop needs views that begin with random_resized_crop(size).")
+            raise ValueError("a patch next to the crop needs views that begin with random_resized_crop(size).")
         b = augment(batch.stored, generator, part=rank_and_world_size())
         h, w = batch.images.shape[2:]
         patch = _beside(a.params["crop.box"], (h, w), smallest, generator)
@@ -149,7 +151,7 @@ def against_own_patch(augment: Augment, *, smallest: float = 0.25, temperature: 
 def _beside(
     box: Float[Tensor, "b 4"], shape: tuple[int, int], smallest: float, generator: torch.Generator
 ) -> Float[Tensor, "b 4"]:
-    """For each box (top, left, height, width) a square in the widest margin between it and the edge of the image."""
+    """For each box (top, left, height, width), a square in the widest margin between it and the edge of the image."""
     h, w = shape
     top, left, height, width = box.unbind(1)
     margin, edge = torch.stack([top, h - top - height, left, w - left - width], dim=1).max(dim=1)
@@ -165,5 +167,5 @@ def _beside(
 def _queue(state: TrainState) -> Queue:
     queue = getattr(state.model, "queue", None)
     if not isinstance(queue, Queue):
-        raise ValueError("the model has no memory of earlier images: set model.queue = Queue(4096, 128) before start.")
+        raise ValueError("the model has no queue of earlier images: set model.queue = Queue(4096, 128) before start.")
     return queue

@@ -1,12 +1,12 @@
 """Objectives of joint-embedding self-supervised learning: what one training step minimizes.
 
-An objective maps (state, batch, generator) to the named terms of a loss. It draws two views of each image, or more, so
-that whatever `augment` changes is what the encoder learns to ignore. Those that remember earlier images or compare with
-a patch are in `contrastive`, those that sort images into prototypes in `clustering`.
+An objective maps (state, batch, generator) to the named terms of a loss. It draws two or more views of each image, so
+the encoder learns to ignore whatever `augment` changes. Objectives with a queue of earlier images or with a patch are
+in `contrastive`; those that assign images to prototypes are in `clustering`.
 
-Of several processes each has a part of the batch and the same generator: a draw is one for the whole batch, of which
-`part=place()` is taken, and a loss that compares images with each other gets the gathered embeddings of all. What is a
-mean over images needs no gathering.
+With several processes, each holds a part of the batch, and all share one generator: each draws for the whole batch and
+keeps its own `part=`. A loss that compares images gets the gathered embeddings of all processes. A plain mean over
+images needs no gathering.
 """
 
 from collections.abc import Callable
@@ -27,11 +27,11 @@ from ssl_toolkit.training.distributed import all_gather, rank_and_world_size
 def joint_embedding(
     loss: Callable[..., Terms], augment: Augment, *, views: int = 2, stochastic: bool = False
 ) -> Objective:
-    """loss(za, zb) of the embeddings of two views of each image: SimCLR, VICReg, Barlow Twins by their loss.
+    """loss(za, zb) on the embeddings of two views of each image: the loss makes it SimCLR, VICReg or Barlow Twins.
 
-    All views go through the encoder as one batch, so BatchNorm's statistics are of all. With more than two, each term
-    is its mean over the pairs of views. Set `stochastic` for a loss that draws, as `partial(nt_xent, negatives=1)`
-    does: it is then called with `generator=`.
+    All views go through the encoder as one batch, so BatchNorm's statistics cover all of them. With more than two
+    views, each term is the mean over pairs of views. Set `stochastic` for a loss that uses randomness, such as
+    `partial(nt_xent, negatives=1)`: it is then called with `generator=`.
 
     >>> from functools import partial
     >>> loss = partial(stk.losses.nt_xent, temperature=0.1)
@@ -51,10 +51,10 @@ def joint_embedding(
 def multi_view(
     loss: Callable[..., Terms], augment: Augment, *, views: int = 2, labels: bool = False, stochastic: bool = False
 ) -> Objective:
-    """loss(z) of the embeddings of all views at once, z of shape (views, b, d).
+    """loss(z) on the embeddings of all views at once, z of shape (views, b, d).
 
-    Set `labels` for a loss that knows them, called as loss(z, labels), and `stochastic` for one that draws, called with
-    `generator=` too. Raises ValueError for fewer than two views.
+    Set `labels` for a loss that uses them: it is called as loss(z, labels). Set `stochastic` for one that uses
+    randomness: it is called with `generator=` too. Raises ValueError for fewer than two views.
 
     >>> objective = stk.joint.multi_view(stk.losses.supcon, stk.simclr_views(28), views=4, labels=True)
     """
@@ -70,9 +70,10 @@ def multi_view(
 
 
 def teacher_student(loss: Callable[..., Terms], augment: Augment) -> Objective:
-    """loss(p, z), both ways: the student predicts from each view what the teacher `state.ema` sees in the other (BYOL).
+    """loss(p, z), both ways: the student predicts from each view the embedding that the teacher `state.ema` gives the
+    other (BYOL).
 
-    The model needs a predictor and the state an `ema`; without them a ValueError says so.
+    The model needs a predictor and the state an `ema`. A ValueError says if one is missing.
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
@@ -91,10 +92,10 @@ def teacher_student(loss: Callable[..., Terms], augment: Augment) -> Objective:
 
 
 def siamese(augment: Augment) -> Objective:
-    """-cos(p, z) both ways, halved: a single network predicts from each view its own embedding of the other (SimSiam).
+    """-cos(p, z), averaged over both ways: one network predicts from each view its embedding of the other (SimSiam).
 
-    No teacher: the stop-gradient on z, and a predictor that keeps up with it, are what prevents collapse. Without a
-    predictor a ValueError says so.
+    There is no teacher: the stop-gradient on z, and a predictor that keeps up, prevent collapse. Raises ValueError if
+    the model has no predictor.
     """
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
@@ -110,9 +111,9 @@ def siamese(augment: Augment) -> Objective:
 
 
 def supervised(augment: Augment) -> Objective:
-    """Cross-entropy of the labels, the embedding's dimensions read as logits: the same loop with the answer given.
+    """Cross-entropy with the labels, taking the embedding as logits: supervised training in the same loop.
 
-    Raises ValueError for a projector that ends in fewer dimensions than there are classes, and for negative labels.
+    Raises ValueError if the projector has fewer outputs than there are classes, and for negative labels.
 
     >>> data, objective = stk.load_data("digits", size=28), stk.supervised(stk.simclr_views(28))
     >>> state = stk.start(stk.small_conv(1, projector=(10,)))
@@ -123,7 +124,7 @@ def supervised(augment: Augment) -> Objective:
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         logits = state.model(augment(batch.stored, generator, part=rank_and_world_size()).x).float()
         if (least := int(batch.labels.min())) < 0:
-            raise ValueError(f"a label is {least}: labels count from 0; leave out images without one.")
+            raise ValueError(f"a label is {least}: labels start at 0; leave out unlabeled images.")
         if (largest := int(batch.labels.max())) >= logits.shape[1]:
             raise ValueError(
                 f"the embedding has {logits.shape[1]} dimensions and a label is {largest}: "
@@ -135,27 +136,27 @@ def supervised(augment: Augment) -> Objective:
 
 
 def views_of(augment: Augment, batch: Batch, generator: torch.Generator, n: int = 2) -> Float[Tensor, "nb c h w"]:
-    """n views of every image, one set after the other."""
+    """n views of every image: all first views, then all second views, and so on."""
     return as_one_batch(*(augment(batch.stored, generator, part=rank_and_world_size()).x for _ in range(n)))
 
 
 def as_one_batch(*x: Tensor) -> Tensor:
-    """As one batch, in the order of memory that convolutions like."""
+    """Concatenate to one batch, in the memory format that is fastest for convolutions."""
     return torch.cat(x).contiguous(memory_format=torch.channels_last)
 
 
 def all_gather_views(z: Float[Tensor, "v b d"]) -> Float[Tensor, "v n d"]:
-    """The views of the images of all processes."""
+    """Gather the views from all processes."""
     return all_gather(z.transpose(0, 1)).transpose(0, 1)
 
 
 def full_precision(z: Tensor) -> torch.autocast:
-    """Losses are not cast: products of embeddings in bfloat16 would have eight bits for what they compare."""
+    """Turn autocast off for the loss: bfloat16 would leave only eight bits to compare embeddings."""
     return torch.autocast(z.device.type, enabled=False)
 
 
 def predictor_of(model: nn.Module) -> nn.Module:
-    """The encoder's predictor; ValueError where it was made without one."""
+    """The encoder's predictor. Raises ValueError if it has none."""
     predictor = getattr(model, "predictor", None)
     if predictor is None:
         raise ValueError("the encoder has no predictor: make it with predictor=(256, 128).")
@@ -163,6 +164,6 @@ def predictor_of(model: nn.Module) -> nn.Module:
 
 
 def at_least_two(views: int) -> None:
-    """Raises ValueError for fewer views than can agree."""
+    """Check the number of views. Raises ValueError for fewer than two."""
     if views < 2:
-        raise ValueError(f"views is {views}: an image needs at least 2, to have something to agree on.")
+        raise ValueError(f"views is {views}: there must be at least 2 for each image, since they are compared.")

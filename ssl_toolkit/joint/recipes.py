@@ -1,10 +1,10 @@
-"""A recipe: all the numbers of one run in one frozen object, with a preset that was tuned on two CPU cores.
+"""A recipe: all settings of one run in one frozen object, with defaults tuned on two CPU cores.
 
 recipe = Recipe(method="vicreg", width=256)
 state, objective = recipe.start(data), recipe.objective(data)
 for step in train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed): ...
 
-`METHODS` is the table of methods. An entry of your own makes it a method like the others, for `Recipe` and for panels:
+`METHODS` is the table of methods. Add an entry, and `Recipe` and the panels treat it like the built-in methods:
 
 METHODS["mine"] = Method("Mine", lambda recipe, augment: joint_embedding(my_loss, augment))
 """
@@ -36,7 +36,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 @dataclass(frozen=True)
 class JointRecipe:
-    """One run. `dataclasses.replace(recipe, lr=1e-3)` gives another.
+    """The settings of one run. `dataclasses.replace(recipe, lr=1e-3)` changes some of them.
 
     >>> stk.Recipe("vicreg", width=256).lr
     0.002
@@ -44,27 +44,27 @@ class JointRecipe:
 
     method: str = "simclr"  # a key of METHODS
     steps: int = 1000
-    batch_size: int = 64  # a step must be short for a notebook to stay responsive, and learns as much per second
+    batch_size: int = 64  # short steps keep a notebook responsive, and it learns as much per second
     optimizer: Literal["adamw", "sgd", "lars"] = "adamw"
     lr: float = 2e-3
     warmup: int = 20
     weight_decay: float = 1e-4
     width: int = 1024  # of the representation
     projector: tuple[int, ...] = (256, 128)
-    predictor: tuple[int, ...] | None = None  # None: as the projector
+    predictor: tuple[int, ...] | None = None  # None: same as the projector
     temperature: float = 0.2  # of SimCLR and the other contrastive methods
     variance: float = 25.0  # weight of VICReg's variance term
     lambd: float = 0.02  # weight of LeJEPA's SIGReg and of VISReg's regularizer
-    momentum: float = 0.99  # of a teacher
-    queue: int = 4096  # embeddings that MoCo and NNCLR remember
+    momentum: float = 0.99  # of the teacher
+    queue: int = 4096  # embeddings in the queue of MoCo and NNCLR
     prototypes: int = 300  # of DINO and SwAV
     scale: tuple[float, float] = (0.3, 1.0)  # share of the area that a crop keeps
-    size: int | None = None  # pixels of a view; None: as many as an image has
-    jitter: float = 0.8  # strength of brightness, contrast and saturation; hue has a quarter of it
+    size: int | None = None  # side of a view in pixels; None: same as the image
+    jitter: float = 0.8  # strength of brightness, contrast and saturation jitter; hue gets a quarter of it
     seed: int = 0
 
     def model(self, data: Dataset | Stream) -> Encoder:
-        """An untrained encoder for images of this shape and, where it is supervised, these classes."""
+        """An untrained encoder for images of this shape and, for a supervised method, these classes."""
         method, projector = _method(self.method), self.projector
         if method.labels:
             projector = (*projector[:-1], len(data.classes))
@@ -93,7 +93,7 @@ class JointRecipe:
 
 
 def jittered_crops(recipe: JointRecipe, data: Dataset | Stream) -> Augment:
-    """SimCLR's views with the recipe's numbers; a crop that keeps the whole image is not flipped."""
+    """SimCLR's views with the recipe's settings; if crops keep the whole image, there are no flips."""
     s = recipe.jitter
     return simclr_views(
         recipe.size or data.shape[-1],
@@ -108,19 +108,19 @@ def jittered_crops(recipe: JointRecipe, data: Dataset | Stream) -> Augment:
 
 
 class Method(NamedTuple):
-    """What a method is made of: an entry of `METHODS`."""
+    """What defines a method: an entry of `METHODS`."""
 
     title: str  # as its paper writes it
     objective: Callable[[JointRecipe, Augment], Objective]
-    defaults: Mapping[str, Any] = MappingProxyType({})  # numbers with which it learns within a minute on two CPU cores
+    defaults: Mapping[str, Any] = MappingProxyType({})  # settings that learn within a minute on two CPU cores
     views: Callable[[JointRecipe, Dataset | Stream], Augment] = jittered_crops
     parts: Callable[[JointRecipe], dict[str, nn.Module]] = (
         lambda recipe: {}
-    )  # that learn or remember beside the encoder
-    temperature: bool = False  # whether it has one
-    predictor: bool = False  # after the projector
-    teacher: bool = False  # that follows the model
-    labels: bool = False  # the projector ends in a logit for each class
+    )  # extra modules of the encoder, such as a queue or prototypes
+    temperature: bool = False  # whether the loss has one
+    predictor: bool = False  # whether it needs one after the projector
+    teacher: bool = False  # whether it needs a moving average of the model
+    labels: bool = False  # whether the projector ends in a logit for each class
 
 
 def _queue(recipe: JointRecipe) -> dict[str, nn.Module]:
@@ -194,7 +194,7 @@ def _method(name: str) -> Method:
 
 
 def tuned(method: str) -> JointRecipe:
-    """The recipe of a method that was found to learn within a minute on two CPU cores.
+    """The recipe of a method, tuned to learn within a minute on two CPU cores.
 
     >>> stk.joint.tuned("dino").prototypes
     64
@@ -205,14 +205,14 @@ def tuned(method: str) -> JointRecipe:
 def paper_recipe(
     method: Literal["simclr", "vicreg"], *, batch_size: Literal[256, 2048], steps: int, warmup: int
 ) -> JointRecipe:
-    """The settings that the paper's authors keep in FFCV-SSL for ResNet-50 and ImageNet, LARS among them.
+    """The authors' settings from FFCV-SSL for ResNet-50 on ImageNet, with LARS.
 
-    Their base rate is multiplied by batch / 256; the warm-up takes ten epochs there, in `steps` of a hundred. They were
-    tuned at that size: on small images and nets `tuned` learns faster.
+    The base learning rate is multiplied by batch / 256. There, the warm-up takes ten of a hundred epochs. These
+    settings were tuned at that scale: small nets on small images learn faster with `tuned`.
     """
     base = {("simclr", 256): 1.0, ("simclr", 2048): 0.5, ("vicreg", 256): 1.5, ("vicreg", 2048): 0.5}
     if (method, batch_size) not in base:
-        raise ValueError(f"method={method!r} and batch_size={batch_size}: there are {', '.join(map(str, base))}.")
+        raise ValueError(f"method={method!r} and batch_size={batch_size}: choose one of {', '.join(map(str, base))}.")
     return JointRecipe(
         method, steps, batch_size, "lars", scaled_lr(base[method, batch_size], batch_size), warmup,
         weight_decay=1e-6 if method == "simclr" else 1e-4, projector=(8192, 8192, 8192), temperature=0.15,

@@ -1,9 +1,9 @@
-"""Progressive resolution: views that grow while training goes on, since small ones cost less (Bordes et al., 2023).
+"""Progressive resolution: views that grow during training, since small ones cost less (Bordes et al., 2023).
 
     objective = progressive(lambda size: joint_embedding(nt_xent, simclr_views(size)), ramp(16, 32, begin=300, end=900))
     for step in train(state, data, objective, until=1000): ...
 
-The size is a function of the step, so a run that was saved and loaded goes on with the views it would have had.
+The size depends only on the step, so a run that was saved and loaded continues with the same views.
 """
 
 from collections.abc import Callable
@@ -17,17 +17,17 @@ from ssl_toolkit.training import Objective, TrainState
 
 
 def ramp(low: int, high: int, *, begin: int, end: int, multiple: int = 4) -> Callable[[int], int]:
-    """Pixels at a step: `low` up to step `begin`, `high` from step `end`, a straight line in between.
+    """The size in pixels at each step: `low` up to step `begin`, `high` from step `end`, linear in between.
 
-    Between the two the line is rounded down to a multiple of `multiple`, so that a run meets few sizes.
+    In between, the size is rounded down to a multiple of `multiple`, so that a run uses few sizes.
 
     >>> [stk.joint.ramp(16, 32, begin=100, end=300)(step) for step in (0, 100, 200, 290, 300)]
     [16, 16, 24, 28, 32]
     """
     if not 1 <= low <= high:
-        raise ValueError(f"low={low} and high={high}: pixels are positive, the smaller size first.")
+        raise ValueError(f"low={low} and high={high}: sizes must be positive, and low at most high.")
     if not 0 <= begin <= end:
-        raise ValueError(f"begin={begin} and end={end}: steps are not negative, the earlier one first.")
+        raise ValueError(f"begin={begin} and end={end}: steps must not be negative, and begin at most end.")
     if multiple < 1:
         raise ValueError(f"multiple is {multiple}: it must be at least 1.")
 
@@ -41,7 +41,7 @@ def ramp(low: int, high: int, *, begin: int, end: int, multiple: int = 4) -> Cal
 
 
 def progressive(make: Callable[[int], Objective], size: Callable[[int], int]) -> Objective:
-    """At each step the objective `make(size(step))`; each size's is made once.
+    """Use the objective `make(size(step))` at each step; there is one for each size, made once.
 
     The encoder must take images of any size, as all of `ssl_toolkit.encoders.networks` do.
     """

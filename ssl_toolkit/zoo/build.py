@@ -1,4 +1,4 @@
-"""Train a model of the zoo again by its recipe, and measure it as it will be stored."""
+"""Train a model of the zoo from its recipe, and measure it in the form in which it is stored."""
 
 import time
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ from ssl_toolkit.zoo.store import HERE, Card, Folder, Shipped, card, fill, load,
 def build(
     name: str, *, folder: Folder | None = None, steps: int | None = None, limit: int | None = None
 ) -> Iterator[Step | Shipped | None]:
-    """Train the model of this name: a `Step` after each, None while it is measured, and what `write` stores at the end.
+    """Train the model of this name: yield each `Step`, None during measurement, and at the end a `Shipped` for `write`.
 
-    The same seed gives the same bytes on the same machine with as many threads. An RCDM needs its encoder, and those
-    by which its samples are measured: they come from `folder` where they are there, else from the package. `steps` and
-    `limit` make a smaller run, of fewer steps or images. Raises ValueError for a name without recipe.
+    The same seed gives the same bytes on the same machine with the same number of threads. An RCDM needs its encoder
+    and the models that measure its samples. They come from `folder` if they are there, else from the package. Use
+    `steps` and `limit` for a smaller run, with fewer steps or images. Raises ValueError for a name that has no recipe.
     """
     made = plan(name)
     recipe = made.recipe if steps is None else replace(made.recipe, steps=steps)

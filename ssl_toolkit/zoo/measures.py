@@ -1,4 +1,4 @@
-"""What is measured of a model before it is stored, on test images that it was not trained on."""
+"""Measure a model before it is stored, on test images that it was not trained on."""
 
 from collections.abc import Generator, Mapping
 
@@ -17,19 +17,18 @@ from ssl_toolkit.probes import knn_accuracy, linear_probe, read_factors
 from ssl_toolkit.training import last_of
 from ssl_toolkit.zoo.plans import Plan
 
-LABELED = 10_000  # training images whose labels a probe gets
-ASKED, EACH = 1000, 4  # test images that are painted once; of ASKED / EACH of them there are EACH samples more
+LABELED = 10_000  # labeled training images for a probe
+ASKED, EACH = 1000, 4  # ASKED test images are painted once; ASKED / EACH of them are painted EACH times more
 Values = dict[str, float]
 
 
 def measured(
     model: Encoder | RCDM | Operator, made: Plan, models: Mapping[str, nn.Module], data: Dataset, test: Dataset
 ) -> Generator[None, None, Values]:
-    """The measures of the model, by name, returned; None after each step of a sampler.
+    """Return the measures of the model, by name; yield None after each step of a sampler.
 
-    Of an encoder the accuracy of a linear probe and of kNN, beside those of the untrained net and of pixels, and R2 of
-    every known factor; of a reader R2; of an RCDM those of `_samples`, of an operator those of
-    `_chains`.
+    For an encoder: accuracy of a linear probe and of kNN, and R2 of every known factor, next to the untrained net and
+    raw pixels. For a reader: R2. For an RCDM, see `_samples`; for an operator, see `_chains`.
     """
     some = data[:LABELED]
     if isinstance(model, RCDM):
@@ -58,17 +57,17 @@ def _r2(z: Float[Tensor, "n d"], z_test: Float[Tensor, "m d"], data: Dataset, te
 def _samples(
     model: RCDM, made: Plan, models: Mapping[str, nn.Module], data: Dataset, test: Dataset
 ) -> Generator[None, None, Values]:
-    """Whose h samples have, among `ASKED` test images; how far they are from these; what they keep of what h knows.
+    """How faithful samples are, among `ASKED` test images; their KID to real images; and what they keep of h.
 
-    KID is by features of the supervised encoder, in units of their standard deviation over all dimensions. What is kept
-    of the class is by that encoder's word, of the factors by the reader's; "read" is what a linear probe reads from h.
+    KID uses features of the supervised encoder, in units of their standard deviation pooled over all dimensions. That
+    encoder decides which class is kept, and the reader which factors; "read" is what a linear probe reads from h.
     """
     encoder, judge, reader = (models.get(name) for name in (made.encoder, made.judge, made.reader))
     assert isinstance(encoder, Encoder)
     assert isinstance(judge, Encoder)
     h, h_test = (conditions(encoder, part.images, depth=made.depth) for part in (data, test))
     n = min(ASKED, len(test) // 2)
-    asked, real = h_test[:n], embed(judge, test.images[n : 2 * n])  # KID compares with images whose h was not given
+    asked, real = h_test[:n], embed(judge, test.images[n : 2 * n])  # KID compares with images whose h was not used
     painted = yield from _painted(model, asked)
     found = faithfulness(conditions(encoder, painted, depth=made.depth), asked)
     values = {
@@ -89,9 +88,10 @@ def _samples(
 
 
 def _chains(model: Operator, made: Plan, models: Mapping[str, nn.Module], test: Dataset) -> Values:
-    """What the supervised encoder recognizes in as many means of the last step as it is asked for, and in real images;
-    KID by its features; a lower bound on the log likelihood of real images, in nats: any infusion gives one, and the
-    Gaussian one the higher.
+    """Class scores of the chain's last means and of real images, KID, and a lower bound on log p(x) of real images.
+
+    The supervised encoder gives the class scores and the features for KID. The bound is in nats. Any infusion gives a
+    bound; Gaussian infusion gives the higher one.
     """
     judge, recipe, prior = models[made.judge], made.recipe, prior_of(model)
     assert isinstance(recipe, infusion.InfusionRecipe)

@@ -1,4 +1,4 @@
-"""What is in the zoo: for each name the data and the recipe that it was trained by."""
+"""What is in the zoo: for each name, the data and the recipe to train it with."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -23,7 +23,7 @@ KINDS = {
 
 
 class Plan(NamedTuple):
-    """One model: `encoder` and `depth` say whose features an RCDM paints from."""
+    """One model. For an RCDM, `encoder` and `depth` name the features that it paints from."""
 
     what: str
     data: str
@@ -37,16 +37,16 @@ class Plan(NamedTuple):
 
     @property
     def judge(self) -> str:
-        """The encoder by whose features samples are measured."""
+        """The encoder whose features measure samples."""
         return f"{self.data}-supervised"
 
     @property
     def reader(self) -> str:
-        """What reads the factors off samples, where there is one."""
+        """The model that reads factors from samples, if there is one."""
         return f"{self.data}-reader"
 
     def needs(self) -> list[str]:
-        """The models that must be there before: an RCDM's encoder, and those by which samples are measured."""
+        """The models that must exist first: an RCDM's encoder, and the models that measure samples."""
         if self.kind not in ("rcdm", "infusion"):
             return []
         return [name for name in PLANS if name in (self.encoder, self.judge, self.reader)]
@@ -58,7 +58,7 @@ def _encoder(data: str, method: str) -> Plan:
 
 
 def _painter(data: str, method: str, depth: str) -> Plan:
-    # of clothes more is to be told apart, as long as h tells it
+    # clothes differ in more details, which the representation still holds
     longer = data == "fashion-mnist" and depth == "representation"
     recipe = rcdm.RCDMRecipe(steps=12_000 if longer else 4_000)
     return Plan(f"paints {data} from {METHODS[method].title}'s {depth}", data, recipe, f"{data}-{method}", depth)
@@ -75,7 +75,7 @@ PLANS: dict[str, Plan] = {
 
 
 def plan(name: str) -> Plan:
-    """The plan of this name. Raises ValueError, with all names, for one that has none."""
+    """The plan of this name. Raises ValueError, which lists all names, if there is none."""
     if name not in PLANS:
         raise ValueError(f"name is {name!r}: there are recipes for {', '.join(sorted(PLANS))}.")
     return PLANS[name]

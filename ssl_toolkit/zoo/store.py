@@ -1,4 +1,4 @@
-"""Models as files: weights in `<name>.safetensors`, and beside them a card, `<name>.json`, with their digest."""
+"""Models as files: weights in `<name>.safetensors`, and next to it a card, `<name>.json`, with the file's digest."""
 
 import hashlib
 import json
@@ -26,43 +26,43 @@ Model = TypeVar("Model", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Card:
-    """What a model is, how it was made, and what was measured of it as it is stored."""
+    """What a model is, how it was trained, and the measures of the stored model."""
 
     name: str
     kind: str  # "encoder", "reader", "rcdm" or "infusion"
     what: str
     data: str
-    images: int  # that it was trained on
-    shape: tuple[int, ...]  # of one: (c, h, w)
+    images: int  # number of training images
+    shape: tuple[int, ...]  # of one image: (c, h, w)
     classes: tuple[str, ...]
-    recipe: dict[str, int | float | str | tuple | None]  # all its numbers, the seed among them
-    encoder: str  # whose features an RCDM paints from, and at which depth
+    recipe: dict[str, int | float | str | tuple | None]  # all settings, including the seed
+    encoder: str  # the encoder that an RCDM paints from, and at which depth
     depth: str
-    needs: dict[str, str]  # the models that it was trained on and measured by, each with its sha256
-    seconds: float  # of processor time, to train
+    needs: dict[str, str]  # the models needed to train and to measure it, each with its sha256
+    seconds: float  # CPU time of training
     measures: dict[str, float]
     parameters: int
     size: int  # of the file, in bytes
     sha256: str
     date: str
     torch: str
-    device: str  # where it was trained, and by how many threads
+    device: str  # where it was trained, and with how many threads
 
 
 class Shipped(NamedTuple):
-    """What `build` ends with: the card and the bytes of the file."""
+    """The last thing that `build` yields: the card and the bytes of the file."""
 
     card: Card
     content: bytes
 
 
 def names(folder: Folder = HERE) -> tuple[str, ...]:
-    """The models that are there, in order."""
+    """The names of the models in this folder, sorted."""
     return tuple(sorted(path.stem for path in Path(folder).glob("*.json")))
 
 
 def card(name: str, folder: Folder = HERE) -> Card:
-    """The card of a model. Raises ValueError, with all names, for one that is not there or is none."""
+    """The card of a model. Raises ValueError if it is missing, with all names, or if the file is not a card."""
     if name not in (known := names(folder)):
         raise ValueError(f"name is {name!r}: the zoo has {', '.join(known) or 'nothing in ' + repr(str(folder))}.")
     path = Path(folder) / f"{name}.json"
@@ -74,32 +74,32 @@ def card(name: str, folder: Folder = HERE) -> Card:
 
 
 def load(name: str, folder: Folder = HERE) -> Encoder | RCDM | Operator:
-    """The model of this name, on the CPU and in evaluation mode: an `Encoder`, an `RCDM` to `sample` from, or an
-    `Operator` to run as a `chain` from its prior, `prior_of(operator)`.
+    """Load the model of this name on the CPU, in evaluation mode.
 
-    Raises ValueError, before anything is made, for an unknown name and for a file that is not the one of the card.
+    It is an `Encoder`, an `RCDM` to `sample` from, or an `Operator` to run as a `chain` from `prior_of(operator)`.
+    Raises ValueError for an unknown name, and for a file that does not match its card.
     """
     about = card(name, folder)
     path = Path(folder) / f"{name}.safetensors"
     if not path.is_file():
-        raise ValueError(f"{str(path)!r} is not there, but its card is: install it anew.")
+        raise ValueError(f"{str(path)!r} is missing, but its card is there: install it again.")
     content = path.read_bytes()
     if (digest := hashlib.sha256(content).hexdigest()) != about.sha256:
         raise ValueError(
             f"{name}.safetensors has the sha256 {digest[:12]}..., its card says {about.sha256[:12]}...: "
-            "the file is damaged or another one; install it anew."
+            "the file is damaged or another one; install it again."
         )
     tensors = unpack(content)
     try:
         return fill(_untrained(about, tensors), tensors)
     except (KeyError, TypeError, RuntimeError):
         raise ValueError(
-            f"{name} does not fit its card: both must come from one version of ssl_toolkit; install it anew."
+            f"{name} does not fit its card: both must come from one version of ssl_toolkit; install it again."
         ) from None
 
 
 def pack(model: nn.Module) -> bytes:
-    """The weights in float16, and what the model keeps beside them (statistics, counts) as it is, by safetensors."""
+    """Serialize with safetensors: weights in float16, and buffers (statistics, counts) unchanged."""
     from safetensors.torch import save
 
     weights = {name for name, _ in model.named_parameters()}
@@ -115,13 +115,13 @@ def unpack(content: bytes) -> dict[str, Tensor]:
 
 
 def fill(model: Model, tensors: Mapping[str, Tensor]) -> Model:
-    """The same model on the CPU, in evaluation mode, with the numbers that were packed."""
+    """Fill the model with the tensors, and return it on the CPU, in evaluation mode."""
     model.load_state_dict(tensors)
     return model.cpu().eval().requires_grad_(False)
 
 
 def write(shipped: Shipped, folder: Folder) -> None:
-    """Write the file and then its card, each whole or not at all; a card that is there has its file."""
+    """Write the file and then its card, each atomically, so that a card always has its file."""
     path = Path(folder) / shipped.card.name
     text = json.dumps(asdict(shipped.card), indent=1) + "\n"
     for suffix, content in ((".safetensors", shipped.content), (".json", text.encode())):
@@ -130,7 +130,7 @@ def write(shipped: Shipped, folder: Folder) -> None:
 
 
 def _untrained(about: Card, tensors: Mapping[str, Tensor]) -> Encoder | RCDM | Operator:
-    """The architecture of the card's recipe, which asks the data for their shape and classes only."""
+    """Build the card's recipe untrained; it needs only the shape and the classes of the data."""
     recipe = KINDS[about.kind](**about.recipe)
     if isinstance(recipe, rcdm.RCDMRecipe):
         condition = len(tensors["mean"])
@@ -139,7 +139,7 @@ def _untrained(about: Card, tensors: Mapping[str, Tensor]) -> Encoder | RCDM | O
 
 
 def _tuples(value: Any) -> Any:
-    """JSON has lists where a recipe has tuples."""
+    """Turn JSON's lists back into the recipe's tuples."""
     if isinstance(value, dict):
         return {key: _tuples(v) for key, v in value.items()}
     return tuple(value) if isinstance(value, list) else value
