@@ -16,3 +16,4 @@ from ssl_toolkit.data.sampling import FewClasses as FewClasses, long_tail as lon
 from ssl_toolkit.data.seeds import rng as rng, seeded as seeded
 from ssl_toolkit.data.sources import is_available as is_available, load_data as load_data
 from ssl_toolkit.data.stream import Stream as Stream
+from ssl_toolkit.data.wild import in_the_wild as in_the_wild

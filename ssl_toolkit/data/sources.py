@@ -1,6 +1,8 @@
 """Where data come from: `load_data` loads a few data sets by name, and any folder of class folders."""
 
 import gzip
+import hashlib
+import lzma
 import math
 import os
 import struct
@@ -17,9 +19,10 @@ from torch import Tensor
 from ssl_toolkit.data.dataset import Dataset
 from ssl_toolkit.data.folders import DataError, list_folder, read_images
 from ssl_toolkit.data.shapes import SHAPES, shapes
+from ssl_toolkit.data.wild import in_the_wild
 
-SIDES = {"shapes": 32, "digits": 8, "fashion-mnist": 28, "mnist": 28, "cifar10": 32, "celeba": 64}  # pixels, by name
-OF_FOLDERS = 64  # default side of the images of a folder, in pixels
+SIDES = {"garments": 32, "shapes": 32, "digits": 8, "fashion-mnist": 28, "mnist": 28, "cifar10": 32, "celeba": 64}
+OF_FOLDERS = 64  # the same of a folder's images: the side in pixels if nothing else is asked for
 _CLASSES = {
     "digits": tuple("0123456789"),
     "mnist": tuple("0123456789"),
@@ -40,6 +43,8 @@ def load_data(
 ) -> Dataset:
     """Load the "train" or "test" split of a named data set, or of a folder with one subfolder per class.
 
+        "garments"       the clothing of "fashion-mnist", tinted and placed at random on colored grounds, 32 x 32 (see
+                         `in_the_wild`): all of it if that set is on this machine, else 10,000 and 2,000
         "shapes"         10,000 and 2,000 pictures with known factors (or any number, by `limit`), 32 x 32
         "digits"         1,437 and 360 handwritten digits, 8 x 8; the last ones are the test split
         "fashion-mnist"  60,000 and 10,000 pieces of clothing, 28 x 28
@@ -48,9 +53,10 @@ def load_data(
         "celeba"         162,770 and 19,962 faces, 64 x 64; the label is the smile, `factors` has all 40 attributes
         a folder         its JPEG, PNG and other files, 64 x 64; see `folders.list_folder` and `folders.decode`
 
-    `size` is the side to resize to, in pixels; `limit` keeps the first `limit` images. "shapes" and "digits" need
-    neither files nor a network. The other sets are looked up in the folder SSL_TOOLKIT_DATA (~/.cache/ssl_toolkit by
-    default) and downloaded into it if missing. A name takes precedence over a folder; write "./mnist" for the folder.
+    `size` is the side to resize to, in pixels; `limit` keeps the first `limit` images. "garments", "shapes" and
+    "digits" need neither files nor a network. The other sets are looked up in the folder SSL_TOOLKIT_DATA
+    (~/.cache/ssl_toolkit by default) and downloaded into it if missing. A name takes precedence over a folder; write
+    "./mnist" for the folder.
 
     If a set can be neither found nor downloaded, the set named by `fallback` takes its place at the same image size,
     with a warning. Without a fallback, that is an error.
@@ -77,6 +83,8 @@ def load_data(
     match name_or_folder:
         case "":
             raise ValueError(f"name_or_folder is empty: pass the path of a folder, or one of {', '.join(SIDES)}.")
+        case "garments":
+            return _garments(split, size or SIDES["garments"], limit)
         case "shapes":
             return _shapes(split, size or SIDES["shapes"], limit)
         case "digits":
@@ -96,6 +104,25 @@ def load_data(
 
 
 # Data sets that are always available.
+
+
+_SHIPPED = Path(__file__).parent / "fashion-mnist"  # its first images, as xz, with their license
+_DIGESTS = {
+    "train-images-idx3-ubyte.xz": "fda9dc9165eadbcdb2435260a89a261cd07c90aac7b948d2bbda44b30535100d",
+    "train-labels-idx1-ubyte.xz": "5eb7b3b6de61b82e073d961ddbbc65c8a6ac7892246022804c62d46bf1662f23",
+    "t10k-images-idx3-ubyte.xz": "b97bbd41dcc545b2f81ad3bb458b8bac2a3a66755fbc6793468c184bd08b3e6b",
+    "t10k-labels-idx1-ubyte.xz": "c3d8b109e8c9cf9e1e8def895e8cf07beba3468f8dea3751309f5a88be9672e0",
+}
+
+
+def _garments(split: str, size: int, limit: int | None) -> Dataset:
+    """Garments in the wild, of the whole set if it is on this machine, else of the part that comes with the package."""
+    places = [*_places("fashion-mnist"), _SHIPPED] if is_available("fashion-mnist") else [_SHIPPED]
+    images, labels = (_read_idx(file, limit) for file in _find_idx(places, split))
+    source = Dataset(images.unsqueeze(1), labels.long(), _CLASSES["fashion-mnist"])
+    data = in_the_wild(source, seed=0 if split == "train" else 1, size=size)
+    data.name = "garments"
+    return data
 
 
 def _shapes(split: str, size: int, limit: int | None) -> Dataset:
@@ -149,7 +176,7 @@ def _torchvision(dataset: str, *, places: list[Path], **options: Any) -> Any:
         raise DataError(
             f"{dataset} is not in {' nor in '.join(map(str, places))}, and the download failed ({error}). Put its "
             f"files into {places[0]}, or set SSL_TOOLKIT_DATA to the folder where you keep data. "
-            "'shapes' and 'digits' always work: they need neither files nor a network."
+            "'garments', 'shapes' and 'digits' always work: they need neither files nor a network."
         ) from error
 
 
@@ -181,7 +208,9 @@ def _find_idx(places: list[Path], split: str) -> list[Path]:
     prefix = "train" if split == "train" else "t10k"
     for place in places:
         kinds = [place / f"{prefix}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
-        files = [next((f for f in (kind, Path(f"{kind}.gz")) if f.is_file()), None) for kind in kinds]
+        files = [
+            next((f for f in (kind, Path(f"{kind}.gz"), Path(f"{kind}.xz")) if f.is_file()), None) for kind in kinds
+        ]
         if all(files):
             return [f for f in files if f]
     return []
@@ -190,7 +219,9 @@ def _find_idx(places: list[Path], split: str) -> list[Path]:
 def _read_idx(path: Path, limit: int | None) -> UInt8[Tensor, "..."]:
     """Read the first `limit` items of an idx file: 0, 0, 8 (uint8), the rank, the shape (big-endian), the bytes."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        if path.parent == _SHIPPED and hashlib.sha256(path.read_bytes()).hexdigest() != _DIGESTS[path.name]:
+            raise ValueError("it is not the file that came with the package")
+        with {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)(path, "rb") as file:
             *kind, ndim = file.read(4)
             if kind != [0, 0, 8]:
                 raise ValueError("its header is wrong")
