@@ -221,7 +221,8 @@ def _read_idx(path: Path, limit: int | None) -> UInt8[Tensor, "..."]:
     try:
         if path.parent == _SHIPPED and hashlib.sha256(path.read_bytes()).hexdigest() != _DIGESTS[path.name]:
             raise ValueError("it is not the file that came with the package")
-        with {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)(path, "rb") as file:
+        opened: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+        with opened(path, "rb") as file:
             *kind, ndim = file.read(4)
             if kind != [0, 0, 8]:
                 raise ValueError("its header is wrong")
