@@ -326,7 +326,7 @@ class Player(w.VBox, Generic[T]):
         text = f"{word} · {self.unit} {done:,} of {total:,}"
         if done > self._begun_from and self.state == "running":
             rate = (done - self._begun_from) / (now - self._begun_at)
-            speed = f"{rate:.1f} {self.unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s a {self.unit}"
+            speed = f"{rate:.1f} {self.unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s per {self.unit}"
             text += f" · {speed} · {duration((total - done) / rate)} left"
         self._say(text)
 

@@ -276,7 +276,7 @@ class EditPanel(Panel):
         images = self.test.images[[self.a, self.b]].cpu()
         self.canvas.layout.display = "none"
         self.html.value = image_strip(
-            images, ["A", "B"], title="Press Play to paint from what the encoder says of them."
+            images, ["A", "B"], title="Press Play to paint from what the encoder knows about them."
         )
 
     def _on_mode(self) -> None:

@@ -270,7 +270,7 @@ class ProbePanel(Panel):
         if self.view.value == PROBES:
             curves, chance = depth_curves({p.name: p.scores for p in self._seen})
             level = ("chance", chance) if chance is not None else None
-            show_runs(self.figure, curves, title="read of the class, by depth", axes=("", "accuracy"), level=level)
+            show_runs(self.figure, curves, title="Class accuracy by depth", axes=("", "accuracy"), level=level)
         elif self.view.value == FACTORS:
             for p, heat in zip(self.probed, self.maps, strict=True):
                 tiles, rows, columns = factor_tiles(p.scores, list(p.features), list(self.data.factors))

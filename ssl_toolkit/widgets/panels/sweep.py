@@ -258,7 +258,7 @@ class SweepPanel(Panel):
         title = f"{where(runs[0], axes)}{'' if curves else ': no curve'}" if runs else ""
         level = ("chance", self.chance) if curves and self.chance is not None and key == self.value.value else None
         show_runs(self.figure, curves, title=title, axes=(STEP, key or ""), level=level)
-        told = runs_table(runs, names) if runs else "Pick a place of the map to see its runs."
+        told = runs_table(runs, names) if runs else "Click a cell to see its runs."
         self.numbers.value = ui.paragraph(told)
 
     def _show_curves(self, runs: list[Cell], stored: list[Cell]) -> None:

@@ -83,7 +83,7 @@ class TrainPanel(Panel):
         self.grid = ImageGrid(self.data.images[:1], columns=K + 1, scale=2, label="queries and their neighbors")
         before, meanwhile = (
             w.HTML(f'<b style="font-size:12px">{text}</b>')
-            for text in ("Set before the run", "May change while it runs")
+            for text in ("Set before the run", "Adjustable during training")
         )
         files = ui.row(self.path, self.save_button, self.load_button)
         body = ui.two_columns(
@@ -263,7 +263,7 @@ class TrainPanel(Panel):
         self._tell(
             f"kNN accuracy <b>{now.knn:.1%}</b> (chance {base.chance:.0%}, raw pixels {base.pixels:.1%}, untrained "
             f"{base.untrained:.1%}) · RankMe <b>{now.verdict}</b> · LiDAR <b>{now.told_apart}</b> · eigenvalues fall "
-            f"like <b>j<sup>−{now.alpha:.1f}</sup></b> · spread per dimension <b>{now.std:.2f}</b> of 1"
+            f"like <b>j<sup>−{now.alpha:.1f}</sup></b> · std per dimension <b>{now.std:.2f}</b> of 1"
         )
         self._show_neighbors(now.neighbors, "nearest neighbors")
 
@@ -307,7 +307,7 @@ class TrainPanel(Panel):
     def _on_control(self) -> None:
         self.temperature.disabled = not METHODS[self.method.value].temperature
         if self.state in ("done", "failed"):
-            self._say("changed: press Reset, then Play, to train with it")
+            self._say("Settings changed. Reset, then Play to use them")
         if self.state not in ("running", "paused") or self.train_state is None:
             return
         self.train_state.lr = self.rate.value  # plain assignments: the task reads them at its next step

@@ -32,6 +32,6 @@ PRESETS: dict[str, tuple[JointRecipe, str]] = {
     ),
     "Fails: learning rate far too high": (
         JointRecipe(method="barlow twins", lr=30.0, warmup=0),
-        "The first steps throw the weights far away: the loss jumps or stops being a number.",
+        "The first steps throw the weights far away: the loss jumps or becomes NaN.",
     ),
 }

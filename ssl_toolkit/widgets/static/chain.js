@@ -23,8 +23,8 @@ function render({ model, el }) {
   slider.min = 0;
   slider.setAttribute("aria-label", "step of the chain");
   const speed = make("select");
-  speed.setAttribute("aria-label", "steps a second");
-  speed.title = "Steps a second";
+  speed.setAttribute("aria-label", "steps per second");
+  speed.title = "Steps per second";
   for (const n of [2, 5, 10, 30]) speed.append(new Option(`${n}/s`, n, n === 10, n === 10));
   const readout = make("output");
   bar.append(back, play, on, slider, speed);
