@@ -307,7 +307,7 @@ class TrainPanel(Panel):
     def _on_control(self) -> None:
         self.temperature.disabled = not METHODS[self.method.value].temperature
         if self.state in ("done", "failed"):
-            self._say("Settings changed. Reset, then Play to use them")
+            self._say("Settings changed: press Reset, then Play, to use them")
         if self.state not in ("running", "paused") or self.train_state is None:
             return
         self.train_state.lr = self.rate.value  # plain assignments: the task reads them at its next step
