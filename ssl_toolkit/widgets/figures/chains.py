@@ -24,7 +24,9 @@ def chain_figure() -> go.Figure:
     small = {"size": 11}
     figure.update_yaxes(GRID, row=1, col=1, type="log", exponentformat="power", nticks=6)
     figure.update_yaxes(row=1, col=1, title={"text": "signal / noise", "font": small})
-    figure.update_yaxes(GRID, row=2, col=1, title={"text": "distance to the final image", "font": small}, rangemode="tozero")
+    figure.update_yaxes(
+        GRID, row=2, col=1, title={"text": "distance to the final image", "font": small}, rangemode="tozero"
+    )
     return figure
 
 
