@@ -114,9 +114,7 @@ class Method(NamedTuple):
     objective: Callable[[JointRecipe, Augment], Objective]
     defaults: Mapping[str, Any] = MappingProxyType({})  # settings that learn within a minute on two CPU cores
     views: Callable[[JointRecipe, Dataset | Stream], Augment] = jittered_crops
-    parts: Callable[[JointRecipe], dict[str, nn.Module]] = (
-        lambda recipe: {}
-    )  # extra modules of the encoder, such as a queue or prototypes
+    parts: Callable[[JointRecipe], dict[str, nn.Module]] = lambda recipe: {}  # extra modules, such as a queue
     temperature: bool = False  # whether the loss has one
     predictor: bool = False  # whether it needs one after the projector
     teacher: bool = False  # whether it needs a moving average of the model
