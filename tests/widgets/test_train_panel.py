@@ -72,6 +72,17 @@ def test_rate_and_crop_change_a_run_in_progress_and_the_rest_is_locked():
     assert not panel.width.disabled
 
 
+def test_a_browser_that_moves_the_rate_to_its_next_mark_changes_nothing():
+    panel = TrainPanel(DATA, SMALL)
+    panel.wait()
+    panel.rate.value = 10**-2.7  # 0.001995: the slider's mark that is next to 0.002
+    assert panel.recipe.lr == SMALL.lr == 2e-3
+    assert panel.message.value == ""
+    panel.rate.value = 10**-2.6
+    assert panel.recipe.lr == pytest.approx(10**-2.6)
+    assert "Settings changed" in panel.message.value
+
+
 def test_a_run_saved_in_the_panel_goes_on_as_if_it_had_not_stopped(tmp_path):
     whole = TrainPanel(DATA, SMALL, every=50)
     whole.wait()

@@ -1,5 +1,6 @@
 """TrainPanel: train an encoder and watch its loss, its neighbors and its rank while it learns."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
@@ -73,6 +74,7 @@ class TrainPanel(Panel):
         self.readings: list[Reading] = []
         self.baselines: Baselines | None = None
         self._loaded: TrainState | None = None  # what the next run goes on from
+        self._ran: JointRecipe | None = None  # what the last run was made by
         self._own = isinstance(data, Dataset)
         self._make_controls(data if isinstance(data, str) else data.name or "your data", probes)
         self.player: Player[Record] = Player(
@@ -159,7 +161,7 @@ class TrainPanel(Panel):
         """What the controls say."""
         return replace(
             self._recipe, method=self.method.value, steps=self.count.value, batch_size=self.batch.value,
-            lr=self.rate.value, width=self.width.value, temperature=self.temperature.value, seed=self.seed.value,
+            lr=self._rate, width=self.width.value, temperature=self.temperature.value, seed=self.seed.value,
             scale=(self.crop.value, 1.0), jitter=self.jitter.value,
         )  # fmt: skip
 
@@ -167,6 +169,12 @@ class TrainPanel(Panel):
     def recipe(self, recipe: JointRecipe) -> None:
         self.reset()
         self._show(recipe)
+
+    @property
+    def _rate(self) -> float:
+        """The learning rate. A browser moves the slider to the mark next to the recipe's rate, which is meant."""
+        mark = 10 ** round(math.log10(self._recipe.lr), 1)
+        return self._recipe.lr if math.isclose(self.rate.value, mark, rel_tol=1e-6) else self.rate.value
 
     def wait(self) -> TrainState:
         """Run to the end, raise what went wrong, and return the trained state."""
@@ -211,6 +219,7 @@ class TrainPanel(Panel):
 
     def _records(self) -> Iterator[Record]:
         recipe, data = self.recipe, self._chosen_data()
+        self._ran = recipe
         training, self._bank, self._queries = self._divided()
         fresh = recipe.start(data)
         self.train_state, self._loaded = self._loaded or fresh, None
@@ -306,9 +315,9 @@ class TrainPanel(Panel):
 
     def _on_control(self) -> None:
         self.temperature.disabled = not METHODS[self.method.value].temperature
-        if self.state in ("done", "failed"):
+        if self.state in ("done", "failed") and self.recipe != self._ran:
             self._say("Settings changed: press Reset, then Play, to use them")
         if self.state not in ("running", "paused") or self.train_state is None:
             return
-        self.train_state.lr = self.rate.value  # plain assignments: the task reads them at its next step
-        self._objective = self.recipe.objective(self.data)
+        self.train_state.lr = self._rate  # plain assignments: the task reads them at its next step
+        self._objective, self._ran = self.recipe.objective(self.data), self.recipe
