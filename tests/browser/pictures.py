@@ -23,7 +23,8 @@ from playwright.sync_api import Page
 from ssl_toolkit.__main__ import START, copy_notebooks
 
 FOLDER = Path(__file__).parent.parent.parent / "notebooks" / "pictures"
-COLORS = 250  # of a picture: what plots and small images need, at a third of the bytes
+LARGEST = 145_000  # bytes of a picture in full color; tests/test_notebooks.py allows 150,000
+COLORS = 250  # of a larger one: what plots and small images need, at a third of the bytes
 GIF_WIDTH = 800  # pixels
 GIF_FRAMES = 48
 GIF_COLORS = 128  # and one that stands for what did not change
@@ -82,7 +83,9 @@ def take(page: Page, shot: Shot, path: Path) -> None:
     page.wait_for_timeout(1500)
     page.mouse.move(5, 5)
     seen = Image.open(io.BytesIO(page.locator(shot.selector).first.screenshot())).convert("RGB")
-    seen.quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
+    seen.save(path, optimize=True)
+    if path.stat().st_size > LARGEST:  # with a palette of its colors, in which a gray may get a tint
+        seen.quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def film(page: Page, lab: labdriver.Lab, path: Path) -> None:
