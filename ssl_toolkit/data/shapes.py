@@ -136,7 +136,7 @@ def _checked(factors: Mapping[str, Tensor], size: int) -> int:
 
 def _paint(factors: dict[str, np.ndarray], size: int) -> Float[np.ndarray, "n 3 s s"]:
     n = len(factors["hue"])
-    image = np.broadcast_to(_rgb(factors["background"], saturation=0.5, value=0.36), (n, 3, size, size))
+    image = np.broadcast_to(hsv_to_rgb(factors["background"], saturation=0.5, value=0.36), (n, 3, size, size))
     if "distractor_shape" in factors:
         plain = {"texture": np.zeros(n, dtype=int), "scale": np.full(n, _DISTRACTOR_SCALE), "angle": np.zeros(n)}
         image = _draw(image, plain | {name.removeprefix("distractor_"): factors[name] for name in _DISTRACTOR})
@@ -160,11 +160,17 @@ def _draw(image: Float[np.ndarray, "n 3 s s"], factors: dict[str, np.ndarray]) -
             distance[which == i] = functions[i](u[which == i], v[which == i])
         return (0.5 - distance * (scale * size).astype(np.float32)).clip(0, 1)[:, None]
 
-    paint = _rgb(factors["hue"], saturation=0.75, value=0.95) * (1 - 0.42 * coverage(_TEXTURES, factors["texture"]))
+    paint = hsv_to_rgb(factors["hue"], saturation=0.75, value=0.95)
+    paint = paint * (1 - 0.42 * coverage(_TEXTURES, factors["texture"]))
     return image + coverage(_SHAPES, factors["shape"]) * (paint - image)
 
 
-def _rgb(hue: Float[np.ndarray, " n"], *, saturation: float, value: float) -> Float[np.ndarray, "n 3 1 1"]:
+def hsv_to_rgb(
+    hue: Float[np.ndarray, " n"],
+    *,
+    saturation: float | Float[np.ndarray, "n 1"],
+    value: float | Float[np.ndarray, "n 1"],
+) -> Float[np.ndarray, "n 3 1 1"]:
     """HSV to RGB: value (1 - saturation max(0, min(k, 4 - k, 1))), k = (c + 6 hue) mod 6, c = 5, 3, 1."""
     k = (np.array([5, 3, 1]) + 6 * hue[:, None]) % 6
     return (value - value * saturation * np.minimum(k, 4 - k).clip(0, 1))[..., None, None].astype(np.float32)

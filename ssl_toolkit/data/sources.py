@@ -117,9 +117,14 @@ _DIGESTS = {
 
 def _garments(split: str, size: int, limit: int | None) -> Dataset:
     """Garments in the wild, of the whole set if it is on this machine, else of the part that comes with the package."""
-    places = [*_places("fashion-mnist"), _SHIPPED] if is_available("fashion-mnist") else [_SHIPPED]
-    images, labels = (_read_idx(file, limit) for file in _find_idx(places, split))
-    source = Dataset(images.unsqueeze(1), labels.long(), _CLASSES["fashion-mnist"])
+    if is_available("fashion-mnist"):
+        files = _find_idx(_places("fashion-mnist"), split)
+    else:
+        files = _find_idx([_SHIPPED], split)
+        for file in files:
+            if hashlib.sha256(file.read_bytes()).hexdigest() != _DIGESTS[file.name]:
+                raise DataError(f"{file} is not the file that came with the package: install it anew.")
+    source = _read_pair("fashion-mnist", files, limit)
     data = in_the_wild(source, seed=0 if split == "train" else 1, size=size)
     data.name = "garments"
     return data
@@ -197,6 +202,11 @@ def _idx(name: str, split: str, limit: int | None) -> Dataset:
     if not (files := _find_idx(places, split)):
         _torchvision(_IDX[name], places=places)
         files = _find_idx(places, split)
+    return _read_pair(name, files, limit)
+
+
+def _read_pair(name: str, files: list[Path], limit: int | None) -> Dataset:
+    """The gray images of one idx file with the labels of another."""
     images, labels = (_read_idx(file, limit) for file in files)
     if images.ndim != 3 or labels.shape != images.shape[:1] or labels.max() >= len(_CLASSES[name]):
         raise DataError(f"{files[0]} and {files[1]} are not the images and labels of {name!r}: replace them.")
@@ -219,8 +229,6 @@ def _find_idx(places: list[Path], split: str) -> list[Path]:
 def _read_idx(path: Path, limit: int | None) -> UInt8[Tensor, "..."]:
     """Read the first `limit` items of an idx file: 0, 0, 8 (uint8), the rank, the shape (big-endian), the bytes."""
     try:
-        if path.parent == _SHIPPED and hashlib.sha256(path.read_bytes()).hexdigest() != _DIGESTS[path.name]:
-            raise ValueError("it is not the file that came with the package")
         opened: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
         with opened(path, "rb") as file:
             *kind, ndim = file.read(4)

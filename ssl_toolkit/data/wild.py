@@ -15,11 +15,12 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, Shaped, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data.dataset import Dataset, as_float
 from ssl_toolkit.data.seeds import rng
+from ssl_toolkit.data.shapes import hsv_to_rgb
 
 FACTORS = ("hue", "background", "x", "y", "scale", "flip")
 SCALES = (0.6, 1.0)
@@ -88,11 +89,12 @@ def render(
         )
     most = int(index.max()) + 1 if len(index) else 0
     shades = {name: _draw(name, most, seed)[index] for name in ("saturation", "value", "ground's saturation", "light")}
+    known = {name: factors[name] for name in FACTORS} | shades
     patches = _draw("texture", most, seed, PATCHES**2)[index].view(-1, 1, PATCHES, PATCHES)
     images = torch.empty(len(index), 3, size, size, dtype=torch.uint8)
     for part in torch.arange(len(index)).split(CHUNK):
-        known = {name: values[part] for name, values in ({**factors} | shades).items() if name != "class"}
-        images[part] = _paint(as_float(source.images[index[part]].cpu()), known, patches[part], size)
+        some = {name: values[part] for name, values in known.items()}
+        images[part] = _paint(as_float(source.images[index[part]].cpu()), some, patches[part], size)
     return images
 
 
@@ -126,7 +128,6 @@ def _placed(pictures: Float[Tensor, "n 1 h w"], known: dict[str, Tensor], size: 
     return F.grid_sample(pictures, grid, align_corners=False)
 
 
-def _rgb(hue: Shaped[Tensor, " n"], saturation: Tensor, value: Tensor) -> Float[Tensor, "n 3 1 1"]:
-    """HSV to RGB: value (1 - saturation max(0, min(k, 4 - k, 1))), k = (c + 6 hue) mod 6, c = 5, 3, 1."""
-    k = (torch.tensor([5.0, 3.0, 1.0]) + 6 * hue[:, None]) % 6
-    return (value[:, None] * (1 - saturation[:, None] * torch.minimum(k, 4 - k).clamp(0, 1)))[..., None, None]
+def _rgb(hue: Float[Tensor, " n"], saturation: Tensor, value: Tensor) -> Float[Tensor, "n 3 1 1"]:
+    each = {"saturation": saturation[:, None].numpy(), "value": value[:, None].numpy()}
+    return torch.from_numpy(hsv_to_rgb(hue.numpy(), **each))

@@ -110,9 +110,8 @@ class SweepPanel(Panel):
         self.figure = ui.figure_widget(runs_figure())
         self.curves: Any = None  # FigureWidget: made when it is looked at, since it takes a second
         self._rows_drawn: str | None = None  # what its curves are of
-        self._hidden = w.Box(
-            [self.map], layout=w.Layout(display="none")
-        )  # a map makes the page measure its plots again
+        # a map makes the page measure its plots again
+        self._hidden = w.Box([self.map], layout=w.Layout(display="none"))
         self._wide = ui.two_columns([], [])  # in which the curves are as wide as the page
         self._by_map = ui.two_columns([self.map], [self.figure, self.numbers])
         self._by_map.children[0].layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")

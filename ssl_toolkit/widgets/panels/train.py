@@ -142,7 +142,7 @@ class TrainPanel(Panel):
         # may change while it runs
         self.rate = w.FloatLogSlider(min=-5, max=2, step=0.1, readout_format=".1e", description="Rate")
         make.add(self.rate, "Peak learning rate, before warm-up and cosine")
-        tip = "Of a contrastive softmax: low snapshots at the hardest negatives only"
+        tip = "Of a contrastive softmax: a low one looks at the hardest negatives only"
         self.temperature = make.slider("Temp.", 0.2, (0.05, 1.0, 0.05), tip, continuous=True)
         tip = "The smallest share of the image that a crop may keep"
         self.crop = make.slider("Crop from", 0.3, (0.05, 1.0, 0.05), tip, continuous=True)
