@@ -7,14 +7,14 @@ the order of images. Learning rates are chosen on a validation split, and scores
 import statistics
 from collections.abc import Generator, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from ssl_toolkit.claims.study import Budget, Finding, Values, decide, values_of
 from ssl_toolkit.data import Dataset, Source, load_data
 from ssl_toolkit.encoders import embed, pixels
-from ssl_toolkit.joint import JointRecipe
+from ssl_toolkit.joint import JointRecipe, Views
 from ssl_toolkit.probes import few_labels, linear_probe, rankme, read_factors
 from ssl_toolkit.training import Objective, TrainState, train
 from ssl_toolkit.training.intervals import paired_interval
@@ -38,13 +38,15 @@ def parts(name: str, limit: int, size: int | None = None) -> Parts:
     return Parts(data[:limit], data[limit:], load_data(name, split="test", size=size, limit=TEST))
 
 
+# Settings of the stored measurements, whatever suits the data since.
+MEASURED: dict[str, Any] = {**Views((0.3, 1.0), 0.5, 0.8, 0.2, 0.2)._asdict(), "temperature": 0.2}
 POINTS = 20  # points of the loss curve that a run yields
 
 
 def trained(setting: Setting, objective: Objective | None = None) -> Generator[Values | None, None, TrainState]:
     """Train SimCLR with the tuned recipe and this setting. After each step, yield None, or sometimes the loss."""
     data = parts(setting["data"], setting["limit"]).train
-    recipe = JointRecipe(**{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")})
+    recipe = JointRecipe(**{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")}, **MEASURED)
     state = recipe.start(data)
     yield from trained_on(setting, state, data, objective or recipe.objective(data))
     return state

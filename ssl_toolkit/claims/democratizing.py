@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset as TorchDataset
 from ssl_toolkit.augment import Augment, compose, gaussian_noise, simclr_views
 from ssl_toolkit.claims.common import (
     BASE,
+    MEASURED,
     SEEDS,
     STEPS,
     against_baselines,
@@ -103,7 +104,7 @@ def _few_negatives(setting: Setting) -> Iterator[Values | None]:
     if setting["method"] != "simclr":
         yield from baseline(setting)
         return
-    augment = JointRecipe().augment(parts(setting["data"], setting["limit"]).train)
+    augment = JointRecipe(**MEASURED).augment(parts(setting["data"], setting["limit"]).train)
     loss = partial(nt_xent, temperature=0.2, negatives=setting["negatives"])
     state = yield from trained(setting, joint_embedding(loss, augment, stochastic=True))
     yield classes_read(setting, state.model)
@@ -139,7 +140,7 @@ def _patch(setting: Setting) -> Iterator[Values | None]:
         yield from baseline(setting)
         return
     data = parts(setting["data"], setting["limit"]).train
-    augment, side = JointRecipe().augment(data), data.images.shape[-1]
+    augment, side = JointRecipe(**MEASURED).augment(data), data.images.shape[-1]
     corner, size = side // 4, side // 2
     one = as_float(data.images[:1, :, corner : corner + size, corner : corner + size])
     objective = against_a_patch(augment, one) if setting["patch"] == "constant" else against_own_patch(augment)
@@ -364,7 +365,7 @@ def _speed(setting: Setting) -> Iterator[Values | None]:
     size, steps = data.images.shape[-1], setting["steps"]
     values = {}
     if setting["resolution"] == "fixed":
-        n, augment = setting["images"], JointRecipe().augment(data)
+        n, augment = setting["images"], JointRecipe(**MEASURED).augment(data)
         began = time.perf_counter()
         for i in range(n // 64):
             images, generator = batch(data, i, batch_size=64, seed=setting["seed"]).images, rng(setting["seed"], i)

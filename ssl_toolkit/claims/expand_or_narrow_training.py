@@ -15,7 +15,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_toolkit.claims.common import Parts, parts, trained_on
+from ssl_toolkit.claims.common import MEASURED, Parts, parts, trained_on
 from ssl_toolkit.claims.study import Budget, Values
 from ssl_toolkit.data import FewClasses, as_float
 from ssl_toolkit.encoders import Encoder, embed, small_conv
@@ -58,7 +58,7 @@ def begin(setting: Setting) -> tuple[TrainState, Objective]:
     total = max(1, setting["steps"])
     state = start(model, lr=setting["lr"], warmup=min(20, total // 5), total=total)
     method: Any = "simclr" if setting["method"] == "untrained" else setting["method"]
-    return state, JointRecipe(method).objective(parts(setting["data"], setting["limit"]).train)
+    return state, JointRecipe(method, **MEASURED).objective(parts(setting["data"], setting["limit"]).train)
 
 
 def encoder_of(state: TrainState) -> Encoder:

@@ -28,7 +28,7 @@ from ssl_toolkit.infusion import (
     mlp,
     variational,
 )
-from ssl_toolkit.joint import JointRecipe
+from ssl_toolkit.joint import JointRecipe, Views
 from ssl_toolkit.probes import Probe, linear_probe
 from ssl_toolkit.training import TrainState, start, train
 from ssl_toolkit.training.sweep import Setting
@@ -114,7 +114,8 @@ def judge(steps: int) -> Generator[None, None, nn.Module]:
 
 @lru_cache(maxsize=1)
 def _judge(steps: int) -> tuple[JointRecipe, TrainState]:
-    recipe = JointRecipe("supervised", steps=steps, width=128, scale=(1.0, 1.0), jitter=0.0)
+    plain = Views((1.0, 1.0), flip=0.0, jitter=0.0, hue=0.0, gray=0.0)
+    recipe = JointRecipe("supervised", steps=steps, width=128, **plain._asdict())
     return recipe, recipe.start(images().train)
 
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.claims.common import BASE, Parts, parts
+from ssl_toolkit.claims.common import BASE, MEASURED, Parts, parts
 from ssl_toolkit.claims.study import Budget, Values
 from ssl_toolkit.data import as_float, rng
 from ssl_toolkit.diffusion.metrics import faithfulness, kid_in_units, nearest
@@ -43,7 +43,7 @@ def trained_encoder(setting: Setting, method: str) -> Generator[None, None, Enco
     """Train an encoder with this method."""
     data, seed = images_of(setting).train, setting["seed"]
     recipe = JointRecipe(
-        method=method, **{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")}
+        method, **{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")}, **MEASURED
     )
     state, objective = recipe.start(data), recipe.objective(data)
     yield from last_of(train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=seed))

@@ -23,6 +23,7 @@ from ssl_toolkit.joint.recipes import (
     METHODS as METHODS,
     JointRecipe as JointRecipe,
     Method as Method,
+    Views as Views,
     paper_recipe as paper_recipe,
     tuned as tuned,
 )

@@ -58,10 +58,22 @@ class JointRecipe:
     momentum: float = 0.99  # of the teacher
     queue: int = 4096  # embeddings in the queue of MoCo and NNCLR
     prototypes: int = 300  # of DINO and SwAV
-    scale: tuple[float, float] = (0.3, 1.0)  # share of the area that a crop keeps
     size: int | None = None  # side of a view in pixels; None: same as the image
-    jitter: float = 0.8  # strength of brightness, contrast and saturation jitter; hue gets a quarter of it
+    scale: tuple[float, float] | None = None  # these five are of `Views`; None: what suits the data
+    flip: float | None = None
+    jitter: float | None = None
+    hue: float | None = None
+    gray: float | None = None
     seed: int = 0
+
+    def views(self, data: Dataset | Stream) -> "Views":
+        """How two views of one image of these data differ: as this recipe says, else as suits them.
+
+        >>> stk.Recipe(gray=0.0).views(stk.load_data("shapes", limit=9))
+        Views(scale=(0.5, 1.0), flip=0.0, jitter=0.8, hue=0.5, gray=0.0)
+        """
+        said = {name: value for name in Views._fields if (value := getattr(self, name)) is not None}
+        return VIEWS.get(data.name, Views())._replace(**said)
 
     def model(self, data: Dataset | Stream) -> Encoder:
         """An untrained encoder for images of this shape and, for a supervised method, these classes."""
@@ -92,18 +104,37 @@ class JointRecipe:
         return _method(self.method).objective(self, self.augment(data))
 
 
+class Views(NamedTuple):
+    """How two views of one image differ: the settings of SimCLR's operations."""
+
+    scale: tuple[float, float] = (0.3, 1.0)  # share of the area that a crop keeps
+    flip: float = 0.5  # probability of being mirrored
+    jitter: float = 0.8  # strength of brightness, contrast and saturation jitter
+    hue: float = 0.2  # largest turn of the hue, as a share of the circle
+    gray: float = 0.2  # probability of losing all color
+
+
+VIEWS = {  # of data sets that ask for others; notebooks/LOG.md has the search
+    "garments": Views(jitter=0.6, hue=0.5, gray=0.3),
+    "emoji": Views(scale=(0.4, 1.0), jitter=0.4),
+    "shapes": Views(scale=(0.5, 1.0), flip=0.0, hue=0.5),
+    "digits": Views(flip=0.0),
+    "mnist": Views(flip=0.0),
+}
+
+
 def jittered_crops(recipe: JointRecipe, data: Dataset | Stream) -> Augment:
-    """SimCLR's views with the recipe's settings; if crops keep the whole image, there are no flips."""
-    s = recipe.jitter
+    """SimCLR's views, as the recipe says or as suits the data."""
+    views = recipe.views(data)
     return simclr_views(
         recipe.size or data.shape[-1],
-        scale=recipe.scale,
-        flip=0.0 if recipe.scale[0] == 1 else 0.5,
-        brightness=s,
-        contrast=s,
-        saturation=s,
-        hue=s / 4,
-        gray=0.2 if s else 0.0,
+        scale=views.scale,
+        flip=views.flip,
+        brightness=views.jitter,
+        contrast=views.jitter,
+        saturation=views.jitter,
+        hue=views.hue,
+        gray=views.gray,
     )
 
 

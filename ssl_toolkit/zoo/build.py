@@ -13,6 +13,7 @@ from ssl_toolkit.diffusion import rcdm
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.infusion import Operator
+from ssl_toolkit.joint import JointRecipe
 from ssl_toolkit.training import Step, train
 from ssl_toolkit.zoo.measures import measured
 from ssl_toolkit.zoo.plans import plan
@@ -59,7 +60,7 @@ def build(
             images=len(data),
             shape=data.shape,
             classes=data.classes,
-            recipe=asdict(recipe),
+            recipe=asdict(recipe) | (recipe.views(data)._asdict() if isinstance(recipe, JointRecipe) else {}),
             encoder=made.encoder,
             depth=made.depth,
             needs={other: card(other, where).sha256 for other, where in needed.items()},

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ssl_toolkit.data import load_data
-from ssl_toolkit.joint import METHODS, JointRecipe, Method, joint_embedding, paper_recipe, tuned
+from ssl_toolkit.data import Dataset, load_data, rng
+from ssl_toolkit.joint import METHODS, JointRecipe, Method, Views, joint_embedding, paper_recipe, tuned
 from ssl_toolkit.joint.recipes import OPTIMIZERS
 from ssl_toolkit.training import LARS, train
 
@@ -35,6 +35,20 @@ def test_a_method_of_ones_own_is_an_entry(monkeypatch):
     assert list(state.model.projector)[-1].out_features == 8
     with pytest.raises(ValueError, match=r"method is 'none': it must be one of simclr, .*, mine\."):
         tuned("none")
+
+
+def test_views_are_the_recipes_where_it_says_so_and_else_suit_the_data():
+    garments, shapes = load_data("garments", limit=64), load_data("shapes", limit=64)
+    assert JointRecipe().views(garments).hue == JointRecipe().views(shapes).hue == 0.5  # color must not tell
+    assert JointRecipe(hue=0.0, scale=(0.9, 1.0)).views(garments) == JointRecipe().views(garments)._replace(
+        hue=0.0, scale=(0.9, 1.0)
+    )
+    unknown = Dataset(garments.images, garments.labels, garments.classes, name="mine")
+    assert JointRecipe().views(unknown) == Views()
+    drawn = {data.name: JointRecipe().augment(data)(data.images, rng(0)).params for data in (garments, unknown)}
+    turns = {name: params["jitter.hue"].abs().max().item() for name, params in drawn.items()}
+    assert 0.4 < turns["garments"] <= 0.5
+    assert turns["mine"] <= 0.2
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

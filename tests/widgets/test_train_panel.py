@@ -51,7 +51,7 @@ def test_every_method_trains(method):
 
 def test_controls_make_the_recipe_and_presets_say_why():
     panel = TrainPanel(DATA, SMALL)
-    assert panel.recipe == replace(SMALL, lr=panel.rate.value)
+    assert panel.recipe == replace(SMALL, lr=panel.rate.value, **SMALL.views(DATA)._asdict())
     for name, (recipe, why) in reversed(PRESETS.items()):
         panel.preset.value = name
         assert panel.method.value == recipe.method

@@ -31,7 +31,7 @@ from ssl_toolkit.widgets.player import Player
 
 BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
 REDRAW = 0.5  # seconds; the browser needs the core that draws, and there may be but two
-SOURCES = ("fashion-mnist", "shapes", "digits")
+SOURCES = ("garments", "emoji", "shapes", "fashion-mnist", "digits")
 
 LEGEND = ui.paragraph(
     f"Four images that were never trained on (<b style='color:{BLUE}'>blue</b>), each with its "
@@ -58,7 +58,7 @@ class TrainPanel(Panel):
 
     def __init__(
         self,
-        data: str | Dataset = "fashion-mnist",
+        data: str | Dataset = "garments",
         recipe: JointRecipe | None = None,
         *,
         every: int = 50,
@@ -146,9 +146,13 @@ class TrainPanel(Panel):
         self.temperature = make.slider("Temp.", 0.2, (0.05, 1.0, 0.05), tip, continuous=True)
         tip = "The smallest share of the image that a crop may keep"
         self.crop = make.slider("Crop from", 0.3, (0.05, 1.0, 0.05), tip, continuous=True)
-        tip = "How much brightness, contrast and color may change"
-        self.jitter = make.slider("Jitter", 0.4, (0.0, 1.0, 0.1), tip, continuous=True)
-        self._live = [self.rate, self.temperature, self.crop, self.jitter]
+        tip = "How much brightness, contrast and saturation may change"
+        self.jitter = make.slider("Jitter", 0.8, (0.0, 1.0, 0.1), tip, continuous=True)
+        tip = "How far the hue may turn: at 0.5 any color becomes any other, at 0 colors stay"
+        self.hue = make.slider("Hue", 0.2, (0.0, 0.5, 0.05), tip, continuous=True)
+        tip = "How often a view loses all color"
+        self.gray = make.slider("Gray", 0.2, (0.0, 1.0, 0.1), tip, continuous=True)
+        self._live = [self.rate, self.temperature, self.crop, self.jitter, self.hue, self.gray]
 
         tip = "Where the state of the run is saved and loaded"
         self.path = ui.Controls("train").add(w.Text("run.safetensors", description="File"), tip, width="250px")
@@ -162,7 +166,7 @@ class TrainPanel(Panel):
         return replace(
             self._recipe, method=self.method.value, steps=self.count.value, batch_size=self.batch.value,
             lr=self._rate, width=self.width.value, temperature=self.temperature.value, seed=self.seed.value,
-            scale=(self.crop.value, 1.0), jitter=self.jitter.value,
+            scale=(self.crop.value, 1.0), jitter=self.jitter.value, hue=self.hue.value, gray=self.gray.value,
         )  # fmt: skip
 
     @recipe.setter
@@ -206,8 +210,8 @@ class TrainPanel(Panel):
 
     def _show_source(self) -> str:
         self._chosen_data()
-        self._loaded = None
         self.reset()
+        self._show(self._asked)  # other data, other views
         self._before_run()
         return ""
 
@@ -296,13 +300,18 @@ class TrainPanel(Panel):
         self.legend.value = LEGEND.format(what=what)
 
     def _show(self, recipe: JointRecipe) -> None:
-        self._recipe, self._loaded = recipe, None  # which is of another recipe
-        self.method.value, self.seed.value, self.jitter.value = recipe.method, recipe.seed, recipe.jitter
+        views = recipe.views(self.data)
+        self._asked, self._loaded = recipe, None  # which is of another recipe
+        self._recipe = recipe = replace(recipe, **views._asdict())
+        self.method.value, self.seed.value = recipe.method, recipe.seed
+        self.crop.value, self.jitter.value, self.hue.value, self.gray.value = (
+            views.scale[0], views.jitter, views.hue, views.gray
+        )  # fmt: skip
         for control, value in ((self.width, recipe.width), (self.batch, recipe.batch_size)):
             control.options = sorted({*control.options, value})
             control.value = value
         self.count.value = min(recipe.steps, 30) if fast() else recipe.steps
-        self.rate.value, self.temperature.value, self.crop.value = recipe.lr, recipe.temperature, recipe.scale[0]
+        self.rate.value, self.temperature.value = recipe.lr, recipe.temperature
 
     def _on_preset(self, change: dict[str, Any]) -> None:
         recipe, self.why.value = PRESETS[change["new"]]
