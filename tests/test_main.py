@@ -96,6 +96,7 @@ def test_a_wheel_carries_the_notebooks_the_scripts_of_the_widgets_and_the_models
     assert f"ssl_toolkit/_notebooks/{START}" in names
     assert "ssl_toolkit/py.typed" in names
     assert "ssl_toolkit/widgets/static/image_grid.js" in names
+    assert "ssl_toolkit/data/noto-emoji/emoji.zip" in names
     assert all(f"ssl_toolkit/zoo/{model}.safetensors" in names for model in zoo.names())
     assert all(f"ssl_toolkit/zoo/{model}.json" in names for model in zoo.names())
     assert not [name for name in names if name.startswith(("tests/", "notebooks/"))]

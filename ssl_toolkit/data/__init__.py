@@ -11,6 +11,11 @@ from ssl_toolkit.data.dataset import (
     batch_index as batch_index,
     check_unit_range as check_unit_range,
 )
+from ssl_toolkit.data.emoji import (
+    alpha_composite as alpha_composite,
+    on_colored_grounds as on_colored_grounds,
+    read_emoji as read_emoji,
+)
 from ssl_toolkit.data.folders import DataError as DataError
 from ssl_toolkit.data.sampling import FewClasses as FewClasses, long_tail as long_tail
 from ssl_toolkit.data.seeds import rng as rng, seeded as seeded

@@ -24,6 +24,8 @@ from ssl_toolkit.data.seeds import rng
 class Dataset:
     """Images, their labels, and any known factors of each image: one tensor per factor, with first dimension n.
 
+    `names` are what each image is called, one per image, or empty.
+
     >>> data = stk.load_data("digits")
     >>> data
     Dataset(digits: 1,437 images of 1 x 8 x 8, 10 classes)
@@ -36,6 +38,7 @@ class Dataset:
     classes: tuple[str, ...]
     factors: dict[str, Tensor] = field(default_factory=dict)
     name: str = ""
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -54,16 +57,20 @@ class Dataset:
         if isinstance(index, list):
             index = torch.tensor(index, dtype=None if index else torch.int64)
         factors = {name: values[index] for name, values in self.factors.items()}
-        return Dataset(self.images[index], self.labels[index], self.classes, factors, self.name)
+        names = self.names
+        if names:
+            names = tuple(names[i] for i in torch.arange(len(self), device=self.images.device)[index].tolist())
+        return Dataset(self.images[index], self.labels[index], self.classes, factors, self.name, names)
 
     def __repr__(self) -> str:
         n, c, h, w = self.images.shape
         known = f", factors {' '.join(self.factors)}" if self.factors else ""
+        known += ", with names" if self.names else ""
         return f"Dataset({self.name or 'unnamed'}: {n:,} images of {c} x {h} x {w}, {len(self.classes)} classes{known})"
 
     def to(self, device: torch.device | str) -> "Dataset":
         factors = {name: values.to(device) for name, values in self.factors.items()}
-        return Dataset(self.images.to(device), self.labels.to(device), self.classes, factors, self.name)
+        return Dataset(self.images.to(device), self.labels.to(device), self.classes, factors, self.name, self.names)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

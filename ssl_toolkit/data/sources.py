@@ -17,11 +17,13 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from ssl_toolkit.data.dataset import Dataset
+from ssl_toolkit.data.emoji import on_white, read_emoji
 from ssl_toolkit.data.folders import DataError, list_folder, read_images
 from ssl_toolkit.data.shapes import SHAPES, shapes
 from ssl_toolkit.data.wild import in_the_wild
 
-SIDES = {"garments": 32, "shapes": 32, "digits": 8, "fashion-mnist": 28, "mnist": 28, "cifar10": 32, "celeba": 64}
+SIDES = {"garments": 32, "emoji": 64, "shapes": 32, "digits": 8}  # these need no files
+SIDES |= {"fashion-mnist": 28, "mnist": 28, "cifar10": 32, "celeba": 64}
 OF_FOLDERS = 64  # the same of a folder's images: the side in pixels if nothing else is asked for
 _CLASSES = {
     "digits": tuple("0123456789"),
@@ -45,6 +47,8 @@ def load_data(
 
         "garments"       the clothing of "fashion-mnist", tinted and placed at random on colored grounds, 32 x 32 (see
                          `in_the_wild`): all of it if that set is on this machine, else 10,000 and 2,000
+        "emoji"          2,805 and 576 emoji on white, 64 x 64, and their names; the label is Unicode's group, `factors`
+                         has subgroup, skin tone and gender (for other grounds see `data.emoji`)
         "shapes"         10,000 and 2,000 pictures with known factors (or any number, by `limit`), 32 x 32
         "digits"         1,437 and 360 handwritten digits, 8 x 8; the last ones are the test split
         "fashion-mnist"  60,000 and 10,000 pieces of clothing, 28 x 28
@@ -53,8 +57,8 @@ def load_data(
         "celeba"         162,770 and 19,962 faces, 64 x 64; the label is the smile, `factors` has all 40 attributes
         a folder         its JPEG, PNG and other files, 64 x 64; see `folders.list_folder` and `folders.decode`
 
-    `size` is the side to resize to, in pixels; `limit` keeps the first `limit` images. "garments", "shapes" and
-    "digits" need neither files nor a network. The other sets are looked up in the folder SSL_TOOLKIT_DATA
+    `size` is the side to resize to, in pixels; `limit` keeps the first `limit` images. "garments", "emoji",
+    "shapes" and "digits" need neither files nor a network. The other sets are looked up in the folder SSL_TOOLKIT_DATA
     (~/.cache/ssl_toolkit by default) and downloaded into it if missing. A name takes precedence over a folder; write
     "./mnist" for the folder.
 
@@ -85,6 +89,8 @@ def load_data(
             raise ValueError(f"name_or_folder is empty: pass the path of a folder, or one of {', '.join(SIDES)}.")
         case "garments":
             return _garments(split, size or SIDES["garments"], limit)
+        case "emoji":
+            return on_white(read_emoji(split, size=size or SIDES["emoji"], limit=limit))
         case "shapes":
             return _shapes(split, size or SIDES["shapes"], limit)
         case "digits":
@@ -181,7 +187,7 @@ def _torchvision(dataset: str, *, places: list[Path], **options: Any) -> Any:
         raise DataError(
             f"{dataset} is not in {' nor in '.join(map(str, places))}, and the download failed ({error}). Put its "
             f"files into {places[0]}, or set SSL_TOOLKIT_DATA to the folder where you keep data. "
-            "'garments', 'shapes' and 'digits' always work: they need neither files nor a network."
+            "'garments', 'emoji', 'shapes' and 'digits' always work: they need neither files nor a network."
         ) from error
 
 

@@ -9,9 +9,11 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
+from ssl_toolkit.data.emoji import GENDERS, SKIN_TONES, SUBGROUPS
 from ssl_toolkit.data.shapes import PERIODS, SHAPES, TEXTURES
 
 NAMES = {"shape": SHAPES, "distractor_shape": SHAPES, "texture": TEXTURES}
+NAMES |= {"subgroup": SUBGROUPS, "skin tone": SKIN_TONES, "gender": GENDERS}
 
 
 class Enrichment(NamedTuple):

@@ -279,7 +279,7 @@ def test_without_network_and_files_the_error_says_what_to_do(cache, no_network, 
     with pytest.raises(DataError) as raised:
         load_data(name)
     assert str(cache) in str(raised.value)
-    for word in ("no network", "SSL_TOOLKIT_DATA", "'garments', 'shapes' and 'digits' always work"):
+    for word in ("no network", "SSL_TOOLKIT_DATA", "'garments', 'emoji', 'shapes' and 'digits' always work"):
         assert word in str(raised.value)
 
 
