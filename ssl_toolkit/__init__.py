@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         ImageGrid as ImageGrid,
         InfusionPanel as InfusionPanel,
         LossPanel as LossPanel,
+        NeighborGrid as NeighborGrid,
         ProbePanel as ProbePanel,
         RcdmPanel as RcdmPanel,
         SweepPanel as SweepPanel,
@@ -80,8 +81,8 @@ _HOMES = {
     "diffusion": "rcdm",
     "diffusion.rcdm": "sample",
     "infusion": "chain",
-    "widgets": "AttackPanel ChainPanel ClaimsBoard EditPanel ImageGrid InfusionPanel LossPanel ProbePanel RcdmPanel "
-    "SweepPanel TrainPanel ViewsPanel",
+    "widgets": "AttackPanel ChainPanel ClaimsBoard EditPanel ImageGrid InfusionPanel LossPanel NeighborGrid "
+    "ProbePanel RcdmPanel SweepPanel TrainPanel ViewsPanel",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

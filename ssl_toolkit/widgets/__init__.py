@@ -4,6 +4,7 @@ from ssl_toolkit.widgets.canvases.canvas import ImageGrid as ImageGrid
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas as ChainCanvas
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap as HeatMap
 from ssl_toolkit.widgets.canvases.mask import MaskCanvas as MaskCanvas
+from ssl_toolkit.widgets.canvases.neighbor_grid import NeighborGrid as NeighborGrid
 from ssl_toolkit.widgets.canvases.scatter import Scatter as Scatter
 from ssl_toolkit.widgets.panels.attack import AttackPanel as AttackPanel
 from ssl_toolkit.widgets.panels.chain import ChainPanel as ChainPanel

@@ -48,8 +48,8 @@ class ImageGrid(Canvas):
     """A grid of images, uint8 (n, c, h, w) with one or three channels.
 
     `scale` screen pixels show one pixel (None: about 48 a tile); `frames` are CSS colors, one per tile, "" for none;
-    `captions` are read out below while a tile is hovered. A click, or Enter after arrow keys, sets `selected` and calls
-    what was given to `on_pick(callback)` with the index.
+    `captions` are read out below while a tile is hovered; `rows` are words to the left of each row. A click, or Enter
+    after arrow keys, sets `selected` and calls what was given to `on_pick(callback)` with the index.
 
     >>> data = stk.load_data("digits")
     >>> grid = stk.ImageGrid(data.images[:16], columns=8)
@@ -66,6 +66,7 @@ class ImageGrid(Canvas):
     scale = traitlets.Int(1).tag(sync=True)
     frames = traitlets.List(traitlets.Unicode()).tag(sync=True)
     captions = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    rows = traitlets.List(traitlets.Unicode()).tag(sync=True)
     selected = traitlets.Int(-1).tag(sync=True)
     label = traitlets.Unicode("images").tag(sync=True)
 

@@ -5,6 +5,9 @@ const GAP = 3; // device-independent pixels between two tiles, where the frames 
 function render({ model, el }) {
   const { root, canvas, readout } = canvasWithWords(el, "ssl-grid");
 
+  const labels = make("div", "ssl-rows"), sheet = make("div", "ssl-sheet");
+  sheet.append(labels, canvas);
+  root.prepend(sheet);
   const tile = make("canvas");
   let at = -1;
 
@@ -50,6 +53,7 @@ function render({ model, el }) {
     if (selected >= 0 && selected < g.n) outline(g, selected, getComputedStyle(root).getPropertyValue("--ssl-accent") || "#0072B2", GAP);
     if (at >= 0 && at < g.n) outline(g, at, getComputedStyle(root).color, 1);
     canvas.setAttribute("aria-label", `${model.get("label")}: ${g.n} images; arrow keys move, Enter picks`);
+    labels.replaceChildren(...model.get("rows").map((text) => make("span", "", text)));
     const captions = model.get("captions");
     readout.textContent = captions[at >= 0 ? at : selected] ?? "";
     readout.style.display = captions.length ? "" : "none";
@@ -89,7 +93,7 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation(); // JupyterLab's own keys must not see it
   });
-  for (const name of ["pixels", "frames", "selected", "captions", "scale"]) model.on(`change:${name}`, draw);
+  for (const name of ["pixels", "frames", "selected", "captions", "rows", "scale"]) model.on(`change:${name}`, draw);
   draw();
   measureAgain();
 }
