@@ -24,6 +24,7 @@ from ssl_toolkit.probes.linear import (
     probe_depths as probe_depths,
 )
 from ssl_toolkit.probes.logistic import logistic as logistic
+from ssl_toolkit.probes.maps import align as align, principal_planes as principal_planes
 from ssl_toolkit.probes.metrics import (
     alignment as alignment,
     alpha_req as alpha_req,

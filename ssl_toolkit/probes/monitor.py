@@ -18,6 +18,7 @@ from ssl_toolkit.data import Dataset, as_float, rng
 from ssl_toolkit.encoders import embed, embed_steps, pixels, untrained
 from ssl_toolkit.encoders.statistics import neighbors
 from ssl_toolkit.probes.knn import knn_accuracy
+from ssl_toolkit.probes.maps import align, principal_planes
 from ssl_toolkit.probes.metrics import alpha_req, describe_rank, feature_std, lidar, rankme, spectrum
 from ssl_toolkit.probes.online import LinearProbes, Reading, read
 from ssl_toolkit.training import Objective, Step, TrainState, last_of, train
@@ -42,6 +43,7 @@ class Snapshot(NamedTuple):
     samples: int
     similarity: Float[Tensor, "q k"]
     neighbors: Int64[Tensor, "q k"]  # of the first queries, in the bank
+    planes: Float[Tensor, "2 n 2"]  # the queries on four principal axes, turned to lie as in the snapshot before
 
     @property
     def verdict(self) -> str:
@@ -89,10 +91,12 @@ def snapshot(
     shown: int = 4,
     k: int = 7,
     portion: int = PORTION,
-) -> Iterator[Snapshot | None]:
-    """Embed both sets a portion at a time: yields None in between, then the `Snapshot`.
+    before: Snapshot | None = None,
+) -> Generator[Snapshot | None, None, Snapshot]:
+    """Embed both sets a portion at a time: yields None in between, then the `Snapshot`, which it returns as well.
 
     With `augment`, it also measures LiDAR, on eight views of each of 64 queries, the same views in every snapshot.
+    Its planes lie as those of the snapshot `before`, which must be of the same queries.
     """
     zb, zq = yield from _embedded(state.model, bank, queries, portion)
     apart, samples = None, min(SAMPLES, len(queries))
@@ -108,7 +112,13 @@ def snapshot(
     knn = knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
     std = feature_std(zq) * width**0.5
     deviations, alpha = spectrum(zq)[:most], alpha_req(zq, last=min(STEEPNESS, width))
-    yield Snapshot(state.step, knn, rankme(zq), std, most, deviations, alpha, apart, samples, similarity, index)
+    yield None
+    planes = principal_planes(zq).cpu()
+    if before is not None:
+        planes = align(planes, before.planes)
+    now = Snapshot(state.step, knn, rankme(zq), std, most, deviations, alpha, apart, samples, similarity, index, planes)
+    yield now
+    return now
 
 
 def _embedded(
@@ -138,12 +148,12 @@ def monitor(
     `augment` makes the views for LiDAR. `probes` learn after every fifth training step, which adds 5 % to the time;
     their `Reading` of the queries then follows each later snapshot.
     """
-    yield from snapshot(state, bank, queries, augment=augment)
+    last = yield from snapshot(state, bank, queries, augment=augment)
     for step in train(state, data, objective, until=until, batch_size=batch_size, seed=seed):
         yield step
         if probes is not None and step.step % LEARN == 0:
             probes.follow(state, data, batch_size=batch_size, seed=seed)
         if step.step % every == 0 or step.step == until:
-            yield from snapshot(state, bank, queries, augment=augment)
+            last = yield from snapshot(state, bank, queries, augment=augment, before=last)
             if probes is not None:
                 yield from read(state.model, probes, queries, step=step.step)

@@ -31,6 +31,13 @@ def tile(images: UInt8[Tensor, "n c h w"], columns: int, scale: int = 1, gap: in
     return sheet
 
 
+def below(*sheets: UInt8[np.ndarray, "_ _ 3"], gap: int = 8) -> Pixels:
+    """Sheets below one another, from the left; what is between and beside them is white."""
+    width = max(sheet.shape[1] for sheet in sheets)
+    padded = [np.pad(sheet, ((0, gap), (0, width - sheet.shape[1]), (0, 0)), constant_values=255) for sheet in sheets]
+    return np.concatenate(padded)[:-gap]
+
+
 def png(sheet: UInt8[np.ndarray, "H W _"]) -> bytes:
     """A sheet of pixels, gray or RGB, as a PNG."""
     from PIL import Image

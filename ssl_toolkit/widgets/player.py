@@ -169,9 +169,14 @@ class Player(w.VBox, Generic[T]):
 
     def look_back(self, index: int) -> None:
         """Draw the record at this place of `records` again; playing goes on from the last."""
-        if self.state != "running" and 0 <= index < len(self.records) and index != self._shown:
-            self._draw(self.records[index])
+        if 0 <= index < len(self.records) and index != self._shown:
+            self.draw_again(self.records[index])
             self._shown = index
+
+    def draw_again(self, record: T) -> None:
+        """Draw an earlier record while it does not run: for a panel that has a way of its own to look back."""
+        if self.state != "running":
+            self._draw(record)
 
     def close(self) -> None:
         """Stop for good: no task is left, and the widget goes."""

@@ -165,7 +165,7 @@ def test_what_was_loaded_is_let_go_by_controls_that_it_does_not_fit_and_hides_no
 def test_a_look_is_made_in_short_portions_and_counts_neighbors():
     state = SMALL.start(DATA)
     *portions, last = snapshot(state, DATA[:100], DATA[100:], portion=16)
-    assert len(portions) == 7 + 4
+    assert len(portions) == 7 + 4 + 1
     assert last.lidar is None
     assert set(portions) == {None}
     assert isinstance(last, Snapshot)
@@ -176,7 +176,7 @@ def test_a_look_is_made_in_short_portions_and_counts_neighbors():
 def test_a_collapse_is_called_one():
     spectrum, nothing = torch.ones(128), torch.zeros(1, 1)
     snapshots = [
-        Snapshot(0, 0.1, r, 0.0, 128, spectrum, 1.0, r, 129, nothing, nothing.long())
+        Snapshot(0, 0.1, r, 0.0, 128, spectrum, 1.0, r, 129, nothing, nothing.long(), torch.zeros(2, 1, 2))
         for r in (1.1, 3.0, 8.0, 20.0, 90.0)
     ]
     words = ["collapsed", "collapsing", "collapsing", "narrow", "spread"]

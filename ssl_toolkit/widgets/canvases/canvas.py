@@ -16,9 +16,9 @@ STATIC = Path(__file__).parents[1] / "static"
 MARK = (230, 159, 0)  # of pixels that are pointed out: Okabe and Ito's orange
 
 
-def script(name: str) -> str:
+def script(*names: str) -> str:
     """The JavaScript of a canvas, after what all of them share."""
-    return "".join((STATIC / f"{file}.js").read_text(encoding="utf-8") for file in ("shared", name))
+    return "".join((STATIC / f"{file}.js").read_text(encoding="utf-8") for file in ("shared", *names))
 
 
 def packed(x: Tensor) -> bytes:

@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from colorsys import hsv_to_rgb
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import ipywidgets as w
@@ -23,6 +24,7 @@ from ssl_toolkit.widgets.pictures import Pixels
 
 MOST = 3 * len(COLORS)  # values that colors and three marker shapes tell apart
 STEPS = 64  # of a scale
+HINT = "Hover to see an image, click for its neighbors, drag to move or to select."
 THUMBNAIL = 32  # pixels a side, at most
 
 
@@ -98,8 +100,8 @@ class Scatter(Canvas):
     one and V all in view, + - 0 zoom, Shift with arrows moves, L is the lasso, Escape clears.
     """
 
-    _esm = script("scatter")
-    _css = STATIC / "scatter.css"
+    _esm = script("points", "scatter")
+    _css: str | Path = STATIC / "scatter.css"
 
     points = traitlets.Bytes(b"").tag(sync=True)  # float32 (p, n, 2), in [-1, 1]
     titles = traitlets.List(traitlets.Unicode()).tag(sync=True)  # one per plane
@@ -115,6 +117,7 @@ class Scatter(Canvas):
     marks = traitlets.List().tag(sync=True)  # per plane, the indices that are ringed
     side = traitlets.Int(440).tag(sync=True)
     label = traitlets.Unicode("").tag(sync=True)
+    hint = traitlets.Unicode(HINT).tag(sync=True)
     _selected = traitlets.Instance(w.CallbackDispatcher, ())
 
     def __init__(
@@ -173,7 +176,9 @@ class Scatter(Canvas):
 
     def picture(self) -> Pixels:
         """The planes side by side as pixels, for notebooks that are read without a kernel."""
-        planes = np.frombuffer(self.points, np.float32).reshape(max(1, len(self.titles)), -1, 2)
+        return self._drawn(np.frombuffer(self.points, np.float32).reshape(max(1, len(self.titles)), -1, 2))
+
+    def _drawn(self, planes: Float32[np.ndarray, "p n 2"]) -> Pixels:
         color = np.frombuffer(self.color, np.uint8)
         rgb = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in [*self.palette, *[GRAY] * 256]], np.uint8)
         side, gap = self.side, 8

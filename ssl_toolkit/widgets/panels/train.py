@@ -26,7 +26,9 @@ from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, filled_axes, training_curves, training_figure
 from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.panels.train_map import TrainMap
 from ssl_toolkit.widgets.panels.train_presets import PRESETS
+from ssl_toolkit.widgets.pictures import Pixels, below
 from ssl_toolkit.widgets.player import Player
 
 BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
@@ -82,6 +84,9 @@ class TrainPanel(Panel):
         )
         self.figure = ui.figure_widget(training_figure([], []))
         self.metrics, self.legend = w.HTML(), w.HTML()
+        self.player.back.layout.display = "none"  # the map has a slider for this
+        self.map = TrainMap(lambda snapshot: self._soon(lambda: self.player.draw_again(snapshot)))
+        self.player.observe(lambda change: setattr(self.map, "live", change["new"] == "running"), "state")
         self.grid = ImageGrid(self.data.images[:1], columns=K + 1, scale=2, label="queries and their neighbors")
         before, meanwhile = (
             w.HTML(f'<b style="font-size:12px">{text}</b>')
@@ -89,7 +94,7 @@ class TrainPanel(Panel):
         )
         files = ui.row(self.path, self.save_button, self.load_button)
         body = ui.two_columns(
-            [before, *self._fixed, meanwhile, *self._live], [self.legend, self.grid, files], width="300px"
+            [before, *self._fixed, meanwhile, *self._live], [self.map, self.legend, self.grid, files], width="300px"
         )
         locked = [self.preset, *self._fixed]
         if self._own:  # else there is a choice of data
@@ -101,7 +106,6 @@ class TrainPanel(Panel):
             self.metrics,
             body,
             locked=locked,
-            pictured=self.grid,
         )
         self._show(recipe or PRESETS[self.preset.value][0])
         self.why.value = PRESETS[self.preset.value][1] if recipe is None else ""
@@ -186,6 +190,10 @@ class TrainPanel(Panel):
         assert self.train_state is not None
         return self.train_state
 
+    def picture(self) -> Pixels:
+        """The map and the neighbors as pixels."""
+        return below(self.map.picture(), self.grid.picture()) if self.map.snapshots else self.grid.picture()
+
     def save(self, path: str | Path | None = None) -> str:
         """Write the state; a run that goes on from it is bit for bit the run that never stopped."""
         if self.train_state is None:
@@ -229,6 +237,7 @@ class TrainPanel(Panel):
         self.train_state, self._loaded = self._loaded or fresh, None
         self.steps, self.snapshots, self.readings = [], [], []
         self._objective = recipe.objective(data)
+        self.map.begin_with(self._queries)
         for base in baselines(fresh.model, self._bank, self._queries):
             self.baselines = base
             yield None
@@ -272,6 +281,7 @@ class TrainPanel(Panel):
                 self.figure.layout[f"yaxis{column}"].showticklabels = filled
         if not snapshots or self.baselines is None:
             return
+        self.map.show_until(record.step, self.snapshots)
         now, base = snapshots[-1], self.baselines
         self._tell(
             f"kNN accuracy <b>{now.knn:.1%}</b> (chance {base.chance:.0%}, raw pixels {base.pixels:.1%}, untrained "
@@ -286,6 +296,7 @@ class TrainPanel(Panel):
     def _before_run(self) -> None:
         """Show what a representation has to beat."""
         _, self._bank, self._queries = self._divided()
+        self.map.begin_with(self._queries)
         self._tell("Press Play to train. The neighbors below are those of the raw pixels.")
         _, nearest = neighbors(pixels(self._bank.images), pixels(self._queries.images[:SHOWN]), k=K)
         self._show_neighbors(nearest, "nearest neighbors by raw pixels")
