@@ -4,7 +4,7 @@
     state, objective = recipe.start(data), recipe.objective(data)
     for step in train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size): ...
     factor_retention(state.model, samples, test.images)["hue"]     # samples: k of each of m conditions, (m, k, c, h, w)
-    factor_accuracy(state.model, samples, truth)["hue"]            # truth: encode_factors(test)[:m], of the images asked
+    factor_accuracy(state.model, samples, truth)["hue"]   # truth: encode_factors(test)[:m]
 
 A linear probe shows what is in a representation; the reader shows what is in a picture.
 """

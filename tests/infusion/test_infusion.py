@@ -439,6 +439,16 @@ def test_a_completion_keeps_what_is_known_at_every_step_and_differs_where_it_is_
         assert bool((link.z[..., 2:, :].std(dim=0) > 0).all())
 
 
+def test_a_gradual_completion_lets_the_known_part_in_and_ends_with_all_of_it():
+    operator, prior, hidden = small(), fit_prior(images), torch.zeros(4, 4, dtype=torch.bool)
+    hidden[2:] = True
+    links = list(complete(operator, images[0], hidden, prior=prior, steps=T, n=400, gradual=True))
+    for t, link in enumerate(links):
+        assert not link.infused[..., 2:, :].any()
+        assert link.infused[..., :2, :].float().mean().item() == pytest.approx(t / T, abs=0.03)
+    assert torch.equal(links[-1].z[..., :2, :], images[:1, :, :2].expand(400, 1, 2, 4))
+
+
 def test_variations_keep_a_share_of_the_image_at_the_start():
     *_, keep_all = vary(small(), images[0], prior=fit_prior(images), steps=T, keep=1.0, n=3)
     start_, *_ = vary(small(), images[0], prior=fit_prior(images), steps=T, keep=0.5, n=400)
