@@ -24,7 +24,11 @@ from ssl_toolkit.diffusion.directions import (
 )
 from ssl_toolkit.diffusion.edit import along as along, between as between, paint_rows as paint_rows
 from ssl_toolkit.diffusion.exact import exact_denoiser as exact_denoiser
-from ssl_toolkit.diffusion.factor_reader import ReaderRecipe as ReaderRecipe, factor_retention as factor_retention
+from ssl_toolkit.diffusion.factor_reader import (
+    ReaderRecipe as ReaderRecipe,
+    factor_accuracy as factor_accuracy,
+    factor_retention as factor_retention,
+)
 from ssl_toolkit.diffusion.metrics import (
     faithfulness as faithfulness,
     frechet_distance as frechet_distance,

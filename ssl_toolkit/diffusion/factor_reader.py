@@ -3,7 +3,8 @@
     recipe = Recipe()
     state, objective = recipe.start(data), recipe.objective(data)
     for step in train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size): ...
-    kept(state.model, samples, test.images)["hue"]            # samples: k of each of m conditions, (m, k, c, h, w)
+    factor_retention(state.model, samples, test.images)["hue"]     # samples: k of each of m conditions, (m, k, c, h, w)
+    factor_accuracy(state.model, samples, truth)["hue"]   # truth: encode_factors(test)[:m]
 
 A linear probe shows what is in a representation; the reader shows what is in a picture.
 """
@@ -85,8 +86,37 @@ def predict_factors(reader: Encoder, images: Shaped[Tensor, "n c h w"]) -> dict[
 def factor_retention(
     reader: Encoder, samples: Shaped[Tensor, "m k c h w"], images: Shaped[Tensor, "n c h w"]
 ) -> dict[str, float]:
-    """`metrics.retention` of each factor in k samples of each of m conditions, with real images as the reference."""
+    """`metrics.retention` of each factor in k samples of each of m conditions, with real images as the reference.
+
+    It says how far the samples of a condition agree with each other, as the reader sees them; for the truth, see
+    `factor_accuracy`.
+    """
     seen, real = predict_factors(reader, samples.flatten(0, 1)), predict_factors(reader, images)
     return {
         name: retention(seen[name].view(samples.shape[:2]), real[name], period=PERIODS.get(name)) for name in FACTORS
     }
+
+
+def factor_accuracy(
+    reader: Encoder, samples: Shaped[Tensor, "m k c h w"], truth: Float[Tensor, "m e"]
+) -> dict[str, float]:
+    """R2 of each factor: how near k samples of each of m images come to the true factors of these images.
+
+    `truth` holds rows of `encode_factors`. 1 if all are right; 0 is what the mean over `truth` would get, and wrong
+    values give less. The reader's own errors count too.
+    """
+    code = _as_code(predict_factors(reader, samples.flatten(0, 1))).unflatten(0, samples.shape[:2])
+    error = (code - truth.to(code.device)[:, None]).square().mean(dim=(0, 1))
+    variance, scores, first = truth.var(dim=0, correction=0).to(code.device), {}, 0
+    for name in FACTORS:
+        columns = slice(first, first := first + (2 if name in PERIODS else 1))
+        scores[name] = 1 - (error[columns].sum() / variance[columns].sum()).item()
+    return scores
+
+
+def _as_code(values: dict[str, Float[Tensor, " n"]]) -> Float[Tensor, "n e"]:
+    columns = []
+    for name, v in values.items():
+        angle = 2 * torch.pi * v / PERIODS.get(name, 1.0)
+        columns += [angle.cos(), angle.sin()] if name in PERIODS else [v]
+    return torch.stack(columns, dim=1)

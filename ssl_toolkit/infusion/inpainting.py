@@ -17,11 +17,14 @@ def complete(
     prior: Prior,
     steps: int,
     n: int = 8,
+    gradual: bool = False,
     seed: int = 0,
 ) -> Iterator[Link]:
     """Complete the image n times where `hidden` (h, w) is true: yield z_0 ... z_T, with the known part in every state.
 
-    A completion is an infused chain with rate 1 where the image is known and rate 0 where it is hidden. Raises
+    A completion is an infused chain with rate 1 where the image is known and rate 0 where it is hidden. No chain in
+    training knew that much so early, and all completions come out alike. If `gradual`, the rate where the image is
+    known is t/T: completions differ as real images do, but fit the known part less well; z_T holds all of it. Raises
     ValueError for a mask of another size, a mask that hides nothing, or an image outside [0, 1].
     """
     if hidden.shape != image.shape[1:]:
@@ -31,9 +34,13 @@ def complete(
     in_range("image", image)
     target = image.expand(n, *image.shape)
     known = (~hidden).to(image.dtype)
-    link = first(prior, target, rate=known, seed=seed)
+
+    def rate(t: int) -> Tensor:
+        return known * t / steps if gradual else known
+
+    link = first(prior, target, rate=rate, seed=seed)
     yield link
-    yield from chain(operator, link.z, steps=steps, target=target, rate=known, seed=seed)
+    yield from chain(operator, link.z, steps=steps, target=target, rate=rate, seed=seed)
 
 
 def vary(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ssl_toolkit.data import seeded
 
-Apart = Literal["batchnorm", "embedding", "shared"]  # what tells steps apart: a BatchNorm for each, FiLM, or nothing
+Apart = Literal["batchnorm", "embedding", "shared"]  # scale and shift: one for each step, FiLM, or one for all
 BETA, FLOOR = 0.1, 1e-4  # var = BETA sigmoid(net) + FLOOR, as in the released code
 FREQUENCIES = 6  # in the step's embedding
 Moments = tuple[Float[Tensor, "b *x"], Float[Tensor, "b *x"] | None]
@@ -115,21 +115,28 @@ def _check(steps: int, apart: str, variance: float | None, bernoulli: bool) -> N
 
 
 class _StepNorm(nn.Module):
-    """One BatchNorm per step, or a single one, with or without scaling and shifting by an embedding of the step."""
+    """BatchNorm with averages of its own for each step; `apart` says which scale and shift follow it.
+
+    Training normalizes by the statistics of one step, so evaluation must, too: averages over all steps fit none.
+    """
 
     def __init__(self, norm: type[nn.BatchNorm1d | nn.BatchNorm2d], width: int, steps: int, apart: Apart):
         super().__init__()
         self.steps = steps
-        self.norms = nn.ModuleList(norm(width) for _ in range(steps if apart == "batchnorm" else 1))
+        self.norms = nn.ModuleList(norm(width, affine=apart == "batchnorm") for _ in range(steps))
         self.film = nn.Linear(2 * FREQUENCIES, 2 * width) if apart == "embedding" else None
+        self.shared = nn.Parameter(torch.zeros(2 * width)) if apart == "shared" else None
         if self.film is not None:
             nn.init.zeros_(self.film.bias)
 
     def forward(self, h: Float[Tensor, "b d *hw"], t: int) -> Float[Tensor, "b d *hw"]:
-        h = self.norms[(t - 1) % len(self.norms)](h)
+        h = self.norms[t - 1](h)
+        film = self.shared
         if self.film is not None:
             angle = torch.pi * t / self.steps * 2.0 ** torch.arange(FREQUENCIES, device=h.device)
-            gain, bias = self.film(torch.cat([angle.sin(), angle.cos()])).view(2, -1, *[1] * (h.ndim - 2))
+            film = self.film(torch.cat([angle.sin(), angle.cos()]))
+        if film is not None:
+            gain, bias = film.view(2, -1, *[1] * (h.ndim - 2))
             h = h * (1 + gain) + bias
         return F.relu(h, inplace=True)
 

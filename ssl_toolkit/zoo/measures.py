@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ssl_toolkit import infusion
 from ssl_toolkit.data import Dataset, as_bytes, as_float, rng
-from ssl_toolkit.diffusion.factor_reader import FACTORS, factor_retention
+from ssl_toolkit.diffusion.factor_reader import FACTORS, encode_factors, factor_accuracy, factor_retention
 from ssl_toolkit.diffusion.metrics import faithfulness, kid_in_units, recognition, retention
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
 from ssl_toolkit.encoders import Encoder, embed, pixels, untrained
@@ -60,7 +60,8 @@ def _samples(
     """How faithful samples are, among `ASKED` test images; their KID to real images; and what they keep of h.
 
     KID uses features of the supervised encoder, in units of their standard deviation pooled over all dimensions. That
-    encoder decides which class is kept, and the reader which factors; "read" is what a linear probe reads from h.
+    encoder decides which class is kept, and the reader which factors. "kept" says that samples of one h agree,
+    "right" that they agree with the true factor, and "read" is what a linear probe reads from h.
     """
     encoder, judge, reader = (models.get(name) for name in (made.encoder, made.judge, made.reader))
     assert isinstance(encoder, Encoder)
@@ -81,9 +82,11 @@ def _samples(
     values["class read"] = linear_probe(h, data.labels, h_test, test.labels).accuracy
     values["class kept"] = retention(by_judge[0].view(-1, EACH), by_judge[1])
     if isinstance(reader, Encoder):
-        shares = factor_retention(reader, samples.unflatten(0, (-1, EACH)), test.images)
+        rows = samples.unflatten(0, (-1, EACH))
+        shares = factor_retention(reader, rows, test.images)
+        right = factor_accuracy(reader, rows, encode_factors(test)[: len(rows)])
         for name, score in _r2(h, h_test, data, test).items():
-            values |= {f"{name} read": score, f"{name} kept": shares[name]}
+            values |= {f"{name} read": score, f"{name} kept": shares[name], f"{name} right": right[name]}
     return values
 
 

@@ -7,7 +7,14 @@ import torch
 
 from ssl_toolkit import load_data
 from ssl_toolkit.data.shapes import PERIODS
-from ssl_toolkit.diffusion.factor_reader import FACTORS, ReaderRecipe, encode_factors, factor_retention, predict_factors
+from ssl_toolkit.diffusion.factor_reader import (
+    FACTORS,
+    ReaderRecipe,
+    encode_factors,
+    factor_accuracy,
+    factor_retention,
+    predict_factors,
+)
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.training import train
 
@@ -47,6 +54,16 @@ def test_samples_that_are_alike_keep_all_and_samples_at_random_keep_nothing():
     at_random = images(codes)[order]
     assert factor_retention(PERFECT, alike, images(codes)) == pytest.approx(dict.fromkeys(FACTORS, 1.0), abs=1e-6)
     assert factor_retention(PERFECT, at_random, images(codes)) == pytest.approx(dict.fromkeys(FACTORS, 0.0), abs=0.06)
+
+
+def test_samples_that_agree_on_a_wrong_value_keep_it_and_are_not_right():
+    codes = encode_factors(DATA)
+    alike = images(codes)[:, None].expand(-1, 4, -1, -1, -1)
+    of_others = alike.roll(1, dims=0)
+    assert factor_accuracy(PERFECT, alike, codes) == pytest.approx(dict.fromkeys(FACTORS, 1.0), abs=1e-5)
+    assert factor_retention(PERFECT, of_others, images(codes))["hue"] == pytest.approx(1, abs=1e-6)
+    wrong = factor_accuracy(PERFECT, of_others, codes)
+    assert wrong == pytest.approx(dict.fromkeys(FACTORS, -1.0), abs=0.3)  # two draws lie twice the variance apart
 
 
 def test_once_around_the_circle_is_no_change():

@@ -189,6 +189,20 @@ def test_the_steps_are_told_apart_as_asked(make, apart):
     assert 1e-4 <= std.square().min().item() <= std.square().max().item() <= 0.1001
 
 
+@pytest.mark.parametrize("apart", ["batchnorm", "embedding", "shared"])
+def test_evaluation_normalizes_each_step_as_training_did(apart):
+    """Batches of step t lie around t: averages pooled over the steps would fit none of them."""
+    operator, z = small(apart=apart), torch.rand(4096, 1, 4, 4, generator=rng(0))
+    with torch.no_grad():
+        for _ in range(100):
+            in_training = [operator(z + t, t)[0] for t in range(1, T + 1)]
+        operator.eval()
+        for t, mean in enumerate(in_training, start=1):
+            torch.testing.assert_close(operator(z + t, t)[0], mean, atol=2e-3, rtol=0)
+        other = operator(z + 1, T)[0]  # by the averages of another step
+    assert (other - in_training[0]).abs().mean() > 0.02
+
+
 @pytest.mark.parametrize("size", [28, 32, 64])
 def test_the_convolutional_operator_takes_the_sizes_of_the_papers_data(size):
     operator = conv((3, size, size), steps=2, width=4, variance=0.01).eval()
@@ -423,6 +437,16 @@ def test_a_completion_keeps_what_is_known_at_every_step_and_differs_where_it_is_
     for link in links:
         assert torch.equal(link.z[..., :2, :], images[:1, :, :2].expand(6, 1, 2, 4))
         assert bool((link.z[..., 2:, :].std(dim=0) > 0).all())
+
+
+def test_a_gradual_completion_lets_the_known_part_in_and_ends_with_all_of_it():
+    operator, prior, hidden = small(), fit_prior(images), torch.zeros(4, 4, dtype=torch.bool)
+    hidden[2:] = True
+    links = list(complete(operator, images[0], hidden, prior=prior, steps=T, n=400, gradual=True))
+    for t, link in enumerate(links):
+        assert not link.infused[..., 2:, :].any()
+        assert link.infused[..., :2, :].float().mean().item() == pytest.approx(t / T, abs=0.03)
+    assert torch.equal(links[-1].z[..., :2, :], images[:1, :, :2].expand(400, 1, 2, 4))
 
 
 def test_variations_keep_a_share_of_the_image_at_the_start():

@@ -67,7 +67,9 @@ def test_what_is_painted_is_completed(panel, operator):
     hidden[:3, 2:] = True
     panel.pick(2)
     panel.mask = hidden
-    assert same(panel.completions, complete(operator, IMAGES[2] / 255, hidden, prior=PRIOR, steps=6, n=4, seed=3))
+    assert same(
+        panel.completions, complete(operator, IMAGES[2] / 255, hidden, prior=PRIOR, steps=6, n=4, gradual=True, seed=3)
+    )
     assert "4 completions of 28%" in panel.note.value
     shown = panel.tries.chains["completions"][-1]
     assert torch.equal(shown[..., ~hidden], IMAGES[2:3].expand(4, -1, -1, -1)[..., ~hidden])

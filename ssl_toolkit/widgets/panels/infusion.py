@@ -170,7 +170,9 @@ class InfusionPanel(Panel):
             return
         image, T = as_float(self.images[self.index]), self.operator.steps
         n, seed = len(self.images), self.seed.value
-        self.completions = list(complete(self.operator, image, hidden, prior=self.prior, steps=T, n=n, seed=seed))
+        self.completions = list(
+            complete(self.operator, image, hidden, prior=self.prior, steps=T, n=n, gradual=True, seed=seed)
+        )
         known = torch.where(hidden, 0.0, image)
         images = self._frames([link._replace(mean=torch.where(hidden, link.mean, known)) for link in self.completions])
         self.tries.show({COMPLETIONS: images}, captions=[f"z {t} of {T}" for t in range(T + 1)])
