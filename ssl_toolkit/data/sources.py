@@ -41,7 +41,6 @@ def load_data(
     split: str = "train",
     size: int | None = None,
     limit: int | None = None,
-    fallback: str | None = None,
 ) -> Dataset:
     """Load the "train" or "test" split of a named data set, or of a folder with one subfolder per class.
 
@@ -62,21 +61,14 @@ def load_data(
     (~/.cache/ssl_toolkit by default) and downloaded into it if missing. A name takes precedence over a folder; write
     "./mnist" for the folder.
 
-    If a set can be neither found nor downloaded, the set named by `fallback` takes its place at the same image size,
-    with a warning. Without a fallback, that is an error.
+    Where "fashion-mnist" can be neither found nor downloaded, the 10,000 and 2,000 images of it that come with the
+    package take its place, with a warning.
 
     Raises ValueError for an argument out of range, DataError for data that cannot be found, downloaded or read.
 
     >>> load_data("shapes", limit=100)
     Dataset(shapes: 100 images of 3 x 32 x 32, 8 classes, factors shape texture hue x y scale angle background)
     """
-    if fallback is not None:
-        try:
-            return load_data(name_or_folder, split=split, size=size, limit=limit)
-        except DataError as error:
-            warnings.warn(f"{error} For now {fallback!r} takes its place.", stacklevel=2)
-            side = size or SIDES.get(os.fspath(name_or_folder), OF_FOLDERS)
-            return load_data(fallback, split=split, size=side, limit=limit)
     if split not in ("train", "test"):
         raise ValueError(f"split is {split!r}: it must be 'train' or 'test'.")
     if size is not None and size < 4:
@@ -123,17 +115,20 @@ _DIGESTS = {
 
 def _garments(split: str, size: int, limit: int | None) -> Dataset:
     """Garments in the wild, of the whole set if it is on this machine, else of the part that comes with the package."""
-    if is_available("fashion-mnist"):
-        files = _find_idx(_places("fashion-mnist"), split)
-    else:
-        files = _find_idx([_SHIPPED], split)
-        for file in files:
-            if hashlib.sha256(file.read_bytes()).hexdigest() != _DIGESTS[file.name]:
-                raise DataError(f"{file} is not the file that came with the package: install it anew.")
+    at_hand = is_available("fashion-mnist")
+    files = _find_idx(_places("fashion-mnist"), split) if at_hand else _shipped(split)
     source = _read_pair("fashion-mnist", files, limit)
     data = in_the_wild(source, seed=0 if split == "train" else 1, size=size)
     data.name = "garments"
     return data
+
+
+def _shipped(split: str) -> list[Path]:
+    files = _find_idx([_SHIPPED], split)
+    for file in files:
+        if hashlib.sha256(file.read_bytes()).hexdigest() != _DIGESTS[file.name]:
+            raise DataError(f"{file} is not the file that came with the package: install it anew.")
+    return files
 
 
 def _shapes(split: str, size: int, limit: int | None) -> Dataset:
@@ -206,8 +201,14 @@ def _places(name: str) -> list[Path]:
 def _idx(name: str, split: str, limit: int | None) -> Dataset:
     places = _places(name)
     if not (files := _find_idx(places, split)):
-        _torchvision(_IDX[name], places=places)
-        files = _find_idx(places, split)
+        try:
+            _torchvision(_IDX[name], places=places)
+        except DataError as error:
+            if name != "fashion-mnist":
+                raise
+            warnings.warn(f"{error} For now the part that comes with the package takes its place.", stacklevel=3)
+            places = [_SHIPPED]
+        files = _shipped(split) if places == [_SHIPPED] else _find_idx(places, split)
     return _read_pair(name, files, limit)
 
 

@@ -52,7 +52,7 @@ class JointRecipe:
     width: int = 1024  # of the representation
     projector: tuple[int, ...] = (256, 128)
     predictor: tuple[int, ...] | None = None  # None: same as the projector
-    temperature: float = 0.2  # of SimCLR and the other contrastive methods
+    temperature: float = 0.1  # of SimCLR and the other contrastive methods
     variance: float = 25.0  # weight of VICReg's variance term
     lambd: float = 0.02  # weight of LeJEPA's SIGReg and of VISReg's regularizer
     momentum: float = 0.99  # of the teacher
@@ -150,6 +150,7 @@ class Method(NamedTuple):
     predictor: bool = False  # whether it needs one after the projector
     teacher: bool = False  # whether it needs a moving average of the model
     labels: bool = False  # whether the projector ends in a logit for each class
+    slow: bool = False  # whether it stays near the untrained network for a minute on garments
 
 
 def _queue(recipe: JointRecipe) -> dict[str, nn.Module]:
@@ -205,13 +206,17 @@ METHODS: dict[str, Method] = {
         "VISReg", lambda r, augment: multi_view(partial(losses.visreg, lambd=r.lambd), augment, stochastic=True),
         {"projector": (256, 32), "lambd": 0.6},
     ),
-    "byol": Method("BYOL", lambda r, augment: teacher_student(losses.byol, augment), predictor=True, teacher=True),
-    "simsiam": Method("SimSiam", lambda r, augment: siamese(augment), predictor=True),
+    "byol": Method(
+        "BYOL", lambda r, augment: teacher_student(losses.byol, augment), predictor=True, teacher=True, slow=True
+    ),
+    "simsiam": Method("SimSiam", lambda r, augment: siamese(augment), predictor=True, slow=True),
     "dino": Method(
         "DINO", lambda r, augment: self_distillation(augment), {"prototypes": 64, "lr": 1e-3},
-        parts=_prototypes_and_center, teacher=True,
+        parts=_prototypes_and_center, teacher=True, slow=True,
     ),
-    "swav": Method("SwAV", lambda r, augment: swapped_prediction(augment), {"prototypes": 60}, parts=_prototypes),
+    "swav": Method(
+        "SwAV", lambda r, augment: swapped_prediction(augment), {"prototypes": 60}, parts=_prototypes, slow=True
+    ),
     "supervised": Method("Supervised", lambda r, augment: supervised(augment), labels=True),
 }  # fmt: skip
 

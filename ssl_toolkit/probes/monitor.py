@@ -50,24 +50,18 @@ class Snapshot(NamedTuple):
         """The rank in words."""
         return describe_rank(self.rankme, self.most)
 
-    @property
-    def told_apart(self) -> str:
-        """LiDAR in words."""
-        if self.lidar is None:
-            return ""
-        return describe_rank(self.lidar, min(self.samples - 1, len(self.spectrum)))
-
 
 class Baselines(NamedTuple):
-    """kNN accuracies that a trained representation must beat to have learned anything."""
+    """kNN accuracies that a trained representation must beat to have learned anything, and what they rest on."""
 
     chance: float
     pixels: float
     untrained: float
+    neighbors: dict[str, Int64[Tensor, "q k"]]  # of the first queries, in the bank, by "raw pixels" and "untrained"
 
 
 def baselines(
-    model: nn.Module, bank: Dataset, queries: Dataset, *, portion: int = PORTION
+    model: nn.Module, bank: Dataset, queries: Dataset, *, shown: int = 2, k: int = 7, portion: int = PORTION
 ) -> Iterator[Baselines | None]:
     """Chance (the commonest class), raw pixels, and the same network untrained: yields None while it works, then the
     `Baselines`."""
@@ -76,10 +70,12 @@ def baselines(
     def score(zb: Tensor, zq: Tensor) -> float:
         return knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
 
-    by_pixels = score(pixels(bank.images), pixels(queries.images))
+    raw = pixels(bank.images), pixels(queries.images)
+    by_pixels = score(*raw)
     yield None
     z = yield from _embedded(untrained(model), bank, queries, portion)
-    yield Baselines(chance, by_pixels, score(*z))
+    found = {name: neighbors(zb, zq[:shown], k=k)[1] for name, (zb, zq) in {"raw pixels": raw, "untrained": z}.items()}
+    yield Baselines(chance, by_pixels, score(*z), found)
 
 
 def snapshot(
@@ -88,7 +84,7 @@ def snapshot(
     queries: Dataset,
     *,
     augment: Augment | None = None,
-    shown: int = 4,
+    shown: int = 2,
     k: int = 7,
     portion: int = PORTION,
     before: Snapshot | None = None,

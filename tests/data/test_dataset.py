@@ -263,18 +263,13 @@ def no_network(monkeypatch):
     monkeypatch.setattr(datasets.celeba, "download_file_from_google_drive", unreachable)
 
 
-def test_a_fallback_takes_the_place_of_what_cannot_be_had_and_a_warning_says_so(cache, no_network):
-    with pytest.warns(UserWarning, match=r"SSL_TOOLKIT_DATA.* 'digits' takes its place"):
-        data = load_data("fashion-mnist", limit=9, fallback="digits")
-    assert (data.name, data.images.shape) == ("digits", (9, 1, 28, 28))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert load_data("shapes", limit=9, fallback="digits").name == "shapes"
-    with pytest.raises(ValueError, match="split"):  # a wrong argument is no reason to fall back
-        load_data("fashion-mnist", split="all", fallback="digits")
+def test_the_shipped_part_takes_the_place_of_fashion_mnist_and_a_warning_says_so(cache, no_network):
+    with pytest.warns(UserWarning, match=r"SSL_TOOLKIT_DATA.* that comes with the package takes its place"):
+        data = load_data("fashion-mnist")
+    assert data.images.shape == (10_000, 1, 28, 28)
 
 
-@pytest.mark.parametrize("name", ["fashion-mnist", "mnist", "cifar10", "celeba"])
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "celeba"])
 def test_without_network_and_files_the_error_says_what_to_do(cache, no_network, name):
     with pytest.raises(DataError) as raised:
         load_data(name)

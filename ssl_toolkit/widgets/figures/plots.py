@@ -56,8 +56,7 @@ def training_curves(
     terms += [Curve("", [], [])] * (TERM_SLOTS - len(terms))
     seen = [float(snapshot.step) for snapshot in snapshots]
     ends = [0.0, max(1.0, *seen, *x)] if seen or x else [0.0, 1.0]
-    levels = zip(Baselines._fields, base or (), strict=False)
-    lines = {name: Curve(_BASELINE_NAMES[name], ends, [value, value]) for name, value in levels}
+    levels = {name: [getattr(base, name)] * 2 if base else [] for name in _BASELINE_NAMES}
     read = [float(reading.step) for reading in readings]
     depths = list(readings[-1].accuracy)[:PROBE_SLOTS] if readings else []
     probes = [Curve(depth, read, [r.accuracy[depth] for r in readings]) for depth in depths]
@@ -68,7 +67,7 @@ def training_curves(
         Curve("loss", x, [s.loss for s in thin]),
         *terms,
         Curve("kNN", seen, [snapshot.knn for snapshot in snapshots]),
-        *(lines.get(name, Curve(_BASELINE_NAMES[name], [], [])) for name in Baselines._fields),
+        *(Curve(_BASELINE_NAMES[name], ends if level else [], level) for name, level in levels.items()),
         *probes,
         Curve("singular values", list(range(1, len(spectrum) + 1)), spectrum.clamp_min(1e-6).tolist()),
     ]

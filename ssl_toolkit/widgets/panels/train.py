@@ -23,7 +23,7 @@ from ssl_toolkit.probes.monitor import Baselines, Snapshot, baselines
 from ssl_toolkit.probes.online import Reading
 from ssl_toolkit.training import Step, TrainState, load, save
 from ssl_toolkit.widgets import controls as ui
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.canvases.neighbor_grid import NeighborGrid
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, filled_axes, training_curves, training_figure
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.train_map import TrainMap
@@ -31,14 +31,15 @@ from ssl_toolkit.widgets.panels.train_presets import PRESETS
 from ssl_toolkit.widgets.pictures import Pixels, below
 from ssl_toolkit.widgets.player import Player
 
-BANK, QUERIES, SHOWN, K = 2000, 500, 4, 7
+BANK, QUERIES, SHOWN, K = 2000, 500, 2, 7
+IMAGES = 20_000  # of a set by name: more would take longer to load than to learn from
 REDRAW = 0.5  # seconds; the browser needs the core that draws, and there may be but two
 SOURCES = ("garments", "emoji", "shapes", "fashion-mnist", "digits")
 
 LEGEND = ui.paragraph(
-    f"Four images that were never trained on (<b style='color:{BLUE}'>blue</b>), each with its "
-    f"{{what}}: <b style='color:{GREEN}'>green</b> of the same class, <b style='color:{VERMILION}'>orange</b> of "
-    "another."
+    f"Two images that were never trained on (<b style='color:{BLUE}'>blue</b>), and what lies nearest to them by raw "
+    f"pixels, by the network before training and by the network now: <b style='color:{GREEN}'>green</b> of the same "
+    f"class, <b style='color:{VERMILION}'>orange</b> of another."
 )
 
 Record = Step | Snapshot | Reading | None
@@ -47,11 +48,11 @@ Record = Step | Snapshot | Reading | None
 class TrainPanel(Panel):
     """Train one encoder live: curves, kNN accuracy over its baselines, signs of collapse, neighbors; save and load.
 
-    `data` is a name for `load_data` or a `Dataset`. Its first 2,000 images are the bank of neighbors and its last 500
-    the queries, which are never trained on. `probes` adds linear probes of every depth from the representation on,
-    which learn while the encoder does and leave no trace in it. Every control is also an attribute or a method:
-    `panel.play()`, `panel.pause()`, `panel.recipe = Recipe(...)`, `panel.save(path)`; `panel.train_state` holds the
-    model, which the next cell may probe while it trains. `panel.wait()` runs to the end.
+    `data` is a name for `load_data`, of which 20,000 images are used, or a `Dataset`. Its first 2,000 images are the
+    bank of neighbors and its last 500 the queries, which are never trained on. `probes` adds linear probes of every
+    depth from the representation on, which learn while the encoder does and leave no trace in it. Every control is also
+    an attribute or a method: `panel.play()`, `panel.pause()`, `panel.recipe = Recipe(...)`, `panel.save(path)`;
+    `panel.train_state` holds the model, which the next cell may probe while it trains. `panel.wait()` runs to the end.
 
     >>> panel = stk.TrainPanel(stk.load_data("digits", size=28), stk.Recipe(steps=2))
     >>> panel.wait().step
@@ -68,7 +69,7 @@ class TrainPanel(Panel):
         name: str = "train",
     ):
         super().__init__("train", "Train an encoder")
-        self.data = data if isinstance(data, Dataset) else load_data(data)
+        self.data = data if isinstance(data, Dataset) else load_data(data, limit=IMAGES)
         self.every = every
         self.train_state: TrainState | None = None
         self.steps: list[Step] = []
@@ -83,11 +84,12 @@ class TrainPanel(Panel):
             self._records, self._draw, progress=self._progress, redraw=REDRAW, name=name
         )
         self.figure = ui.figure_widget(training_figure([], []))
-        self.metrics, self.legend = w.HTML(), w.HTML()
+        self.metrics, self.legend = w.HTML(), w.HTML(LEGEND)
         self.player.back.layout.display = "none"  # the map has a slider for this
         self.map = TrainMap(lambda snapshot: self._soon(lambda: self.player.draw_again(snapshot)))
         self.player.observe(lambda change: setattr(self.map, "live", change["new"] == "running"), "state")
-        self.grid = ImageGrid(self.data.images[:1], columns=K + 1, scale=2, label="queries and their neighbors")
+        _, self._bank, self._queries = self._divided()
+        self.grid = NeighborGrid(self._bank, self._queries, self._by_pixels())
         before, meanwhile = (
             w.HTML(f'<b style="font-size:12px">{text}</b>')
             for text in ("Set before the run", "Adjustable during training")
@@ -126,7 +128,7 @@ class TrainPanel(Panel):
 
         # set before the run
         tip = "What makes two views agree, and what keeps all images from agreeing"
-        methods = [(method.title, name) for name, method in METHODS.items()]
+        methods = [(f"{m.title} (learns slowly)" if m.slow else m.title, name) for name, m in METHODS.items()]
         self.method = make.dropdown("Method", methods, "simclr", tip)
         names, tip = list(dict.fromkeys([name, *SOURCES])), "What to learn from; the labels only color what you see"
         self.source = make.dropdown("Data", names, name, tip)
@@ -213,7 +215,7 @@ class TrainPanel(Panel):
     # the run -----------------------------------------------------------------------------------------------------
     def _chosen_data(self) -> Dataset:
         if not self._own and self.data.name != self.source.value:
-            self.data = load_data(self.source.value)
+            self.data = load_data(self.source.value, limit=IMAGES)
         return self.data
 
     def _show_source(self) -> str:
@@ -285,10 +287,10 @@ class TrainPanel(Panel):
         now, base = snapshots[-1], self.baselines
         self._tell(
             f"kNN accuracy <b>{now.knn:.1%}</b> (chance {base.chance:.0%}, raw pixels {base.pixels:.1%}, untrained "
-            f"{base.untrained:.1%}) · RankMe <b>{now.verdict}</b> · LiDAR <b>{now.told_apart}</b> · eigenvalues fall "
+            f"{base.untrained:.1%}) · RankMe <b>{now.verdict}</b> · LiDAR <b>{now.lidar:.0f}</b> · eigenvalues fall "
             f"like <b>j<sup>−{now.alpha:.1f}</sup></b> · std per dimension <b>{now.std:.2f}</b> of 1"
         )
-        self._show_neighbors(now.neighbors, "nearest neighbors")
+        self.grid.compare(self._bank, self._queries, {**base.neighbors, f"step {now.step:,}": now.neighbors})
 
     def _tell(self, text: str) -> None:
         self.metrics.value = ui.paragraph(text, "ssl-metrics")
@@ -298,17 +300,11 @@ class TrainPanel(Panel):
         _, self._bank, self._queries = self._divided()
         self.map.begin_with(self._queries)
         self._tell("Press Play to train. The neighbors below are those of the raw pixels.")
-        _, nearest = neighbors(pixels(self._bank.images), pixels(self._queries.images[:SHOWN]), k=K)
-        self._show_neighbors(nearest, "nearest neighbors by raw pixels")
+        self.grid.compare(self._bank, self._queries, self._by_pixels())
 
-    def _show_neighbors(self, nearest: Int64[Tensor, "q k"], what: str) -> None:
-        images, frames = [], []
-        for query, index in enumerate(nearest.cpu()):
-            images += [self._queries.images[query : query + 1], self._bank.images[index]]
-            same = self._bank.labels[index] == self._queries.labels[query]
-            frames += [BLUE, *(GREEN if right else VERMILION for right in same.tolist())]
-        self.grid.show(torch.cat(images).cpu(), frames=frames)
-        self.legend.value = LEGEND.format(what=what)
+    def _by_pixels(self) -> dict[str, Int64[Tensor, "q k"]]:
+        asked = self._queries.images[:SHOWN]
+        return {"raw pixels": neighbors(pixels(self._bank.images), pixels(asked), k=K)[1]}
 
     def _show(self, recipe: JointRecipe) -> None:
         views = recipe.views(self.data)
