@@ -10,6 +10,7 @@ import traitlets
 from jaxtyping import UInt8
 from torch import Tensor
 
+from ssl_toolkit.data import Dataset
 from ssl_toolkit.widgets.pictures import Pictured, Pixels, tile
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -24,6 +25,13 @@ def script(*names: str) -> str:
 def packed(x: Tensor) -> bytes:
     """The numbers of a tensor as they travel to the browser."""
     return x.detach().cpu().contiguous().numpy().tobytes()
+
+
+def caption(data: Dataset, i: int) -> str:
+    """What an image shows, in words: its name, if it has one, and its class."""
+    label = int(data.labels[i])
+    kind = data.classes[label] if 0 <= label < len(data.classes) else f"class {label}"
+    return f"{data.names[i]} ({kind})" if data.names else kind
 
 
 class Canvas(Pictured, anywidget.AnyWidget):

@@ -7,7 +7,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid, caption
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION
 
 
@@ -44,13 +44,8 @@ class NeighborGrid(ImageGrid):
                 right = (bank.labels[index] == queries.labels[query]).tolist()
                 images += [queries.images[query : query + 1], bank.images[index]]
                 frames += [BLUE, *(GREEN if same else VERMILION for same in right)]
-                captions += [_kind(queries, query), *(_kind(bank, int(i)) for i in index)]
+                captions += [caption(queries, query), *(caption(bank, int(i)) for i in index)]
                 rows.append(f"{name}\n{sum(right)} of {len(right)} right")
         with self.hold_sync():
             self.columns, self.rows = 1 + len(index), rows
             self.show(torch.cat(images).cpu(), frames=frames, captions=captions)
-
-
-def _kind(data: Dataset, i: int) -> str:
-    kind = data.classes[data.labels[i]]
-    return f"{data.names[i]} ({kind})" if data.names else kind

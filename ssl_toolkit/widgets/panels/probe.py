@@ -83,7 +83,7 @@ class ProbePanel(Panel):
         data = data[:limit]
         # the labels under another name are left out
         factors = {k: v for k, v in data.factors.items() if v.ndim == 1 and not torch.equal(v, data.labels)}
-        self.data = data = Dataset(data.images, data.labels, data.classes, factors, data.name)
+        self.data = data = Dataset(data.images, data.labels, data.classes, factors, data.name, data.names)
         self._colors = {"class": (data.labels, data.classes)} | {
             factor: (values, NAMES.get(factor, ())) for factor, values in factors.items()
         }

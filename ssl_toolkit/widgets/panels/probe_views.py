@@ -12,6 +12,7 @@ from ssl_toolkit.data import Dataset
 from ssl_toolkit.probes.enrichment import Enrichment
 from ssl_toolkit.probes.layerwise import KNN, LINEAR, Score
 from ssl_toolkit.probes.workbench import PIXELS, Near
+from ssl_toolkit.widgets.canvases.canvas import caption
 from ssl_toolkit.widgets.canvases.heat_map import Tile
 from ssl_toolkit.widgets.controls import table
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, Curve
@@ -34,9 +35,9 @@ def neighbor_tiles(data: Dataset, i: int, found: Mapping[str, Near]) -> Tiles:
     for name, near in found.items():
         index += [i, *near.index.tolist()]
         frames += [BLUE, *(GREEN if data.labels[j] == data.labels[i] else VERMILION for j in near.index.tolist())]
-        captions.append(f"image {i}: {class_of(data, i)}")
+        captions.append(f"image {i}: {caption(data, i)}")
         captions += [
-            f"{name}: image {j}, {class_of(data, j)}, cosine {cosine:.3f}"
+            f"{name}: image {j}, {caption(data, j)}, cosine {cosine:.3f}"
             for j, cosine in zip(near.index.tolist(), near.cosine.tolist(), strict=True)
         ]
     chosen = torch.tensor(index)
@@ -45,7 +46,7 @@ def neighbor_tiles(data: Dataset, i: int, found: Mapping[str, Near]) -> Tiles:
 
 def neighbor_words(data: Dataset, i: int, found: Mapping[str, Near]) -> str:
     """The cosines in words, encoder by encoder."""
-    lines = [f"Image {i}, {class_of(data, i)} (blue frame), and its nearest, {_colors()}:"]
+    lines = [f"Image {i}, {caption(data, i)} (blue frame), and its nearest, {_colors()}:"]
     for name, near in found.items():
         same = int((data.labels[near.index] == data.labels[i]).sum())
         cosines = " ".join(f"{c:.3f}" for c in near.cosine.tolist())
@@ -60,7 +61,7 @@ def _colors() -> str:
 def group_tiles(data: Dataset, index: Int64[Tensor, " m"], most: int) -> Tiles:
     """At most `most` images of the group, evenly taken."""
     shown = index[torch.linspace(0, len(index) - 1, min(most, len(index))).long()]
-    return Tiles(shown, data.images[shown], [], [f"image {i}: {class_of(data, i)}" for i in shown.tolist()])
+    return Tiles(shown, data.images[shown], [], [f"image {i}: {caption(data, i)}" for i in shown.tolist()])
 
 
 def group_words(index: Int64[Tensor, " m"], shares: Sequence[Enrichment]) -> str:
@@ -129,9 +130,3 @@ def cka_tiles(matrix: Mapping[tuple[str, str], float], rows: Sequence[str], colu
         for r in rows
         for c in columns
     ]
-
-
-def class_of(data: Dataset, i: int) -> str:
-    """The class of an image in words."""
-    label = int(data.labels[i])
-    return data.classes[label] if 0 <= label < len(data.classes) else f"class {label}"
