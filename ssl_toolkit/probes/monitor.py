@@ -41,8 +41,9 @@ class Snapshot(NamedTuple):
     alpha: float  # alpha-ReQ: the j-th eigenvalue of the covariance falls like j^-alpha
     lidar: float | None  # at most `samples` - 1 and the width; None without views
     samples: int
-    similarity: Float[Tensor, "q k"]
-    neighbors: Int64[Tensor, "q k"]  # of the first queries, in the bank
+    right: float  # how many of the k nearest in the bank are of the query's class, on average over all queries
+    similarity: Float[Tensor, "s k"]
+    neighbors: Int64[Tensor, "s k"]  # of the queries that are shown, in the bank
     planes: Float[Tensor, "2 n 2"]  # the queries on four principal axes, turned to lie as in the snapshot before
 
     @property
@@ -57,7 +58,8 @@ class Baselines(NamedTuple):
     chance: float
     pixels: float
     untrained: float
-    neighbors: dict[str, Int64[Tensor, "q k"]]  # of the first queries, in the bank, by "raw pixels" and "untrained"
+    neighbors: dict[str, Int64[Tensor, "s k"]]  # as in a `Snapshot`, by "raw pixels" and "untrained"
+    right: dict[str, float]
 
 
 def baselines(
@@ -74,8 +76,9 @@ def baselines(
     by_pixels = score(*raw)
     yield None
     z = yield from _embedded(untrained(model), bank, queries, portion)
-    found = {name: neighbors(zb, zq[:shown], k=k)[1] for name, (zb, zq) in {"raw pixels": raw, "untrained": z}.items()}
-    yield Baselines(chance, by_pixels, score(*z), found)
+    found = {name: neighbors(zb, zq, k=k)[1] for name, (zb, zq) in {"raw pixels": raw, "untrained": z}.items()}
+    right = {name: _right(index, bank, queries) for name, index in found.items()}
+    yield Baselines(chance, by_pixels, score(*z), {name: index[:shown] for name, index in found.items()}, right)
 
 
 def snapshot(
@@ -104,7 +107,8 @@ def snapshot(
         apart = lidar(torch.stack(views, dim=1))
         yield None
     width, most = zq.shape[1], min(zq.shape[1], len(zq))
-    similarity, index = neighbors(zb, zq[:shown], k=k)
+    similarity, index = neighbors(zb, zq, k=k)
+    right = _right(index, bank, queries)
     knn = knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
     std = feature_std(zq) * width**0.5
     deviations, alpha = spectrum(zq)[:most], alpha_req(zq, last=min(STEEPNESS, width))
@@ -112,9 +116,18 @@ def snapshot(
     planes = principal_planes(zq).cpu()
     if before is not None:
         planes = align(planes, before.planes)
-    now = Snapshot(state.step, knn, rankme(zq), std, most, deviations, alpha, apart, samples, similarity, index, planes)
+    now = Snapshot(
+        state.step, knn, rankme(zq), std, most, deviations, alpha, apart, samples, right,
+        similarity[:shown], index[:shown], planes,
+    )  # fmt: skip
     yield now
     return now
+
+
+def _right(index: Int64[Tensor, "q k"], bank: Dataset, queries: Dataset) -> float:
+    """How many of the k neighbors are of the query's class, on average."""
+    same = bank.labels.cpu()[index.cpu()] == queries.labels.cpu()[:, None]
+    return same.float().sum(dim=1).mean().item()
 
 
 def _embedded(

@@ -176,7 +176,7 @@ def test_a_look_is_made_in_short_portions_and_counts_neighbors():
 def test_a_collapse_is_called_one():
     spectrum, nothing = torch.ones(128), torch.zeros(1, 1)
     snapshots = [
-        Snapshot(0, 0.1, r, 0.0, 128, spectrum, 1.0, r, 129, nothing, nothing.long(), torch.zeros(2, 1, 2))
+        Snapshot(0, 0.1, r, 0.0, 128, spectrum, 1.0, r, 129, 0.0, nothing, nothing.long(), torch.zeros(2, 1, 2))
         for r in (1.1, 3.0, 8.0, 20.0, 90.0)
     ]
     words = ["collapsed", "collapsing", "collapsing", "narrow", "spread"]

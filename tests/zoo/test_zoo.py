@@ -69,7 +69,7 @@ def test_a_card_says_how_to_make_the_model_again(name):
     assert (card.name, card.kind, card.what, card.data) == (name, plan.kind, plan.what, plan.data)
     assert (card.encoder, card.depth) == (plan.encoder, plan.depth)
     assert card.needs == {other: zoo.card(other).sha256 for other in plan.needs()}
-    assert card.images == {"shapes": 10_000, "fashion-mnist": 60_000}[card.data]
+    assert card.images == {"shapes": 10_000, "fashion-mnist": 60_000, "garments": 60_000, "emoji": 2_805}[card.data]
     assert card.seconds > 1
     assert card.device.startswith(("cpu", "cuda"))
     assert all(asdict(card)[field] for field in ("torch", "date", "measures", "classes"))

@@ -285,10 +285,12 @@ class TrainPanel(Panel):
             return
         self.map.show_until(record.step, self.snapshots)
         now, base = snapshots[-1], self.baselines
+        beaten = ", ".join(f"{name} {right:.1f}" for name, right in base.right.items())
         self._tell(
-            f"kNN accuracy <b>{now.knn:.1%}</b> (chance {base.chance:.0%}, raw pixels {base.pixels:.1%}, untrained "
-            f"{base.untrained:.1%}) · RankMe <b>{now.verdict}</b> · LiDAR <b>{now.lidar:.0f}</b> · eigenvalues fall "
-            f"like <b>j<sup>−{now.alpha:.1f}</sup></b> · std per dimension <b>{now.std:.2f}</b> of 1"
+            f"Right neighbors <b>{now.right:.1f} of {K}</b> ({beaten}) · kNN accuracy <b>{now.knn:.1%}</b> "
+            f"(raw pixels {base.pixels:.1%}, untrained {base.untrained:.1%}, chance {base.chance:.0%}) · RankMe "
+            f"<b>{now.verdict}</b> · LiDAR <b>{now.lidar:.0f}</b> · eigenvalues fall like "
+            f"<b>j<sup>−{now.alpha:.1f}</sup></b> · std per dimension <b>{now.std:.2f}</b> of 1"
         )
         self.grid.compare(self._bank, self._queries, {**base.neighbors, f"step {now.step:,}": now.neighbors})
 
