@@ -15,6 +15,7 @@ from ssl_toolkit.diffusion.metrics import faithfulness
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
 from ssl_toolkit.encoders import Encoder, embed
 from ssl_toolkit.infusion import Operator, chain, fit_prior, prior_of
+from ssl_toolkit.joint import JointRecipe
 from ssl_toolkit.probes import knn_accuracy
 from ssl_toolkit.training import Step
 from ssl_toolkit.zoo.store import HERE
@@ -65,7 +66,10 @@ def test_a_shipped_model_is_ready(name):
 @pytest.mark.parametrize("name", zoo.names())
 def test_a_card_says_how_to_make_the_model_again(name):
     card, plan = zoo.card(name), zoo.PLANS[name]
-    assert type(plan.recipe)(**card.recipe) == plan.recipe
+    recipe = plan.recipe
+    if isinstance(recipe, JointRecipe):  # a card names the views that suited the data
+        recipe = replace(recipe, **recipe.views(load_data(card.data, limit=2))._asdict())
+    assert type(recipe)(**card.recipe) == recipe
     assert (card.name, card.kind, card.what, card.data) == (name, plan.kind, plan.what, plan.data)
     assert (card.encoder, card.depth) == (plan.encoder, plan.depth)
     assert card.needs == {other: zoo.card(other).sha256 for other in plan.needs()}
@@ -92,7 +96,7 @@ def test_the_files_are_small():
     sizes = {path.name: path.stat().st_size for path in HERE.glob("*.safetensors")}
     assert {name.removesuffix(".safetensors") for name in sizes} == set(zoo.names())
     assert all(zoo.card(name).size == sizes[f"{name}.safetensors"] < 3_000_000 for name in zoo.names())
-    assert sum(sizes.values()) < 16_000_000
+    assert sum(sizes.values()) < 40_000_000
 
 
 def test_what_the_card_says_of_an_encoder_can_be_measured_again():
