@@ -30,10 +30,10 @@ FOCUSED = """() => { const e = document.activeElement, panel = e.closest('.ssl-t
   return {x: box.x, y: box.y, width: box.width, height: box.height,
     name: (e.getAttribute('aria-label') || (e.labels && e.labels[0] || row && row.querySelector('label') || e).innerText
       || e.title).trim()}; }"""
-GRID = "queries and their neighbors: 32 images; arrow keys move, Enter picks"
+GRID = "queries and their neighbors: 16 images; arrow keys move, Enter picks"
 IN_ORDER = [
     *("Preset", "Play", "Step", "Reset", "Method", "Width", "Batch", "Steps", "Seed", "Probe every depth"),
-    *("Rate", "Temp.", "Crop from", "Jitter", GRID, "File", "Save", "Load"),
+    *("Rate", "Temp.", "Crop from", "Jitter", "Hue", "Gray", GRID, "File", "Save", "Load"),
 ]
 
 
@@ -80,7 +80,7 @@ def test_keys_alone_reach_and_use_every_control_and_where_they_are_is_seen(noteb
     page, names, unseen = notebook, [], []
     labdriver.show(page, ".ssl-train")
     page.locator(".ssl-train select").first.focus()
-    for _ in range(40):
+    for _ in range(80):
         focused = page.evaluate(FOCUSED)
         if focused is None or (focused["name"] == "Preset" and names):
             break

@@ -32,5 +32,5 @@ def test_the_start_notebook_trains_an_encoder_and_says_what_it_knows(lab, page, 
     labdriver.show(page, ".ssl-train")
     labdriver.picture(page, ".ssl-train", shots / "train_panel.png")
     text = page.evaluate("() => document.querySelector('.jp-Notebook').innerText")
-    (margin,) = re.findall(r"trained over raw pixels: ([+-][\d.]+)", text)
+    (margin,) = re.findall(r"trained for 13 minutes over raw pixels: ([+-][\d.]+)", text)
     note(start_notebook_margin_points=float(margin))
