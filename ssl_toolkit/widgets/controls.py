@@ -7,6 +7,8 @@ from typing import Any
 import ipywidgets as w
 import plotly.graph_objects as go
 
+OLD = int(w.__version__.split(".")[0]) < 8  # as Colab has it
+
 
 class Controls:
     """Makes the controls of one panel alike: each with a tooltip, a width and the CSS class `ssl-<panel>-<its text>`.
@@ -22,7 +24,7 @@ class Controls:
 
     def add(self, control: w.Widget, tooltip: str, *, name: str = "", width: str = "") -> Any:
         """Give any control what the others have; `name` takes the place of its text in the CSS class."""
-        control.tooltip = tooltip
+        tell(control, tooltip)
         control.layout = w.Layout(width=width or self.width or "auto")
         if hasattr(control.style, "description_width") and not isinstance(control, w.Checkbox):
             control.style.description_width = self.label
@@ -84,6 +86,23 @@ class Controls:
         made = self.add(w.Button(description=text, icon=icon), tooltip, width="auto")
         made.layout.flex = "0 0 auto"
         return made
+
+
+def tell(control: w.Widget, tooltip: str) -> None:
+    """Give it this tooltip, which ipywidgets 7 calls by another name."""
+    control.tooltip = tooltip
+    if OLD and control.has_trait("description_tooltip"):
+        control.description_tooltip = tooltip
+
+
+def uploaded(files: w.FileUpload) -> list[bytes]:
+    """The content of the files that were chosen; then it is empty, so that the same file can be chosen again."""
+    content = [bytes(file["content"]) for file in (files.value.values() if OLD else files.value)]
+    if content and OLD:
+        files.metadata, files.data, files._counter = [], [], 0
+    elif content:
+        files.value = ()
+    return content
 
 
 def row(*children: w.Widget) -> w.HBox:

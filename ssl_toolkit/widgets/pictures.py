@@ -62,10 +62,20 @@ class Pictured:
         """Write it to a file, as the function `export` does."""
         export(self, path)
 
+    _ipython_display_ = None  # ipywidgets 7 displays by this one, which knows no picture
+
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        bundle = super()._repr_mimebundle_(**options)  # type: ignore[misc]  # that of the widget it is mixed into
+        bundle = (
+            _widget_bundle(self) if (make := getattr(super(), "_repr_mimebundle_", None)) is None else make(**options)
+        )
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**(data or {}), "image/png": base64.b64encode(png(self.picture())).decode()}, metadata
+
+
+def _widget_bundle(widget: Any) -> dict[str, Any]:
+    """What ipywidgets 8 gives for a widget, and 7 does not."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    return {"text/plain": type(widget).__name__, "application/vnd.jupyter.widget-view+json": view}
 
 
 def export(thing: Pictured | BaseFigure | Pixels, path: str | os.PathLike[str]) -> None:

@@ -53,3 +53,7 @@ def test_a_saved_notebook_shows_the_sheet():
 def test_an_empty_grid_is_refused():
     with pytest.raises(ValueError, match=r"shape \(0, 3, 4, 6\)"):
         ImageGrid(IMAGES[:0])
+
+
+def test_words_stand_beside_each_row():
+    assert ImageGrid(IMAGES, columns=5, rows=["before", "after"]).rows == ["before", "after"]

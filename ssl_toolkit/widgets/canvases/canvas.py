@@ -86,12 +86,13 @@ class ImageGrid(Canvas):
         scale: int | None = None,
         frames: Sequence[str] = (),
         captions: Sequence[str] = (),
+        rows: Sequence[str] = (),
         label: str = "images",
     ):
         if len(images) == 0 or images.shape[1] not in (1, 3):
             raise ValueError(f"images has shape {tuple(images.shape)}: a grid shows n > 0 images of 1 or 3 channels.")
         scale = scale or max(1, round(48 / images.shape[-1]))
-        super().__init__(columns=columns, scale=scale, label=label)
+        super().__init__(columns=columns, scale=scale, rows=list(rows), label=label)
         self.show(images, frames=frames, captions=captions)
 
     def show(

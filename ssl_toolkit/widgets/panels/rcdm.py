@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import ipywidgets as w
 import torch
@@ -26,7 +25,7 @@ from ssl_toolkit.widgets.pictures import Pixels, tile
 from ssl_toolkit.widgets.player import Player
 
 REDRAW = 0.5  # seconds; the browser needs a core that training needs as well
-PICKS, COLUMNS = 24, 8  # test images to choose from
+PICKS, COLUMNS = 24, 12  # test images to choose from
 NONE = "nothing"  # to compare with
 Canvas = dict[str, Painted]
 
@@ -87,23 +86,22 @@ class RcdmPanel(Panel):
             self._records, self._draw, progress=lambda p: p and (p.step, self.recipe.steps), redraw=REDRAW, name=name
         )
         self.painter: Player[Canvas | None] = Player(self._painting, self._show, history=0, name=f"{name}, samples")
-        self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 40 // test.images.shape[-1]))
+        self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 48 // test.images.shape[-1]))
         self.grid.label, self.grid.selected = "images that were never trained on", 0
         self.figure = ui.figure_widget(learning_figure(() if reader is None else FACTORS), toolbar=False)
         show_learning(self.figure, [], self.depths)  # else its legend has Plotly's own names
         self.rows = w.HTML()
         self.rows.add_class("ssl-rcdm-samples")
-        files = ui.beside(self.path, self.save_button, self.load_button)
-        files.layout.grid_gap = "2px"  # there is little room
-        left = [w.HTML("Pick an image that was never trained on:"), self.grid, self.file, files]
-        state = ui.row(w.HTML("samples:"), self.painter.status)
+        picks = w.VBox([w.HTML("Pick an image that was never trained on, or give your own:"), self.grid])
+        files = ui.row(self.file, self.path, self.save_button, self.load_button)
         sampling = ui.row(*self.menus, self.guidance, self.steps, self.seed)
-        self._place(self.player, ui.two_columns(left, [sampling, self.rows, state], width="335px"), self.figure)
+        state = ui.row(w.HTML("samples:"), self.painter.status)
+        self._place(self.player, picks, sampling, self.rows, state, self.figure, files)
         ui.on_change((self.guidance, self.steps, self.seed), self.repaint)
         for place, menu in enumerate(self.menus):
             menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
         self.grid.on_pick(self.pick)
-        self.file.observe(lambda change: self._uploaded(change["new"]), "value")
+        self.file.observe(lambda _: self._uploaded(), "value")
         self.save_button.on_click(lambda _: self._report(self.save))
         self.load_button.on_click(lambda _: self._report(self.load))
         self.player.reset_button.on_click(lambda _: self._soon(self._forget))
@@ -122,7 +120,7 @@ class RcdmPanel(Panel):
         self.steps = make.int_box("Steps", steps, (1, 200), "Steps of the sampler")
         self.seed = make.seed_box(seed, "Of the noise of the samples")
         self.file = w.FileUpload(accept="image/*", description="Your own image", layout=w.Layout(width="auto"))
-        self.file.tooltip = "The middle of it, in the size of the data"
+        ui.tell(self.file, "The middle of it, in the size of the data")
         self.file.add_class("ssl-rcdm-upload")
         tip = "Where models are saved and loaded, the depth before its ending"
         self.path = make.add(w.Text("rcdm.safetensors", description="File"), tip, width="175px")
@@ -292,10 +290,9 @@ class RcdmPanel(Panel):
 
         self._soon(choose)
 
-    def _uploaded(self, files: tuple[Any, ...]) -> None:
-        if files:
-            content, self.file.value = bytes(files[0].content), ()
-            self._report(lambda: self.upload(content))
+    def _uploaded(self) -> None:
+        for content in ui.uploaded(self.file):
+            self._report(partial(self.upload, content))
 
     def close(self) -> None:
         """Stop for good, and take the panel away."""

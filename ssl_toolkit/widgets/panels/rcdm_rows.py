@@ -12,6 +12,7 @@ from ssl_toolkit.widgets.canvases.image_strip import image_strip
 from ssl_toolkit.widgets.controls import paragraph
 from ssl_toolkit.widgets.figures.plots import BLUE, ORANGE
 
+SIZE = 88  # screen pixels of an image, so that eight of them fit beside JupyterLab's files on a laptop
 BRIGHT = 4.0  # a pixel that varies by a quarter of its range is white in the map of variation
 LEGEND = paragraph(
     "Under each sample: how far its features are from those of the image; two images at "
@@ -34,7 +35,7 @@ def sample_rows(
     """One row for each depth that was painted: its name, the pictures, and under each its distance."""
     if not painted:
         hint = "Press Play: models learn to paint from the encoder's features alone."
-        return image_strip(image[None], ["given"], title=hint)
+        return image_strip(image[None], ["given"], title=hint, size=SIZE)
     html = ""
     for depth, color in zip(depths, (BLUE, ORANGE), strict=False):
         title = f"<b style='color:{color}'>{escape(depth)}</b>"
@@ -45,5 +46,5 @@ def sample_rows(
         learned = "trained" if subject.state is None else f"after {subject.state.step:,} steps"
         title += f", {subject.test.shape[1]:,} numbers, {learned}"
         captions = ["given", *(f"{d:.2f}" for d in result.distance.tolist()), f"± {result.variation.mean():.3f}"]
-        html += image_strip(sample_images(image, result), captions, title=title, size=56)
+        html += image_strip(sample_images(image, result), captions, title=title, size=SIZE)
     return html + LEGEND
