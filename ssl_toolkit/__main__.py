@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -60,11 +61,17 @@ def lab(args: argparse.Namespace) -> int:
         print(f"You changed {args.folder / name}: it was not updated.")
     if args.copy_only:
         return 0
+    if find_spec("jupyterlab") is None:
+        print('JupyterLab is not installed: pip install "ssl-toolkit[lab]".', file=sys.stderr)
+        return 2
     # Leave one core to the browser. On two cores, two busy threads and a page that draws wait for each other, and a
     # training step takes three to five times as long.
     threads = str(max(1, (os.cpu_count() or 2) - 1))
-    environment = {"OMP_NUM_THREADS": threads, **os.environ}
-    command = [sys.executable, "-m", "jupyterlab", str(args.folder / START), *args.jupyter]
+    # and ask nobody whether they want JupyterLab's news, which would cover the corner of the first panel
+    config = os.pathsep.join(filter(None, (os.environ.get("JUPYTER_CONFIG_PATH"), str(HERE / "jupyter_config"))))
+    environment = {"OMP_NUM_THREADS": threads, **os.environ, "JUPYTER_CONFIG_PATH": config}
+    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # as in a container
+    command = [sys.executable, "-m", "jupyterlab", str(args.folder / START), *root, *args.jupyter]
     sys.stdout.flush()
     if os.name == "posix":
         os.execvpe(command[0], command, environment)  # replaces this process: whatever ends it ends JupyterLab

@@ -1,6 +1,7 @@
 """The command line, as a new user types it."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -29,16 +30,33 @@ def test_lab_copies_the_notebooks_and_never_over_a_changed_one(tmp_path, capsys)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="JupyterLab is a child process there")
+@pytest.mark.parametrize("user, root", [(1000, []), (0, ["--allow-root"])], ids=["user", "root"])
 @pytest.mark.parametrize("folder", [[], ["mine"]])
-def test_what_stands_after_two_dashes_is_for_jupyterlab(folder, tmp_path, monkeypatch):
+def test_what_stands_after_two_dashes_is_for_jupyterlab(folder, user, root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    commands = []
-    monkeypatch.setattr("os.execvpe", lambda file, command, environment: commands.append(command))
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/of/mine")
+    commands, configs = [], []
+
+    def replace(file, command, environment):
+        commands.append(command)
+        configs.append(environment["JUPYTER_CONFIG_PATH"].split(os.pathsep))
+
+    monkeypatch.setattr("os.execvpe", replace)
     monkeypatch.setattr("subprocess.call", lambda command, env: 0)  # which a real execvpe does not come to
     assert main(["lab", *folder, "--", "--no-browser", "--port=9999"]) == 0
     expected = Path(folder[0] if folder else FOLDER)
-    assert commands == [[sys.executable, "-m", "jupyterlab", str(expected / START), "--no-browser", "--port=9999"]]
+    start = [sys.executable, "-m", "jupyterlab", str(expected / START)]
+    assert commands == [[*start, *root, "--no-browser", "--port=9999"]]
+    assert configs[0][0] == "/of/mine"
+    assert (Path(configs[0][1]) / "labconfig/default_setting_overrides.json").is_file()
     assert [path.name for path in tmp_path.iterdir()] == [expected.name]
+
+
+def test_without_jupyterlab_a_line_says_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("ssl_toolkit.__main__.find_spec", lambda name: None)
+    assert main(["lab", str(tmp_path)]) == 2
+    assert 'pip install "ssl-toolkit[lab]"' in capsys.readouterr().err
 
 
 def test_the_pages_are_copied_beside_the_notebooks_that_link_to_them(tmp_path):
