@@ -11,8 +11,12 @@ bit. A checkpoint holds tensors (safetensors) and plain JSON in its header, neve
 
 import copy
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import TypeVar
 
 import torch
@@ -187,11 +191,29 @@ def _update(
         torch._foreach_copy_(_buffers(state), buffers)
         state.optimizer.zero_grad(set_to_none=True)
         raise
-    state.optimizer.step()
-    if state.ema is not None:
-        _follow(state, ran=_batches_seen(state.ema) > seen)
-    state.step += 1
+    with uninterrupted():
+        state.optimizer.step()
+        if state.ema is not None:
+            _follow(state, ran=_batches_seen(state.ema) > seen)
+        state.step += 1
     return dict(zip(terms, values, strict=False))
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block, so that it leaves what the block changes before or after, whole."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield  # no Ctrl-C comes here
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda *arrived: came.append(arrived))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        handler(*came[0])
 
 
 def _check_terms(terms: object) -> None:
