@@ -73,7 +73,7 @@ def disk_errors_name(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.filename not in (None, str(path)) and ".partial" not in str(error.filename):
+        if error.errno is None or (error.filename not in (None, str(path)) and ".partial" not in str(error.filename)):
             raise
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 

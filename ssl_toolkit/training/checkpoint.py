@@ -134,7 +134,8 @@ def _written(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
     raise TypeError(
-        f"{name} is a {type(value).__name__}: tensors, numbers, texts, and dicts, lists and tuples of these can be saved."
+        f"{name} is a {type(value).__name__}: only tensors, numbers, texts, and dicts, lists and tuples of these can "
+        "be saved."
     )
 
 
