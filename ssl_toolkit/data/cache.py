@@ -93,8 +93,7 @@ def open_cache(path: str | os.PathLike[str], stream: Stream | None = None) -> Da
         raise DataError(
             f"{str(path)!r} is stale: the images of {stream!r} or their size changed after it was written; {again}"
         )
-    classes = tuple(about["classes"]) or tuple(map(str, range(int(labels.max()) + 1)))
-    return Dataset(images, labels, classes, name=about["name"])
+    return Dataset(images, labels, tuple(about["classes"]), name=about["name"])
 
 
 def _is_whole(path: Path, stream: Stream) -> bool:
