@@ -44,10 +44,19 @@ def copy_notebooks(target: Path) -> list[str]:
             kept.append(name)
             continue
         there.parent.mkdir(parents=True, exist_ok=True)
-        there.write_bytes(new)
+        _write(there, new)
         written[name] = _digest(new)
-    manifest.write_text(json.dumps(written, indent=1))
+    _write(manifest, json.dumps(written, indent=1).encode())
     return kept
+
+
+def _write(path: Path, content: bytes) -> None:
+    if path.is_file() and path.read_bytes() == content:
+        return
+    from ssl_toolkit.data.files import atomic_write  # imports PyTorch, which takes seconds
+
+    with atomic_write(path) as partial:
+        partial.write_bytes(content)
 
 
 def _digest(content: bytes) -> str:
@@ -80,6 +89,7 @@ def lab(args: argparse.Namespace) -> int:
 
 def train(args: argparse.Namespace) -> int:
     from ssl_toolkit.data import Dataset, Stream, load_data
+    from ssl_toolkit.data.files import real_file
     from ssl_toolkit.joint import METHODS, tuned
     from ssl_toolkit.training import load, save, train as steps
     from ssl_toolkit.training.distributed import rank_and_world_size
@@ -87,9 +97,12 @@ def train(args: argparse.Namespace) -> int:
     if args.method not in METHODS:
         print(f"--method is {args.method!r}. Choose from {', '.join(METHODS)}.", file=sys.stderr)
         return 2
-    if args.save is not None and (args.save.is_dir() or not args.save.parent.is_dir()):
-        print(f"--save is {args.save}: give a file in a folder that exists.", file=sys.stderr)
-        return 2
+    if args.save is not None:
+        try:
+            real_file(args.save)
+        except OSError as error:
+            print(f"--save is {args.save}: give a file in a folder that exists ({error})", file=sys.stderr)
+            return 2
     if args.save_every is not None and (args.save is None or args.save_every < 1):
         print(f"--save-every is {args.save_every}: it must be at least 1 and needs --save.", file=sys.stderr)
         return 2
@@ -113,13 +126,21 @@ def train(args: argparse.Namespace) -> int:
     rank, processes = rank_and_world_size()
     if rank == 0 and processes > 1:
         print(f"{processes} processes train one encoder", flush=True)
-    for step in steps(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed):
-        if rank == 0 and (step.step % 50 == 0 or step.step == recipe.steps):
-            terms = "  ".join(f"{name} {value:.4f}" for name, value in step.terms.items())
-            speed = recipe.batch_size / step.seconds
-            print(f"step {step.step}/{recipe.steps}  loss {step.loss:.4f}  {terms}  {speed:.0f} images/s", flush=True)
-        if rank == 0 and args.save_every and step.step % args.save_every == 0:
+    began = state.step
+    records = steps(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed)
+    try:
+        for step in records:
+            if rank == 0 and (step.step % 50 == 0 or step.step == recipe.steps):
+                terms = "  ".join(f"{name} {value:.4f}" for name, value in step.terms.items())
+                done, speed = f"step {step.step}/{recipe.steps}", recipe.batch_size / step.seconds
+                print(f"{done}  loss {step.loss:.4f}  {terms}  {speed:.0f} images/s", flush=True)
+            if rank == 0 and args.save_every and step.step % args.save_every == 0:
+                save(state, args.save)
+    except BaseException:  # a NaN, Ctrl-C, an image that cannot be read: what was learned so far is kept
+        if rank == 0 and args.save and state.step > began:
             save(state, args.save)
+            print(f"The state of step {state.step} is in {args.save}.", file=sys.stderr)
+        raise
     if rank == 0 and args.save:
         save(state, args.save)
     return 0
@@ -145,7 +166,7 @@ def bench(args: argparse.Namespace) -> int:
         results[name] = json.loads(done.stdout.splitlines()[-1])
         print(json.dumps({name: results[name]}, indent=1), flush=True)
     if args.out:
-        args.out.write_text(json.dumps({"machine": machine(), **results}, indent=1) + "\n", encoding="utf-8")
+        _write(args.out, (json.dumps({"machine": machine(), **results}, indent=1) + "\n").encode())
     return 0
 
 
@@ -386,6 +407,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, ArithmeticError, MemoryError) as error:  # the library's errors for wrong arguments
         print(f"ssl-toolkit: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("ssl-toolkit: stopped.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from ssl_toolkit.data.emoji import (
     read_emoji as read_emoji,
 )
 from ssl_toolkit.data.folders import DataError as DataError
+from ssl_toolkit.data.labels import number_labels as number_labels
 from ssl_toolkit.data.sampling import FewClasses as FewClasses, long_tail as long_tail
 from ssl_toolkit.data.seeds import rng as rng, seeded as seeded
 from ssl_toolkit.data.sources import is_available as is_available, load_data as load_data

@@ -12,7 +12,6 @@ the system reads the pages that a batch touches, and drops them when memory runs
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,16 +37,14 @@ class Written(NamedTuple):
 def write_cache(stream: Stream, path: str | os.PathLike[str]) -> Iterator[Written]:
     """Decode every image once and write them all, or nothing; a warning names broken images, which are skipped.
 
-    A file that already has the images of this stream is kept; any other is replaced at the very end. Only one process
-    may write. Raises FileNotFoundError for a folder that does not exist, DataError if no image can be read.
+    A file that already has the images of this stream is kept; any other is replaced at the very end.
+    Raises FileNotFoundError for a folder that does not exist, OSError for a path that is no file and for a full disk,
+    DataError if no image can be read.
     """
     path, n = Path(path), len(stream)
     if _is_whole(path, stream):
         yield Written(n, n)
         return
-    for left in path.parent.glob(f".{path.name}.*.partial"):  # left by a killed process
-        with suppress(OSError):
-            left.unlink()
     about = {"cache": FORMAT, "name": stream.name, "classes": stream.classes, "fingerprint": stream.fingerprint()}
     with atomic_write(path) as partial, partial.open("wb") as file:
         labels: list[np.ndarray] = []
@@ -96,8 +93,7 @@ def open_cache(path: str | os.PathLike[str], stream: Stream | None = None) -> Da
         raise DataError(
             f"{str(path)!r} is stale: the images of {stream!r} or their size changed after it was written; {again}"
         )
-    classes = tuple(about["classes"]) or tuple(map(str, range(int(labels.max()) + 1)))
-    return Dataset(images, labels, classes, name=about["name"])
+    return Dataset(images, labels, tuple(about["classes"]), name=about["name"])
 
 
 def _is_whole(path: Path, stream: Stream) -> bool:

@@ -8,6 +8,7 @@ Images stay uint8 until a step needs them: 60,000 of 28 x 28 take 47 MB. The bat
 training resumes without saving any loader state.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -17,6 +18,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
+from ssl_toolkit.data.labels import number_labels
 from ssl_toolkit.data.seeds import rng
 
 
@@ -24,7 +26,12 @@ from ssl_toolkit.data.seeds import rng
 class Dataset:
     """Images, their labels, and any known factors of each image: one tensor per factor, with first dimension n.
 
-    `names` are what each image is called, one per image, or empty.
+    The images are uint8, or floats in [0, 1]. Labels may be given as numbers of any type or as names, see
+    `labels.number_labels`, and are kept as int64: the number of the class, or -1 for an image without a label (all of
+    them if `labels` is None). `names` are what each image is called, one per image, or empty.
+
+    Raises ValueError for another number of labels or of a factor's values than of images, and for labels outside
+    `classes`.
 
     >>> data = stk.load_data("digits")
     >>> data
@@ -33,15 +40,31 @@ class Dataset:
     torch.Size([143, 1, 8, 8])
     """
 
-    images: UInt8[Tensor, "n c h w"]
+    images: Shaped[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"]
     classes: tuple[str, ...]
     factors: dict[str, Tensor] = field(default_factory=dict)
     name: str = ""
     names: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        self.labels, self.classes = number_labels(self.labels, len(self.images), self.classes)
+        rows = {name: len(values) for name, values in self.factors.items()} | {"names": len(self.names or self.images)}
+        if wrong := [f"{name} has {n}" for name, n in rows.items() if n != len(self.images)]:
+            raise ValueError(f"{wrong[0]} values, and there are {len(self.images)} images: give one for each.")
+
     def __len__(self) -> int:
         return len(self.images)
+
+    def labeled(self) -> "Dataset":
+        """The images that have a label; a warning says how many have none."""
+        known = self.labels >= 0
+        if (unlabeled := len(self) - int(known.sum())) == 0:
+            return self
+        if unlabeled == len(self):
+            raise ValueError(f"none of the {len(self):,} images has a label: all are -1.")
+        warnings.warn(f"{unlabeled:,} of {len(self):,} images have no label (-1) and are left out.", stacklevel=3)
+        return self[known]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,6 +89,8 @@ class Dataset:
         n, c, h, w = self.images.shape
         known = f", factors {' '.join(self.factors)}" if self.factors else ""
         known += ", with names" if self.names else ""
+        if not self.labels.is_meta and (unlabeled := int((self.labels < 0).sum())):
+            known = f", {unlabeled:,} images without a label{known}"
         return f"Dataset({self.name or 'unnamed'}: {n:,} images of {c} x {h} x {w}, {len(self.classes)} classes{known})"
 
     def to(self, device: torch.device | str) -> "Dataset":
@@ -155,6 +180,5 @@ def check_unit_range(images: Shaped[Tensor, "*b c h w"]) -> None:
     if images.is_floating_point() and images.numel():
         low, high = (v.item() for v in images.aminmax())
         if not -0.05 <= low <= high <= 1.05:
-            raise ValueError(
-                f"images lie in [{low:.3g}, {high:.3g}]: they must be uint8, or floats in [0, 1]; divide by 255."
-            )
+            how = "divide by 255" if low >= 0 else "undo a normalization by x * std + mean"
+            raise ValueError(f"images lie in [{low:.3g}, {high:.3g}]: they must be uint8, or floats in [0, 1]; {how}.")

@@ -10,6 +10,7 @@ only spread features that separate the two classes, or the images within each.
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ssl_toolkit.data.dataset import Batch, Dataset, as_float
 from ssl_toolkit.data.seeds import rng
@@ -27,13 +28,13 @@ class FewClasses:
     classes: int = 2
 
     def __post_init__(self) -> None:
-        present = len(self.data.labels.unique())
+        present = len(_labeled(self.data.labels).unique())
         if not 1 <= self.classes <= present:
             raise ValueError(f"classes is {self.classes}: the data have {present}, so it must be 1 ... {present}.")
 
     def batch(self, step: int, *, batch_size: int, seed: int = 0, share: slice = slice(None)) -> Batch:
         labels = self.data.labels.cpu()
-        present, counts = labels.unique(return_counts=True)
+        present, counts = _labeled(labels).unique(return_counts=True)
         each, rest = divmod(batch_size, self.classes)
         if rest or not 1 <= each <= int(counts.min()):
             raise ValueError(
@@ -51,6 +52,10 @@ class FewClasses:
         return Batch(as_float(self.data.images.index_select(0, index)), self.data.labels.index_select(0, index), index)
 
 
+def _labeled(labels: Tensor) -> Tensor:
+    return labels[labels >= 0]
+
+
 def long_tail(data: Dataset, *, ratio: float = 100.0, seed: int = 0) -> Dataset:
     """A subset whose class sizes shrink geometrically: class i of c keeps n ratio^(-i / (c - 1)) images.
 
@@ -59,6 +64,7 @@ def long_tail(data: Dataset, *, ratio: float = 100.0, seed: int = 0) -> Dataset:
     """
     if not ratio >= 1:
         raise ValueError(f"ratio is {ratio}: it is the size of the first class over that of the last, at least 1.")
+    data = data.labeled()
     labels = data.labels.cpu()
     present, counts = labels.unique(return_counts=True)
     order = torch.randperm(len(labels), generator=rng(seed, 0, "long tail"))

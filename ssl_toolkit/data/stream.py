@@ -44,22 +44,26 @@ class Items(Protocol):
 
 
 class Decoded(NamedTuple):
-    """Decoded uint8 images, their labels and indices, and the reason why each broken image was skipped, by index."""
+    """Decoded uint8 images, their labels and indices, the reason why each broken image was skipped, by index, and what
+    there is to say of the others, as `folders.decode` does."""
 
     # workers send arrays through a pipe; tensors would need shared memory, which is scarce in containers
     images: UInt8[np.ndarray, "b c s s"]
     labels: Int64[np.ndarray, " b"]
     index: Int64[np.ndarray, " b"]  # type: ignore[assignment]  # hides tuple.index, of no use here
     broken: dict[int, str]
+    notes: tuple[str, ...] = ()
 
 
 class Stream:
     """The images of a folder, or of any torch Dataset of (image, label), as `size` x `size` pixels.
 
-    A folder is listed and decoded as in `load_data`. A Dataset gives PIL images, which become RGB, or tensors
-    (c, h, w), uint8 or float in [0, 1]. Every image is cropped to its central square. Views are crops of that square,
-    so twice the side of a view is a good `size`. Items must not be random, or a batch would not be a function of its
-    step.
+    A folder is listed and decoded as in `load_data`. A Dataset gives PIL images, which become upright RGB, tensors
+    (c, h, w), or arrays (h, w) and (h, w, c), uint8 or float in [0, 1]. All have as many channels as the first; where
+    that is in color, gray ones become color. A label is a whole number, a name in the `classes` of the Dataset, or None
+    (-1), and an image alone is an item, too. Every image is cropped to its central square. Views are crops of that
+    square, so twice the side of a view is a good `size`. Items must not be random, or a batch would not be a function
+    of its step.
 
     `workers` processes decode ahead; with 0, this process decodes on demand. Batches are on `device`, where uint8
     becomes float. An image that raises OSError counts as broken: one warning names it, and the next readable image
@@ -88,7 +92,7 @@ class Stream:
             self._source = _Items(source, size)
         else:
             raise ValueError(f"source is a {type(source).__name__}: pass a folder, or items with a length above 0.")
-        self._named: set[int] = set()  # broken images that a warning has named
+        self._named: set[int | str] = set()  # broken images and notes that a warning has named
         self._pool: ProcessPoolExecutor | None = None
         self._owner = 0  # parent process of the workers; a fork must start its own
         self._ahead: deque[tuple[Int64[Tensor, " b"], Future[Decoded]]] = deque()
@@ -128,9 +132,9 @@ class Stream:
         """All readable images in order, `portion` images at a time."""
         portions = torch.arange(len(self)).split(portion)
         for i, wanted in enumerate(portions):
-            images, labels, index, broken = self._decode(portions[i : i + 1 + self.workers])
-            own = index == wanted.numpy()
-            yield Decoded(images[own], labels[own], index[own], broken)
+            made = self._decode(portions[i : i + 1 + self.workers])
+            own = made.index == wanted.numpy()
+            yield made._replace(images=made.images[own], labels=made.labels[own], index=made.index[own])
 
     def fingerprint(self) -> str:
         """Hash the size and the images: path, length and time of each file, or 16 items of a torch Dataset."""
@@ -146,6 +150,9 @@ class Stream:
             self._named |= new
             listed = "\n  ".join(decoded.broken[i] for i in sorted(new))
             warnings.warn(f"{len(new)} broken images are skipped:\n  {listed}", stacklevel=4)
+        for note in dict.fromkeys(note for note in decoded.notes if note not in self._named):
+            self._named.add(note)
+            warnings.warn(f"some of these images {note}.", stacklevel=4)
         return decoded
 
     def _from_workers(self, wanted: Sequence[Tensor]) -> Decoded:
@@ -192,9 +199,9 @@ class _Files:
     def path(self, i: int) -> str:
         return os.path.join(self.root, os.fsdecode(self.paths[i]))
 
-    def read(self, i: int) -> tuple[UInt8[np.ndarray, "c s s"], int]:
+    def read(self, i: int, notes: list[str]) -> tuple[UInt8[np.ndarray, "c s s"], int]:
         try:
-            return decode(self.path(i), self.size), int(self.labels[i])
+            return decode(self.path(i), self.size, notes), int(self.labels[i])
         except Exception as error:  # broken bytes make a decoder raise anything
             raise DataError(f"{self.path(i)} ({error})") from error
 
@@ -225,23 +232,48 @@ class _Items:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return tuple(getattr(self.items, "classes", ()))
+        return tuple(getattr(self.items, "classes", None) or ())
+
+    @cached_property
+    def channels(self) -> int:
+        """Of all images: those of the first one that can be read."""
+        for i in range(len(self)):
+            with suppress(DataError):
+                return self._pixels(i, [])[0].shape[0]
+        return 3
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def read(self, i: int) -> tuple[UInt8[np.ndarray, "c s s"], int]:
+    def read(self, i: int, notes: list[str]) -> tuple[UInt8[np.ndarray, "c s s"], int]:
+        pixels, label = self._pixels(i, notes)
+        if len(pixels) == 1 < self.channels:
+            pixels = pixels.repeat(self.channels, axis=0)
+        if len(pixels) != self.channels:
+            raise ValueError(
+                f"item {i} has {len(pixels)} channels and the first image has {self.channels}: bring all to one number."
+            )
+        return pixels, label
+
+    def _pixels(self, i: int, notes: list[str]) -> tuple[UInt8[np.ndarray, "c s s"], int]:
         from PIL import Image
 
         try:
             item = self.items[i]
         except OSError as error:
             raise DataError(f"item {i} ({error})") from error
-        if not (isinstance(item, tuple | list) and len(item) == 2):
-            raise TypeError(f"item {i} is a {type(item).__name__}: it must be a pair (image, label).")
-        image, label = item
+        pair = isinstance(item, tuple | list)
+        if pair and len(item) not in (1, 2):
+            raise TypeError(f"item {i} is a {type(item).__name__} of {len(item)}: it must be a pair (image, label).")
+        image, label = item if pair and len(item) == 2 else (item[0] if pair else item, None)
+        label = self._label(i, label)
         if isinstance(image, Image.Image):
-            return fit(image, self.size), int(label)
+            try:
+                return fit(image, self.size, notes), label
+            except OSError as error:  # Pillow reads the file only now
+                raise DataError(f"item {i} ({error})") from error
+        if isinstance(image, np.ndarray) and image.ndim in (2, 3):
+            image = torch.from_numpy(np.ascontiguousarray(np.atleast_3d(image).transpose(2, 0, 1)))
         if isinstance(image, Tensor) and image.ndim == 3 and image.is_floating_point():
             low, high = image.aminmax()
             if not (low >= 0 and high <= 1):
@@ -249,13 +281,28 @@ class _Items:
             image = as_bytes(image)
         if not (isinstance(image, Tensor) and image.ndim == 3 and image.dtype == torch.uint8):
             raise TypeError(
-                f"item {i} is an image of type {type(image)}: it must be PIL, or a uint8 or float tensor (c, h, w)."
+                f"item {i} is an image of type {type(image)}: it must be PIL, a uint8 or float tensor (c, h, w), or "
+                "such an array (h, w, c)."
             )
-        return _fit_tensor(image, self.size), int(label)
+        return _fit_tensor(image, self.size), label
+
+    def _label(self, i: int, label: Any) -> int:
+        if label is None or (isinstance(label, float) and label != label):
+            return -1
+        if isinstance(label, str):
+            if label in self.classes:
+                return self.classes.index(label)
+            known = f"its `classes` are {', '.join(self.classes)}" if self.classes else "the Dataset has no `classes`"
+            raise ValueError(f"item {i} has the label {label!r}, and {known}: give numbers, or name all the classes.")
+        if np.ndim(label) or np.asarray(label).dtype.kind not in "biu":
+            raise ValueError(f"item {i} has the label {label!r:.60}: it must be one whole number, a name, or None.")
+        if int(label) < -1:
+            raise ValueError(f"item {i} has the label {label}: classes are numbered from 0, and -1 is no label.")
+        return int(label)
 
     def marks(self) -> Iterator[bytes]:
         for i in range(0, len(self), max(1, len(self) // 16)):
-            images, labels, index, _ = _read(self, [i])
+            images, labels, index, *_ = _read(self, [i])
             yield images.tobytes() + f" {labels} {index}".encode()
 
 
@@ -271,19 +318,20 @@ def _fit_tensor(image: UInt8[Tensor, "c h w"], size: int) -> UInt8[np.ndarray, "
 
 def _read(source: _Files | _Items, wanted: list[int]) -> Decoded:
     """Read these images; the next readable one replaces each broken one."""
-    found, broken = [], dict[int, str]()
+    found, broken, notes = [], dict[int, str](), list[str]()
     for first in wanted:
         for k in range(len(source)):
             i = (first + k) % len(source)
             try:
-                found.append((*source.read(i), i))
+                found.append((*source.read(i, notes), i))
                 break
             except DataError as error:
                 broken[i] = str(error)
         else:
             raise DataError(f"none of the {len(source)} images can be read; the last error: {broken[i]}")
     images, labels, index = zip(*found, strict=True)
-    return Decoded(np.stack(images), np.array(labels, dtype=np.int64), np.array(index, dtype=np.int64), broken)
+    labels, index = (np.array(numbers, dtype=np.int64) for numbers in (labels, index))
+    return Decoded(np.stack(images), labels, index, broken, tuple(dict.fromkeys(notes)))
 
 
 # Code that runs in a worker process.

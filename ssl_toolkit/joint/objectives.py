@@ -14,7 +14,7 @@ from itertools import combinations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from ssl_toolkit.augment import Augment
@@ -62,7 +62,7 @@ def multi_view(
 
     def objective(state: TrainState, batch: Batch, generator: torch.Generator) -> Terms:
         z = all_gather_views(state.model(views_of(augment, batch, generator, views)).float().unflatten(0, (views, -1)))
-        given = (z, all_gather(batch.labels)) if labels else (z,)
+        given = (z, _each_its_own(all_gather(batch.labels))) if labels else (z,)
         with full_precision(z):
             return loss(*given, generator=generator) if stochastic else loss(*given)
 
@@ -133,6 +133,11 @@ def supervised(augment: Augment) -> Objective:
         return {"cross entropy": F.cross_entropy(logits, batch.labels)}
 
     return objective
+
+
+def _each_its_own(labels: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+    """An image without a label is like no other: it gets a number that no other has."""
+    return torch.where(labels < 0, -1 - torch.arange(len(labels), device=labels.device), labels)
 
 
 def views_of(augment: Augment, batch: Batch, generator: torch.Generator, n: int = 2) -> Float[Tensor, "nb c h w"]:

@@ -112,6 +112,7 @@ def probe_depths(
     >>> list(probes)
     ['stage1', 'embedding']
     """
+    train, test = train.labeled(), test.labeled()
     train_z, test_z = embed(model, train.images, depth=depths), embed(model, test.images, depth=depths)
     train_y, test_y = train.labels.cpu(), test.labels.cpu()
     return {

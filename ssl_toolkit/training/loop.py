@@ -11,14 +11,18 @@ bit. A checkpoint holds tensors (safetensors) and plain JSON in its header, neve
 
 import copy
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ssl_toolkit.data import Batch, Dataset, Source, batch, rng
+from ssl_toolkit.data import Batch, Dataset, Source, batch, check_unit_range, rng
 from ssl_toolkit.training.distributed import (
     accelerator,
     all_reduce_mean,
@@ -94,8 +98,9 @@ def train(
 
     `batch_size` counts the images of one step over all processes. Under `accelerate launch` each process takes its
     share, and the steps equal those of a single process. "auto" computes in bfloat16 if that is faster on the device.
-    Raises NonFiniteError, in every process, if a term or its gradient is not finite, and keeps the state of the step
-    before; MemoryError, which says what to lower, if a step does not fit on the device.
+    Raises ValueError for images outside [0, 1]; NonFiniteError, in every process, if a term or its gradient is not
+    finite, and keeps the state of the step before; MemoryError, which says what to lower, if a step does not fit on the
+    device.
 
     >>> data, recipe = stk.load_data("digits", size=28), stk.Recipe(steps=3)
     >>> state, objective = recipe.start(data), recipe.objective(data)
@@ -117,9 +122,13 @@ def train(
     if state.ema is not None:
         state.ema.train().to(memory_format=torch.channels_last)
     broadcast([*state.model.parameters(), *([] if state.ema is None else state.ema.parameters()), *_buffers(state)])
+    checked = False
     while state.step < until:
         began = time.perf_counter()
         made = batch(data, state.step, batch_size=batch_size, seed=seed, share=share)
+        if not checked:  # the first batch tells whether images are of 0 ... 255 or normalized; all would cost time
+            check_unit_range(made.stored)
+            checked = True
         mine = Batch(made.stored.to(device), made.labels.to(device), made.index)
         generator = rng(seed, state.step, "views")
         lr = learning_rate(state)
@@ -187,11 +196,29 @@ def _update(
         torch._foreach_copy_(_buffers(state), buffers)
         state.optimizer.zero_grad(set_to_none=True)
         raise
-    state.optimizer.step()
-    if state.ema is not None:
-        _follow(state, ran=_batches_seen(state.ema) > seen)
-    state.step += 1
+    with uninterrupted():
+        state.optimizer.step()
+        if state.ema is not None:
+            _follow(state, ran=_batches_seen(state.ema) > seen)
+        state.step += 1
     return dict(zip(terms, values, strict=False))
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block, so that it leaves what the block changes before or after, whole."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield  # no Ctrl-C comes here
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda *arrived: came.append(arrived))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        handler(*came[0])
 
 
 def _check_terms(terms: object) -> None:

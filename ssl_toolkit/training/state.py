@@ -52,6 +52,6 @@ class NonFiniteError(ArithmeticError):
     def __init__(self, step: int, term: str, value: float):
         self.step, self.term = step, term
         super().__init__(
-            f"step {step}: {term} is {value}; training stopped and the state of step {step - 1} is kept. "
+            f"step {step}: {term} is {value}; training stopped, and the state is that of step {step - 1}. "
             "A lower learning rate or a longer warm-up usually helps."
         )

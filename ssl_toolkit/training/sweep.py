@@ -13,6 +13,7 @@ The file is in JSON lines format: a header, then one finished cell per line. Sev
 each locks the cell that it runs, and the operating system frees the lock when a process dies.
 """
 
+import copy
 import json
 import os
 import time
@@ -26,10 +27,12 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
+from ssl_toolkit.data.files import disk_errors_name, real_file
+
 FORMAT = 1
 POLL = 0.05  # seconds between two checks of the other processes' work
 
-Setting = dict[str, Any]  # plain JSON values by name
+Setting = dict[str, Any]  # by name: what JSON can hold, and numbers and arrays of NumPy and PyTorch
 Record = dict[str, Any]
 Run = Callable[[Setting], Mapping[str, Any] | Iterator[Mapping[str, Any] | None]]
 
@@ -104,9 +107,7 @@ def sweep(
 
     Any number of processes may sweep one file; if one is killed, another reruns its unfinished cell.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path is {str(path)!r}: its folder does not exist; make it first.")
+    path = real_file(path)  # so that all the names of a file have the same locks, and a run may change its folder
     results, locks = _Results(path, settings, version), path.with_name(f"{path.name}.lock")
     todo, of_file = dict(results.known), FileLock(locks / "file", thread_local=False)
     with of_file:
@@ -156,7 +157,7 @@ def _run(run: Run, setting: Setting) -> Generator[Point | None, None, Cell]:
     """Run one cell: yield its points, return the cell. Only the run's own time counts, not the caller's."""
     curve: list[Record] = []
     seconds, error = 0.0, ""
-    records = _records(run, dict(setting))
+    records = _records(run, copy.deepcopy(setting))  # a run may do to its setting what it likes
     while True:
         began = time.perf_counter()
         try:
@@ -171,7 +172,7 @@ def _run(run: Run, setting: Setting) -> Generator[Point | None, None, Cell]:
             break
         finally:
             seconds += time.perf_counter() - began
-        yield None if record is None else Point(setting, curve[-1])
+        yield None if record is None else Point(copy.deepcopy(setting), dict(curve[-1]))
     result = curve[-1] if curve and not error else {}
     return Cell(setting, result, round(seconds, 3), tuple(curve), error)
 
@@ -180,13 +181,24 @@ def _records(run: Run, setting: Setting) -> Iterator[Mapping[str, Any] | None]:
     out = run(setting)
     if isinstance(out, Mapping):
         yield out
-    else:
+    elif isinstance(out, Iterator):
         yield from out
+    else:
+        raise TypeError(f"the run returned {out!r:.80}: it must return one dict, or yield dicts.")
 
 
 def _plain(record: Mapping[str, Any]) -> Record:
     """The record as the file will return it."""
-    return json.loads(json.dumps(dict(record)))
+    return json.loads(_as_json(dict(record)))
+
+
+def _as_json(value: Any) -> str:
+    def plain(number: Any) -> Any:
+        if callable(tolist := getattr(number, "tolist", None)):  # of NumPy and of PyTorch
+            return tolist()
+        raise TypeError(f"a {type(number).__name__} is not JSON: {number!r:.80}")
+
+    return json.dumps(value, default=plain)
 
 
 def _hashable(value: Any) -> Any:
@@ -200,7 +212,7 @@ def _key(setting: Setting) -> str:
         return int(float(digits)) if float(digits).is_integer() else float(digits)
 
     try:
-        values = json.loads(json.dumps(setting), parse_float=number)
+        values = json.loads(_as_json(setting), parse_float=number)
     except TypeError as error:
         raise TypeError(
             f"the setting {setting} cannot be written as JSON: {error}; use plain numbers and text."
@@ -217,7 +229,7 @@ class _Results:
         for setting in settings or ():
             if (key := _key(setting)) in self.known:
                 raise ValueError(f"settings holds {setting} twice: each runs once; add a seed to repeat it.")
-            self.known[key] = setting
+            self.known[key] = copy.deepcopy(setting)
         self._at = 0  # bytes read so far
 
     def new(self) -> dict[str, Cell]:
@@ -242,7 +254,7 @@ class _Results:
                     f"{str(self.path)!r} holds {cell.setting}, which is not among these settings: the file belongs to "
                     "another grid. Use a new path for this one."
                 )
-            cells[key] = cell._replace(setting=self.known.get(key, cell.setting))
+            cells[key] = cell._replace(setting=copy.deepcopy(self.known.get(key, cell.setting)))
         self._at += sum(map(len, lines))
         return cells
 
@@ -285,7 +297,7 @@ class _Results:
             )
 
     def _write(self, mode: str, values: dict[str, Any]) -> None:
-        with self.path.open(mode) as file:
-            file.write(json.dumps(values).encode() + b"\n")
+        with disk_errors_name(self.path), self.path.open(mode) as file:
+            file.write(_as_json(values).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
