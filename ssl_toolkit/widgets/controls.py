@@ -23,7 +23,7 @@ class Controls:
     def add(self, control: w.Widget, tooltip: str, *, name: str = "", width: str = "") -> Any:
         """Give any control what the others have; `name` takes the place of its text in the CSS class."""
         control.tooltip = tooltip
-        control.layout = w.Layout(width=width or self.width or "auto")
+        control.layout.width = width or self.width or "auto"
         if hasattr(control.style, "description_width") and not isinstance(control, w.Checkbox):
             control.style.description_width = self.label
         parts = ("ssl", self.panel, re.sub("[^a-z0-9]+", "-", (name or control.description).lower()).strip("-"))

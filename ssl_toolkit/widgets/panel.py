@@ -8,6 +8,7 @@ import ipywidgets as w
 import traitlets
 
 from ssl_toolkit.widgets.controls import Muted, beside
+from ssl_toolkit.widgets.life import close_all, close_former
 from ssl_toolkit.widgets.pictures import Pictured, Pixels
 from ssl_toolkit.widgets.player import STATES, Player, running_loop, show_state, soon
 
@@ -16,8 +17,8 @@ class Panel(Pictured, w.VBox):
     """A view with controls, and the run of its `player`; one without a run is drawn as soon as a control changes.
 
     A panel calls `super().__init__` first, then makes its controls and its `player`, and ends with `_place`. Its state
-    is that of the player, and a CSS class as well: `ssl-state-running`. One cell has one run, since a player that is
-    made by the same name stops the one before.
+    is that of the player, and a CSS class as well: `ssl-state-running`. A cell that is run again closes the panel that
+    it made before. Panels in other cells go on, unless both were given one `name`: then the first says that it stops.
     """
 
     state = traitlets.Enum(STATES, "idle")
@@ -25,6 +26,7 @@ class Panel(Pictured, w.VBox):
 
     def __init__(self, name: str, title: str):
         super().__init__()
+        close_former(self)
         self.title = w.HTML(f'<b class="ssl-title">{escape(title)}</b>', layout=w.Layout(flex="0 0 auto"))
         self.message = w.HTML()
         self._loop = running_loop()
@@ -70,11 +72,15 @@ class Panel(Pictured, w.VBox):
         """Run to the end, and raise what went wrong."""
         return self._run().wait()
 
+    async def finished(self) -> Any:
+        """As `wait`, but the kernel stays free, so that Pause and all controls answer: `await panel.finished()`."""
+        await self._run().finished()
+        return self.wait()
+
     def close(self) -> None:
-        """Stop for good, and take the panel away."""
-        if self.player is not None:
-            self.player.close()
-        super().close()
+        """Stop whatever runs for good, and take the panel away with all that it is made of."""
+        if self.comm is not None:
+            close_all(self)
 
     def picture(self) -> Pixels:
         """What is seen of it, as pixels."""

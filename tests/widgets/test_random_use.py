@@ -4,7 +4,9 @@ A panel that is new has its line in `PANELS`.
 """
 
 import asyncio
+import gc
 import random
+import weakref
 from collections.abc import Callable, Iterator
 
 import ipywidgets as w
@@ -221,3 +223,24 @@ def test_a_panel_survives_random_use_and_leaves_no_task(name, tmp_path, monkeypa
     assert asyncio.run(use()) == 0
     assert problems == []
     assert [record.getMessage() for record in caplog.records] == []  # where ipywidgets puts what a handler raises
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_a_closed_panel_leaves_no_widget_no_task_and_is_collected(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    async def use() -> tuple[weakref.ref, set[str]]:
+        before = set(w.widgets.widget._instances)
+        panel = PANELS[name](monkeypatch)
+        if panel.player is not None:
+            panel.play()
+        await asyncio.sleep(0.05)
+        panel.close()
+        await asyncio.sleep(0.05)
+        assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
+        return weakref.ref(panel), set(w.widgets.widget._instances) - before
+
+    panel, left = asyncio.run(use())
+    assert left == set()
+    gc.collect()
+    assert panel() is None

@@ -22,6 +22,11 @@ def script(*names: str) -> str:
     return "".join((STATIC / f"{file}.js").read_text(encoding="utf-8") for file in ("shared", *names))
 
 
+def style(*names: str) -> str:
+    """The CSS of a canvas, as text: of a Path, anywidget would watch the file and keep every canvas for ever."""
+    return "".join((STATIC / f"{file}.css").read_text(encoding="utf-8") for file in names)
+
+
 def packed(x: Tensor) -> bytes:
     """The numbers of a tensor as they travel to the browser."""
     return x.detach().cpu().contiguous().numpy().tobytes()
@@ -66,7 +71,7 @@ class ImageGrid(Canvas):
     """
 
     _esm = script("image_grid")
-    _css = STATIC / "image_grid.css"
+    _css = style("image_grid")
 
     pixels = traitlets.Bytes(b"").tag(sync=True)
     shape = traitlets.List(traitlets.Int()).tag(sync=True)

@@ -9,7 +9,7 @@ import traitlets
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvases.canvas import MARK, STATIC, Canvas, packed, script
+from ssl_toolkit.widgets.canvases.canvas import MARK, Canvas, packed, script, style
 from ssl_toolkit.widgets.pictures import Pixels, tile
 
 
@@ -22,7 +22,7 @@ class ChainCanvas(Canvas):
     """
 
     _esm = script("chain")
-    _css = STATIC / "chain.css"
+    _css = style("chain")
 
     pixels = traitlets.Bytes(b"").tag(sync=True)
     marks = traitlets.Bytes(b"").tag(sync=True)  # 1 where a pixel is marked, for every chain; empty for none

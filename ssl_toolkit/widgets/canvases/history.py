@@ -10,7 +10,7 @@ import traitlets
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvases.canvas import STATIC, packed, script
+from ssl_toolkit.widgets.canvases.canvas import packed, script, style
 from ssl_toolkit.widgets.canvases.scatter import Coloring, Scatter, thumbnails
 from ssl_toolkit.widgets.pictures import Pixels
 
@@ -39,7 +39,7 @@ class History(Scatter):
     """
 
     _esm = script("points", "history")
-    _css = "".join((STATIC / f"{name}.css").read_text(encoding="utf-8") for name in ("scatter", "history"))
+    _css = style("scatter", "history")
 
     history = traitlets.Bytes(b"").tag(sync=True)  # int16 (t, p, n, 2)
     captions = traitlets.List(traitlets.Unicode()).tag(sync=True)  # one a moment

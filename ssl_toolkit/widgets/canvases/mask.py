@@ -6,7 +6,7 @@ import traitlets
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvases.canvas import MARK, STATIC, Canvas, packed, script
+from ssl_toolkit.widgets.canvases.canvas import MARK, Canvas, packed, script, style
 from ssl_toolkit.widgets.pictures import Pixels
 
 
@@ -18,7 +18,7 @@ class MaskCanvas(Canvas):
     """
 
     _esm = script("mask")
-    _css = STATIC / "mask.css"
+    _css = style("mask")
 
     pixels = traitlets.Bytes(b"").tag(sync=True)
     shape = traitlets.List(traitlets.Int()).tag(sync=True)  # c, h, w

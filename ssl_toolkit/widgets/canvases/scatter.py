@@ -17,7 +17,7 @@ from jaxtyping import Float, Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data.shapes import PERIODS
-from ssl_toolkit.widgets.canvases.canvas import STATIC, Canvas, packed, script
+from ssl_toolkit.widgets.canvases.canvas import Canvas, packed, script, style
 from ssl_toolkit.widgets.canvases.colors import COLORS, cividis, in_hex
 from ssl_toolkit.widgets.figures.plots import BLUE, GRAY
 from ssl_toolkit.widgets.pictures import Pixels
@@ -101,7 +101,7 @@ class Scatter(Canvas):
     """
 
     _esm = script("points", "scatter")
-    _css: str | Path = STATIC / "scatter.css"
+    _css = style("scatter")
 
     points = traitlets.Bytes(b"").tag(sync=True)  # float32 (p, n, 2), in [-1, 1]
     titles = traitlets.List(traitlets.Unicode()).tag(sync=True)  # one per plane

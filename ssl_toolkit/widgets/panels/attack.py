@@ -70,7 +70,7 @@ class AttackPanel(Panel):
         k: int = 4,
         many: int = MANY,
         seed: int = 0,
-        name: str = "attack",
+        name: str | None = None,
     ):
         if not 1 <= len(encoders) <= len(LOOKS) or set(encoders) != set(probes):
             raise ValueError(

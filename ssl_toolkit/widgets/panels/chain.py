@@ -69,7 +69,7 @@ class ChainPanel(Panel):
         seed: int = 0,
         n: int = 8,
         bank: UInt8[Tensor, "m c h w"] | None = None,
-        name: str = "chain",
+        name: str | None = None,
     ):
         self.denoise = dict(denoise) if isinstance(denoise, Mapping) else {"the denoiser": denoise}
         if not self.denoise:

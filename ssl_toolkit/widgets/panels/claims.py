@@ -33,7 +33,7 @@ class ClaimsBoard(Panel):
     >>> board.choose("DJ-2")
     """
 
-    def __init__(self, *, folder: str | os.PathLike[str] | None = None, name: str = "claims"):
+    def __init__(self, *, folder: str | os.PathLike[str] | None = None, name: str | None = None):
         super().__init__("claims", "What the papers claim, and what was found")
         self.folder = folder
         self.tested: dict[str, Verdict] = {}

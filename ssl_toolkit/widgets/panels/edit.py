@@ -74,7 +74,7 @@ class EditPanel(Panel):
         guidance: float = 1.0,
         steps: int = 20,
         seed: int = 0,
-        name: str = "edit",
+        name: str | None = None,
     ):
         if mode not in MODES:
             raise ValueError(f"mode is {mode!r}: it must be one of {', '.join(MODES)}.")

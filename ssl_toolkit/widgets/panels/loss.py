@@ -13,6 +13,7 @@ from ssl_toolkit.losses.toy2d import Loss, Moment, descend, drag, look, scatter,
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.plane import PlaneCanvas
 from ssl_toolkit.widgets.figures.plots import BLUE
+from ssl_toolkit.widgets.life import close_all
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.loss_presets import LOSSES, PRESETS, Preset
 from ssl_toolkit.widgets.player import Player
@@ -36,7 +37,7 @@ class LossPanel(Panel):
     >>> panel.step()
     """
 
-    def __init__(self, preset: str = "VICReg", *, n: int = 8, seed: int = 8, name: str = "plane"):
+    def __init__(self, preset: str = "VICReg", *, n: int = 8, seed: int = 8, name: str | None = None):
         if preset not in PRESETS:
             raise ValueError(f"preset is {preset!r}: it must be one of {', '.join(PRESETS)}.")
         super().__init__("loss", "Points under a loss")
@@ -194,7 +195,7 @@ class LossPanel(Panel):
             self.weights[name] = weight
         self.sliders.children = list(self.weights.values())
         for weight in old.values():
-            weight.close()
+            close_all(weight)
         self.arrows.options = [WHOLE, *terms]
         self.arrows.value = WHOLE
         self._flags.layout.display = "flex" if self.choice.value == "BYOL" else "none"

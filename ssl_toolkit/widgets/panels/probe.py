@@ -76,7 +76,7 @@ class ProbePanel(Panel):
         limit: int = 10_000,
         batch_size: int = 64,
         seed: int = 0,
-        name: str = "probe",
+        name: str | None = None,
     ):
         super().__init__("probe", "What a representation knows")
         models = dict(encoders) if isinstance(encoders, Mapping) else {"encoder": encoders}
@@ -147,6 +147,8 @@ class ProbePanel(Panel):
         for p, heat in zip(self.probed, self.maps, strict=True):
             heat.on_pick(partial(self._go_column, p))
         self.similarity.on_pick(self._go_both)
+        self._factors = [w.HTML(ui.paragraph(_SKILL)), *self._titled(self.maps)]
+        self._alike = w.HTML(ui.paragraph(_ALIKE))
         self.figure: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
 
     # what a person may call --------------------------------------------------------------------------------------
@@ -252,8 +254,8 @@ class ProbePanel(Panel):
         shown = {
             IMAGES: [],
             PROBES: [self.figure],
-            FACTORS: [w.HTML(ui.paragraph(_SKILL)), *self._titled(self.maps)],
-            CKA: [w.HTML(ui.paragraph(_ALIKE)), self.similarity],
+            FACTORS: self._factors,
+            CKA: [self._alike, self.similarity],
         }
         self.below.children = shown[self.view.value]
         self.body.layout.display = "" if self.view.value == IMAGES else "none"  # where it was is not forgotten

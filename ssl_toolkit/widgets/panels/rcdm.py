@@ -68,7 +68,7 @@ class RcdmPanel(Panel):
         guidance: float = 1.0,
         steps: int = 20,
         seed: int = 0,
-        name: str = "rcdm",
+        name: str | None = None,
     ):
         super().__init__("rcdm", "What a representation tells of an image")
         self.data, self.test, self.models, self.reader = data, test, dict(models or {}), reader
@@ -86,7 +86,7 @@ class RcdmPanel(Panel):
         self.player: Player[Progress | None] = Player(
             self._records, self._draw, progress=lambda p: p and (p.step, self.recipe.steps), redraw=REDRAW, name=name
         )
-        self.painter: Player[Canvas | None] = Player(self._painting, self._show, history=0, name=f"{name}, samples")
+        self.painter: Player[Canvas | None] = Player(self._painting, self._show, history=0, name=name and f"{name}, samples")
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 40 // test.images.shape[-1]))
         self.grid.label, self.grid.selected = "images that were never trained on", 0
         self.figure = ui.figure_widget(learning_figure(() if reader is None else FACTORS), toolbar=False)
@@ -296,11 +296,6 @@ class RcdmPanel(Panel):
         if files:
             content, self.file.value = bytes(files[0].content), ()
             self._report(lambda: self.upload(content))
-
-    def close(self) -> None:
-        """Stop for good, and take the panel away."""
-        self.painter.close()
-        super().close()
 
     def picture(self) -> Pixels:
         """The image and what was painted, or the images to choose from."""

@@ -66,7 +66,7 @@ class TrainPanel(Panel):
         *,
         every: int = 50,
         probes: bool = False,
-        name: str = "train",
+        name: str | None = None,
     ):
         super().__init__("train", "Train an encoder")
         self.data = data if isinstance(data, Dataset) else load_data(data, limit=IMAGES)
