@@ -12,6 +12,7 @@ bit. A checkpoint holds tensors (safetensors) and plain JSON in its header, neve
 import copy
 import math
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
@@ -105,6 +106,12 @@ def train(
     2 ['alignment', 'uniformity']
     3 ['alignment', 'uniformity']
     """
+    if state.total is not None and state.step < until and until > state.total:
+        warnings.warn(
+            f"until is {until} and the learning rate reaches 0 at step {state.total}: later steps change nothing. "
+            "Raise state.total to train longer.",
+            stacklevel=2,
+        )
     accelerator()
     rank, processes = rank_and_world_size()
     if batch_size % processes:

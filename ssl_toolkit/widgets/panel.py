@@ -1,6 +1,6 @@
 """Panel: what all panels have. A title, a message, a run with its states, a picture for saved notebooks."""
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from html import escape
 from typing import Any
 
@@ -32,6 +32,7 @@ class Panel(Pictured, w.VBox):
         self._loop = running_loop()
         self._muted = Muted()  # while several controls are moved at once
         self._locked: list[w.Widget] = []
+        self._good: dict[w.Widget, Any] = {}  # what the controls said when last all went well
         self.add_class("ssl-panel")
         self.add_class(f"ssl-{name}")
         show_state(self, self.state)
@@ -97,9 +98,37 @@ class Panel(Pictured, w.VBox):
             raise RuntimeError(f"this {type(self).__name__} has no run: it is drawn as soon as a control changes.")
         return self.player
 
-    def _soon(self, action: Callable[[], None]) -> None:
-        """Do it between two steps, on the thread of the kernel's loop."""
-        soon(self._loop, action)
+    def _soon(self, action: Callable[[], object]) -> None:
+        """Do it between two steps, on the thread of the kernel's loop; what goes wrong is shown."""
+        soon(self._loop, lambda: self._attempt(action))
+
+    def _react(self, controls: Iterable[w.Widget], action: Callable[[], object], *, soon: bool = False) -> None:
+        """Do it, now or soon, whenever one of these controls has changed; where it fails, they are put back."""
+
+        def draw() -> None:
+            action()
+            self._good |= {control: control.value for control in self._good}
+
+        for control in controls:
+            self._good[control] = control.value
+            control.observe(
+                lambda _: None if self._muted else self._soon(draw) if soon else self._attempt(draw), "value"
+            )
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        """Do it. Where it fails, the panel says so, and its controls say again what the picture is of."""
+        try:
+            action()
+        except Exception as error:
+            with self._muted:
+                for control, value in self._good.items():
+                    control.value = value
+            self._failed(error)
+            if self._loop is None:  # a script: nobody looks at the panel
+                raise
+
+    def _failed(self, error: Exception) -> None:
+        self._say(f"failed: {type(error).__name__}: {error}")
 
     def _say(self, text: str) -> None:
         """Show this message, which screen readers read out, beside the title."""
@@ -132,6 +161,6 @@ class Panel(Pictured, w.VBox):
 
 
 def check_index(index: int, images: Sized) -> None:
-    """Raise ValueError where there is no such test image."""
+    """Raise ValueError where there is no such image."""
     if not 0 <= index < len(images):
-        raise ValueError(f"index is {index}: the test images are 0 ... {len(images) - 1}.")
+        raise ValueError(f"index is {index}: the images are 0 ... {len(images) - 1}.")

@@ -27,6 +27,7 @@ from ssl_toolkit.diffusion import (
 from ssl_toolkit.diffusion.metrics import nearest
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
+from ssl_toolkit.widgets.canvases.number import EXACT
 from ssl_toolkit.widgets.figures.chains import chain_figure, show_chains, show_cursor
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.player import Player
@@ -119,7 +120,7 @@ class ChainPanel(Panel):
             self.sampler[key] = make.dropdown(key, offered, sampler, f"The sampler of {which}", name=f"sampler {key}")
             tip = "Of DDIM: 0 adds no noise on the way, 1 as much as DDPM"
             self.eta[key] = make.slider("eta", 0.0, (0.0, 1.0, 0.1), tip, name=f"eta {key}", width="190px")
-        self.steps = make.int_box("Steps", steps, (1, 1000), "Steps of both chains", width="120px")
+        self.steps = make.int_box("Steps", steps, (1, EXACT), "Steps of both chains", width="120px")
         self.seed = make.seed_box(seed, "Of the noise both start at", width="120px")
         self.clip = make.checkbox("Clip the guess", clip, "Keep each guess x0 within the range that images have")
 

@@ -46,7 +46,7 @@ def neighbor_tiles(data: Dataset, i: int, found: Mapping[str, Near]) -> Tiles:
 
 def neighbor_words(data: Dataset, i: int, found: Mapping[str, Near]) -> str:
     """The cosines in words, encoder by encoder."""
-    lines = [f"Image {i}, {caption(data, i)} (blue frame), and its nearest, {_colors()}:"]
+    lines = [f"Image {i}, {escape(caption(data, i))} (blue frame), and its nearest, {_colors()}:"]
     for name, near in found.items():
         same = int((data.labels[near.index] == data.labels[i]).sum())
         cosines = " ".join(f"{c:.3f}" for c in near.cosine.tolist())

@@ -19,6 +19,7 @@ from ssl_toolkit.encoders import Encoder, embed
 from ssl_toolkit.training import TrainState, load, save
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.canvases.number import ANY, EXACT
 from ssl_toolkit.widgets.figures.chains import learning_figure, show_learning
 from ssl_toolkit.widgets.panel import Panel, check_index
 from ssl_toolkit.widgets.panels.rcdm_rows import sample_images, sample_rows
@@ -102,7 +103,7 @@ class RcdmPanel(Panel):
         ui.on_change((self.guidance, self.steps, self.seed), self.repaint)
         for place, menu in enumerate(self.menus):
             menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
-        self.grid.on_pick(self.pick)
+        self.grid.on_pick(lambda i: self._soon(lambda: self.pick(i)))
         self.file.observe(lambda change: self._uploaded(change["new"]), "value")
         self.save_button.on_click(lambda _: self._report(self.save))
         self.load_button.on_click(lambda _: self._report(self.load))
@@ -117,9 +118,9 @@ class RcdmPanel(Panel):
         second = make.dropdown("compared with", [NONE, *names], other, "What is painted beside them", width="260px")
         self.menus = [first, second]
         tip = "1 paints what the features say, more exaggerates it, 0 ignores them"
-        self.guidance = make.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip)
+        self.guidance = make.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, within=ANY)
         self.guidance.disabled = self.recipe.drop == 0  # without a learned null there is nothing to exaggerate from
-        self.steps = make.int_box("Steps", steps, (1, 200), "Steps of the sampler")
+        self.steps = make.int_box("Steps", steps, (1, EXACT), "Steps of the sampler")
         self.seed = make.seed_box(seed, "Of the noise of the samples")
         self.file = w.FileUpload(accept="image/*", description="Your own image", layout=w.Layout(width="auto"))
         self.file.tooltip = "The middle of it, in the size of the data"

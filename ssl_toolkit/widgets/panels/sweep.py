@@ -106,7 +106,7 @@ class SweepPanel(Panel):
             )  # fmt: skip
             self.player.reset_button.tooltip = "Stop; what is finished stays in the file, and Play goes on from there"
         self.map = HeatMap("results of the sweep")
-        self.map.on_pick(self.pick)
+        self.map.on_pick(lambda row, column: self._soon(lambda: self.pick(row, column)))
         self.summary, self.numbers = w.HTML(), w.HTML()
         self.figure = ui.figure_widget(runs_figure())
         self.curves: Any = None  # FigureWidget: made when it is looked at, since it takes a second
@@ -165,8 +165,11 @@ class SweepPanel(Panel):
 
     def pick(self, row: int, column: int) -> None:
         """Show the runs of this place; (-1, -1) follows the cell that is running."""
+        rows, columns = self._values[self.rows.value], self._values[self.columns.value]
+        if (row, column) != (-1, -1) and not (0 <= row < len(rows) and 0 <= column < len(columns)):
+            raise ValueError(f"the place is ({row}, {column}): the map has {len(rows)} rows and {len(columns)} columns.")
         self._picked = None if row < 0 else (row, column)
-        self.map.selected = -1 if row < 0 else row * len(self._values[self.columns.value]) + column
+        self.map.selected = -1 if row < 0 else row * len(columns) + column
         self._again()
 
     # the run -----------------------------------------------------------------------------------------------------
