@@ -7,7 +7,7 @@ import ipywidgets as w
 import numpy as np
 import torch
 import traitlets
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ssl_toolkit.widgets.canvases.canvas import packed, script, style
@@ -54,7 +54,7 @@ class History(Scatter):
         self.titles, self.empty = list(titles), empty
         self.hint = "Hover to see an image and its way, click to follow it, or select a group."
 
-    def begin(self, images: UInt8[Tensor, "n c h w"], coloring: Coloring) -> None:
+    def begin(self, images: Shaped[Tensor, "n c h w"], coloring: Coloring) -> None:
         """Forget all moments; those to come are of these images."""
         self.images = images
         sheet, tile, pitch = thumbnails(images)

@@ -7,7 +7,7 @@ from typing import Any
 
 import ipywidgets as w
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data import as_bytes, rng
@@ -30,6 +30,7 @@ from ssl_toolkit.widgets.canvases.chain import ChainCanvas
 from ssl_toolkit.widgets.canvases.number import EXACT
 from ssl_toolkit.widgets.figures.chains import chain_figure, show_chains, show_cursor
 from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.pictures import as_pixels
 from ssl_toolkit.widgets.player import Player
 
 SAMPLERS: dict[str, Callable[..., Iterator[Denoised]]] = {
@@ -69,7 +70,7 @@ class ChainPanel(Panel):
         clip: bool = True,
         seed: int = 0,
         n: int = 8,
-        bank: UInt8[Tensor, "m c h w"] | None = None,
+        bank: Shaped[Tensor, "m c h w"] | None = None,
         name: str | None = None,
     ):
         self.denoise = dict(denoise) if isinstance(denoise, Mapping) else {"the denoiser": denoise}
@@ -81,7 +82,7 @@ class ChainPanel(Panel):
             raise ValueError(f"shape is {shape}: images of 1 or 3 channels can be shown.")
         super().__init__("chains", "Images out of noise")
         self.shape, self.schedule, self.n = shape, schedule, n
-        self._bank = None if bank is None else bank.float()
+        self._bank = None if bank is None else as_pixels(bank).float()
         self.frames: list[Frame] = []
         self._shown: list[Frame] = []  # those that the canvas has
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import ipywidgets as w
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
@@ -24,7 +24,7 @@ from ssl_toolkit.widgets.canvases.image_strip import image_strip
 from ssl_toolkit.widgets.canvases.number import ANY, EXACT, IntSlider
 from ssl_toolkit.widgets.figures.plots import BLUE, ORANGE
 from ssl_toolkit.widgets.panel import Panel, check_index
-from ssl_toolkit.widgets.pictures import Pixels, tile
+from ssl_toolkit.widgets.pictures import Pixels, as_pixels, tile
 from ssl_toolkit.widgets.player import Player
 
 MODES = {
@@ -44,7 +44,7 @@ class Task(NamedTuple):
     """What a mode asks for: the rows to paint, the images that stand before them in turn, what is told below them."""
 
     asked: Edits
-    given: UInt8[Tensor, "n c h w"]
+    given: Shaped[Tensor, "n c h w"]
     told: str = ""
 
 
@@ -254,7 +254,7 @@ class EditPanel(Panel):
             captions = [f"{caption}; distances {some}" for caption, some in zip(captions, each, strict=True)]
             words = [f"{d:.2f}" for d in rows.distance[:, 0].tolist()]
         self.canvas.show({"samples": rows.images}, captions=captions)
-        ends = self.test.images[[self.a, self.b]].cpu()
+        ends = as_pixels(self.test.images[[self.a, self.b]]).cpu()
         images = torch.cat([ends[:1], rows.images[:, 0], ends[1:]])
         title = f"The first sample at λ = {', '.join(asked.names)}:"
         self.html.value = image_strip(images, ["A", *words, "B"], title=title, size=44) + ui.paragraph(WHERE)
@@ -267,7 +267,7 @@ class EditPanel(Panel):
         for i, name in enumerate(asked.names):
             under = [""] * self.k if rows.distance is None else [f"{d:.2f}" for d in rows.distance[i].tolist()]
             title = f"<b>{escape(name)}</b>" + (f", h moved by {away[i]:.2f}" if i else "")
-            images = torch.cat([given[i % len(given)][None], rows.images[i]])
+            images = torch.cat([as_pixels(given)[i % len(given)][None], rows.images[i]])
             told.append(image_strip(images, ["given", *under], title=title))
         self.html.value = "".join(told) + ui.paragraph(f"{WHERE}<br>{task.told}")
 

@@ -16,6 +16,7 @@ from ssl_toolkit.widgets.canvases.chain import ChainCanvas
 from ssl_toolkit.widgets.canvases.mask import MaskCanvas
 from ssl_toolkit.widgets.canvases.number import IntSlider
 from ssl_toolkit.widgets.figures.plots import Curve, runs_figure, show_runs
+from ssl_toolkit.widgets.pictures import as_pixels
 from ssl_toolkit.widgets.panel import Panel, check_index
 
 
@@ -155,7 +156,7 @@ class InfusionPanel(Panel):
         rows = {name: self._frames(chain) for name, chain in links.items()}
         marks = [link.infused for link in links[INFUSED] if link.infused is not None]
         self.canvas.show(
-            rows | {TARGET: self.images.expand(T + 1, *self.images.shape)},
+            rows | {TARGET: as_pixels(self.images).expand(T + 1, *self.images.shape)},
             marks={INFUSED: torch.stack(marks).any(dim=2)} if marks else {},
             captions=[f"z {t} of {T} · rate {rate(t):.3g}" for t in range(T + 1)],
         )

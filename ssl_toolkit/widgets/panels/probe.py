@@ -13,7 +13,7 @@ from torch import Tensor
 from ssl_toolkit.data import Dataset
 from ssl_toolkit.encoders import AnyEncoder
 from ssl_toolkit.probes import enrichment
-from ssl_toolkit.probes.enrichment import NAMES
+from ssl_toolkit.probes.enrichment import NAMES, group_index
 from ssl_toolkit.probes.workbench import Probed, Work, compare, embed_all, nearest, read_all, spread_out
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
@@ -169,8 +169,9 @@ class ProbePanel(Panel):
         self.scatter.mark(i, [found[p.name].index.tolist() if p.name in found else [] for p in self._seen])
         self._show_images(neighbor_tiles(self.data, i, found), neighbor_words(self.data, i, found), 8)
 
-    def select(self, index: Int64[Tensor, " m"]) -> None:
-        """Make these images the selection, and show what they share; none: let go of it."""
+    def select(self, index: Any) -> None:
+        """Make these images the selection, by indices or by a mask, and show what they share; none: let go of it."""
+        index = group_index(index, len(self.data))
         shares = enrichment(self.data, index)
         self._selection = index
         self.scatter.select(index)

@@ -1,6 +1,7 @@
 """RcdmPanel: train a diffusion model on what an encoder says of images, and see what it knows and what it does not."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -220,7 +221,7 @@ class RcdmPanel(Panel):
 
     def _files(self, path: str | Path | None) -> dict[str, Path]:
         path = Path(path or self.path.value)
-        return {d: path.with_name(f"{path.stem}.{d.replace(' ', '-')}{path.suffix}") for d in self.depths}
+        return {d: path.with_name(f"{path.stem}.{file_word(d, self.choices)}{path.suffix}") for d in self.depths}
 
     def _prepare(self, depths: list[str]) -> Iterator[None]:
         """Subjects for those that have none yet."""
@@ -302,6 +303,24 @@ class RcdmPanel(Panel):
         """The image and what was painted, or the images to choose from."""
         rows = [sample_images(self.given, result) for result in self.painted.values()] or [self.grid.images]
         return tile(torch.cat(rows), self.k + 2 if self.painted else COLUMNS, 2)
+
+
+def file_word(name: str, names: Iterable[str]) -> str:
+    """The name as a part of a file's name; where another one of `names` would be the same, a number is added.
+
+    >>> [file_word(name, ["a b", "a-b", "x/y"]) for name in ("a b", "a-b", "x/y")]
+    ['a-b', 'a-b-2', 'x-y']
+    """
+    taken: dict[str, str] = {}
+    for one in names:
+        word = re.sub(r"[^\w.-]+", "-", one).strip("-.")[:80].rstrip("-.") or "model"
+        n, free = 1, word
+        while free.casefold() in taken:  # some file systems see no case
+            free = f"{word}-{(n := n + 1)}"
+        taken[free.casefold()] = one
+        if one == name:
+            return free
+    raise KeyError(name)
 
 
 def _choices(encoder: Encoder | Mapping[str, Encoder], test: Dataset) -> dict[str, tuple[Encoder, str]]:

@@ -32,6 +32,7 @@ from ssl_toolkit.widgets.pictures import Pixels, below
 from ssl_toolkit.widgets.player import Player
 
 BANK, QUERIES, SHOWN, K = 2000, 500, 2, 7
+LEAST = 10  # images: of less there is nothing to see
 IMAGES = 20_000  # of a set by name: more would take longer to load than to learn from
 REDRAW = 0.5  # seconds; the browser needs the core that draws, and there may be but two
 SOURCES = ("garments", "emoji", "shapes", "fashion-mnist", "digits")
@@ -109,7 +110,10 @@ class TrainPanel(Panel):
             body,
             locked=locked,
         )
-        self._show(recipe or next(iter(PRESETS.values()))[0])
+        if recipe is None:
+            recipe = next(iter(PRESETS.values()))[0]
+            recipe = replace(recipe, batch_size=min(recipe.batch_size, len(self._divided()[0])))
+        self._show(recipe)
         self.preset.observe(self._on_preset, "value")
         self.method.observe(self._on_method, "value")
         self.width.observe(lambda _: setattr(self, "_loaded", None), "value")  # it would not fit
@@ -227,6 +231,8 @@ class TrainPanel(Panel):
 
     def _divided(self) -> tuple[Dataset, Dataset, Dataset]:
         """What is trained on, the bank of neighbors (a part of that), and the queries."""
+        if len(self.data) < LEAST:
+            raise ValueError(f"data has {len(self.data)} images: give {LEAST} or more, of which a fifth are queries.")
         n = min(QUERIES, len(self.data) // 5)
         training = self.data[:-n]
         return training, training[:BANK], self.data[-n:]
@@ -290,11 +296,17 @@ class TrainPanel(Panel):
 
     def _show_snapshot(self, step: int, now: Snapshot, base: Baselines) -> None:
         self.map.show_until(step, self.snapshots)
-        beaten = ", ".join(f"{name} {right:.1f}" for name, right in base.right.items())
+        score = "No labels, so no accuracy · "
+        if now.knn is not None:
+            beaten = ", ".join(f"{name} {right:.1f}" for name, right in base.right.items())
+            score = f"Right neighbors <b>{now.right:.1f} of {now.neighbors.shape[1]}</b> ({beaten}) · kNN accuracy "
+            score += f"<b>{now.knn:.1%}</b> (raw pixels {base.pixels:.1%}, untrained {base.untrained:.1%}, "
+            score += f"chance {base.chance:.0%}) · "
+        unlabeled = int((self._queries.labels < 0).sum())
+        if unlabeled and now.knn is not None:
+            score += f"{unlabeled} of {len(self._queries)} queries have no label and are left out · "
         self._tell(
-            f"Right neighbors <b>{now.right:.1f} of {K}</b> ({beaten}) · kNN accuracy <b>{now.knn:.1%}</b> "
-            f"(raw pixels {base.pixels:.1%}, untrained {base.untrained:.1%}, chance {base.chance:.0%}) · RankMe "
-            f"<b>{now.verdict}</b> · LiDAR <b>{now.lidar:.0f}</b> · eigenvalues fall like "
+            f"{score}RankMe <b>{now.verdict}</b> · LiDAR <b>{now.lidar:.0f}</b> · eigenvalues fall like "
             f"<b>j<sup>−{now.alpha:.1f}</sup></b> · std per dimension <b>{now.std:.2f}</b> of 1"
         )
         self.grid.compare(self._bank, self._queries, {**base.neighbors, f"step {now.step:,}": now.neighbors})
@@ -314,7 +326,8 @@ class TrainPanel(Panel):
 
     def _by_pixels(self) -> dict[str, Int64[Tensor, "q k"]]:
         asked = self._queries.images[:SHOWN]
-        return {"raw pixels": neighbors(pixels(self._bank.images), pixels(asked), k=K)[1]}
+        k = min(K, len(self._bank))
+        return {"raw pixels": neighbors(pixels(self._bank.images), pixels(asked), k=k)[1]}
 
     def _show(self, recipe: JointRecipe) -> None:
         """What the controls say is this recipe, every number as it is."""
