@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -32,16 +32,39 @@ class Enrichment(NamedTuple):
 RANGED = 30  # smallest group that is tested for ranges: of random groups of 30, 7 % seem to share one
 
 
-def enrichment(data: Dataset, index: Int64[Tensor, " m"], *, least: float = 4.0) -> list[Enrichment]:
+def group_index(index: Any, n: int) -> Int64[Tensor, " m"]:
+    """The members of a group of n images: from indices, as a list, an array or a tensor, or from a mask (n,).
+
+    Raises IndexError for indices outside 0 ... n - 1 and for a mask of another length; TypeError for what is neither.
+
+    >>> group_index([True, False, True], 3)
+    tensor([0, 2])
+    """
+    given = torch.as_tensor(index)
+    if given.numel() == 0 and given.dtype != torch.bool:
+        return given.long().flatten()
+    if given.ndim != 1 or given.is_floating_point() or given.is_complex():
+        raise TypeError(f"index is {given.dtype} {tuple(given.shape)}: give indices (m,), or a mask ({n},) of bool.")
+    if given.dtype == torch.bool:
+        if len(given) != n:
+            raise IndexError(f"index is a mask of {len(given)}: there are {n} images, so it must have {n}.")
+        return given.nonzero().squeeze(1)
+    given = given.long()
+    if not 0 <= int(given.min()) <= int(given.max()) < n:
+        raise IndexError(f"index runs from {int(given.min())} to {int(given.max())}: the data have {n} images.")
+    return given
+
+
+def enrichment(data: Dataset, index: Any, *, least: float = 4.0) -> list[Enrichment]:
     """List where a group differs from a random one by at least `least` standard deviations, most striking first.
 
     Classes and categorical factors are tested value by value. A continuous factor is tested by the shortest range that
     holds half of the group; this needs 30 images, because a search in fewer finds ranges by chance. On a circular
     factor the range may wrap around. In m images drawn at random from n, the count of a value with share s has mean m s
-    and variance m s (1 - s) (n - m) / (n - 1). Raises IndexError for indices outside the data.
+    and variance m s (1 - s) (n - m) / (n - 1). The group is given by indices or by a mask, as `group_index` takes
+    them. Raises IndexError for indices outside the data.
     """
-    if len(index) and not 0 <= int(index.min()) <= int(index.max()) < len(data):
-        raise IndexError(f"index runs from {int(index.min())} to {int(index.max())}: the data have {len(data)} images.")
+    index = group_index(index, len(data)).to(data.labels.device)
     shares = _values("class", data.labels, index, data.classes) if len(index) > 1 else []
     for name, values in data.factors.items() if len(index) > 1 else ():
         if values.is_floating_point():
@@ -59,7 +82,7 @@ def _values(
     shares = []
     for v in values[index].unique().tolist():
         group, everywhere = (values[index] == v).float().mean().item(), (values == v).float().mean().item()
-        word = words[v] if 0 <= v < len(words) else str(v)
+        word = words[v] if 0 <= v < len(words) else "unlabeled" if v < 0 else str(v)
         shares.append(Enrichment(name, word, group, everywhere, _z(group, everywhere, len(index), len(values))))
     return shares
 

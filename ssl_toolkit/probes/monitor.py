@@ -33,7 +33,7 @@ class Snapshot(NamedTuple):
     """Metrics of the representation of `queries` after `step` updates."""
 
     step: int
-    knn: float  # kNN accuracy on the queries, with neighbors from the bank
+    knn: float | None  # kNN accuracy on the labeled queries, with neighbors from the bank; None without labels
     rankme: float  # of at most `most`
     std: float  # mean standard deviation of the normalized features, times sqrt(width): 1 when spread evenly
     most: int  # largest possible rank: the width or the number of queries, whichever is smaller
@@ -41,7 +41,7 @@ class Snapshot(NamedTuple):
     alpha: float  # alpha-ReQ: the j-th eigenvalue of the covariance falls like j^-alpha
     lidar: float | None  # at most `samples` - 1 and the width; None without views
     samples: int
-    right: float  # how many of the k nearest in the bank are of the query's class, on average over all queries
+    right: float | None  # how many of the k nearest in the bank are of the query's class, on average; None as above
     similarity: Float[Tensor, "s k"]
     neighbors: Int64[Tensor, "s k"]  # of the queries that are shown, in the bank
     planes: Float[Tensor, "2 n 2"]  # the queries on four principal axes, turned to lie as in the snapshot before
@@ -53,13 +53,16 @@ class Snapshot(NamedTuple):
 
 
 class Baselines(NamedTuple):
-    """kNN accuracies that a trained representation must beat to have learned anything, and what they rest on."""
+    """kNN accuracies that a trained representation must beat to have learned anything, and what they rest on.
 
-    chance: float
-    pixels: float
-    untrained: float
+    They are of the labeled images, and None where no image of the bank or of the queries has a label.
+    """
+
+    chance: float | None
+    pixels: float | None
+    untrained: float | None
     neighbors: dict[str, Int64[Tensor, "s k"]]  # as in a `Snapshot`, by "raw pixels" and "untrained"
-    right: dict[str, float]
+    right: dict[str, float | None]
 
 
 def baselines(
@@ -67,10 +70,12 @@ def baselines(
 ) -> Iterator[Baselines | None]:
     """Chance (the commonest class), raw pixels, and the same network untrained: yields None while it works, then the
     `Baselines`."""
-    chance = queries.labels.bincount().max().item() / len(queries)
+    known = queries.labels[queries.labels >= 0]
+    chance = known.bincount().max().item() / len(known) if len(known) else None
+    k = min(k, len(bank))
 
-    def score(zb: Tensor, zq: Tensor) -> float:
-        return knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
+    def score(zb: Tensor, zq: Tensor) -> float | None:
+        return _accuracy(zb, zq, bank, queries)
 
     raw = pixels(bank.images), pixels(queries.images)
     by_pixels = score(*raw)
@@ -107,9 +112,9 @@ def snapshot(
         apart = lidar(torch.stack(views, dim=1))
         yield None
     width, most = zq.shape[1], min(zq.shape[1], len(zq))
-    similarity, index = neighbors(zb, zq, k=k)
+    similarity, index = neighbors(zb, zq, k=min(k, len(zb)))
     right = _right(index, bank, queries)
-    knn = knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())
+    knn = _accuracy(zb, zq, bank, queries)
     std = feature_std(zq) * width**0.5
     deviations, alpha = spectrum(zq)[:most], alpha_req(zq, last=min(STEEPNESS, width))
     yield None
@@ -124,9 +129,21 @@ def snapshot(
     return now
 
 
-def _right(index: Int64[Tensor, "q k"], bank: Dataset, queries: Dataset) -> float:
-    """How many of the k neighbors are of the query's class, on average."""
-    same = bank.labels.cpu()[index.cpu()] == queries.labels.cpu()[:, None]
+def _accuracy(zb: Float[Tensor, "n d"], zq: Float[Tensor, "q d"], bank: Dataset, queries: Dataset) -> float | None:
+    """kNN accuracy of the labeled queries, with the 20 nearest of the labeled bank, or all of a smaller one."""
+    a, b = (data.labels.cpu() for data in (bank, queries))
+    in_bank, asked = a >= 0, b >= 0
+    if not (in_bank.any() and asked.any()):
+        return None
+    return knn_accuracy(zb[in_bank], a[in_bank], zq[asked], b[asked], k=min(20, int(in_bank.sum())))
+
+
+def _right(index: Int64[Tensor, "q k"], bank: Dataset, queries: Dataset) -> float | None:
+    """How many of the k neighbors are of the query's class, on average over the labeled queries."""
+    asked = queries.labels.cpu()
+    if not (asked >= 0).any() or not (bank.labels >= 0).any():
+        return None
+    same = (bank.labels.cpu()[index.cpu()] == asked[:, None])[asked >= 0]
     return same.float().sum(dim=1).mean().item()
 
 

@@ -14,6 +14,7 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -110,6 +111,12 @@ def train(
     2 ['alignment', 'uniformity']
     3 ['alignment', 'uniformity']
     """
+    if state.total is not None and state.step < until and until > state.total:
+        warnings.warn(
+            f"until is {until} and the learning rate reaches 0 at step {state.total}: later steps change nothing. "
+            "Raise state.total to train longer.",
+            stacklevel=2,
+        )
     accelerator()
     rank, processes = rank_and_world_size()
     if batch_size % processes:

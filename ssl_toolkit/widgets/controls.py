@@ -7,6 +7,9 @@ from typing import Any
 import ipywidgets as w
 import plotly.graph_objects as go
 
+from ssl_toolkit.widgets.canvases.number import EXACT, IntBox, NumberSlider
+
+OWN = "your own settings"  # the name of what is none of the presets
 OLD = int(w.__version__.split(".")[0]) < 8  # as Colab has it
 
 
@@ -25,8 +28,10 @@ class Controls:
     def add(self, control: w.Widget, tooltip: str, *, name: str = "", width: str = "") -> Any:
         """Give any control what the others have; `name` takes the place of its text in the CSS class."""
         tell(control, tooltip)
-        control.layout = w.Layout(width=width or self.width or "auto")
-        if hasattr(control.style, "description_width") and not isinstance(control, w.Checkbox):
+        control.layout.width = width or self.width or "auto"
+        if isinstance(control, NumberSlider):
+            control.label_width = self.label
+        elif hasattr(control.style, "description_width") and not isinstance(control, w.Checkbox):
             control.style.description_width = self.label
         parts = ("ssl", self.panel, re.sub("[^a-z0-9]+", "-", (name or control.description).lower()).strip("-"))
         control.add_class("-".join(part for part in parts if part))
@@ -40,6 +45,10 @@ class Controls:
         self.add(made, tooltip, name=name, width=width).layout.min_width = "130px"
         return made
 
+    def presets(self, names: Iterable[str], value: str, tooltip: str, *, width: str = "") -> w.Dropdown:
+        """A menu of settings, which says so where what the controls say is none of them."""
+        return self.dropdown("Preset", [*names, OWN], value, tooltip, width=width)
+
     def slider(
         self,
         text: str,
@@ -47,28 +56,38 @@ class Controls:
         bounds: tuple[float, float, float],
         tooltip: str,
         *,
+        within: tuple[float | None, float | None] | None = None,
+        log: bool = False,
+        argument: str = "",
         name: str = "",
         width: str = "",
-        digits: int = 2,
         continuous: bool = False,
-    ) -> w.FloatSlider:
-        """A number, `bounds` being (from, to, by); it changes when it is let go, or while it moves if `continuous`."""
+    ) -> NumberSlider:
+        """A number, `bounds` being (from, to, by) of the slider, and `within` what it may be (None: those ends).
+
+        It changes when it is let go, or while it moves if `continuous`. With `log`, the bounds are powers of ten.
+        Errors call it `argument`, if given.
+        """
         low, high, step = bounds
-        made = w.FloatSlider(value, min=low, max=high, step=step, description=text, readout_format=f".{digits}f")
-        made.continuous_update = continuous
+        least, most = (low, high) if within is None else within
+        made = NumberSlider(
+            min=low, max=high, step=step, least=least, most=most, log=log, description=text,
+            continuous_update=continuous,
+        )  # fmt: skip
+        made.argument = argument
+        made.value = value  # after its bounds are known
         return self.add(made, tooltip, name=name, width=width or self.width or "230px")
 
-    def int_box(
-        self, text: str, value: int, bounds: tuple[int, int], tooltip: str, *, width: str = ""
-    ) -> w.BoundedIntText:
+    def int_box(self, text: str, value: int, bounds: tuple[int, int], tooltip: str, *, width: str = "") -> IntBox:
         """A whole number that is typed, `bounds` being (from, to)."""
         low, high = bounds
-        made = w.BoundedIntText(value, min=low, max=high, description=text)
+        made = IntBox(min=low, max=high, description=text)
+        made.value = value  # after its bounds are known
         return self.add(made, tooltip, width=width or self.width or "100px")
 
-    def seed_box(self, value: int, tooltip: str, *, width: str = "") -> w.BoundedIntText:
+    def seed_box(self, value: int, tooltip: str, *, width: str = "") -> IntBox:
         """The seed of whatever the panel draws at random."""
-        return self.int_box("Seed", value, (0, 2**31), tooltip, width=width)
+        return self.int_box("Seed", value, (-EXACT, EXACT), tooltip, width=width)
 
     def checkbox(self, text: str, value: bool, tooltip: str) -> w.Checkbox:
         """A box to tick, as wide as its text."""

@@ -1,6 +1,6 @@
 """Panel: what all panels have. A title, a message, a run with its states, a picture for saved notebooks."""
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from html import escape
 from typing import Any
 
@@ -10,6 +10,7 @@ import traitlets
 
 from ssl_toolkit.widgets.canvases.canvas import STATIC
 from ssl_toolkit.widgets.controls import Muted, beside
+from ssl_toolkit.widgets.life import close_all, close_former
 from ssl_toolkit.widgets.pictures import Pictured, Pixels
 from ssl_toolkit.widgets.player import STATES, Player, running_loop, show_state, soon
 
@@ -25,8 +26,8 @@ class Panel(Pictured, w.VBox):
     """A view with controls, and the run of its `player`; one without a run is drawn as soon as a control changes.
 
     A panel calls `super().__init__` first, then makes its controls and its `player`, and ends with `_place`. Its state
-    is that of the player, and a CSS class as well: `ssl-state-running`. One cell has one run, since a player that is
-    made by the same name stops the one before.
+    is that of the player, and a CSS class as well: `ssl-state-running`. A cell that is run again closes the panel that
+    it made before. Panels in other cells go on, unless both were given one `name`: then the first says that it stops.
     """
 
     state = traitlets.Enum(STATES, "idle")
@@ -34,11 +35,13 @@ class Panel(Pictured, w.VBox):
 
     def __init__(self, name: str, title: str):
         super().__init__()
+        close_former(self)
         self.title = w.HTML(f'<b class="ssl-title">{escape(title)}</b>', layout=w.Layout(flex="0 0 auto"))
         self.message = w.HTML()
         self._loop = running_loop()
         self._muted = Muted()  # while several controls are moved at once
         self._locked: list[w.Widget] = []
+        self._good: dict[w.Widget, Any] = {}  # what the controls said when last all went well
         self.add_class("ssl-panel")
         self.add_class(f"ssl-{name}")
         show_state(self, self.state)
@@ -79,11 +82,15 @@ class Panel(Pictured, w.VBox):
         """Run to the end, and raise what went wrong."""
         return self._run().wait()
 
+    async def finished(self) -> Any:
+        """As `wait`, but the kernel stays free, so that Pause and all controls answer: `await panel.finished()`."""
+        await self._run().finished()
+        return self.wait()
+
     def close(self) -> None:
-        """Stop for good, and take the panel away."""
-        if self.player is not None:
-            self.player.close()
-        super().close()
+        """Stop whatever runs for good, and take the panel away with all that it is made of."""
+        if self.comm is not None:
+            close_all(self)
 
     def picture(self) -> Pixels:
         """What is seen of it, as pixels."""
@@ -100,9 +107,37 @@ class Panel(Pictured, w.VBox):
             raise RuntimeError(f"this {type(self).__name__} has no run: it is drawn as soon as a control changes.")
         return self.player
 
-    def _soon(self, action: Callable[[], None]) -> None:
-        """Do it between two steps, on the thread of the kernel's loop."""
-        soon(self._loop, action)
+    def _soon(self, action: Callable[[], object]) -> None:
+        """Do it between two steps, on the thread of the kernel's loop; what goes wrong is shown."""
+        soon(self._loop, lambda: self._attempt(action))
+
+    def _react(self, controls: Iterable[w.Widget], action: Callable[[], object], *, soon: bool = False) -> None:
+        """Do it, now or soon, whenever one of these controls has changed; where it fails, they are put back."""
+
+        def draw() -> None:
+            action()
+            self._good |= {control: control.value for control in self._good}
+
+        for control in controls:
+            self._good[control] = control.value
+            control.observe(
+                lambda _: None if self._muted else self._soon(draw) if soon else self._attempt(draw), "value"
+            )
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        """Do it. Where it fails, the panel says so, and its controls say again what the picture is of."""
+        try:
+            action()
+        except Exception as error:
+            with self._muted:
+                for control, value in self._good.items():
+                    control.value = value
+            self._failed(error)
+            if self._loop is None:  # a script: nobody looks at the panel
+                raise
+
+    def _failed(self, error: Exception) -> None:
+        self._say(f"failed: {type(error).__name__}: {error}")
 
     def _say(self, text: str) -> None:
         """Show this message, which screen readers read out, beside the title."""
@@ -135,6 +170,6 @@ class Panel(Pictured, w.VBox):
 
 
 def check_index(index: int, images: Sized) -> None:
-    """Raise ValueError where there is no such test image."""
+    """Raise ValueError where there is no such image."""
     if not 0 <= index < len(images):
-        raise ValueError(f"index is {index}: the test images are 0 ... {len(images) - 1}.")
+        raise ValueError(f"index is {index}: the images are 0 ... {len(images) - 1}.")

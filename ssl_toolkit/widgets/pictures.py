@@ -8,18 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Shaped, UInt8
 from plotly.basedatatypes import BaseFigure
 from torch import Tensor
 
+from ssl_toolkit.data import as_bytes, as_float
+from ssl_toolkit.data.dataset import check_unit_range
 from ssl_toolkit.data.files import atomic_write
 
 Pixels = UInt8[np.ndarray, "H W 3"]  # a picture, in RGB
 FRAME = 120  # milliseconds of one frame of a chain
 
 
-def tile(images: UInt8[Tensor, "n c h w"], columns: int, scale: int = 1, gap: int = 2) -> Pixels:
+def as_pixels(images: Shaped[Tensor, "*n c h w"]) -> UInt8[Tensor, "*n c h w"]:
+    """Images as they are seen: uint8 as they are, floats in [0, 1] in 256 levels.
+
+    Raises ValueError for floats beyond [0, 1], as normalized ones, and TypeError for other types.
+    """
+    if images.dtype == torch.uint8:
+        return images
+    check_unit_range(images)
+    return as_bytes(as_float(images.detach()))
+
+
+def tile(images: Shaped[Tensor, "n c h w"], columns: int, scale: int = 1, gap: int = 2) -> Pixels:
     """One sheet of the images, row by row, each enlarged `scale` times; the gaps are white."""
+    images = as_pixels(images)
     n, c, h, w = images.shape
     columns = max(1, min(columns, n))
     rows = -(-n // columns)

@@ -9,6 +9,7 @@ import asyncio
 import os
 import time
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from html import escape
@@ -19,6 +20,7 @@ import ipywidgets as w
 import traitlets
 
 from ssl_toolkit.widgets.controls import Controls, duration
+from ssl_toolkit.widgets.life import close_all, close_former
 
 T = TypeVar("T")
 State = Literal["idle", "running", "paused", "done", "failed"]
@@ -31,9 +33,7 @@ SPEEDS = {"full speed": 0.0, **{f"{n} a second": float(n) for n in (30, 10, 3, 1
 HISTORY = 2000  # records kept to look back at
 STATES: tuple[State, ...] = ("idle", "running", "paused", "done", "failed")
 
-_players: WeakValueDictionary[str, "Player[Any]"] = (
-    WeakValueDictionary()
-)  # by name: a cell that is run again stops the player it made before
+_players: WeakValueDictionary[str, "Player[Any]"] = WeakValueDictionary()  # by the name that they were given
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
@@ -67,6 +67,7 @@ class Player(w.VBox, Generic[T]):
     methods too, and may be used from any thread. Without a running loop (a script, a test) `play` does nothing until
     `wait` exhausts the source.
     What the source or `draw` raises is shown in the status line, kept in `error` and raised by `wait`.
+    A cell that is run again closes the player that it made before. Of two with one `name`, the second stops the first.
     """
 
     state = traitlets.Enum(STATES, "idle")
@@ -80,7 +81,7 @@ class Player(w.VBox, Generic[T]):
         unit: str = "step",
         redraw: float = REDRAW,
         history: int = HISTORY,
-        name: str = "player",
+        name: str | None = None,
     ):
         self.source, self.draw, self.progress, self.unit, self.redraw = source, draw, progress, unit, redraw
         self.error: BaseException | None = None
@@ -89,6 +90,7 @@ class Player(w.VBox, Generic[T]):
         self._iterator: Iterator[T] | None = None
         self._task: asyncio.Task[None] | None = None
         self._once = False  # pause after the next record
+        self._gone = ""  # why it never runs again
         self._stale = False  # reset, and the source not closed yet: by the loop, or by whoever asks for a record before
         self._shown = -1  # place of the record on the slider
         self._drawn_at = self._begun_at = 0.0
@@ -119,14 +121,16 @@ class Player(w.VBox, Generic[T]):
         super().__init__([self.toolbar, self.back])
         self.add_class("ssl-player")
         self._show_state()
-        if name in _players:
-            _players[name].close()
-        _players[name] = self
+        close_former(self)
+        if name is not None:
+            if (former := _players.get(name)) is not None:
+                former.give_way(name)
+            _players[name] = self
 
     # what a person does ------------------------------------------------------------------------------------------
     def play(self) -> None:
         """Run until the end, or until `pause`."""
-        if self.state in ("idle", "paused"):
+        if self.state in ("idle", "paused") and not self._gone:
             self._once = False
             self._enter("running")
             self.soon(self._ensure_task)
@@ -138,7 +142,7 @@ class Player(w.VBox, Generic[T]):
 
     def step(self) -> None:
         """One record, then pause."""
-        if self.state in ("idle", "paused"):
+        if self.state in ("idle", "paused") and not self._gone:
             self._once = True
             self._enter("running")
             if self._loop is None:
@@ -179,18 +183,47 @@ class Player(w.VBox, Generic[T]):
             self._draw(record)
 
     def close(self) -> None:
-        """Stop for good: no task is left, and the widget goes."""
+        """Stop for good: no task is left, and the widgets go."""
+        if self.comm is None:
+            return
         if self.state == "running":
             self._enter("paused")
         self._stale = True
         self._drop()
-        super().close()
+        self._gone = "closed"
+        close_all(self)
+
+    def give_way(self, name: str) -> None:
+        """Stop for good, and say why: another player was made by this name. What is shown stays."""
+        self._gone = f"stopped: another {name!r} took its place; give each a name= of its own to run both"
+        if self.state == "running":
+            warnings.warn(f"the player of the name {name!r} that ran has {self._gone}.", stacklevel=2)
+            self._enter("paused")
+        self._stale = True
+        self._drop()
+        self._show_state()
+
+    async def finished(self) -> T | None:
+        """As `wait`, but the kernel stays free, so that Pause and all other controls answer: `await player.finished()`.
+
+        It begins a run that has not begun, and waits on while it is paused.
+        """
+        if self.state == "idle":
+            self.play()
+        while self.state in ("running", "paused") and not self._gone:
+            await asyncio.sleep(REDRAW)
+        if self.error is not None:
+            raise self.error
+        return self.last
 
     def wait(self) -> T | None:
         """Run to the end at once, drawing on the way, and return the last record; raise what went wrong.
 
-        In a notebook this holds the kernel until the source is exhausted: leave it out to stay interactive.
+        In a notebook this holds the kernel until the source is exhausted, and no button answers: there,
+        `await player.finished()` waits as well.
         """
+        if self._gone and self.state == "paused":
+            raise RuntimeError(f"this run cannot go on: it was {self._gone}.")
         self._cancel()
         self._once = False
         if self.state in ("idle", "paused"):
@@ -306,8 +339,9 @@ class Player(w.VBox, Generic[T]):
         self._offer_looking_back()
         self.play_button.description = "Pause" if running else "Resume" if self.state == "paused" else "Play"
         self.play_button.icon = "pause" if running else "play"
-        self.play_button.disabled = self.state in ("done", "failed")
-        self.step_button.disabled = self.state not in ("idle", "paused")
+        self.play_button.disabled = self.state in ("done", "failed") or bool(self._gone)
+        self.step_button.disabled = self.state not in ("idle", "paused") or bool(self._gone)
+        self.reset_button.disabled = bool(self._gone)
         self.bar.bar_style = {"failed": "danger", "done": "success"}.get(self.state, "info")
         self._say(self._word())
 
@@ -336,7 +370,7 @@ class Player(w.VBox, Generic[T]):
         self._say(text)
 
     def _word(self) -> str:
-        return "ready" if self.state == "idle" else self.state
+        return self._gone or ("ready" if self.state == "idle" else self.state)
 
     def _say(self, text: str) -> None:
         if self.error is not None:

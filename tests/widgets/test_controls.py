@@ -59,7 +59,7 @@ def test_a_page_that_is_loaded_anew_is_told_the_figure_as_it_is():
 def test_controls_made_here_say_what_they_do_and_have_a_class():
     make = Controls("a", width="90px", label="20px")
     made = [
-        make.slider("Rate, in %", 0.5, (0.0, 1.0, 0.1), "how fast", digits=1),
+        make.slider("Rate, in %", 0.5, (0.0, 1.0, 0.1), "how fast"),
         make.int_box("Steps", 3, (1, 9), "how many", width="50px"),
         make.seed_box(7, "of what is drawn"),
         make.checkbox("Mark", True, "tint it"),
@@ -71,11 +71,27 @@ def test_controls_made_here_say_what_they_do_and_have_a_class():
     assert [control.value for control in made] == [0.5, 3, 7, True, "B"]
     assert [control.layout.width for control in made] == ["90px", "50px", "90px", "auto", "auto"]
     rate, steps = made[:2]
-    assert (rate.min, rate.max, rate.step, rate.readout_format, rate.continuous_update) == (0, 1, 0.1, ".1f", False)
-    assert (rate.style.description_width, made[-1].style.description_width) == ("20px", "20px")
+    assert (rate.min, rate.max, rate.step, rate.continuous_update) == (0, 1, 0.1, False)
+    assert (rate.label_width, made[-1].style.description_width) == ("20px", "20px")
     assert make.slider("Rate", 0.5, (0.0, 1.0, 0.1), "how fast", continuous=True).continuous_update
-    steps.value = 20
-    assert steps.value == 9
+
+
+def test_a_number_out_of_bounds_is_refused_and_one_beyond_the_slider_stays_as_it_is():
+    make = Controls("a")
+    steps = make.int_box("Steps", 3, (1, 9), "how many")
+    with pytest.raises(ValueError, match="steps is 20: it must be from 1 to 9"):
+        steps.value = 20
+    assert steps.value == 3
+    with pytest.raises(ValueError, match="seed is 9007199254740992: it must be at most"):
+        make.seed_box(2**53, "of what is drawn")
+    rate = make.slider("Rate", 1e-6, (-5.0, 2.0, 0.1), "how fast", within=(0.0, None), log=True, argument="lr")
+    assert rate.value == 1e-6
+    with pytest.raises(ValueError, match=r"lr is -0\.1: it must be at least 0\.0"):
+        rate.value = -0.1
+    with pytest.raises(ValueError, match="lr is nan"):
+        rate.value = float("nan")
+    with pytest.raises(ValueError, match="eta is 2.0: it must be from 0.0 to 1.0"):
+        make.slider("eta", 2.0, (0.0, 1.0, 0.1), "how random")
 
 
 def test_muted_is_true_inside_its_block_and_not_after_an_error():

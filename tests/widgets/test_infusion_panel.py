@@ -45,7 +45,7 @@ def test_without_infusion_both_chains_are_one_and_the_preset_says_so(panel):
     assert same(panel.links[MODEL], panel.links[INFUSED])
     assert panel.why.value == PRESETS["no infusion"].why
     panel.growth.value = 0.05
-    assert (panel.preset.value, panel.why.value) == (None, "")
+    assert (panel.preset.value, panel.why.value) == ("your own settings", "")
     assert not same(panel.links[MODEL], panel.links[INFUSED])
 
 

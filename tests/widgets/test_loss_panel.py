@@ -9,6 +9,7 @@ import torch
 
 from ssl_toolkit.losses import barlow_twins, nt_xent, vicreg
 from ssl_toolkit.losses.toy2d import descend, predict_both_ways, scatter, spread, weighted
+from ssl_toolkit.widgets.controls import OWN
 from ssl_toolkit.widgets import LossPanel
 from ssl_toolkit.widgets.panels.loss_presets import LOSSES, PRESETS
 
@@ -41,8 +42,10 @@ def test_the_terms_offered_are_those_of_the_loss(name):
     panel = LossPanel("VICReg without variance")
     panel.shared.value = False
     panel.choice.value = name
-    assert panel.preset.value == (name if name != "VICReg" else "VICReg without variance")
+    assert panel.preset.value == ("Free points, VICReg without variance" if name == "VICReg" else OWN)
     assert not panel.shared.value
+    panel.shared.value = True
+    assert panel.preset.value == (name if name != "VICReg" else "VICReg without variance")
     assert tuple(panel.weights) == tuple(panel.loss(*panel.points.z)) == LOSSES[name].terms
     assert panel.canvas.circle == (name in ("SimCLR", "BYOL"))
     assert all(term in panel.numbers.value for term in panel.weights)

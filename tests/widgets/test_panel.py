@@ -1,6 +1,7 @@
 """What all panels have: one run with its states, a message, controls that rest while it runs, a way to be closed."""
 
 import asyncio
+import itertools
 
 import ipywidgets as w
 import numpy as np
@@ -142,5 +143,86 @@ def test_every_state_of_a_player_is_one_of_a_panel():
 @pytest.mark.parametrize("index", [-1, 3])
 def test_an_image_that_is_not_there_is_named(index):
     check_index(2, [0, 1, 2])
-    with pytest.raises(ValueError, match=f"index is {index}: the test images are 0 ... 2"):
+    with pytest.raises(ValueError, match=f"index is {index}: the images are 0 ... 2"):
         check_index(index, [0, 1, 2])
+
+
+class Inverse(Panel):
+    """Draws 1 / x, as soon as x changes."""
+
+    def __init__(self):
+        super().__init__("inverse", "One over x")
+        self.x, self.drawn = w.FloatText(1.0), []
+        self._place(self.x)
+        self._react([self.x], lambda: self.drawn.append(1 / self.x.value), soon=True)
+
+
+def test_where_a_control_fails_the_panel_says_so_and_shows_the_last_good_state():
+    async def notebook():
+        panel = Inverse()
+        for value in (2.0, 0.0):
+            panel.x.value = value
+            await asyncio.sleep(0.01)
+        assert (panel.drawn, panel.x.value) == ([0.5], 2.0)
+        assert "failed: ZeroDivisionError: float division by zero" in panel.message.value
+        panel.x.value = 4.0
+        await asyncio.sleep(0.01)
+        assert (panel.drawn, panel.x.value) == ([0.5, 0.25], 4.0)
+
+    asyncio.run(notebook())
+    panel = Inverse()
+    with pytest.raises(ZeroDivisionError):  # a script has no eyes
+        panel.x.value = 0.0
+    assert panel.x.value == 1.0
+
+
+def test_of_two_with_one_name_the_first_stops_and_says_so_and_without_names_both_go_on():
+    async def notebook():
+        first = Counting(itertools.count, name="same")
+        first.play()
+        await asyncio.sleep(0.02)
+        with pytest.warns(UserWarning, match="another 'same' took its place; give each a name="):
+            second = Counting(name="same")
+        assert "another &#x27;same&#x27; took its place" in first.player.status.value
+        assert (first.state, first.player.play_button.disabled, second.state) == ("paused", True, "idle")
+        with pytest.raises(RuntimeError, match="cannot go on"):
+            first.wait()
+        one, two = Counting(name=None), Counting(name=None)
+        one.play()
+        two.play()
+        await asyncio.sleep(0.2)
+        assert (one.state, two.state) == ("done", "done")
+        for panel in (first, second, one, two):
+            panel.close()
+
+    asyncio.run(notebook())
+
+
+def test_a_cell_that_is_run_again_closes_the_panel_it_made_before_and_no_other():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    try:
+        shell.user_ns["Still"] = Still
+        for cell in ("a = Still()\na", "b = Still(); c = Still()", "a = Still()\na"):
+            before = shell.user_ns.get("a")
+            assert shell.run_cell(cell, store_history=True).error_in_exec is None
+        assert before.comm is None
+        assert before not in shell.user_ns["Out"].values()
+        assert all(shell.user_ns[name].comm is not None for name in "abc")
+    finally:
+        InteractiveShell.clear_instance()
+
+
+def test_waiting_in_a_notebook_leaves_the_kernel_free_so_that_pause_answers():
+    async def notebook():
+        panel = Counting(lambda: iter(range(200_000)))
+        waiting = asyncio.create_task(panel.finished())
+        await asyncio.sleep(0.05)
+        panel.pause()
+        await asyncio.sleep(0.3)
+        assert (panel.state, waiting.done()) == ("paused", False)
+        panel.play()
+        assert await asyncio.wait_for(waiting, 60) == 199_999
+
+    asyncio.run(notebook())

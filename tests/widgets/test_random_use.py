@@ -4,7 +4,10 @@ A panel that is new has its line in `PANELS`.
 """
 
 import asyncio
+import gc
+import math
 import random
+import weakref
 from collections.abc import Callable, Iterator
 
 import ipywidgets as w
@@ -24,6 +27,7 @@ from ssl_toolkit.probes import linear_probe
 from ssl_toolkit.training import NonFiniteError
 from ssl_toolkit.training.sweep import grid
 from ssl_toolkit.widgets.canvases.choice_table import ChoiceTable
+from ssl_toolkit.widgets.canvases.number import NumberSlider
 from ssl_toolkit.widgets.canvases.plane import PlaneCanvas
 from ssl_toolkit.widgets.player import Player
 
@@ -127,7 +131,7 @@ MESSAGES: dict[type, Callable[..., dict]] = {
     },
 }  # fmt: skip
 CHOICES = (w.Dropdown, w.SelectionSlider, w.ToggleButtons)
-NUMBERS = (w.FloatSlider, w.IntSlider, w.BoundedIntText)
+NUMBERS = (w.IntSlider, w.BoundedIntText)
 
 
 def controls(widget: w.Widget) -> list[w.Widget]:
@@ -136,7 +140,7 @@ def controls(widget: w.Widget) -> list[w.Widget]:
     while stack:
         one = stack.pop()
         stack += getattr(one, "children", ())
-        if isinstance(one, (w.Button, w.Checkbox, w.FloatLogSlider, widgets.MaskCanvas, *CHOICES, *NUMBERS, *MESSAGES)):
+        if isinstance(one, (w.Button, w.Checkbox, NumberSlider, widgets.MaskCanvas, *CHOICES, *NUMBERS, *MESSAGES)):
             found.append(one)
     return found
 
@@ -152,11 +156,12 @@ def move(control: w.Widget, chance: random.Random) -> None:
     elif isinstance(control, CHOICES):
         if control.options:
             control.index = chance.randrange(len(control.options))
-    elif isinstance(control, w.FloatLogSlider):
-        control.value = control.base ** chance.uniform(control.min, control.max)
+    elif isinstance(control, NumberSlider):
+        at = chance.uniform(control.min, control.max)
+        control.value = min(10**at if control.log else at, math.inf if control.most is None else control.most)
     elif isinstance(control, NUMBERS):
         most = min(control.max, 40)  # steps, of which a million would take a while
-        control.value = type(control.value)(chance.uniform(control.min, most))
+        control.value = int(chance.uniform(max(control.min, 0), most))
     elif isinstance(control, widgets.MaskCanvas):
         control.mask = torch.rand(control.mask.shape, generator=rng(chance.randrange(100))) < 0.5
     else:
@@ -184,7 +189,7 @@ def every_widget(thing: object) -> Iterator[w.Widget]:
 @pytest.mark.parametrize("name", PANELS)
 def test_every_control_says_what_it_does_and_has_a_class_of_its_own(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    kinds = (w.Button, w.Checkbox, w.FloatLogSlider, w.Text, w.FileUpload, *CHOICES, *NUMBERS)
+    kinds = (w.Button, w.Checkbox, NumberSlider, w.Text, w.FileUpload, *CHOICES, *NUMBERS)
     seen = [c for c in every_widget(vars(PANELS[name](monkeypatch))) if isinstance(c, kinds)]
     assert seen
     assert [c.description for c in seen if not c.tooltip] == []
@@ -221,3 +226,24 @@ def test_a_panel_survives_random_use_and_leaves_no_task(name, tmp_path, monkeypa
     assert asyncio.run(use()) == 0
     assert problems == []
     assert [record.getMessage() for record in caplog.records] == []  # where ipywidgets puts what a handler raises
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_a_closed_panel_leaves_no_widget_no_task_and_is_collected(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    async def use() -> tuple[weakref.ref, set[str]]:
+        before = set(w.widgets.widget._instances)
+        panel = PANELS[name](monkeypatch)
+        if panel.player is not None:
+            panel.play()
+        await asyncio.sleep(0.05)
+        panel.close()
+        await asyncio.sleep(0.05)
+        assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
+        return weakref.ref(panel), set(w.widgets.widget._instances) - before
+
+    panel, left = asyncio.run(use())
+    assert left == set()
+    gc.collect()
+    assert panel() is None

@@ -72,15 +72,49 @@ def test_rate_and_crop_change_a_run_in_progress_and_the_rest_is_locked():
     assert not panel.width.disabled
 
 
-def test_a_browser_that_moves_the_rate_to_its_next_mark_changes_nothing():
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"lr": 1e-6}, {"lr": 200.0}, {"lr": 0.0019}, {"temperature": 0.02}, {"temperature": 2.0}, {"scale": (0.02, 1.0)},
+        {"scale": (0.2, 0.5)}, {"scale": (1.0, 1.0)}, {"jitter": 1.5}, {"hue": 0.123}, {"seed": -1}, {"steps": 2_000_000},
+        {"width": 4096}, {"batch_size": 7}, {"size": 20},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_a_recipe_says_is_what_the_controls_say_beyond_their_ends_too(given):
+    recipe = replace(SMALL, **given)
+    asked = replace(recipe, **recipe.views(DATA)._asdict())
+    assert TrainPanel(DATA, recipe).recipe == asked
+
+
+def test_a_recipe_that_cannot_be_trained_by_is_refused_by_name_and_changes_nothing():
     panel = TrainPanel(DATA, SMALL)
+    before = panel.recipe
+    for wrong, told in (({"hue": 0.7}, "hue is 0.7"), ({"method": "none"}, "method is 'none'"), ({"steps": 0}, "steps")):
+        with pytest.raises(ValueError, match=told):
+            panel.recipe = replace(SMALL, **wrong)
+        assert panel.recipe == before
+
+
+def test_a_preset_loses_its_name_with_its_numbers_and_may_be_chosen_again():
+    panel = TrainPanel(DATA)
+    first = panel.preset.value
+    rate = panel.rate.value
+    panel.rate.value = 0.5
+    assert (panel.preset.value, panel.why.value) == ("your own settings", "")
+    panel.preset.value = first
+    assert (panel.rate.value, panel.why.value) == (rate, PRESETS[first][1])
+    assert TrainPanel(DATA, SMALL).preset.value == "your own settings"
+
+
+def test_after_reset_nothing_of_the_old_run_is_shown_or_saved(tmp_path):
+    panel = TrainPanel(DATA, SMALL, every=1)
     panel.wait()
-    panel.rate.value = 10**-2.7  # 0.001995: the slider's mark that is next to 0.002
-    assert panel.recipe.lr == SMALL.lr == 2e-3
-    assert panel.message.value == ""
-    panel.rate.value = 10**-2.6
-    assert panel.recipe.lr == pytest.approx(10**-2.6)
-    assert "Settings changed" in panel.message.value
+    panel.reset()
+    assert [list(trace.x) for trace in panel.figure.data if len(trace.x)] == []
+    assert panel.train_state is None
+    with pytest.raises(ValueError, match="nothing to save yet"):
+        panel.save(tmp_path / "run.safetensors")
 
 
 def test_a_run_saved_in_the_panel_goes_on_as_if_it_had_not_stopped(tmp_path):

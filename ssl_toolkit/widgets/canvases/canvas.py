@@ -7,11 +7,11 @@ from typing import Any
 import anywidget
 import ipywidgets as w
 import traitlets
-from jaxtyping import UInt8
+from jaxtyping import Shaped
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.widgets.pictures import Pictured, Pixels, tile
+from ssl_toolkit.widgets.pictures import Pictured, Pixels, as_pixels, tile
 
 STATIC = Path(__file__).parents[1] / "static"
 MARK = (230, 159, 0)  # of pixels that are pointed out: Okabe and Ito's orange
@@ -22,6 +22,11 @@ def script(*names: str) -> str:
     return "".join((STATIC / f"{file}.js").read_text(encoding="utf-8") for file in ("shared", *names))
 
 
+def style(*names: str) -> str:
+    """The CSS of a canvas, as text: of a Path, anywidget would watch the file and keep every canvas for ever."""
+    return "".join((STATIC / f"{file}.css").read_text(encoding="utf-8") for file in names)
+
+
 def packed(x: Tensor) -> bytes:
     """The numbers of a tensor as they travel to the browser."""
     return x.detach().cpu().contiguous().numpy().tobytes()
@@ -30,7 +35,7 @@ def packed(x: Tensor) -> bytes:
 def caption(data: Dataset, i: int) -> str:
     """What an image shows, in words: its name, if it has one, and its class."""
     label = int(data.labels[i])
-    kind = data.classes[label] if 0 <= label < len(data.classes) else f"class {label}"
+    kind = data.classes[label] if 0 <= label < len(data.classes) else "unlabeled" if label < 0 else f"class {label}"
     return f"{data.names[i]} ({kind})" if data.names else kind
 
 
@@ -53,7 +58,7 @@ class Canvas(Pictured, anywidget.AnyWidget):
 
 
 class ImageGrid(Canvas):
-    """A grid of images, uint8 (n, c, h, w) with one or three channels.
+    """A grid of images (n, c, h, w), uint8 or floats in [0, 1], with one or three channels.
 
     `scale` screen pixels show one pixel (None: about 48 a tile); `frames` are CSS colors, one per tile, "" for none;
     `captions` are read out below while a tile is hovered; `rows` are words to the left of each row. A click, or Enter
@@ -66,7 +71,7 @@ class ImageGrid(Canvas):
     """
 
     _esm = script("image_grid")
-    _css = STATIC / "image_grid.css"
+    _css = style("image_grid")
 
     pixels = traitlets.Bytes(b"").tag(sync=True)
     shape = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -80,7 +85,7 @@ class ImageGrid(Canvas):
 
     def __init__(
         self,
-        images: UInt8[Tensor, "n c h w"],
+        images: Shaped[Tensor, "n c h w"],
         *,
         columns: int = 8,
         scale: int | None = None,
@@ -96,10 +101,10 @@ class ImageGrid(Canvas):
         self.show(images, frames=frames, captions=captions)
 
     def show(
-        self, images: UInt8[Tensor, "n c h w"], *, frames: Sequence[str] = (), captions: Sequence[str] = ()
+        self, images: Shaped[Tensor, "n c h w"], *, frames: Sequence[str] = (), captions: Sequence[str] = ()
     ) -> None:
         """Other images in the same grid, in one message and without a flicker."""
-        self.images = images
+        self.images = images = as_pixels(images)
         with self.hold_sync():
             self.shape, self.pixels = list(images.shape), packed(images)
             self.frames, self.captions = list(frames), list(captions)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 import traitlets
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvases.canvas import MARK, STATIC, Canvas, packed, script
-from ssl_toolkit.widgets.pictures import Pixels, tile
+from ssl_toolkit.widgets.canvases.canvas import MARK, Canvas, packed, script, style
+from ssl_toolkit.widgets.pictures import Pixels, as_pixels, tile
 
 
 class ChainCanvas(Canvas):
@@ -22,7 +22,7 @@ class ChainCanvas(Canvas):
     """
 
     _esm = script("chain")
-    _css = STATIC / "chain.css"
+    _css = style("chain")
 
     pixels = traitlets.Bytes(b"").tag(sync=True)
     marks = traitlets.Bytes(b"").tag(sync=True)  # 1 where a pixel is marked, for every chain; empty for none
@@ -43,7 +43,7 @@ class ChainCanvas(Canvas):
 
     def show(
         self,
-        chains: Mapping[str, UInt8[Tensor, "f n c h w"]],
+        chains: Mapping[str, Shaped[Tensor, "f n c h w"]],
         *,
         captions: Sequence[str] = (),
         marks: Mapping[str, Bool[Tensor, "f n h w"]] | None = None,
@@ -63,7 +63,7 @@ class ChainCanvas(Canvas):
         value = min(self.value, shape[0] - 1) if value is None else value
         if not 0 <= value < shape[0]:
             raise ValueError(f"value is {value}: there are frames 0 ... {shape[0] - 1}.")
-        self.chains = dict(chains)
+        self.chains = chains = {name: as_pixels(chain) for name, chain in chains.items()}
         tinted = b""
         if marks:
             none = torch.zeros(shape[0], shape[1], *shape[3:], dtype=torch.bool)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from ssl_toolkit.widgets.canvases.canvas import STATIC, Canvas, script
+from ssl_toolkit.widgets.canvases.canvas import Canvas, script, style
 from ssl_toolkit.widgets.pictures import Pixels
 
 LETTERS = 56  # of a line in the picture of a table
@@ -20,7 +20,7 @@ class ChoiceTable(Canvas):
     """
 
     _esm = script("choice_table")
-    _css = STATIC / "choice_table.css"
+    _css = style("choice_table")
 
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
     rows = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import traitlets
 
-from ssl_toolkit.widgets.canvases.canvas import STATIC, Canvas, script
+from ssl_toolkit.widgets.canvases.canvas import Canvas, script, style
 from ssl_toolkit.widgets.canvases.colors import cividis
 from ssl_toolkit.widgets.pictures import Pixels
 
@@ -32,7 +32,7 @@ class HeatMap(Canvas):
     """
 
     _esm = script("heat_map")
-    _css = STATIC / "heat_map.css"
+    _css = style("heat_map")
 
     rows = traitlets.List(traitlets.Unicode()).tag(sync=True)
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -7,10 +7,10 @@ import ipywidgets as w
 import numpy as np
 import torch
 import traitlets
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvases.canvas import STATIC, packed, script
+from ssl_toolkit.widgets.canvases.canvas import packed, script, style
 from ssl_toolkit.widgets.canvases.scatter import Coloring, Scatter, thumbnails
 from ssl_toolkit.widgets.pictures import Pixels
 
@@ -39,7 +39,7 @@ class History(Scatter):
     """
 
     _esm = script("points", "history")
-    _css = "".join((STATIC / f"{name}.css").read_text(encoding="utf-8") for name in ("scatter", "history"))
+    _css = style("scatter", "history")
 
     history = traitlets.Bytes(b"").tag(sync=True)  # int16 (t, p, n, 2)
     captions = traitlets.List(traitlets.Unicode()).tag(sync=True)  # one a moment
@@ -54,7 +54,7 @@ class History(Scatter):
         self.titles, self.empty = list(titles), empty
         self.hint = "Hover to see an image and its way, click to follow it, or select a group."
 
-    def begin(self, images: UInt8[Tensor, "n c h w"], coloring: Coloring) -> None:
+    def begin(self, images: Shaped[Tensor, "n c h w"], coloring: Coloring) -> None:
         """Forget all moments; those to come are of these images."""
         self.images = images
         sheet, tile, pitch = thumbnails(images)

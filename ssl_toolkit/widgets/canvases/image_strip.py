@@ -4,13 +4,13 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from jaxtyping import UInt8
+from jaxtyping import Shaped
 from torch import Tensor
 
 from ssl_toolkit.widgets.pictures import png, tile
 
 
-def image_strip(images: UInt8[Tensor, "n c h w"], captions: Sequence[str], *, title: str, size: int = 64) -> str:
+def image_strip(images: Shaped[Tensor, "n c h w"], captions: Sequence[str], *, title: str, size: int = 64) -> str:
     """One row: `size` screen pixels an image, its caption under it, the title above."""
     cells = []
     for image, caption in zip(images, captions, strict=True):

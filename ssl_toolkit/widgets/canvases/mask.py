@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 import traitlets
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvases.canvas import MARK, STATIC, Canvas, packed, script
-from ssl_toolkit.widgets.pictures import Pixels
+from ssl_toolkit.widgets.canvases.canvas import MARK, Canvas, packed, script, style
+from ssl_toolkit.widgets.pictures import Pixels, as_pixels
 
 
 class MaskCanvas(Canvas):
@@ -18,7 +18,7 @@ class MaskCanvas(Canvas):
     """
 
     _esm = script("mask")
-    _css = STATIC / "mask.css"
+    _css = style("mask")
 
     pixels = traitlets.Bytes(b"").tag(sync=True)
     shape = traitlets.List(traitlets.Int()).tag(sync=True)  # c, h, w
@@ -29,14 +29,15 @@ class MaskCanvas(Canvas):
     tint = traitlets.List(traitlets.Int(), list(MARK)).tag(sync=True)  # of what is painted over
     label = traitlets.Unicode("image to paint on").tag(sync=True)
 
-    def __init__(self, image: UInt8[Tensor, "c h w"], *, scale: int | None = None, brush: int = 3):
+    def __init__(self, image: Shaped[Tensor, "c h w"], *, scale: int | None = None, brush: int = 3):
         super().__init__(scale=scale or max(1, round(168 / image.shape[-1])), brush=brush)
         self.show(image)
 
-    def show(self, image: UInt8[Tensor, "c h w"]) -> None:
+    def show(self, image: Shaped[Tensor, "c h w"]) -> None:
         """Another image; the mask stays where the size is the same."""
         if image.ndim != 3 or image.shape[0] not in (1, 3):
             raise ValueError(f"image has shape {tuple(image.shape)}: it must be (c, h, w) with 1 or 3 channels.")
+        image = as_pixels(image)
         with self.hold_sync():
             if list(image.shape[1:]) != self.shape[1:]:
                 self.bits = bytes(image[0].numel())

@@ -11,6 +11,11 @@ from ssl_toolkit.widgets.canvases.canvas import ImageGrid, caption
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION
 
 
+def frame_of(label: int, other: int) -> str:
+    """The color of a neighbor's frame: of the same class, of another one, or none where one of both has no label."""
+    return "" if label < 0 or other < 0 else GREEN if label == other else VERMILION
+
+
 class NeighborGrid(ImageGrid):
     """One row for each query and each representation: the query, framed in blue, and what lies nearest to it.
 
@@ -41,11 +46,13 @@ class NeighborGrid(ImageGrid):
         for query in range(len(next(iter(found.values())))):
             for name, nearest in found.items():
                 index = nearest[query].cpu()
-                right = (bank.labels[index] == queries.labels[query]).tolist()
+                labels, label = bank.labels[index], int(queries.labels[query])
+                right = (labels == label).tolist()
+                known = [label >= 0 <= other for other in labels.tolist()]
                 images += [queries.images[query : query + 1], bank.images[index]]
-                frames += [BLUE, *(GREEN if same else VERMILION for same in right)]
+                frames += [BLUE, *(frame_of(label, other) for other in labels.tolist())]
                 captions += [caption(queries, query), *(caption(bank, int(i)) for i in index)]
-                rows.append(f"{name}\n{sum(right)} of {len(right)} right")
+                rows.append(f"{name}\n{sum(right)} of {len(right)} right" if all(known) else name)
         with self.hold_sync():
             self.columns, self.rows = 1 + len(index), rows
             self.show(torch.cat(images).cpu(), frames=frames, captions=captions)

@@ -10,7 +10,7 @@ import traitlets
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.widgets.canvases.canvas import STATIC, Canvas, packed, script
+from ssl_toolkit.widgets.canvases.canvas import Canvas, packed, script, style
 from ssl_toolkit.widgets.canvases.colors import COLORS
 from ssl_toolkit.widgets.pictures import Pixels
 
@@ -27,7 +27,7 @@ class PlaneCanvas(Canvas):
     """
 
     _esm = script("plane")
-    _css = STATIC / "plane.css"
+    _css = style("plane")
 
     points = traitlets.Bytes(b"").tag(sync=True)  # float32: (2, n, 2)
     arrows = traitlets.Bytes(b"").tag(sync=True)  # the same

@@ -17,10 +17,11 @@ from jaxtyping import Float, Float32, Int64, Shaped, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data.shapes import PERIODS
-from ssl_toolkit.widgets.canvases.canvas import STATIC, Canvas, packed, script
+from ssl_toolkit.probes.enrichment import group_index
+from ssl_toolkit.widgets.canvases.canvas import Canvas, packed, script, style
 from ssl_toolkit.widgets.canvases.colors import COLORS, cividis, in_hex
 from ssl_toolkit.widgets.figures.plots import BLUE, GRAY
-from ssl_toolkit.widgets.pictures import Pixels
+from ssl_toolkit.widgets.pictures import Pixels, as_pixels
 
 MOST = 3 * len(COLORS)  # values that colors and three marker shapes tell apart
 STEPS = 64  # of a scale
@@ -63,13 +64,14 @@ def color_by(name: str, values: Shaped[Tensor, " n"], words: Sequence[str] = ())
     return Coloring(name, index, palette, [], (f"{low:.3g}", f"{high:.3g}"), v.astype(np.float32))
 
 
-def thumbnails(images: UInt8[Tensor, "n c h w"]) -> tuple[bytes, tuple[int, int, int], tuple[int, int]]:
+def thumbnails(images: Shaped[Tensor, "n c h w"]) -> tuple[bytes, tuple[int, int, int], tuple[int, int]]:
     """One JPEG of all images, at most 32 pixels a side each: its bytes, (width, height, columns) and the pitch.
 
     The pitch, from one image to the next, is a multiple of 8, so that no block of the JPEG belongs to two images.
     """
     from PIL import Image
 
+    images = as_pixels(images)
     n, c, h, w = images.shape
     if (larger := max(h, w)) > THUMBNAIL:
         to = (max(1, h * THUMBNAIL // larger), max(1, w * THUMBNAIL // larger))
@@ -101,7 +103,7 @@ class Scatter(Canvas):
     """
 
     _esm = script("points", "scatter")
-    _css: str | Path = STATIC / "scatter.css"
+    _css = style("scatter")
 
     points = traitlets.Bytes(b"").tag(sync=True)  # float32 (p, n, 2), in [-1, 1]
     titles = traitlets.List(traitlets.Unicode()).tag(sync=True)  # one per plane
@@ -121,7 +123,7 @@ class Scatter(Canvas):
     _selected = traitlets.Instance(w.CallbackDispatcher, ())
 
     def __init__(
-        self, images: UInt8[Tensor, "n c h w"] | None = None, *, side: int = 440, label: str = "images in the plane"
+        self, images: Shaped[Tensor, "n c h w"] | None = None, *, side: int = 440, label: str = "images in the plane"
     ):
         if images is not None and (len(images) == 0 or images.shape[1] not in (1, 3)):
             raise ValueError(f"images has shape {tuple(images.shape)}: a sheet holds n > 0 images of 1 or 3 channels.")
@@ -157,9 +159,9 @@ class Scatter(Canvas):
         with self.hold_sync():
             self.picked, self.marks = picked, [[int(i) for i in plane] for plane in marks]
 
-    def select(self, index: Int64[Tensor, " m"]) -> None:
-        """Bring these images out; none: all."""
-        self.selected = index.cpu().numpy().astype(np.uint32).tobytes()
+    def select(self, index: Any) -> None:
+        """Bring these images out, by indices or by a mask; none: all."""
+        self.selected = group_index(index, len(self.color)).cpu().numpy().astype(np.uint32).tobytes()
 
     def on_select(self, callback: Callable[[list[int]], None]) -> None:
         """Call it with the indices of the images that were selected, whenever some are."""

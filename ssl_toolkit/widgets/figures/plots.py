@@ -54,9 +54,11 @@ def training_curves(
     names = list(steps[-1].terms) if steps else []
     terms = [Curve(name, x, [s.terms[name] for s in thin]) for name in names[:TERM_SLOTS]]
     terms += [Curve("", [], [])] * (TERM_SLOTS - len(terms))
+    scored = [snapshot for snapshot in snapshots if snapshot.knn is not None]
     seen = [float(snapshot.step) for snapshot in snapshots]
     ends = [0.0, max(1.0, *seen, *x)] if seen or x else [0.0, 1.0]
-    levels = {name: [getattr(base, name)] * 2 if base else [] for name in _BASELINE_NAMES}
+    found = {name: getattr(base, name, None) for name in _BASELINE_NAMES}  # None without labels
+    levels = {name: [] if level is None else [level] * 2 for name, level in found.items()}
     read = [float(reading.step) for reading in readings]
     depths = list(readings[-1].accuracy)[:PROBE_SLOTS] if readings else []
     probes = [Curve(depth, read, [r.accuracy[depth] for r in readings]) for depth in depths]
@@ -66,7 +68,7 @@ def training_curves(
     return [
         Curve("loss", x, [s.loss for s in thin]),
         *terms,
-        Curve("kNN", seen, [snapshot.knn for snapshot in snapshots]),
+        Curve("kNN", [s.step for s in scored], [s.knn for s in scored if s.knn is not None]),
         *(Curve(_BASELINE_NAMES[name], ends if level else [], level) for name, level in levels.items()),
         *probes,
         Curve("singular values", list(range(1, len(spectrum) + 1)), spectrum.clamp_min(1e-6).tolist()),

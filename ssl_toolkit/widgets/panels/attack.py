@@ -21,6 +21,7 @@ from ssl_toolkit.training import last_of
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.canvases.image_strip import image_strip
+from ssl_toolkit.widgets.canvases.number import EXACT
 from ssl_toolkit.widgets.figures.attacks import LOOKS, attack_figure, show_attacks
 from ssl_toolkit.widgets.panel import Panel, check_index
 from ssl_toolkit.widgets.pictures import Pixels, tile
@@ -70,7 +71,7 @@ class AttackPanel(Panel):
         k: int = 4,
         many: int = MANY,
         seed: int = 0,
-        name: str = "attack",
+        name: str | None = None,
     ):
         if not 1 <= len(encoders) <= len(LOOKS) or set(encoders) != set(probes):
             raise ValueError(
@@ -97,7 +98,7 @@ class AttackPanel(Panel):
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 44 // test.images.shape[-1]))
         self.grid.captions = [test.classes[label] for label in test.labels[:PICKS].tolist()]
         self.grid.label, self.grid.selected = "images to attack", 0
-        self.grid.on_pick(self.pick)
+        self.grid.on_pick(lambda i: self._soon(lambda: self.pick(i)))
         self.html = w.HTML()
         self.html.add_class("ssl-attack-rows")
         self.figure = ui.figure_widget(attack_figure(), toolbar=False)
@@ -109,10 +110,10 @@ class AttackPanel(Panel):
     def _make_controls(self, strength: float, steps: int, seed: int) -> None:
         make = ui.Controls("attack")
         tip = "Gray levels of 255 by which a pixel may change"
-        self.strength = make.slider("Strength", strength, (0.0, 16.0, 0.5), tip, width="300px")
+        self.strength = make.slider("Strength", strength, (0.0, 16.0, 0.5), tip, within=(0.0, 255.0), width="300px")
         tip = "One step along the sign of the gradient, or several that stay within the strength"
         self.method = make.dropdown("Method", list(METHODS), "PGD", tip)
-        self.steps = make.int_box("Steps", steps, (1, 100), "Steps of PGD")
+        self.steps = make.int_box("Steps", steps, (1, EXACT), "Steps of PGD")
         self.target = make.dropdown("Against", list(TARGETS), "its probe", "What each encoder is misled by")
         self.seed = make.seed_box(seed, "Of random starts and samples")
         self._controls = [self.strength, self.method, self.steps, self.target, self.seed]

@@ -7,7 +7,7 @@ from typing import Any
 
 import ipywidgets as w
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data import as_bytes, rng
@@ -27,8 +27,10 @@ from ssl_toolkit.diffusion import (
 from ssl_toolkit.diffusion.metrics import nearest
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
+from ssl_toolkit.widgets.canvases.number import EXACT
 from ssl_toolkit.widgets.figures.chains import chain_figure, show_chains, show_cursor
 from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.pictures import as_pixels
 from ssl_toolkit.widgets.player import Player
 
 SAMPLERS: dict[str, Callable[..., Iterator[Denoised]]] = {
@@ -68,8 +70,8 @@ class ChainPanel(Panel):
         clip: bool = True,
         seed: int = 0,
         n: int = 8,
-        bank: UInt8[Tensor, "m c h w"] | None = None,
-        name: str = "chain",
+        bank: Shaped[Tensor, "m c h w"] | None = None,
+        name: str | None = None,
     ):
         self.denoise = dict(denoise) if isinstance(denoise, Mapping) else {"the denoiser": denoise}
         if not self.denoise:
@@ -80,7 +82,7 @@ class ChainPanel(Panel):
             raise ValueError(f"shape is {shape}: images of 1 or 3 channels can be shown.")
         super().__init__("chains", "Images out of noise")
         self.shape, self.schedule, self.n = shape, schedule, n
-        self._bank = None if bank is None else bank.float()
+        self._bank = None if bank is None else as_pixels(bank).float()
         self.frames: list[Frame] = []
         self._shown: list[Frame] = []  # those that the canvas has
 
@@ -119,7 +121,7 @@ class ChainPanel(Panel):
             self.sampler[key] = make.dropdown(key, offered, sampler, f"The sampler of {which}", name=f"sampler {key}")
             tip = "Of DDIM: 0 adds no noise on the way, 1 as much as DDPM"
             self.eta[key] = make.slider("eta", 0.0, (0.0, 1.0, 0.1), tip, name=f"eta {key}", width="190px")
-        self.steps = make.int_box("Steps", steps, (1, 1000), "Steps of both chains", width="120px")
+        self.steps = make.int_box("Steps", steps, (1, EXACT), "Steps of both chains", width="120px")
         self.seed = make.seed_box(seed, "Of the noise both start at", width="120px")
         self.clip = make.checkbox("Clip the guess", clip, "Keep each guess x0 within the range that images have")
 

@@ -33,7 +33,7 @@ class ClaimsBoard(Panel):
     >>> board.choose("DJ-2")
     """
 
-    def __init__(self, *, folder: str | os.PathLike[str] | None = None, name: str = "claims"):
+    def __init__(self, *, folder: str | os.PathLike[str] | None = None, name: str | None = None):
         super().__init__("claims", "What the papers claim, and what was found")
         self.folder = folder
         self.tested: dict[str, Verdict] = {}
@@ -53,7 +53,7 @@ class ClaimsBoard(Panel):
         self.paper.layout.max_width = "560px"
         self.summary = w.HTML()
         self.table = ChoiceTable(COLUMNS, label="claims")
-        self.table.on_pick(lambda i: self.choose(self._listed()[i].id))
+        self.table.on_pick(lambda i: self._soon(lambda: self.choose(self._listed()[i].id)))
         self.words = w.HTML()
         self.budget = make.dropdown("Budget", BUDGETS, BUDGETS[0], "How much time a test takes")
         self.shows = make.dropdown("Test", [], None, "Show what is stored, or the test made here")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import ipywidgets as w
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
@@ -21,9 +21,10 @@ from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
 from ssl_toolkit.widgets.canvases.image_strip import image_strip
+from ssl_toolkit.widgets.canvases.number import ANY, EXACT, IntSlider
 from ssl_toolkit.widgets.figures.plots import BLUE, ORANGE
 from ssl_toolkit.widgets.panel import Panel, check_index
-from ssl_toolkit.widgets.pictures import Pixels, tile
+from ssl_toolkit.widgets.pictures import Pixels, as_pixels, tile
 from ssl_toolkit.widgets.player import Player
 
 MODES = {
@@ -43,7 +44,7 @@ class Task(NamedTuple):
     """What a mode asks for: the rows to paint, the images that stand before them in turn, what is told below them."""
 
     asked: Edits
-    given: UInt8[Tensor, "n c h w"]
+    given: Shaped[Tensor, "n c h w"]
     told: str = ""
 
 
@@ -74,7 +75,7 @@ class EditPanel(Panel):
         guidance: float = 1.0,
         steps: int = 20,
         seed: int = 0,
-        name: str = "edit",
+        name: str | None = None,
     ):
         if mode not in MODES:
             raise ValueError(f"mode is {mode!r}: it must be one of {', '.join(MODES)}.")
@@ -101,7 +102,7 @@ class EditPanel(Panel):
         self.player.back.layout.display = self.player.speed.layout.display = "none"
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 44 // test.images.shape[-1]))
         self.grid.label = "images that can be edited"
-        self.grid.on_pick(lambda index: self.pick(index, other=self.picking.value == "B"))
+        self.grid.on_pick(lambda i: self._soon(lambda: self.pick(i, other=self.picking.value == "B")))
         self.canvas = ChainCanvas(columns=k, scale=max(1, round(96 / test.images.shape[-1])), label="samples")
         self.canvas.value = stops // 2
         self.note, self.html, self.controls = w.HTML(), w.HTML(), ui.row()
@@ -123,19 +124,19 @@ class EditPanel(Panel):
         self.picking = make.toggle("AB", "A", "Which image a click picks", "picking", tooltips=tips)
         self.picking.style.button_width = "36px"
         tip = "1 paints what h says, more exaggerates it"
-        self.guidance = make.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, width="205px")
+        self.guidance = make.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, within=ANY, width="205px")
         self.guidance.disabled = self.model.network.null is None
-        self.steps = make.int_box("Steps", steps, (1, 200), "Steps of the sampler")
+        self.steps = make.int_box("Steps", steps, (1, EXACT), "Steps of the sampler")
         self.seed = make.seed_box(seed, "Of the noise of all rows")
         self.path = make.dropdown("Path", ["straight", "along the sphere"], "straight", "Which way leads from A to B")
         tip = "Principal: along which images vary the most. Sparse: of which each image has a few"
         self.kind = make.dropdown("Kind", ["principal", "sparse"], "principal", tip)
         self.amounts = [
-            make.slider(str(i), 0.0, (-4.0, 4.0, 0.5), "How much of it is added", width="205px")
+            make.slider(str(i), 0.0, (-4.0, 4.0, 0.5), "How much of it is added", within=ANY, width="205px")
             for i in range(1, directions + 1)
         ]
         self.zero = make.button("Zero", "undo", "Every direction to 0")
-        self.more_than = w.IntSlider(14, min=0, max=NEIGHBORS - 1, description="More than", continuous_update=False)
+        self.more_than = IntSlider(14, min=0, max=NEIGHBORS - 1, description="More than", continuous_update=False)
         tip = f"A dimension is common if more than so many of the {NEIGHBORS} neighbors have it"
         make.add(self.more_than, tip, width="300px")
         has = [("above its median", True), ("not 0", False)]
@@ -253,7 +254,7 @@ class EditPanel(Panel):
             captions = [f"{caption}; distances {some}" for caption, some in zip(captions, each, strict=True)]
             words = [f"{d:.2f}" for d in rows.distance[:, 0].tolist()]
         self.canvas.show({"samples": rows.images}, captions=captions)
-        ends = self.test.images[[self.a, self.b]].cpu()
+        ends = as_pixels(self.test.images[[self.a, self.b]]).cpu()
         images = torch.cat([ends[:1], rows.images[:, 0], ends[1:]])
         title = f"The first sample at λ = {', '.join(asked.names)}:"
         self.html.value = image_strip(images, ["A", *words, "B"], title=title, size=44) + ui.paragraph(WHERE)
@@ -266,7 +267,7 @@ class EditPanel(Panel):
         for i, name in enumerate(asked.names):
             under = [""] * self.k if rows.distance is None else [f"{d:.2f}" for d in rows.distance[i].tolist()]
             title = f"<b>{escape(name)}</b>" + (f", h moved by {away[i]:.2f}" if i else "")
-            images = torch.cat([given[i % len(given)][None], rows.images[i]])
+            images = torch.cat([as_pixels(given)[i % len(given)][None], rows.images[i]])
             told.append(image_strip(images, ["given", *under], title=title))
         self.html.value = "".join(told) + ui.paragraph(f"{WHERE}<br>{task.told}")
 

@@ -1,5 +1,6 @@
 """InfusionPanel: a trained chain beside the same chain infused with targets, and images completed where one paints."""
 
+from html import escape
 from typing import Any, NamedTuple
 
 import ipywidgets as w
@@ -13,8 +14,10 @@ from ssl_toolkit.infusion.objectives import steps_of_bound
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
 from ssl_toolkit.widgets.canvases.mask import MaskCanvas
+from ssl_toolkit.widgets.canvases.number import IntSlider
 from ssl_toolkit.widgets.figures.plots import Curve, runs_figure, show_runs
-from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.pictures import as_pixels
+from ssl_toolkit.widgets.panel import Panel, check_index
 
 
 class Preset(NamedTuple):
@@ -84,9 +87,9 @@ class InfusionPanel(Panel):
             pictured=self.canvas,
         )
         # soon, not now: the operator may be in training, and is whole only between two of its steps
-        ui.on_change((self.first, self.growth), self._on_slider)
-        ui.on_change([self.steps], lambda: self._soon(self._draw_chains))
-        ui.on_change((self.seed, self.means), lambda: self._soon(self.draw))
+        self._react((self.first, self.growth), self._on_rate, soon=True)
+        self._react([self.steps], self._draw_chains, soon=True)
+        self._react((self.seed, self.means), self.draw, soon=True)
         self.preset.observe(self._on_preset, "value")
         self.marked.observe(lambda change: setattr(self.canvas, "marked", change["new"]), "value")
         self.canvas.on_pick(lambda _row, index: self._soon(lambda: self.pick(index)))
@@ -102,13 +105,13 @@ class InfusionPanel(Panel):
         T, make = self.operator.steps, ui.Controls("infusion")
         sliders = ui.Controls("infusion", width="270px")
         tip = "Rates of infusion that are worth a look"
-        self.preset = make.dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip)
+        self.preset = make.presets(PRESETS, ui.OWN, tip)
         tip = "The share of pixels copied before the chain starts"
-        self.first = sliders.slider("First rate", 0.0, (0.0, 1.0, 0.01), tip, digits=3, continuous=True)
+        self.first = sliders.slider("First rate", 0.0, (0.0, 1.0, 0.01), tip, continuous=True)
         tip = "What the rate grows by at each step"
-        self.growth = sliders.slider("Growth", growth, (0.0, 0.2, 0.005), tip, digits=3, continuous=True)
+        self.growth = sliders.slider("Growth", growth, (0.0, 0.2, 0.005), tip, within=(0.0, 1.0), continuous=True)
         tip = f"Length of the chain; past {T} its last step is repeated"
-        self.steps = w.IntSlider(T, min=1, max=2 * T, description="Steps T")
+        self.steps = IntSlider(T, min=1, max=2 * T, description="Steps T")
         sliders.add(self.steps, tip)
         self.seed = make.seed_box(seed, "Of the noise that all chains start at")
         tip = "Show the mean of each step's distribution in place of what was drawn from it"
@@ -129,6 +132,7 @@ class InfusionPanel(Panel):
 
     def pick(self, index: int) -> None:
         """Complete another of the targets."""
+        check_index(index, self.images)
         self.index = index
         self.painter.show(self.images[index])
         self._complete()
@@ -146,15 +150,16 @@ class InfusionPanel(Panel):
         infused = first(self.prior, x, rate=rate, infusion=self.infusion, seed=seed)
         model = [free, *chain(step, free.z, steps=T, seed=seed)]
         led = chain(step, infused.z, steps=T, target=x, rate=rate, infusion=self.infusion, seed=seed)
-        self.links = {MODEL: model, INFUSED: [infused, *led]}
-        rows = {name: self._frames(links) for name, links in self.links.items()}
-        marks = [link.infused for link in self.links[INFUSED] if link.infused is not None]
+        links = {MODEL: model, INFUSED: [infused, *led]}
+        bound = steps_of_bound(links[INFUSED], x, rate=rate, infusion=self.infusion).mean(dim=1)
+        self.links = links  # all that can fail is done
+        rows = {name: self._frames(chain) for name, chain in links.items()}
+        marks = [link.infused for link in links[INFUSED] if link.infused is not None]
         self.canvas.show(
-            rows | {TARGET: self.images.expand(T + 1, *self.images.shape)},
+            rows | {TARGET: as_pixels(self.images).expand(T + 1, *self.images.shape)},
             marks={INFUSED: torch.stack(marks).any(dim=2)} if marks else {},
             captions=[f"z {t} of {T} · rate {rate(t):.3g}" for t in range(T + 1)],
         )
-        bound = steps_of_bound(self.links[INFUSED], x, rate=rate, infusion=self.infusion).mean(dim=1)
         running = bound.cumsum(dim=0).tolist()
         show_runs(
             self.figure,
@@ -190,13 +195,14 @@ class InfusionPanel(Panel):
         hidden[{"Lower half": slice(half, None), "Upper half": slice(half), "Clear": slice(0)}[part]] = True
         self.mask = hidden
 
-    def _on_slider(self) -> None:
-        if not self._muted:
-            self._soon(self._on_rate)
-
     def _on_rate(self) -> None:
-        self._name_preset()
         self._draw_chains()
+        self._name_preset()
+
+    def _failed(self, error: Exception) -> None:
+        super()._failed(error)
+        self._name_preset()
+        self.note.value = ui.paragraph(escape(f"failed: {type(error).__name__}: {error}"))
 
     def _on_preset(self, change: dict[str, Any]) -> None:
         if (preset := PRESETS.get(change["new"])) is None or self._muted:
@@ -207,8 +213,8 @@ class InfusionPanel(Panel):
 
     def _name_preset(self) -> None:
         """What the dropdown says is what the sliders say."""
-        now = (round(self.first.value, 3), round(self.growth.value, 3))
-        name = next((name for name, preset in PRESETS.items() if preset[:2] == now), None)
+        now = (self.first.value, self.growth.value)
+        name = next((name for name, preset in PRESETS.items() if preset[:2] == now), ui.OWN)
         with self._muted:
             self.preset.value = name
-        self.why.value = "" if name is None else PRESETS[name].why
+        self.why.value = PRESETS[name].why if name in PRESETS else ""

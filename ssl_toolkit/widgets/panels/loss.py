@@ -11,8 +11,10 @@ import torch
 from ssl_toolkit import fast
 from ssl_toolkit.losses.toy2d import Loss, Moment, descend, drag, look, scatter, spread, weighted
 from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.number import NumberSlider
 from ssl_toolkit.widgets.canvases.plane import PlaneCanvas
 from ssl_toolkit.widgets.figures.plots import BLUE
+from ssl_toolkit.widgets.life import close_all
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.loss_presets import LOSSES, PRESETS, Preset
 from ssl_toolkit.widgets.player import Player
@@ -36,7 +38,7 @@ class LossPanel(Panel):
     >>> panel.step()
     """
 
-    def __init__(self, preset: str = "VICReg", *, n: int = 8, seed: int = 8, name: str = "plane"):
+    def __init__(self, preset: str = "VICReg", *, n: int = 8, seed: int = 8, name: str | None = None):
         if preset not in PRESETS:
             raise ValueError(f"preset is {preset!r}: it must be one of {', '.join(PRESETS)}.")
         super().__init__("loss", "Points under a loss")
@@ -44,7 +46,7 @@ class LossPanel(Panel):
         self.canvas = PlaneCanvas()
         self.canvas.on_drag(lambda *to: self._soon(lambda: self.drag(*to)))
         self._make_controls(preset, seed)
-        self.weights: dict[str, w.FloatSlider] = {}
+        self.weights: dict[str, NumberSlider] = {}
         self.sliders = w.VBox()
         self.why, self.numbers, self.metrics = w.HTML(), w.HTML(), w.HTML()
         self.player: Player[Moment] = Player(self._records, self._draw, progress=self._progress, name=name)
@@ -64,7 +66,7 @@ class LossPanel(Panel):
     def _make_controls(self, preset: str, seed: int) -> None:
         make = self._make = ui.Controls("loss", width="300px", label="80px")  # they stand below each other
         tip = "A set of controls that works, or fails in a way worth seeing"
-        self.preset = make.dropdown("Preset", list(PRESETS), preset, tip, width="330px")
+        self.preset = make.presets(PRESETS, preset, tip, width="330px")
         tip = "The loss whose gradient the points follow"
         names = list(LOSSES)
         self.choice = make.dropdown("Loss", names, names[0], tip)
@@ -73,8 +75,8 @@ class LossPanel(Panel):
         self.shared = make.dropdown("Points are", kinds, True, tip)
         tip = "Whose pull the arrows show: that of the whole loss, or of one term"
         self.arrows = make.dropdown("Arrows", [], None, tip)
-        self.rate = w.FloatLogSlider(min=-2, max=1.5, step=0.05, description="Rate", readout_format=".2f")
-        make.add(self.rate, "Learning rate: how far a step follows the arrows")
+        tip = "Learning rate: how far a step follows the arrows"
+        self.rate = make.slider("Rate", 1.0, (-2.0, 1.5, 0.05), tip, within=(0.0, None), log=True, continuous=True)
         self.seed = make.seed_box(seed, "The same seed puts the points at the same places")
         tip = "Whether one view is mapped linearly before it is compared with the other"
         self.predictor = make.checkbox("Predictor", False, tip)
@@ -93,6 +95,7 @@ class LossPanel(Panel):
     def reset(self) -> None:
         """The points of this seed again, not yet moved."""
         if not self._muted:
+            self._name_preset()
             super().reset()
             self._begin()
 
@@ -111,11 +114,11 @@ class LossPanel(Panel):
         code = LOSSES[self.choice.value].code
         if self.choice.value == "BYOL":
             code = f"partial({code}, predictor={self.predictor.value}, stop_gradient={self.stop_gradient.value})"
-        weights = {name: round(s.value, 2) for name, s in self.weights.items() if s.value != 1}
+        weights = {name: s.value for name, s in self.weights.items() if s.value != 1}
         loss = f"weighted({code}, {weights})" if weights else code
         return (
             f"points = scatter({self.n}, seed={self.seed.value}, shared={self.shared.value})\n"
-            f"for moment in descend(points, {loss}, lr={round(self.rate.value, 4)}, until={self.steps}):\n"
+            f"for moment in descend(points, {loss}, lr={self.rate.value}, until={self.steps}):\n"
             "    print(moment.step, moment.terms, spread(moment.za, moment.zb).word)"
         )
 
@@ -174,7 +177,6 @@ class LossPanel(Panel):
         self.numbers.value = ui.table(rows, "ssl-loss-terms")
 
     def _set(self, preset: Preset) -> None:
-        self.why.value = ui.paragraph(preset.why)
         with self._muted:
             self.choice.value = preset.loss
             self._offer_terms()
@@ -189,28 +191,42 @@ class LossPanel(Panel):
         terms = LOSSES[self.choice.value].terms
         for name in terms:
             tip = f"Weight of the term {name}: 0 takes it away"
-            weight = self._make.slider(name, 1.0, (0.0, 3.0, 0.1), tip, digits=1, continuous=True)
+            weight = self._make.slider(name, 1.0, (0.0, 3.0, 0.1), tip, within=(0.0, None), continuous=True)
             weight.observe(lambda _: self._on_control(), "value")
             self.weights[name] = weight
         self.sliders.children = list(self.weights.values())
         for weight in old.values():
-            weight.close()
+            close_all(weight)
         self.arrows.options = [WHOLE, *terms]
         self.arrows.value = WHOLE
         self._flags.layout.display = "flex" if self.choice.value == "BYOL" else "none"
 
+    def _name_preset(self) -> None:
+        """What the menu says is what the controls say."""
+        weights = {name: weight.value for name, weight in self.weights.items()}
+        others = [c.value for c in (self.choice, self.shared, self.rate, self.predictor, self.stop_gradient)]
+
+        def is_now(preset: Preset) -> bool:
+            loss = LOSSES[preset.loss]
+            said = [preset.loss, preset.shared, preset.lr or loss.lr, preset.predictor, preset.stop_gradient]
+            return said == others and weights == {name: float(name != preset.without) for name in loss.terms}
+
+        with self._muted:
+            self.preset.value = next((name for name, preset in PRESETS.items() if is_now(preset)), ui.OWN)
+        self.why.value = ui.paragraph(PRESETS[self.preset.value].why) if self.preset.value in PRESETS else ""
+
     def _on_preset(self, change: dict[str, Any]) -> None:
-        if not self._muted:
+        if not self._muted and change["new"] in PRESETS:
             self._set(PRESETS[change["new"]])
 
     def _on_choice(self, change: dict[str, Any]) -> None:
         if not self._muted:  # each loss is also a preset of its name; the points stay free if they are
-            with self._muted:
-                self.preset.value = change["new"]
             self._set(PRESETS[change["new"]]._replace(shared=self.shared.value))
 
     def _on_control(self) -> None:
         """The next step reads the controls; where none is coming, show what they say now."""
+        if not self._muted:
+            self._name_preset()
         if self._muted or self.player.state == "running":
             return
         if self.player.state in ("done", "failed"):  # ready to play on from here

@@ -13,7 +13,7 @@ from torch import Tensor
 from ssl_toolkit.data import Dataset
 from ssl_toolkit.encoders import AnyEncoder
 from ssl_toolkit.probes import enrichment
-from ssl_toolkit.probes.enrichment import NAMES
+from ssl_toolkit.probes.enrichment import NAMES, group_index
 from ssl_toolkit.probes.workbench import Probed, Work, compare, embed_all, nearest, read_all, spread_out
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
@@ -76,7 +76,7 @@ class ProbePanel(Panel):
         limit: int = 10_000,
         batch_size: int = 64,
         seed: int = 0,
-        name: str = "probe",
+        name: str | None = None,
     ):
         super().__init__("probe", "What a representation knows")
         models = dict(encoders) if isinstance(encoders, Mapping) else {"encoder": encoders}
@@ -147,6 +147,8 @@ class ProbePanel(Panel):
         for p, heat in zip(self.probed, self.maps, strict=True):
             heat.on_pick(partial(self._go_column, p))
         self.similarity.on_pick(self._go_both)
+        self._factors = [w.HTML(ui.paragraph(_SKILL)), *self._titled(self.maps)]
+        self._alike = w.HTML(ui.paragraph(_ALIKE))
         self.figure: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
 
     # what a person may call --------------------------------------------------------------------------------------
@@ -167,8 +169,9 @@ class ProbePanel(Panel):
         self.scatter.mark(i, [found[p.name].index.tolist() if p.name in found else [] for p in self._seen])
         self._show_images(neighbor_tiles(self.data, i, found), neighbor_words(self.data, i, found), 8)
 
-    def select(self, index: Int64[Tensor, " m"]) -> None:
-        """Make these images the selection, and show what they share; none: let go of it."""
+    def select(self, index: Any) -> None:
+        """Make these images the selection, by indices or by a mask, and show what they share; none: let go of it."""
+        index = group_index(index, len(self.data))
         shares = enrichment(self.data, index)
         self._selection = index
         self.scatter.select(index)
@@ -252,8 +255,8 @@ class ProbePanel(Panel):
         shown = {
             IMAGES: [],
             PROBES: [self.figure],
-            FACTORS: [w.HTML(ui.paragraph(_SKILL)), *self._titled(self.maps)],
-            CKA: [w.HTML(ui.paragraph(_ALIKE)), self.similarity],
+            FACTORS: self._factors,
+            CKA: [self._alike, self.similarity],
         }
         self.below.children = shown[self.view.value]
         self.body.layout.display = "" if self.view.value == IMAGES else "none"  # where it was is not forgotten

@@ -13,6 +13,7 @@ from ssl_toolkit.probes.enrichment import Enrichment
 from ssl_toolkit.probes.layerwise import KNN, LINEAR, Score
 from ssl_toolkit.probes.workbench import PIXELS, Near
 from ssl_toolkit.widgets.canvases.canvas import caption
+from ssl_toolkit.widgets.canvases.neighbor_grid import frame_of
 from ssl_toolkit.widgets.canvases.heat_map import Tile
 from ssl_toolkit.widgets.controls import table
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, Curve
@@ -34,7 +35,7 @@ def neighbor_tiles(data: Dataset, i: int, found: Mapping[str, Near]) -> Tiles:
     index, frames, captions = [], [], []
     for name, near in found.items():
         index += [i, *near.index.tolist()]
-        frames += [BLUE, *(GREEN if data.labels[j] == data.labels[i] else VERMILION for j in near.index.tolist())]
+        frames += [BLUE, *(frame_of(int(data.labels[i]), int(data.labels[j])) for j in near.index.tolist())]
         captions.append(f"image {i}: {caption(data, i)}")
         captions += [
             f"{name}: image {j}, {caption(data, j)}, cosine {cosine:.3f}"
@@ -46,7 +47,7 @@ def neighbor_tiles(data: Dataset, i: int, found: Mapping[str, Near]) -> Tiles:
 
 def neighbor_words(data: Dataset, i: int, found: Mapping[str, Near]) -> str:
     """The cosines in words, encoder by encoder."""
-    lines = [f"Image {i}, {caption(data, i)} (blue frame), and its nearest, {_colors()}:"]
+    lines = [f"Image {i}, {escape(caption(data, i))} (blue frame), and its nearest, {_colors()}:"]
     for name, near in found.items():
         same = int((data.labels[near.index] == data.labels[i]).sum())
         cosines = " ".join(f"{c:.3f}" for c in near.cosine.tolist())

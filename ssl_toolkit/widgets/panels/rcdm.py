@@ -1,6 +1,7 @@
 """RcdmPanel: train a diffusion model on what an encoder says of images, and see what it knows and what it does not."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ssl_toolkit.encoders import Encoder, embed
 from ssl_toolkit.training import TrainState, load, save
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.canvases.number import ANY, EXACT
 from ssl_toolkit.widgets.figures.chains import learning_figure, show_learning
 from ssl_toolkit.widgets.panel import Panel, check_index
 from ssl_toolkit.widgets.panels.rcdm_rows import sample_images, sample_rows
@@ -67,7 +69,7 @@ class RcdmPanel(Panel):
         guidance: float = 1.0,
         steps: int = 20,
         seed: int = 0,
-        name: str = "rcdm",
+        name: str | None = None,
     ):
         super().__init__("rcdm", "What a representation tells of an image")
         self.data, self.test, self.models, self.reader = data, test, dict(models or {}), reader
@@ -85,7 +87,9 @@ class RcdmPanel(Panel):
         self.player: Player[Progress | None] = Player(
             self._records, self._draw, progress=lambda p: p and (p.step, self.recipe.steps), redraw=REDRAW, name=name
         )
-        self.painter: Player[Canvas | None] = Player(self._painting, self._show, history=0, name=f"{name}, samples")
+        self.painter: Player[Canvas | None] = Player(
+            self._painting, self._show, history=0, name=name and f"{name}, samples"
+        )
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 48 // test.images.shape[-1]))
         self.grid.label, self.grid.selected = "images that were never trained on", 0
         self.figure = ui.figure_widget(learning_figure(() if reader is None else FACTORS), toolbar=False)
@@ -100,7 +104,7 @@ class RcdmPanel(Panel):
         ui.on_change((self.guidance, self.steps, self.seed), self.repaint)
         for place, menu in enumerate(self.menus):
             menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
-        self.grid.on_pick(self.pick)
+        self.grid.on_pick(lambda i: self._soon(lambda: self.pick(i)))
         self.file.observe(lambda _: self._uploaded(), "value")
         self.save_button.on_click(lambda _: self._report(self.save))
         self.load_button.on_click(lambda _: self._report(self.load))
@@ -115,9 +119,9 @@ class RcdmPanel(Panel):
         second = make.dropdown("compared with", [NONE, *names], other, "What is painted beside them", width="260px")
         self.menus = [first, second]
         tip = "1 paints what the features say, more exaggerates it, 0 ignores them"
-        self.guidance = make.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip)
+        self.guidance = make.slider("Guidance", guidance, (0.0, 4.0, 0.5), tip, within=ANY)
         self.guidance.disabled = self.recipe.drop == 0  # without a learned null there is nothing to exaggerate from
-        self.steps = make.int_box("Steps", steps, (1, 200), "Steps of the sampler")
+        self.steps = make.int_box("Steps", steps, (1, EXACT), "Steps of the sampler")
         self.seed = make.seed_box(seed, "Of the noise of the samples")
         self.file = w.FileUpload(accept="image/*", description="Your own image", layout=w.Layout(width="auto"))
         ui.tell(self.file, "The middle of it, in the size of the data")
@@ -217,7 +221,7 @@ class RcdmPanel(Panel):
 
     def _files(self, path: str | Path | None) -> dict[str, Path]:
         path = Path(path or self.path.value)
-        return {d: path.with_name(f"{path.stem}.{d.replace(' ', '-')}{path.suffix}") for d in self.depths}
+        return {d: path.with_name(f"{path.stem}.{file_word(d, self.choices)}{path.suffix}") for d in self.depths}
 
     def _prepare(self, depths: list[str]) -> Iterator[None]:
         """Subjects for those that have none yet."""
@@ -294,15 +298,28 @@ class RcdmPanel(Panel):
         for content in ui.uploaded(self.file):
             self._report(partial(self.upload, content))
 
-    def close(self) -> None:
-        """Stop for good, and take the panel away."""
-        self.painter.close()
-        super().close()
-
     def picture(self) -> Pixels:
         """The image and what was painted, or the images to choose from."""
         rows = [sample_images(self.given, result) for result in self.painted.values()] or [self.grid.images]
         return tile(torch.cat(rows), self.k + 2 if self.painted else COLUMNS, 2)
+
+
+def file_word(name: str, names: Iterable[str]) -> str:
+    """The name as a part of a file's name; where another one of `names` would be the same, a number is added.
+
+    >>> [file_word(name, ["a b", "a-b", "x/y"]) for name in ("a b", "a-b", "x/y")]
+    ['a-b', 'a-b-2', 'x-y']
+    """
+    taken: dict[str, str] = {}
+    for one in names:
+        word = re.sub(r"[^\w.-]+", "-", one).strip("-.")[:80].rstrip("-.") or "model"
+        n, free = 1, word
+        while free.casefold() in taken:  # some file systems see no case
+            free = f"{word}-{(n := n + 1)}"
+        taken[free.casefold()] = one
+        if one == name:
+            return free
+    raise KeyError(name)
 
 
 def _choices(encoder: Encoder | Mapping[str, Encoder], test: Dataset) -> dict[str, tuple[Encoder, str]]:

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from torch import Tensor
 
 from ssl_toolkit.diffusion.monitor import Painted, Subject
 from ssl_toolkit.widgets.canvases.image_strip import image_strip
 from ssl_toolkit.widgets.controls import paragraph
+from ssl_toolkit.widgets.pictures import as_pixels
 from ssl_toolkit.widgets.figures.plots import BLUE, ORANGE
 
 SIZE = 88  # screen pixels of an image, so that eight of them fit beside JupyterLab's files on a laptop
@@ -20,14 +21,14 @@ LEGEND = paragraph(
 )
 
 
-def sample_images(image: UInt8[Tensor, "c h w"], painted: Painted) -> UInt8[Tensor, "n c h w"]:
+def sample_images(image: Shaped[Tensor, "c h w"], painted: Painted) -> UInt8[Tensor, "n c h w"]:
     """The image, its samples, and a map of their variation."""
     varies = (255 * BRIGHT * painted.variation).clamp(0, 255).byte().expand_as(image)
-    return torch.cat([image[None], painted.images, varies[None]])
+    return torch.cat([as_pixels(image)[None], painted.images, varies[None]])
 
 
 def sample_rows(
-    image: UInt8[Tensor, "c h w"],
+    image: Shaped[Tensor, "c h w"],
     depths: Sequence[str],
     painted: Mapping[str, Painted],
     subjects: Mapping[str, Subject],

@@ -13,6 +13,7 @@ from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap
 from ssl_toolkit.widgets.figures.plots import RUNS, runs_figure, show_runs
 from ssl_toolkit.widgets.figures.sweeps import PLOTS, axis_figure, is_number, show_axis
+from ssl_toolkit.widgets.life import close_all
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.sweep_views import (
     RUNNING,
@@ -105,7 +106,7 @@ class SweepPanel(Panel):
             )  # fmt: skip
             self.player.reset_button.tooltip = "Stop; what is finished stays in the file, and Play goes on from there"
         self.map = HeatMap("results of the sweep")
-        self.map.on_pick(self.pick)
+        self.map.on_pick(lambda row, column: self._soon(lambda: self.pick(row, column)))
         self.summary, self.numbers = w.HTML(), w.HTML()
         self.figure = ui.figure_widget(runs_figure())
         self.curves: Any = None  # FigureWidget: made when it is looked at, since it takes a second
@@ -114,7 +115,7 @@ class SweepPanel(Panel):
         self._hidden = w.Box([self.map], layout=w.Layout(display="none"))
         self._wide = ui.two_columns([], [])  # in which the curves are as wide as the page
         self._by_map = ui.two_columns([self.map], [self.figure, self.numbers])
-        self._by_map.children[0].layout = w.Layout(flex="0 0 auto", max_width="60%", min_width="300px")
+        self._by_map.children[0].layout.max_width, self._by_map.children[0].layout.min_width = "60%", "300px"
         self._body = w.VBox()
         controls = ui.row(self.rows, self.columns, self.value, *self.where.values(), self.curve)
         self._place(
@@ -164,8 +165,11 @@ class SweepPanel(Panel):
 
     def pick(self, row: int, column: int) -> None:
         """Show the runs of this place; (-1, -1) follows the cell that is running."""
+        rows, columns = self._values[self.rows.value], self._values[self.columns.value]
+        if (row, column) != (-1, -1) and not (0 <= row < len(rows) and 0 <= column < len(columns)):
+            raise ValueError(f"the place is ({row}, {column}): the map has {len(rows)} rows and {len(columns)} columns.")
         self._picked = None if row < 0 else (row, column)
-        self.map.selected = -1 if row < 0 else row * len(self._values[self.columns.value]) + column
+        self.map.selected = -1 if row < 0 else row * len(columns) + column
         self._again()
 
     # the run -----------------------------------------------------------------------------------------------------
@@ -306,6 +310,8 @@ class SweepPanel(Panel):
         if curves and self._rows_drawn != self.rows.value:
             self._rows_drawn, of_row = self.rows.value, min(RUNS, len(self._values[self.rows.value]))
             plots = max(1, min(PLOTS, len(self._numbers)))
+            if self.curves is not None:
+                close_all(self.curves)
             self.curves = ui.figure_widget(axis_figure(plots, of_row, dashed=bool(self.stored)))
         if curves:
             self._wide.children[1].children = [self.curves]

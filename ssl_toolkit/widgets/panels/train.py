@@ -1,6 +1,5 @@
 """TrainPanel: train an encoder and watch its loss, its neighbors and its rank while it learns."""
 
-import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +22,7 @@ from ssl_toolkit.probes.monitor import Baselines, Snapshot, baselines
 from ssl_toolkit.probes.online import Reading
 from ssl_toolkit.training import Step, TrainState, load, save
 from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.number import EXACT
 from ssl_toolkit.widgets.canvases.neighbor_grid import NeighborGrid
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, filled_axes, training_curves, training_figure
 from ssl_toolkit.widgets.panel import Panel
@@ -32,6 +32,7 @@ from ssl_toolkit.widgets.pictures import Pixels, below
 from ssl_toolkit.widgets.player import Player
 
 BANK, QUERIES, SHOWN, K = 2000, 500, 2, 7
+LEAST = 10  # images: of less there is nothing to see
 IMAGES = 20_000  # of a set by name: more would take longer to load than to learn from
 REDRAW = 0.5  # seconds; the browser needs the core that draws, and there may be but two
 SOURCES = ("garments", "emoji", "shapes", "fashion-mnist", "digits")
@@ -66,7 +67,7 @@ class TrainPanel(Panel):
         *,
         every: int = 50,
         probes: bool = False,
-        name: str = "train",
+        name: str | None = None,
     ):
         super().__init__("train", "Train an encoder")
         self.data = data if isinstance(data, Dataset) else load_data(data, limit=IMAGES)
@@ -83,7 +84,7 @@ class TrainPanel(Panel):
         self.player: Player[Record] = Player(
             self._records, self._draw, progress=self._progress, redraw=REDRAW, name=name
         )
-        self.figure = ui.figure_widget(training_figure([], []))
+        self.figure = ui.figure_widget(training_figure([], []), toolbar=False)
         self.metrics, self.legend = w.HTML(), w.HTML(LEGEND)
         self.player.back.layout.display = "none"  # the map has a slider for this
         self.map = TrainMap(lambda snapshot: self._soon(lambda: self.player.draw_again(snapshot)))
@@ -109,8 +110,10 @@ class TrainPanel(Panel):
             body,
             locked=locked,
         )
-        self._show(recipe or PRESETS[self.preset.value][0])
-        self.why.value = PRESETS[self.preset.value][1] if recipe is None else ""
+        if recipe is None:
+            recipe = next(iter(PRESETS.values()))[0]
+            recipe = replace(recipe, batch_size=min(recipe.batch_size, len(self._divided()[0])))
+        self._show(recipe)
         self.preset.observe(self._on_preset, "value")
         self.method.observe(self._on_method, "value")
         self.width.observe(lambda _: setattr(self, "_loaded", None), "value")  # it would not fit
@@ -122,8 +125,8 @@ class TrainPanel(Panel):
 
     def _make_controls(self, name: str, probes: bool) -> None:
         make = ui.Controls("train", width="270px", label="76px")  # they stand below each other
-        names, tip = list(PRESETS), "A set of controls that works, or fails in a way worth seeing"
-        self.preset = make.dropdown("Preset", names, names[0], tip, width="330px")
+        tip = "A set of controls that works, or fails in a way worth seeing"
+        self.preset = make.presets(PRESETS, ui.OWN, tip, width="330px")
         self.why = w.HTML()
 
         # set before the run
@@ -137,7 +140,7 @@ class TrainPanel(Panel):
         make.add(self.width, "Dimensions of the representation: the output of the encoder's last block")
         self.batch = w.SelectionSlider(options=[32, 64, 128, 256, 512], description="Batch")
         make.add(self.batch, "Images of one step; each is seen in two views")
-        self.count = make.int_box("Steps", 1, (1, 1_000_000), "Updates until the learning rate has come down to 0")
+        self.count = make.int_box("Steps", 1, (1, EXACT), "Updates until the learning rate has come down to 0")
         self.seed = make.seed_box(0, "The same seed gives the same run, bit for bit")
         tip = "Linear probes after the encoder's last block and every layer of the projector: "
         tip += "they learn beside the run, in 5 % more time, and change nothing in it"
@@ -146,14 +149,20 @@ class TrainPanel(Panel):
         self._fixed = [self.method, self.source, self.width, self.batch, self.count, self.seed, self.probing]
 
         # may change while it runs
-        self.rate = w.FloatLogSlider(min=-5, max=2, step=0.1, readout_format=".1e", description="Rate")
-        make.add(self.rate, "Peak learning rate, before warm-up and cosine")
+        tip, positive = "Peak learning rate, before warm-up and cosine", (0.0, None)
+        self.rate = make.slider(
+            "Rate", 2e-3, (-5.0, 2.0, 0.1), tip, within=positive, log=True, argument="lr", continuous=True
+        )
         tip = "Of a contrastive softmax: a low one looks at the hardest negatives only"
-        self.temperature = make.slider("Temp.", 0.2, (0.05, 1.0, 0.05), tip, continuous=True)
+        self.temperature = make.slider(
+            "Temp.", 0.2, (0.05, 1.0, 0.05), tip, within=positive, argument="temperature", continuous=True
+        )
         tip = "The smallest share of the image that a crop may keep"
-        self.crop = make.slider("Crop from", 0.3, (0.05, 1.0, 0.05), tip, continuous=True)
+        self.crop = make.slider(
+            "Crop from", 0.3, (0.05, 1.0, 0.05), tip, within=(0.0, 1.0), argument="scale", continuous=True
+        )
         tip = "How much brightness, contrast and saturation may change"
-        self.jitter = make.slider("Jitter", 0.8, (0.0, 1.0, 0.1), tip, continuous=True)
+        self.jitter = make.slider("Jitter", 0.8, (0.0, 1.0, 0.1), tip, within=positive, continuous=True)
         tip = "How far the hue may turn: at 0.5 any color becomes any other, at 0 colors stay"
         self.hue = make.slider("Hue", 0.2, (0.0, 0.5, 0.05), tip, continuous=True)
         tip = "How often a view loses all color"
@@ -171,20 +180,15 @@ class TrainPanel(Panel):
         """What the controls say."""
         return replace(
             self._recipe, method=self.method.value, steps=self.count.value, batch_size=self.batch.value,
-            lr=self._rate, width=self.width.value, temperature=self.temperature.value, seed=self.seed.value,
-            scale=(self.crop.value, 1.0), jitter=self.jitter.value, hue=self.hue.value, gray=self.gray.value,
+            lr=self.rate.value, width=self.width.value, temperature=self.temperature.value, seed=self.seed.value,
+            scale=(self.crop.value, self.crop.most), jitter=self.jitter.value, hue=self.hue.value, gray=self.gray.value,
         )  # fmt: skip
 
     @recipe.setter
     def recipe(self, recipe: JointRecipe) -> None:
+        recipe.objective(self.data)  # one that is refused leaves the run
         self.reset()
         self._show(recipe)
-
-    @property
-    def _rate(self) -> float:
-        """The learning rate. A browser moves the slider to the mark next to the recipe's rate, which is meant."""
-        mark = 10 ** round(math.log10(self._recipe.lr), 1)
-        return self._recipe.lr if math.isclose(self.rate.value, mark, rel_tol=1e-6) else self.rate.value
 
     def wait(self) -> TrainState:
         """Run to the end, raise what went wrong, and return the trained state."""
@@ -198,11 +202,11 @@ class TrainPanel(Panel):
 
     def save(self, path: str | Path | None = None) -> str:
         """Write the state; a run that goes on from it is bit for bit the run that never stopped."""
-        if self.train_state is None:
+        if (state := self._loaded or self.train_state) is None:
             raise ValueError("there is nothing to save yet: press Play or Step first.")
         path = Path(path or self.path.value)
-        save(self.train_state, path)
-        return f"saved step {self.train_state.step:,} to {path.name}"
+        save(state, path)
+        return f"saved step {state.step:,} to {path.name}"
 
     def load(self, path: str | Path | None = None) -> str:
         """Go on from a file, saved by a run with the same method and width; with another one the next run is new."""
@@ -227,6 +231,8 @@ class TrainPanel(Panel):
 
     def _divided(self) -> tuple[Dataset, Dataset, Dataset]:
         """What is trained on, the bank of neighbors (a part of that), and the queries."""
+        if len(self.data) < LEAST:
+            raise ValueError(f"data has {len(self.data)} images: give {LEAST} or more, of which a fifth are queries.")
         n = min(QUERIES, len(self.data) // 5)
         training = self.data[:-n]
         return training, training[:BANK], self.data[-n:]
@@ -272,6 +278,12 @@ class TrainPanel(Panel):
         steps = self.steps[: bisect_right(self.steps, record.step, key=lambda step: step.step)]
         snapshots = self.snapshots[: bisect_right(self.snapshots, record.step, key=lambda snapshot: snapshot.step)]
         readings = self.readings[: bisect_right(self.readings, record.step, key=lambda reading: reading.step)]
+        self._show_curves(steps, snapshots, readings)
+        if not snapshots or self.baselines is None:
+            return
+        self._show_snapshot(record.step, snapshots[-1], self.baselines)
+
+    def _show_curves(self, steps: list[Step], snapshots: list[Snapshot], readings: list[Reading]) -> None:
         with self.figure.batch_update():
             curves = training_curves(steps, snapshots, self.baselines, readings)
             for trace, curve in zip(self.figure.data, curves, strict=True):
@@ -281,15 +293,20 @@ class TrainPanel(Panel):
             for column, filled in filled_axes(steps, snapshots).items():
                 self.figure.layout[f"xaxis{column}"].showticklabels = filled
                 self.figure.layout[f"yaxis{column}"].showticklabels = filled
-        if not snapshots or self.baselines is None:
-            return
-        self.map.show_until(record.step, self.snapshots)
-        now, base = snapshots[-1], self.baselines
-        beaten = ", ".join(f"{name} {right:.1f}" for name, right in base.right.items())
+
+    def _show_snapshot(self, step: int, now: Snapshot, base: Baselines) -> None:
+        self.map.show_until(step, self.snapshots)
+        score = "No labels, so no accuracy · "
+        if now.knn is not None:
+            beaten = ", ".join(f"{name} {right:.1f}" for name, right in base.right.items())
+            score = f"Right neighbors <b>{now.right:.1f} of {now.neighbors.shape[1]}</b> ({beaten}) · kNN accuracy "
+            score += f"<b>{now.knn:.1%}</b> (raw pixels {base.pixels:.1%}, untrained {base.untrained:.1%}, "
+            score += f"chance {base.chance:.0%}) · "
+        unlabeled = int((self._queries.labels < 0).sum())
+        if unlabeled and now.knn is not None:
+            score += f"{unlabeled} of {len(self._queries)} queries have no label and are left out · "
         self._tell(
-            f"Right neighbors <b>{now.right:.1f} of {K}</b> ({beaten}) · kNN accuracy <b>{now.knn:.1%}</b> "
-            f"(raw pixels {base.pixels:.1%}, untrained {base.untrained:.1%}, chance {base.chance:.0%}) · RankMe "
-            f"<b>{now.verdict}</b> · LiDAR <b>{now.lidar:.0f}</b> · eigenvalues fall like "
+            f"{score}RankMe <b>{now.verdict}</b> · LiDAR <b>{now.lidar:.0f}</b> · eigenvalues fall like "
             f"<b>j<sup>−{now.alpha:.1f}</sup></b> · std per dimension <b>{now.std:.2f}</b> of 1"
         )
         self.grid.compare(self._bank, self._queries, {**base.neighbors, f"step {now.step:,}": now.neighbors})
@@ -298,7 +315,10 @@ class TrainPanel(Panel):
         self.metrics.value = ui.paragraph(text, "ssl-metrics")
 
     def _before_run(self) -> None:
-        """Show what a representation has to beat."""
+        """Forget the run before, and show what a representation has to beat."""
+        self.train_state = self.baselines = self._ran = None
+        self.steps, self.snapshots, self.readings = [], [], []
+        self._show_curves([], [], [])
         _, self._bank, self._queries = self._divided()
         self.map.begin_with(self._queries)
         self._tell("Press Play to train. The neighbors below are those of the raw pixels.")
@@ -306,36 +326,55 @@ class TrainPanel(Panel):
 
     def _by_pixels(self) -> dict[str, Int64[Tensor, "q k"]]:
         asked = self._queries.images[:SHOWN]
-        return {"raw pixels": neighbors(pixels(self._bank.images), pixels(asked), k=K)[1]}
+        k = min(K, len(self._bank))
+        return {"raw pixels": neighbors(pixels(self._bank.images), pixels(asked), k=k)[1]}
 
     def _show(self, recipe: JointRecipe) -> None:
+        """What the controls say is this recipe, every number as it is."""
         views = recipe.views(self.data)
-        self._asked, self._loaded = recipe, None  # which is of another recipe
-        self._recipe = recipe = replace(recipe, **views._asdict())
-        self.method.value, self.seed.value = recipe.method, recipe.seed
-        self.crop.value, self.jitter.value, self.hue.value, self.gray.value = (
-            views.scale[0], views.jitter, views.hue, views.gray
-        )  # fmt: skip
-        for control, value in ((self.width, recipe.width), (self.batch, recipe.batch_size)):
-            control.options = sorted({*control.options, value})
-            control.value = value
-        self.count.value = min(recipe.steps, 30) if fast() else recipe.steps
-        self.rate.value, self.temperature.value = recipe.lr, recipe.temperature
+        recipe.objective(self.data)  # raises what is wrong with it, before a control has moved
+        with self._muted:
+            self._recipe, self._asked, self._loaded = replace(recipe, **views._asdict()), recipe, None
+            self.method.value, self.seed.value = recipe.method, recipe.seed
+            self.crop.most = views.scale[1]
+            self.crop.value, self.jitter.value, self.hue.value, self.gray.value = (
+                views.scale[0], views.jitter, views.hue, views.gray
+            )  # fmt: skip
+            for control, value in ((self.width, recipe.width), (self.batch, recipe.batch_size)):
+                if value not in control.options:
+                    control.options = sorted({*control.options, value})
+                control.value = value
+            self.count.value = min(recipe.steps, 30) if fast() else recipe.steps
+            self.rate.value, self.temperature.value = recipe.lr, recipe.temperature
+        self._on_control()
+
+    def _name_preset(self) -> None:
+        """What the menu says is what the controls say."""
+        now = replace(self.recipe, steps=self._recipe.steps if fast() else self.count.value)
+        found = (
+            name for name, (recipe, _) in PRESETS.items() if replace(recipe, **recipe.views(self.data)._asdict()) == now
+        )
+        with self._muted:
+            self.preset.value = next(found, ui.OWN)
+        self.why.value = PRESETS[self.preset.value][1] if self.preset.value in PRESETS else ""
 
     def _on_preset(self, change: dict[str, Any]) -> None:
-        recipe, self.why.value = PRESETS[change["new"]]
-        self._show(recipe)
+        if not self._muted and change["new"] in PRESETS:
+            self._show(PRESETS[change["new"]][0])
 
     def _on_method(self, change: dict[str, Any]) -> None:
         """Another method has sizes and a rate of its own."""
-        if change["new"] != self._recipe.method:
+        if not self._muted:
             self._show(replace(tuned(change["new"]), steps=self.count.value, seed=self.seed.value))
 
     def _on_control(self) -> None:
+        if self._muted:
+            return
+        self._name_preset()
         self.temperature.disabled = not METHODS[self.method.value].temperature
         if self.state in ("done", "failed") and self.recipe != self._ran:
             self._say("Settings changed: press Reset, then Play, to use them")
         if self.state not in ("running", "paused") or self.train_state is None:
             return
-        self.train_state.lr = self._rate  # plain assignments: the task reads them at its next step
+        self.train_state.lr = self.rate.value  # plain assignments: the task reads them at its next step
         self._objective, self._ran = self.recipe.objective(self.data), self.recipe

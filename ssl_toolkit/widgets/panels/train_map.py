@@ -36,5 +36,6 @@ class TrainMap(History):
             self.value = value
             return
         self.snapshots = kept
-        captions = [f"step {snapshot.step:,} · kNN {snapshot.knn:.0%}" for snapshot in kept]
+        scores = ["" if snapshot.knn is None else f" · kNN {snapshot.knn:.0%}" for snapshot in kept]
+        captions = [f"step {snapshot.step:,}{score}" for snapshot, score in zip(kept, scores, strict=True)]
         self.show_moments(torch.stack([snapshot.planes for snapshot in kept]), captions, value=value)

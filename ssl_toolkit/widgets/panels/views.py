@@ -10,8 +10,9 @@ from ssl_toolkit.augment import Augment, View, simclr_views
 from ssl_toolkit.data import Dataset, as_bytes, as_float, rng
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.canvases.number import NumberSlider
 from ssl_toolkit.widgets.figures.plots import BLUE
-from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.panel import Panel, check_index
 
 # name of the argument of simclr_views: (label, maximum, what it does)
 STRENGTHS = {
@@ -26,6 +27,7 @@ STRENGTHS = {
     "solarize": ("Solarize", 1.0, "Probability that bright values are inverted"),
     "noise": ("Noise", 1.0, "Standard deviation of the noise added"),
 }
+UNBOUNDED = ("brightness", "contrast", "saturation", "noise")  # beyond the ends of their sliders
 _NONE = dict.fromkeys(STRENGTHS, 0.0) | {"crop": 1.0}
 PRESETS: dict[str, tuple[dict[str, float], str]] = {
     "SimCLR's recipe": (
@@ -69,19 +71,22 @@ class ViewsPanel(Panel):
         scale = max(1, round(56 / self.size))
         self.candidates = ImageGrid(data.images[:shown], columns=12, label="images to choose from")
         self.candidates.selected = 0
-        self.candidates.on_pick(self.pick)
+        self.candidates.on_pick(lambda i: self._attempt(lambda: self.pick(i)))
         tip = "Strengths that teach well, or fail in a way worth seeing"
         make = ui.Controls("views")
         sliders = ui.Controls("views", width="290px", label="76px")
-        self.preset = make.dropdown("Preset", list(PRESETS), next(iter(PRESETS)), tip, width="230px")
+        self.preset = make.presets(PRESETS, next(iter(PRESETS)), tip, width="230px")
         self.why = w.HTML(PRESETS[self.preset.value][1])
         self.seed = make.seed_box(seed, "Of the numbers that are drawn for the views")
         self.again = make.button("Draw again", "random", "Other random numbers, same strengths")
         self.again.on_click(lambda _: self.draw_again())
-        self.strengths: dict[str, w.FloatSlider] = {}
+        self.strengths: dict[str, NumberSlider] = {}
         for name, (text, top, tip) in STRENGTHS.items():
             low = 0.02 if name == "crop" else 0.0
-            self.strengths[name] = sliders.slider(text, low, (low, top, 0.02), tip, continuous=True)
+            most = None if name in UNBOUNDED else top
+            self.strengths[name] = sliders.slider(
+                text, low, (low, top, 0.02), tip, within=(0.0, most), argument=name, continuous=True
+            )
         gray = data.images.shape[1] == 1
         for name in ("saturation", "hue", "gray"):
             self.strengths[name].disabled = gray
@@ -96,7 +101,7 @@ class ViewsPanel(Panel):
         self._place(ui.row(self.preset, self.seed, self.again), self.why, self.candidates, body, pictured=self.views)
         self._set(PRESETS[self.preset.value][0])
         self.preset.observe(self._on_preset, "value")
-        ui.on_change((self.seed, *self.strengths.values()), self._draw)
+        self._react((self.seed, *self.strengths.values()), self._draw)
         self._draw()
 
     @property
@@ -110,12 +115,13 @@ class ViewsPanel(Panel):
         return f"augment = simclr_views({self.size}{arguments})"
 
     def _arguments(self) -> dict[str, Any]:
-        values = {name: round(slider.value, 3) for name, slider in self.strengths.items()}
+        values = {name: slider.value for name, slider in self.strengths.items()}
         jitter = any(values[name] for name in ("brightness", "contrast", "saturation", "hue"))
         return {"scale": (values.pop("crop"), 1.0), "jitter": 0.8 if jitter else 0.0, **values}
 
     def pick(self, index: int) -> None:
         """Views of another image of the data set."""
+        check_index(index, self.data)
         self.index = index
         if index < self.candidates.shape[0]:
             self.candidates.selected = index
@@ -134,7 +140,9 @@ class ViewsPanel(Panel):
     def _draw(self) -> None:
         if self._muted:
             return
-        self._view = self.view
+        view = self.view
+        self._name_preset()
+        self._view = view
         self.views.show(as_bytes(self._view.x), frames=self._frames())
         self._show_numbers(max(0, self.views.selected))
 
@@ -159,10 +167,17 @@ class ViewsPanel(Panel):
             for name, value in strengths.items():
                 self.strengths[name].value = value
 
+    def _name_preset(self) -> None:
+        """What the menu says is what the sliders say."""
+        now = {name: slider.value for name, slider in self.strengths.items()}
+        with self._muted:
+            self.preset.value = next((name for name, (values, _) in PRESETS.items() if values == now), ui.OWN)
+        self.why.value = PRESETS[self.preset.value][1] if self.preset.value in PRESETS else ""
+
     def _on_preset(self, change: dict[str, Any]) -> None:
-        strengths, self.why.value = PRESETS[change["new"]]
-        self._set(strengths)
-        self._draw()
+        if not self._muted and change["new"] in PRESETS:
+            self._set(PRESETS[change["new"]][0])
+            self._draw()
 
 
 def _written(value: torch.Tensor) -> str:
