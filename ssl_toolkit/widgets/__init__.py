@@ -2,6 +2,7 @@
 
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid as ImageGrid
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas as ChainCanvas
+from ssl_toolkit.widgets.canvases.chart import Chart as Chart
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap as HeatMap
 from ssl_toolkit.widgets.canvases.mask import MaskCanvas as MaskCanvas
 from ssl_toolkit.widgets.canvases.neighbor_grid import NeighborGrid as NeighborGrid

@@ -1,11 +1,10 @@
-"""What the panels share: controls that look and are named alike, rows and columns of them, words, live figures."""
+"""What the panels share: controls that look and are named alike, rows and columns of them, words."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import ipywidgets as w
-import plotly.graph_objects as go
 
 from ssl_toolkit.widgets.canvases.number import EXACT, IntBox, NumberSlider
 
@@ -171,24 +170,6 @@ def table(rows: Sequence[Sequence[str]], name: str = "", *, align: str = "right"
         lines.append(f"<tr style='{look}'><td>{first}</td>{cells}</tr>")
     style = "line-height:1.5;font-variant-numeric:tabular-nums"
     return f"<table class='{name}' style='{style}'>{''.join(lines)}</table>"
-
-
-class _FigureWidget(go.FigureWidget):
-    """Plotly tells a page that is loaded anew how the figure was made; this tells it how the figure is."""
-
-    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
-        state = super().get_state(key, drop_defaults)
-        if key is None and hasattr(self, "_layout_obj"):  # which is not there yet while it is made
-            for name, now in (("_widget_data", self._data), ("_widget_layout", self._layout_obj._props)):
-                state[name] = self.trait_metadata(name, "to_json")(now, self)
-        return state
-
-
-def figure_widget(figure: go.Figure, *, toolbar: bool = True) -> go.FigureWidget:
-    """The figure as a widget that is as wide as its place, without Plotly's logo."""
-    widget = _FigureWidget(figure)
-    widget._config = {"displaylogo": False, "displayModeBar": "hover" if toolbar else False, "responsive": True}
-    return widget
 
 
 class Muted:

@@ -5,8 +5,7 @@ from contextlib import suppress
 import ipywidgets as w
 import pytest
 
-from ssl_toolkit.widgets.controls import Controls, Muted, figure_widget, on_change, paragraph, row, two_columns
-from ssl_toolkit.widgets.figures.plots import Curve, runs_figure, show_runs
+from ssl_toolkit.widgets.controls import Controls, Muted, on_change, paragraph, row, two_columns
 
 
 @pytest.mark.parametrize("control", [w.FloatSlider(), w.BoundedIntText(), w.Checkbox(), w.Dropdown()], ids=type)
@@ -39,21 +38,6 @@ def test_a_change_of_any_control_is_told():
     on_change(boxes, lambda: told.append(True))
     boxes[1].value = True
     assert told == [True]
-
-
-def test_a_live_figure_may_hide_its_toolbar_and_never_shows_a_logo():
-    for toolbar, shown in ((True, "hover"), (False, False)):
-        config = figure_widget(runs_figure(), toolbar=toolbar)._config
-        assert config == {"displaylogo": False, "displayModeBar": shown, "responsive": True}
-
-
-def test_a_page_that_is_loaded_anew_is_told_the_figure_as_it_is():
-    figure = figure_widget(runs_figure())
-    show_runs(figure, [Curve("a", [1, 2], [3.0, 4.0])], title="later", axes=("x", "y"))
-    state = figure.get_state()
-    assert (state["_widget_data"][0]["name"], state["_widget_data"][0]["y"]) == ("a", [3.0, 4.0])
-    assert state["_widget_layout"]["title"]["text"] == "later"
-    assert "_widget_data" not in figure.get_state("_config")
 
 
 def test_controls_made_here_say_what_they_do_and_have_a_class():

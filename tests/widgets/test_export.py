@@ -11,7 +11,7 @@ from PIL import Image
 from ssl_toolkit.data import load_data, rng
 from ssl_toolkit.diffusion import exact_denoiser, flow_schedule
 from ssl_toolkit.widgets import ChainCanvas, ChainPanel, ImageGrid, ViewsPanel, export, pictures as module, tile
-from ssl_toolkit.widgets.controls import figure_widget
+from ssl_toolkit.widgets.canvases.chart import Chart
 
 IMAGES = torch.randint(0, 256, (3, 4, 1, 6, 6), generator=rng(0), dtype=torch.uint8)
 
@@ -64,7 +64,7 @@ def test_a_page_of_a_chain_has_everything_in_it(tmp_path, chain):
 
 def test_a_page_of_a_figure_can_be_hovered(tmp_path, figure):
     export(figure, tmp_path / "a.html")
-    export(figure_widget(figure), tmp_path / "b.html")
+    export(Chart(figure).figure, tmp_path / "b.html")
     assert all("a curve" in (tmp_path / name).read_text() for name in ("a.html", "b.html"))
 
 

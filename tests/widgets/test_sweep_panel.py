@@ -263,7 +263,7 @@ def curves_of(tmp_path, **settings):
 
 def drawn(panel):
     """The curves of the first plot that have points, by name."""
-    return {t.name: (list(t.x), list(t.y)) for t in panel.curves.data if t.xaxis == "x" and t.x}
+    return {t.name: (list(t.x), list(t.y)) for t in panel.curves.figure.data if t.xaxis == "x" and t.x}
 
 
 def test_stored_runs_are_curves_at_once_and_live_ones_as_they_end(tmp_path):
@@ -281,13 +281,13 @@ def test_stored_runs_are_curves_at_once_and_live_ones_as_they_end(tmp_path):
     assert drawn(panel)["simclr"] == ([8, 64], [0.505, pytest.approx(0.605)])
     assert drawn(panel)["supervised"] == ([8, 64], [0.505, pytest.approx(0.405)])
     assert "running" not in panel.summary.value
-    assert [a.text for a in panel.curves.layout.annotations] == list(NUMBERS)
+    assert [a.text for a in panel.curves.figure.layout.annotations] == list(NUMBERS)
 
 
 def test_a_row_has_one_color_whether_it_was_stored_or_is_live(tmp_path):
     panel = curves_of(tmp_path, stored=stored())
     panel.wait()
-    colors = {t.name: (t.line.color, t.line.dash) for t in panel.curves.data if t.xaxis == "x" and t.x}
+    colors = {t.name: (t.line.color, t.line.dash) for t in panel.curves.figure.data if t.xaxis == "x" and t.x}
     assert colors["simclr"][0] == colors["simclr, stored"][0] != colors["supervised"][0]
     assert (colors["simclr"][1], colors["simclr, stored"][1]) == ("solid", "dash")
 
@@ -296,12 +296,12 @@ def test_the_slider_marks_a_column_in_every_plot_and_the_table_tells_of_it(tmp_p
     panel = curves_of(tmp_path, stored=stored())
     panel.wait()
     panel.at.value = 8
-    assert [(shape.x0, shape.x1) for shape in panel.curves.layout.shapes] == [(8, 8)] * 3
+    assert [(shape.x0, shape.x1) for shape in panel.curves.figure.layout.shapes] == [(8, 8)] * 3
     assert "<td>width 8</td>" in panel.numbers.value
     assert panel.numbers.value.count("800,000") == 4  # two that were stored and two that ran here
     panel.at.value = 64
     assert "0.605" in panel.numbers.value
-    assert panel.curves.layout.xaxis.type == "log"  # as the values double
+    assert panel.curves.figure.layout.xaxis.type == "log"  # as the values double
 
 
 def test_either_view_can_be_chosen_and_both_are_of_the_same_runs(tmp_path):
@@ -315,7 +315,7 @@ def test_either_view_can_be_chosen_and_both_are_of_the_same_runs(tmp_path):
     assert panel._body.children[0].children[1].children == (panel.curves,)
     panel.columns.value = "method"
     assert set(drawn(panel)) == {"8", "64", "8, stored", "64, stored"}
-    assert panel.curves.layout.xaxis.type == "category"
+    assert panel.curves.figure.layout.xaxis.type == "category"
 
 
 def test_stored_runs_need_no_sweep():

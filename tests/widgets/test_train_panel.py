@@ -90,7 +90,11 @@ def test_what_a_recipe_says_is_what_the_controls_say_beyond_their_ends_too(given
 def test_a_recipe_that_cannot_be_trained_by_is_refused_by_name_and_changes_nothing():
     panel = TrainPanel(DATA, SMALL)
     before = panel.recipe
-    for wrong, told in (({"hue": 0.7}, "hue is 0.7"), ({"method": "none"}, "method is 'none'"), ({"steps": 0}, "steps")):
+    for wrong, told in (
+        ({"hue": 0.7}, "hue is 0.7"),
+        ({"method": "none"}, "method is 'none'"),
+        ({"steps": 0}, "steps"),
+    ):
         with pytest.raises(ValueError, match=told):
             panel.recipe = replace(SMALL, **wrong)
         assert panel.recipe == before

@@ -4,7 +4,6 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from colorsys import hsv_to_rgb
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import ipywidgets as w
@@ -13,7 +12,7 @@ import torch
 import torch.nn.functional as F
 import traitlets
 from einops import rearrange
-from jaxtyping import Float, Float32, Int64, Shaped, UInt8
+from jaxtyping import Float, Float32, Shaped, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data.shapes import PERIODS

@@ -20,6 +20,7 @@ from ssl_toolkit.probes.adversarial import AttackResult, Point, Target
 from ssl_toolkit.training import last_of
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.image_strip import image_strip
 from ssl_toolkit.widgets.canvases.number import EXACT
 from ssl_toolkit.widgets.figures.attacks import LOOKS, attack_figure, show_attacks
@@ -101,9 +102,10 @@ class AttackPanel(Panel):
         self.grid.on_pick(lambda i: self._soon(lambda: self.pick(i)))
         self.html = w.HTML()
         self.html.add_class("ssl-attack-rows")
-        self.figure = ui.figure_widget(attack_figure(), toolbar=False)
+        self.figure = attack_figure()
+        self.chart = Chart(self.figure, toolbar=False)
         right = [ui.row(*self._controls), self.player, self.html]
-        self._place(ui.two_columns([w.HTML("Pick an image:"), self.grid], right), self.figure)
+        self._place(ui.two_columns([w.HTML("Pick an image:"), self.grid], right), self.chart)
         ui.on_change(self._controls, self._on_control)
         self._on_control()
 
@@ -190,6 +192,7 @@ class AttackPanel(Panel):
         top = ui.paragraph(f"It is: <b>{truth}</b>. Chance is {chance:.0%}.")
         self.html.value = top + "".join(rows) + ui.paragraph(below)
         show_attacks(self.figure, self.curves, chance=chance, strength=self.strength.value)
+        self.chart.draw()
 
     def _row(self, name: str, outcome: Outcome, color: str) -> str:
         """An encoder's rows: the image, then the attacked one and the difference, each with what is painted of it."""

@@ -27,6 +27,7 @@ from ssl_toolkit.diffusion import (
 from ssl_toolkit.diffusion.metrics import nearest
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
+from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.number import EXACT
 from ssl_toolkit.widgets.figures.chains import chain_figure, show_chains, show_cursor
 from ssl_toolkit.widgets.panel import Panel
@@ -92,14 +93,15 @@ class ChainPanel(Panel):
         )
         self.player.back.layout.display = "none"  # the canvas is played and scrubbed by itself
         self.canvas = ChainCanvas(columns=n, scale=max(1, round(52 / shape[2])), label="chains")
-        self.figure = ui.figure_widget(chain_figure(), toolbar=False)
+        self.figure = chain_figure()
+        self.chart = Chart(self.figure, toolbar=False)
         self.summary = w.HTML()
         lines = {key: [self.sampler[key], self.eta[key]] for key in "AB"}
         if len(self.denoise) > 1:
             for key in "AB":
                 self.sampler[key].description = "by"  # one letter is enough before the two
                 lines[key].insert(0, self.denoiser[key])
-        body = ui.two_columns([self.canvas], [self.figure, self.summary])
+        body = ui.two_columns([self.canvas], [self.chart, self.summary])
         body.children[0].layout.max_width = "66%"
         first = ui.row(*lines["A"], self.steps, self.seed, self.clip)
         self._place(first, ui.row(*lines["B"]), self.player, body, pictured=self.canvas)
@@ -167,6 +169,7 @@ class ChainPanel(Panel):
         if not running:
             settled = {key: [_gray_levels(f.x0[key], frame.x0[key]) for f in made] for key in frame.x0}
             show_chains(self.figure, [f.snr for f in made], settled)
+            self.chart.draw()
             self.summary.value = self._told(frame)
         self._follow()
 
@@ -211,6 +214,7 @@ class ChainPanel(Panel):
         """The cursor goes where the canvas is."""
         if self.canvas.value < len(self._shown):
             show_cursor(self.figure, self._shown[self.canvas.value].i)
+            self.chart.draw()
 
     def _before_run(self) -> None:
         """Show what both chains start at."""

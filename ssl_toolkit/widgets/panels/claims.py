@@ -11,6 +11,7 @@ from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run, stored
 from ssl_toolkit.claims.study import Claim, grouped
 from ssl_toolkit.training.sweep import Cell, Setting, SweepError
 from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.choice_table import ChoiceTable
 from ssl_toolkit.widgets.figures.plots import GRAY, GREEN, ORANGE, VERMILION, measured_figure, show_measured
 from ssl_toolkit.widgets.panel import Panel
@@ -62,11 +63,12 @@ class ClaimsBoard(Panel):
             self._records, self._draw, progress=self._progress, unit="measurement", redraw=0.5, name=name
         )
         self.player.play_button.tooltip = "Put the chosen claim to the test, here and now"
-        self.figure = ui.figure_widget(measured_figure())
+        self.figure = measured_figure()
+        self.chart = Chart(self.figure)
         self.outcome = w.HTML()
 
         top, test = ui.row(self.paper, self.summary), ui.row(self.budget, self.shows, self.number)
-        self._place(top, self.table, self.words, self.player, test, self.outcome, self.figure, pictured=self.table)
+        self._place(top, self.table, self.words, self.player, test, self.outcome, self.chart, pictured=self.table)
         self._list()
         self.choose(self.chosen.id)
         ui.on_change([self.paper], self._list)
@@ -173,6 +175,7 @@ class ClaimsBoard(Panel):
         show_measured(
             self.figure, groups, title=f"{claim_id}: {name}" if groups else "nothing measured yet: press Play"
         )
+        self.chart.draw()
         here = self.shows.value == HERE
         verdict = self.tested.get(claim_id) if here else self._stored[claim_id][0] if claim_id in self._stored else None
         if verdict is not None:

@@ -13,11 +13,12 @@ from ssl_toolkit.infusion import Infusion, Link, Mixture, Operator, Prior, chain
 from ssl_toolkit.infusion.objectives import steps_of_bound
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
+from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.mask import MaskCanvas
 from ssl_toolkit.widgets.canvases.number import IntSlider
 from ssl_toolkit.widgets.figures.plots import Curve, runs_figure, show_runs
-from ssl_toolkit.widgets.pictures import as_pixels
 from ssl_toolkit.widgets.panel import Panel, check_index
+from ssl_toolkit.widgets.pictures import as_pixels
 
 
 class Preset(NamedTuple):
@@ -74,7 +75,8 @@ class InfusionPanel(Panel):
         self.why, self.note = w.HTML(), w.HTML()
         self.note.add_class("ssl-infusion-note")
         self.canvas = ChainCanvas(scale=max(1, round(72 / images.shape[-1])), label="chain")
-        self.figure = ui.figure_widget(runs_figure(height=250))
+        self.figure = runs_figure(height=250)
+        self.chart = Chart(self.figure)
         self.painter = MaskCanvas(self.images[0])
         self.tries = ChainCanvas(columns=4, scale=self.canvas.scale, label=COMPLETIONS)
         left = [self.painter, ui.row(*self.buttons.values())]
@@ -82,7 +84,7 @@ class InfusionPanel(Panel):
             ui.row(self.preset, self.why),
             ui.row(self.first, self.growth, self.steps, self.seed, self.means, self.marked),
             self.canvas,
-            self.figure,
+            self.chart,
             ui.two_columns(left, [self.note, self.tries]),
             pictured=self.canvas,
         )
@@ -167,6 +169,7 @@ class InfusionPanel(Panel):
             title=f"lower bound of log p(target): {running[-1]:,.0f} nats per image",
             axes=("step", "nats"),
         )
+        self.chart.draw()
 
     def _complete(self) -> None:
         hidden = self.painter.mask

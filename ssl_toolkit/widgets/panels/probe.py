@@ -17,6 +17,7 @@ from ssl_toolkit.probes.enrichment import NAMES, group_index
 from ssl_toolkit.probes.workbench import Probed, Work, compare, embed_all, nearest, read_all, spread_out
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap
 from ssl_toolkit.widgets.canvases.scatter import Scatter, color_by
 from ssl_toolkit.widgets.figures.plots import runs_figure, show_runs
@@ -149,7 +150,8 @@ class ProbePanel(Panel):
         self.similarity.on_pick(self._go_both)
         self._factors = [w.HTML(ui.paragraph(_SKILL)), *self._titled(self.maps)]
         self._alike = w.HTML(ui.paragraph(_ALIKE))
-        self.figure: Any = None  # FigureWidget: made when it is first looked at, since it takes a second
+        self.figure = runs_figure(height=400)
+        self.chart = Chart(self.figure)
 
     # what a person may call --------------------------------------------------------------------------------------
     @property
@@ -250,11 +252,9 @@ class ProbePanel(Panel):
 
     def _arrange(self) -> None:
         """Put what the open view needs beside the points."""
-        if self.view.value == PROBES and self.figure is None:
-            self.figure = ui.figure_widget(runs_figure(height=400))
         shown = {
             IMAGES: [],
-            PROBES: [self.figure],
+            PROBES: [self.chart],
             FACTORS: self._factors,
             CKA: [self._alike, self.similarity],
         }
@@ -274,6 +274,7 @@ class ProbePanel(Panel):
             curves, chance = depth_curves({p.name: p.scores for p in self._seen})
             level = ("chance", chance) if chance is not None else None
             show_runs(self.figure, curves, title="Class accuracy by depth", axes=("", "accuracy"), level=level)
+            self.chart.draw()
         elif self.view.value == FACTORS:
             for p, heat in zip(self.probed, self.maps, strict=True):
                 tiles, rows, columns = factor_tiles(p.scores, list(p.features), list(self.data.factors))

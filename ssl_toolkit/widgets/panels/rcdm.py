@@ -19,6 +19,7 @@ from ssl_toolkit.encoders import Encoder, embed
 from ssl_toolkit.training import TrainState, load, save
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.number import ANY, EXACT
 from ssl_toolkit.widgets.figures.chains import learning_figure, show_learning
 from ssl_toolkit.widgets.panel import Panel, check_index
@@ -92,15 +93,16 @@ class RcdmPanel(Panel):
         )
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 48 // test.images.shape[-1]))
         self.grid.label, self.grid.selected = "images that were never trained on", 0
-        self.figure = ui.figure_widget(learning_figure(() if reader is None else FACTORS), toolbar=False)
+        self.figure = learning_figure(() if reader is None else FACTORS)
         show_learning(self.figure, [], self.depths)  # else its legend has Plotly's own names
+        self.chart = Chart(self.figure, toolbar=False)
         self.rows = w.HTML()
         self.rows.add_class("ssl-rcdm-samples")
         picks = w.VBox([w.HTML("Pick an image that was never trained on, or give your own:"), self.grid])
         files = ui.row(self.file, self.path, self.save_button, self.load_button)
         sampling = ui.row(*self.menus, self.guidance, self.steps, self.seed)
         state = ui.row(w.HTML("samples:"), self.painter.status)
-        self._place(self.player, picks, sampling, self.rows, state, self.figure, files)
+        self._place(self.player, picks, sampling, self.rows, state, self.chart, files)
         ui.on_change((self.guidance, self.steps, self.seed), self.repaint)
         for place, menu in enumerate(self.menus):
             menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
@@ -153,7 +155,7 @@ class RcdmPanel(Panel):
             return
         self.depths = depths
         self._show_choice()
-        show_learning(self.figure, self.history, depths)
+        self._learned(self.history)
         running = self.state == "running"
         self.player.reset()
         if running:
@@ -208,7 +210,7 @@ class RcdmPanel(Panel):
 
     def _forget(self) -> None:
         self.subjects, self.history, self._loaded = {}, [], {}
-        show_learning(self.figure, [], self.depths)
+        self._learned([])
         self.repaint()
 
     # the run -----------------------------------------------------------------------------------------------------
@@ -270,7 +272,11 @@ class RcdmPanel(Panel):
     def _draw(self, record: Progress | None) -> None:
         """The curves up to this record."""
         if record is not None:
-            show_learning(self.figure, [p for p in self.history if p.step <= record.step], self.depths)
+            self._learned([p for p in self.history if p.step <= record.step])
+
+    def _learned(self, records: list[Progress]) -> None:
+        show_learning(self.figure, records, self.depths)
+        self.chart.draw()
 
     def _show(self, painted: Canvas | None) -> None:
         if painted is not None:

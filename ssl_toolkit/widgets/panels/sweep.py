@@ -10,6 +10,7 @@ import ipywidgets as w
 
 from ssl_toolkit.training.sweep import Cell, Point, Record, Run, Setting, group_cells, read_cells, sweep
 from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap
 from ssl_toolkit.widgets.figures.plots import RUNS, runs_figure, show_runs
 from ssl_toolkit.widgets.figures.sweeps import PLOTS, axis_figure, is_number, show_axis
@@ -108,13 +109,14 @@ class SweepPanel(Panel):
         self.map = HeatMap("results of the sweep")
         self.map.on_pick(lambda row, column: self._soon(lambda: self.pick(row, column)))
         self.summary, self.numbers = w.HTML(), w.HTML()
-        self.figure = ui.figure_widget(runs_figure())
-        self.curves: Any = None  # FigureWidget: made when it is looked at, since it takes a second
+        self.figure = runs_figure()
+        self.chart = Chart(self.figure)
+        self.curves: Chart | None = None  # made when it is looked at
         self._rows_drawn: str | None = None  # what its curves are of
         # a map makes the page measure its plots again
         self._hidden = w.Box([self.map], layout=w.Layout(display="none"))
         self._wide = ui.two_columns([], [])  # in which the curves are as wide as the page
-        self._by_map = ui.two_columns([self.map], [self.figure, self.numbers])
+        self._by_map = ui.two_columns([self.map], [self.chart, self.numbers])
         self._by_map.children[0].layout.max_width, self._by_map.children[0].layout.min_width = "60%", "300px"
         self._body = w.VBox()
         controls = ui.row(self.rows, self.columns, self.value, *self.where.values(), self.curve)
@@ -167,7 +169,9 @@ class SweepPanel(Panel):
         """Show the runs of this place; (-1, -1) follows the cell that is running."""
         rows, columns = self._values[self.rows.value], self._values[self.columns.value]
         if (row, column) != (-1, -1) and not (0 <= row < len(rows) and 0 <= column < len(columns)):
-            raise ValueError(f"the place is ({row}, {column}): the map has {len(rows)} rows and {len(columns)} columns.")
+            raise ValueError(
+                f"the place is ({row}, {column}): the map has {len(rows)} rows and {len(columns)} columns."
+            )
         self._picked = None if row < 0 else (row, column)
         self.map.selected = -1 if row < 0 else row * len(columns) + column
         self._again()
@@ -261,6 +265,7 @@ class SweepPanel(Panel):
         title = f"{where(runs[0], axes)}{'' if curves else ': no curve'}" if runs else ""
         level = ("chance", self.chance) if curves and self.chance is not None and key == self.value.value else None
         show_runs(self.figure, curves, title=title, axes=(STEP, key or ""), level=level)
+        self.chart.draw()
         told = runs_table(runs, names) if runs else "Click a cell to see its runs."
         self.numbers.value = ui.paragraph(told)
 
@@ -279,8 +284,9 @@ class SweepPanel(Panel):
         }
         shown = numbers[:PLOTS] if self._side_by_side else numbers and [self.value.value]
         plots = {number: means[number] for number in shown}
-        if plots:
-            show_axis(self.curves, plots, axis=axis, values=self._values[axis], at=at)
+        if plots and self.curves is not None:
+            show_axis(self.curves.figure, plots, axis=axis, values=self._values[axis], at=at)
+            self.curves.draw()
         self.numbers.value = means_table(means, axis, at)
 
     def _offer(self, control: w.Dropdown, records: Sequence[Record]) -> None:
@@ -312,11 +318,11 @@ class SweepPanel(Panel):
             plots = max(1, min(PLOTS, len(self._numbers)))
             if self.curves is not None:
                 close_all(self.curves)
-            self.curves = ui.figure_widget(axis_figure(plots, of_row, dashed=bool(self.stored)))
+            self.curves = Chart(axis_figure(plots, of_row, dashed=bool(self.stored)))
         if curves:
             self._wide.children[1].children = [self.curves]
         self._body.children = [self._wide, self.at, self.numbers, self._hidden] if curves else [self._by_map]
-        self._by_map.children[1].children = [self.figure, self.numbers]
+        self._by_map.children[1].children = [self.chart, self.numbers]
 
     def _on_axis(self, change: dict[str, Any]) -> None:
         if self._muted:

@@ -22,8 +22,9 @@ from ssl_toolkit.probes.monitor import Baselines, Snapshot, baselines
 from ssl_toolkit.probes.online import Reading
 from ssl_toolkit.training import Step, TrainState, load, save
 from ssl_toolkit.widgets import controls as ui
-from ssl_toolkit.widgets.canvases.number import EXACT
+from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.neighbor_grid import NeighborGrid
+from ssl_toolkit.widgets.canvases.number import EXACT
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, filled_axes, training_curves, training_figure
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.train_map import TrainMap
@@ -84,7 +85,8 @@ class TrainPanel(Panel):
         self.player: Player[Record] = Player(
             self._records, self._draw, progress=self._progress, redraw=REDRAW, name=name
         )
-        self.figure = ui.figure_widget(training_figure([], []), toolbar=False)
+        self.figure = training_figure([], [])
+        self.chart = Chart(self.figure, toolbar=False)
         self.metrics, self.legend = w.HTML(), w.HTML(LEGEND)
         self.player.back.layout.display = "none"  # the map has a slider for this
         self.map = TrainMap(lambda snapshot: self._soon(lambda: self.player.draw_again(snapshot)))
@@ -105,7 +107,7 @@ class TrainPanel(Panel):
         self._place(
             ui.beside(self.preset, self.why),
             self.player,
-            self.figure,
+            self.chart,
             self.metrics,
             body,
             locked=locked,
@@ -293,6 +295,7 @@ class TrainPanel(Panel):
             for column, filled in filled_axes(steps, snapshots).items():
                 self.figure.layout[f"xaxis{column}"].showticklabels = filled
                 self.figure.layout[f"yaxis{column}"].showticklabels = filled
+        self.chart.draw()
 
     def _show_snapshot(self, step: int, now: Snapshot, base: Baselines) -> None:
         self.map.show_until(step, self.snapshots)
