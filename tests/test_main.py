@@ -113,7 +113,8 @@ def test_what_cannot_be_written_is_refused_before_a_step(tmp_path, capsys):
     for path in (tmp_path / "fifo", tmp_path, Path(os.devnull)):
         assert main(["train", "--data", "digits", "--save", str(path)]) == 2
         assert f"--save is {path}" in capsys.readouterr().err
-        assert path.exists() and not path.is_file()
+        assert path.exists()
+        assert not path.is_file()
 
 
 def test_train_decodes_a_folder_while_it_runs_when_there_are_workers(tmp_path, capsys):
