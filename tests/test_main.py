@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -86,6 +87,51 @@ def test_train_saves_a_state_and_goes_on_from_it(tmp_path, capsys):
     assert state.step == 4
     assert main([*common[:-1], "5", "--resume", str(path)]) == 0
     assert "step 5/5" in capsys.readouterr().out
+
+
+NAN = ["train", "--data", "digits", "--method", "barlow twins", "--lr", "1e12", "--batch-size", "32", "--width", "16"]
+
+
+def test_a_run_that_becomes_nan_is_saved_at_its_last_good_step(tmp_path, capsys):
+    path = tmp_path / "run.st"
+    assert main([*NAN, "--steps", "40", "--save", str(path)]) == 1
+    said = capsys.readouterr().err
+    last = int(re.search(r"the state is that of step (\d+)", said)[1])
+    assert f"The state of step {last} is in {path}." in said
+    assert load(path, Recipe("barlow twins", width=16, projector=(256, 256)).start(load_data("digits"))).step == last
+
+
+def test_ctrl_c_keeps_the_run_in_its_file(tmp_path, capsys, monkeypatch):
+    seen = []
+
+    def pressed(*said, **options):  # at the first line of progress
+        seen.append(said)
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.print", pressed)
+    path = tmp_path / "run.st"
+    common = ["train", "--data", "digits", "--batch-size", "8", "--width", "8", "--steps"]
+    assert main([*common, "90", "--save", str(path)]) == 130
+    assert load(path, Recipe(width=8).start(load_data("digits"))).step == 50
+    assert ("The state of step 50 is in", str(path)) not in seen
+
+
+def test_a_run_that_made_no_step_writes_over_no_older_one(tmp_path):
+    path = tmp_path / "run.st"
+    path.write_text("older")
+    assert main(["train", "--data", "digits", "--batch-size", "0", "--save", str(path)]) == 1
+    assert path.read_text() == "older"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_what_cannot_be_written_is_refused_before_a_step(tmp_path, capsys):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path, Path(os.devnull)):
+        assert main(["train", "--data", "digits", "--save", str(path)]) == 2
+        assert f"--save is {path}" in capsys.readouterr().err
+        assert path.exists()
+        assert not path.is_file()
 
 
 def test_train_decodes_a_folder_while_it_runs_when_there_are_workers(tmp_path, capsys):

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64, Shaped, UInt8
@@ -20,6 +20,11 @@ from torch import Tensor
 
 from ssl_toolkit.data.labels import number_labels
 from ssl_toolkit.data.seeds import rng
+
+if TYPE_CHECKING:
+    Labels = Int64[Tensor, " n"]
+else:
+    Labels = Any  # all that `number_labels` takes, which makes it the above
 
 
 @dataclass(repr=False, eq=False)
@@ -41,7 +46,7 @@ class Dataset:
     """
 
     images: Shaped[Tensor, "n c h w"]
-    labels: Int64[Tensor, " n"]
+    labels: Labels
     classes: tuple[str, ...]
     factors: dict[str, Tensor] = field(default_factory=dict)
     name: str = ""

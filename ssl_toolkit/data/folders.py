@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
 USUAL = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")  # what errors suggest
-_NOT_EVERYWHERE = (".avif", ".avifs", ".heic", ".heif")  # where Pillow lacks these they are reported, not overlooked
+# JPEG by names that Pillow does not list, and formats that not every Pillow has: they are reported, not overlooked
+_OTHERS = (".jfi", ".jif", ".avif", ".avifs", ".heic", ".heif")
 # EPS runs another program, WMF needs Windows, and the others have no decoder in Pillow
 _NEVER = ("EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG")
 
@@ -262,7 +263,7 @@ def _suffixes() -> frozenset[str]:
 
     Image.init()
     readable = {suffix for suffix, name in Image.registered_extensions().items() if name in (*_formats(), "TGA")}
-    return frozenset((*USUAL, *_NOT_EVERYWHERE, *readable))
+    return frozenset((*USUAL, *_OTHERS, *readable))
 
 
 @cache

@@ -27,7 +27,10 @@ def number_labels(labels: Any, n: int, classes: Sequence[str]) -> tuple[Int64[Te
     if labels is None:
         return torch.full((n,), NONE), classes
     if not isinstance(labels, Tensor):
-        array = np.asarray(labels)
+        listed = not hasattr(labels, "__array__")
+        several = listed and any(isinstance(label, list | tuple | set) for label in labels)
+        named = listed and any(isinstance(label, str) for label in labels)  # as objects: NumPy makes a text of NaN
+        array = np.asarray(labels, dtype=object if several or named else None)
         if array.dtype.kind in "OUS":
             return _by_name(array, n, classes)
         labels = torch.from_numpy(array.astype(np.int64) if array.dtype.kind in "iu" else array)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ssl_toolkit.data import DataError, Dataset, as_float, batch, load_data, rng, sources as data_module
-from ssl_toolkit.data.folders import decode, from_bytes
+from ssl_toolkit.data.folders import decode, fit, from_bytes
 from ssl_toolkit.data.shapes import SHAPES, shapes
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -565,6 +565,190 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path):
     put(tmp_path / "data" / "a" / "2.png")
     data = load_data(tmp_path / "data")
     assert (len(data), data.classes) == (2, ("a", "linked"))
+
+
+@pytest.mark.parametrize(
+    "train, test",
+    [
+        ("Train", "Test"),
+        ("Training", "Testing"),
+        ("TRAIN", "valid"),
+        ("seg_train", "seg_test"),
+        ("training_set", "test_set"),
+        ("train2017", "val2017"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("archive/TrainSet", "archive/TestSet"),
+    ],
+)
+def test_splits_have_any_usual_name(tmp_path, train, test):
+    for split, color in ((train, RED), (test, BLUE)):
+        for name in ("cat", "dog"):
+            put(tmp_path / split / name / "1.png", Image.new("RGB", (8, 8), color))
+    for name in ("annotations", "__MACOSX"):
+        put(tmp_path / name / "cat" / "1.png")
+    (tmp_path / "notes" / "cat").mkdir(parents=True)
+    for split, color in (("train", RED), ("test", BLUE)):
+        data = load_data(tmp_path, split=split, size=8)
+        assert (data.classes, data.labels.tolist()) == (("cat", "dog"), [0, 1])
+        assert data.images[0, :, 0, 0].tolist() == [*color]
+
+
+@pytest.mark.parametrize(
+    "names", [("steam_train", "bullet_train"), ("valid", "invalid"), ("train", "bus"), ("tests", "x")]
+)
+def test_classes_whose_names_are_like_those_of_splits_are_classes(tmp_path, names):
+    for name in names:
+        put(tmp_path / name / "1.png")
+    assert load_data(tmp_path).classes == tuple(sorted(names))
+
+
+def test_folders_of_two_kinds_of_splits_are_classes_and_a_warning_says_so(tmp_path):
+    for name in ("trainA", "trainB", "testA", "testB"):
+        put(tmp_path / name / "1.png")
+    with pytest.warns(UserWarning, match="taken for classes, not for splits"):
+        assert load_data(tmp_path).classes == ("testA", "testB", "trainA", "trainB")
+
+
+def test_classes_have_one_number_in_all_splits(tmp_path):
+    for split, names in {"train": "bcd", "test": "cd", "val": "ad"}.items():
+        for name in names:
+            put(tmp_path / split / name / "1.png")
+    train, test = load_data(tmp_path), load_data(tmp_path, split="test")
+    assert train.classes == test.classes == ("b", "c", "d", "a")
+    assert (train.labels.tolist(), test.labels.tolist()) == ([0, 1, 2], [1, 2])
+
+
+def test_a_flat_split_beside_classes_has_no_labels(tmp_path):
+    put(tmp_path / "train" / "cat" / "1.png")
+    put(tmp_path / "test" / "1.png")
+    test = load_data(tmp_path, split="test")
+    assert (test.classes, test.labels.tolist()) == (("cat",), [-1])
+    put(tmp_path / "val" / "cat" / "1.png")
+    with pytest.warns(UserWarning, match="test images of .* have no labels: its val split"):
+        assert load_data(tmp_path, split="test").labels.tolist() == [0]
+
+
+def test_what_is_beside_the_splits_is_left_out_by_name(tmp_path):
+    for name in ("train", "test", "extra"):
+        put(tmp_path / name / "cat" / "1.png")
+    with pytest.warns(UserWarning, match="left out: extra"):
+        assert load_data(tmp_path).classes == ("cat",)
+    (tmp_path / "only").mkdir()
+    put(tmp_path / "only" / "test" / "cat" / "1.png")
+    with pytest.raises(DataError, match="no train images, only those of the splits test"):
+        load_data(tmp_path / "only")
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "jfi", "pnm", "jp2", "tga", "dib", "ico", "pcx", "qoi", "sgi"])
+def test_no_suffix_that_pillow_reads_is_lost(tmp_path, suffix):
+    formats = {"jfif": "JPEG", "jpe": "JPEG", "jfi": "JPEG", "pnm": "PPM"}
+    for name in ("a", "b"):
+        path = tmp_path / name / f"1.{suffix if name == 'a' else 'png'}"
+        put(path, format=formats.get(suffix) if name == "a" else None)
+    data = load_data(tmp_path, size=16)
+    assert (data.classes, data.labels.tolist()) == (("a", "b"), [0, 1])
+    assert close(data.images[0, :, 8, 8].tolist(), RED)
+
+
+def test_a_class_without_an_image_that_can_be_read_is_named(tmp_path):
+    put(tmp_path / "a" / "1.png")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "1.npy").touch()
+    with pytest.warns(UserWarning, match="no classes: b"):
+        assert load_data(tmp_path).classes == ("a",)
+
+
+def test_systems_folders_are_no_classes_at_any_depth(tmp_path):
+    for name in ("a", "a/__MACOSX", "a/deep/__MACOSX", "__MACOSX/a", "a/.hidden", "@eaDir", "lost+found"):
+        put(tmp_path / name / "1.png")
+    data = load_data(tmp_path)
+    assert (len(data), data.classes) == (1, ("a",))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_fifos_are_passed_over_and_each_real_file_is_taken_once(tmp_path):
+    for name in ("a", "b", "b/deep"):
+        put(tmp_path / name / "1.png")
+    os.mkfifo(tmp_path / "a" / "fifo.png")
+    (tmp_path / "a" / "2.png").symlink_to("fifo.png")
+    (tmp_path / "b" / "0.png").symlink_to("1.png")
+    (tmp_path / "b" / "again").symlink_to("deep", target_is_directory=True)
+    assert load_data(tmp_path).labels.tolist() == [0, 1, 1]
+    (tmp_path / "Copy of b").symlink_to("b", target_is_directory=True)
+    (tmp_path / "a" / "3.png").symlink_to(Path("..") / "b" / "1.png")
+    with pytest.warns(UserWarning, match=r"stay in the class where they are: .*Copy of b, .*3\.png"):
+        data = load_data(tmp_path)
+    assert (data.classes, data.labels.tolist()) == (("Copy of b", "a", "b"), [1, 2, 2])
+
+
+def test_a_link_that_leads_nowhere_is_reported(tmp_path):
+    put(tmp_path / "a" / "1.png")
+    for target in ("gone.png", "2.png"):  # the second is a circle
+        (tmp_path / "a" / ("2.png" if target == "2.png" else "3.png")).symlink_to(target)
+    with pytest.warns(UserWarning, match="2 broken image files"):
+        assert len(load_data(tmp_path)) == 1
+
+
+RAMP = np.linspace(0, 1, 400).reshape(20, 20)
+
+
+@pytest.mark.parametrize(
+    "values, tags, words",
+    [
+        (4095 * RAMP.astype(np.float64), {}, "no value above 4095"),
+        (255 * RAMP, {}, "no value above 255"),
+        ((1000 * RAMP).astype(np.uint16), {281: 1000}, "from 0 .black. to 1000 .white., as their files say"),
+        ((255 * RAMP).astype(np.float32), {}, "no value above 255"),
+        ((10 * RAMP).astype(np.float32), {341: 10.0}, "to 10 .white., as their files say"),
+        ((4 * RAMP - 2).astype(np.float32), {}, "no usual range"),
+        ((1e6 * RAMP).astype(np.int32), {}, "no usual range"),
+        ((3000 * RAMP - 1000).astype(np.int32), {}, "no usual range"),
+        (np.where(RAMP == 0, np.nan, RAMP).astype(np.float32), {}, "NaN"),
+    ],
+)
+def test_the_range_of_many_bits_comes_from_tags_or_data_and_a_warning_says_so(tmp_path, values, tags, words):
+    image = Image.fromarray(values.astype(np.uint16) if values.dtype == np.float64 else values)
+    put(tmp_path / "c" / "1.tif", image, tiffinfo=tags)
+    with pytest.warns(UserWarning, match=f"1 of these images .*{words}"):
+        seen = load_data(tmp_path, size=20).images[0, 0]
+    assert (seen.float() - 255 * torch.from_numpy(RAMP)).abs().max() <= 1.5
+
+
+@pytest.mark.parametrize("mode", ["LAB", "I;16B", "P with alpha", "La"])
+def test_rare_modes_are_read(mode):
+    white = Image.new("RGB", (20, 20), WHITE)
+    match mode:
+        case "LAB":
+            image = Image.new("LAB", (20, 20), (255, 128, 128))
+        case "I;16B":
+            image = Image.frombytes("I;16B", (20, 20), b"\xff" * 800)
+        case "P with alpha":
+            image = Image.new("P", (20, 20), 0)
+            image.putpalette([255, 0, 0, 0], "RGBA")
+        case _:
+            image = white.convert("LA").convert("La")
+    assert close(fit(image, 8)[:, 4, 4].tolist(), WHITE)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_of_a_stream_stands_upright_as_one_of_a_folder(tmp_path, suffix, orientation):
+    image = Image.new("RGB", (64, 64), WHITE)
+    image.paste(RED, (0, 0, 32, 16))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = put(tmp_path / f"1.{suffix}", image, exif=exif, quality=95)
+    with Image.open(path) as opened:
+        upright = np.asarray(ImageOps.exif_transpose(opened).convert("RGB")).transpose(2, 0, 1)
+    with Image.open(path) as opened:
+        assert np.abs(fit(opened, 64).astype(int) - upright).max() <= 2
+    assert np.abs(decode(path, 64).astype(int) - upright).max() <= 2
+
+
+def test_an_animation_gives_its_first_frame(tmp_path):
+    frames = [Image.new("RGB", (20, 20), color) for color in (RED, GREEN, BLUE)]
+    put(tmp_path / "c" / "1.gif", frames[0], save_all=True, append_images=frames[1:])
+    assert close(pixel(tmp_path), RED)
 
 
 def test_an_image_in_memory_is_fitted_as_one_from_a_file(tmp_path):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -172,6 +173,48 @@ def test_bad_arguments_are_named(arguments, words):
 def test_an_item_that_is_no_image_with_a_label_is_named(item, error, words):
     with pytest.raises(error, match=words):
         Stream([item], size=8, workers=0).batch(0, batch_size=1)
+
+
+class Named(list):
+    classes = ("ant", "cat")
+
+
+def test_items_may_lack_a_label_name_it_or_mix_gray_with_color():
+    color, gray = torch.full((3, 8, 8), 0.2), torch.full((1, 8, 8), 0.2)
+    array = np.full((8, 8, 3), 51, dtype=np.uint8)
+    items = [(color, "cat"), (gray, "ant"), (array, None), (array[..., 0], np.int16(1)), gray, [array, float("nan")]]
+    images, labels, _ = (made := Stream(Named(items), size=8, workers=0)).batch(0, batch_size=6)
+    assert made.shape == (3, 8, 8)
+    assert torch.equal(images, torch.full((6, 3, 8, 8), 0.2))
+    assert sorted(labels.tolist()) == [-1, -1, -1, 0, 1, 1]
+    with pytest.raises(ValueError, match="item 1 has 3 channels and the first image has 1"):
+        Stream([(gray, 0), (color, 0)], size=8, workers=0).batch(0, batch_size=2)
+    with pytest.raises(ValueError, match="item 0 has the label 'dog', and its `classes` are ant, cat"):
+        Stream(Named([(gray, "dog")]), size=8, workers=0).batch(0, batch_size=1)
+
+
+def test_training_needs_no_labels_of_a_stream():
+    stream = Stream([torch.rand(1, 8, 8, generator=rng(i)) for i in range(8)], size=8, workers=0)
+    recipe = JointRecipe(steps=2, batch_size=4, width=8, projector=(8,))
+    assert len(list(train(recipe.start(stream), stream, recipe.objective(stream), until=2, batch_size=4))) == 2
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_range_of_values_that_is_not_plain_is_told_once(workers, tmp_path):
+    (tmp_path / "c").mkdir()
+    for i in range(4):
+        Image.fromarray(np.full((8, 8), 4000 + i, dtype=np.uint16)).save(tmp_path / "c" / f"{i}.tif")
+    stream = Stream(tmp_path, size=8, workers=workers)
+    with pytest.warns(UserWarning, match="hold no value above 4095") as caught:
+        for step in range(4):
+            stream.batch(step, batch_size=2)
+    assert len(caught) == 1
+
+
+def test_large_ids_in_a_cache_are_names_of_classes(tmp_path):
+    items = [(torch.rand(1, 8, 8), label) for label in (10**9, 7, None, 10**9)]
+    data = open_cache(written(Stream(items, size=8, workers=0), tmp_path / "c"))
+    assert (data.labels.tolist(), data.classes) == ([1, 0, -1, 1], ("7", "1000000000"))
 
 
 @pytest.mark.parametrize("batch_size", [0, 11])

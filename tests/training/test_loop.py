@@ -3,7 +3,9 @@
 import inspect
 import json
 import os
+import signal
 import struct
+import sys
 from functools import partial
 
 import pytest
@@ -11,11 +13,11 @@ import torch
 from torch import nn
 
 from ssl_toolkit.augment import simclr_views
-from ssl_toolkit.data import Dataset, batch, rng
+from ssl_toolkit.data import Dataset, batch, rng, seeded
 from ssl_toolkit.encoders import small_conv
 from ssl_toolkit.joint import joint_embedding, supervised, teacher_student
 from ssl_toolkit.losses import barlow_twins, byol, nt_xent, vicreg
-from ssl_toolkit.training import CheckpointError, NonFiniteError, load, save, start, train
+from ssl_toolkit.training import LARS, CheckpointError, NonFiniteError, TrainState, load, save, start, train
 from ssl_toolkit.training.loop import learning_rate
 
 DATA = Dataset(
@@ -250,6 +252,135 @@ def test_another_architecture_is_refused_with_the_first_difference(tmp_path):
         load(tmp_path / "run.safetensors", fresh(optimizer=torch.optim.SGD))
     with pytest.raises(FileNotFoundError, match="no such file"):
         load(tmp_path / "none.safetensors", fresh())
+
+
+def flat(optimizer, **settings):
+    """Optimizers that take one group of parameters only."""
+    return lambda groups, lr: optimizer([p for group in groups for p in group["params"]], lr=lr, **settings)
+
+
+class Odd(torch.optim.Adam):
+    """Keeps what no optimizer of PyTorch does: texts, lists, float64 beside float32, and what is of no parameter."""
+
+    def step(self, closure=None):
+        super().step(closure)
+        for group in self.param_groups:
+            group["d"] = group.get("d", 1.0) * 2
+            group["rule"] = lambda d: d
+            for p in group["params"]:
+                kept = {"main": p.detach().double(), "word": "up", "past": [torch.ones(3), None, (1, float("inf"))]}
+                self.state[p].update(kept, nested={"a": {1: torch.arange(3), "1": torch.arange(2)}})
+        self.state["all"] = {"k": 3}
+
+
+OPTIMIZERS = {
+    **{name: getattr(torch.optim, name) for name in ("Adafactor", "Adagrad", "NAdam", "RAdam", "Rprop", "ASGD")},
+    "SGD": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+    "AMSGrad": partial(torch.optim.Adam, amsgrad=True),
+    "RMSprop": partial(torch.optim.RMSprop, momentum=0.9, centered=True),
+    "LBFGS": flat(torch.optim.LBFGS),
+    "LARS": LARS,
+    "Odd": Odd,
+}
+
+
+def equal(a, b) -> bool:
+    if isinstance(a, torch.Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return type(a) is type(b) and len(a) == len(b) and all(map(equal, a, b))
+    return callable(a) or a == b
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_any_optimizer_keeps_is_saved_and_goes_on_bit_for_bit(name, tmp_path):
+    def made() -> TrainState:
+        with seeded(0, "init"):
+            network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
+        return start(network, optimizer=OPTIMIZERS[name], lr=1e-2, device="cpu")
+
+    def steps(state: TrainState) -> None:
+        for scale in (1, 2, 3):
+
+            def closure(scale=scale):
+                state.optimizer.zero_grad()
+                loss = (state.model(scale * torch.ones(2, 3)) - 2).square().mean()
+                loss.backward()
+                return loss
+
+            state.optimizer.step(closure)
+
+    one, path = made(), tmp_path / "run.safetensors"
+    steps(one)
+    save(one, path)
+    other = load(path, made())
+    assert equal(one.optimizer.state_dict()["state"], other.optimizer.state_dict()["state"])
+    for state in (one, other):
+        steps(state)
+    assert equal(one.optimizer.state_dict(), other.optimizer.state_dict())
+    assert equal(one.model.state_dict(), other.model.state_dict())
+
+
+def test_what_cannot_be_loaded_is_refused_when_it_is_saved(tmp_path):
+    for value in (object(), torch.eye(2).to_sparse(), {1, 2}, {(1, 2): 3}):
+        state = fresh()
+        state.optimizer.state[next(state.model.parameters())] = {"odd": value}
+        with pytest.raises(TypeError, match=r"optimizer\.state\.0\.odd is"):
+            save(state, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+class Counting(torch.nn.Linear):
+    """A module with extra state, as PyTorch calls what is neither parameter nor buffer."""
+
+    def __init__(self, *sizes: int):
+        super().__init__(*sizes)
+        self.seen: dict[str, int] = {}
+
+    def get_extra_state(self):
+        return self.seen
+
+    def set_extra_state(self, seen):
+        self.seen = seen
+
+
+def test_extra_state_of_a_module_is_kept(tmp_path):
+    state, other = (start(Counting(2, 2), ema=0.9, device="cpu") for _ in range(2))
+    state.model.seen, state.lr = {"a": 3}, torch.tensor(0.25)
+    save(state, tmp_path / "run")
+    assert load(tmp_path / "run", other).model.seen == {"a": 3}
+    assert (other.ema.seen, other.lr) == ({}, 0.25)
+    with pytest.raises(CheckpointError, match=r"ema\._extra_state is of any shape in the file and absent"):
+        load(tmp_path / "run", start(torch.nn.Linear(2, 2), ema=0.9, device="cpu"))
+
+
+def test_another_choice_of_what_is_trained_is_refused(tmp_path):
+    save(fresh(), tmp_path / "run")
+    model = fresh().model
+    next(model.parameters()).requires_grad_(False)
+    with pytest.raises(CheckpointError, match="another choice of parameters"):
+        load(tmp_path / "run", start(model, device="cpu"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal can be raised there")
+def test_ctrl_c_within_an_update_waits_until_it_is_whole():
+    class Pressed(torch.optim.SGD):
+        def step(self, closure=None):
+            first, *_ = self.param_groups[0]["params"]
+            with torch.no_grad():
+                first.add_(1)
+            signal.raise_signal(signal.SIGINT)
+            super().step(closure)
+
+    state, whole = fresh(optimizer=Pressed), fresh(optimizer=torch.optim.SGD)
+    with pytest.raises(KeyboardInterrupt):
+        run(state, until=3)
+    run(whole, until=1)
+    assert state.step == 1
+    first, other = (next(s.model.parameters()) for s in (state, whole))
+    assert torch.allclose(first, other + 1)
 
 
 def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

@@ -11,7 +11,9 @@ import warnings
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
+import torch
 from hypothesis import given, strategies as st
 
 from ssl_toolkit.training.sweep import Cell, Point, SweepError, grid, group_cells, read_cells, sweep
@@ -121,13 +123,68 @@ def test_a_cell_that_raises_is_recorded_with_its_reason_and_the_sweep_goes_on(tm
     [
         (lambda s: iter(()), "yielded nothing"),
         (lambda s: {"model": object()}, "TypeError: .*not JSON"),
-        (lambda s: 3, "TypeError"),
+        (lambda s: 3, "TypeError: the run returned 3: it must return one dict"),
+        (lambda s: None, "the run returned None"),
     ],
-    ids=["nothing", "no JSON", "no dict"],
+    ids=["nothing", "no JSON", "no dict", "none"],
 )
 def test_a_run_that_returns_no_result_is_a_failed_cell(run, words, tmp_path):
     (cell,) = cells(sweep(run, grid(lr=[1]), path=tmp_path / "s.jsonl"))
     assert re.search(words, cell.error)
+
+
+@pytest.mark.parametrize("yields", [False, True])
+def test_a_run_may_change_its_setting_and_a_caller_what_it_was_given(yields, tmp_path):
+    settings = [{"hidden": [64], "seed": s} for s in (0, 1)]
+
+    def run(setting):
+        setting["hidden"].append(10)
+        setting["added"] = object()
+        if not yields:
+            return {"layers": len(setting["hidden"])}
+        return iter([{"loss": 1.0}, {"layers": len(setting["hidden"])}])
+
+    for _ in range(2):
+        found = []
+        for record in sweep(run, settings, path=tmp_path / "s.jsonl"):
+            if isinstance(record, Cell):
+                found.append(record)
+            else:
+                record.setting["hidden"].clear()
+        assert [(c.setting, c.result, c.error) for c in found] == [
+            ({"hidden": [64], "seed": s}, {"layers": 2}, "") for s in (0, 1)
+        ]
+
+
+def test_numbers_of_numpy_and_torch_are_numbers(tmp_path):
+    def run(setting):
+        yield {"loss": torch.tensor(0.5, requires_grad=True), "rate": setting["lr"]}
+        yield {
+            "accuracy": np.float32(0.25),
+            "n": np.int64(3),
+            "all": np.arange(2),
+            "z": torch.ones(2, dtype=torch.bool),
+        }
+
+    settings = [{"lr": np.float64(0.5), "seed": np.int64(1)}]
+    for again in (settings, [{"lr": 0.5, "seed": 1}]):
+        (cell,) = cells(sweep(run, again, path=tmp_path / "s.jsonl"))
+        assert cell.error == ""
+        assert cell.result == {"accuracy": 0.25, "n": 3, "all": [0, 1], "z": [True, True]}
+        assert cell.curve[0] == {"loss": 0.5, "rate": 0.5}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
+def test_a_link_to_a_sweep_is_that_sweep_and_what_is_no_file_is_refused(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "s.jsonl").symlink_to(Path("disk") / "real.jsonl")
+    first = cells(sweep(score, grid(lr=[0.1], seed=[0]), path=tmp_path / "s.jsonl"))
+    assert (tmp_path / "s.jsonl").is_symlink()
+    assert read_cells(tmp_path / "disk" / "real.jsonl") == first
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path / "disk"):
+        with pytest.raises(OSError, match=path.name):
+            next(sweep(score, grid(lr=[0.1], seed=[0]), path=path))
 
 
 def test_an_interrupt_ends_the_sweep_and_leaves_no_claim(tmp_path):
