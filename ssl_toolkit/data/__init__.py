@@ -1,5 +1,6 @@
 """Data: plain tensors to index and edit, data sets by name, streams, and the source of all randomness."""
 
+from ssl_toolkit.data.arguments import as_tensor as as_tensor, checked as checked, checked_finite as checked_finite
 from ssl_toolkit.data.cache import Written as Written, open_cache as open_cache, write_cache as write_cache
 from ssl_toolkit.data.dataset import (
     Batch as Batch,
