@@ -15,29 +15,35 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor
 
+from ssl_toolkit.data import checked
+
 Images = Float[Tensor, "b c h w"]
 PerSample = Shaped[Tensor, " b"]
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # their codes in the `order` of `jitter`
 _SMALL = 48 * 48  # pixels: below this, a dense product crops faster than a loop over images
 
 
+@checked
 def brightness(x: Images, f: PerSample) -> Images:
     """Multiply each image by its own factor: clamp(f x)."""
     return (x * _each(x, "f", f, 0.0)).clamp_(0, 1)
 
 
+@checked
 def contrast(x: Images, f: PerSample) -> Images:
     """clamp(f x + (1 - f) m), where m is the mean luma of the image."""
     f = _each(x, "f", f, 0.0)
     return (x * f).add_(_luma(x).mean(dim=(2, 3), keepdim=True) * (1 - f)).clamp_(0, 1)
 
 
+@checked
 def saturation(x: Images, f: PerSample) -> Images:
     """clamp(f x + (1 - f) luma(x)); gray images do not change."""
     f = _each(x, "f", f, 0.0)
     return x if x.shape[1] == 1 else (x * f).add_(_luma(x) * (1 - f)).clamp_(0, 1)
 
 
+@checked
 def hue(x: Images, f: PerSample) -> Images:
     """Rotate the HSV hue by f full turns, f in [-0.5, 0.5]; gray images do not change."""
     f = _each(x, "f", f, -0.5, 0.5)
@@ -111,17 +117,20 @@ def _turn(x: Tensor, f: Tensor, out: Tensor) -> Tensor:
     return torch.addcmul(low, channel, chroma, out=out)
 
 
+@checked
 def grayscale(x: Images, mask: Bool[Tensor, " b"]) -> Images:
     """Replace every channel by the luma if the image's mask is True."""
     mask = _mask(x, mask)
     return x if x.shape[1] == 1 else x.lerp(_luma(x), mask)
 
 
+@checked
 def solarize(x: Images, threshold: PerSample) -> Images:
     """1 - x for values at or above the threshold; a threshold above 1 changes nothing."""
     return x.lerp(1 - x, (x >= _each(x, "threshold", threshold)).to(x.dtype))
 
 
+@checked
 def gaussian_blur(x: Images, sigma: PerSample, kernel_size: int = 3) -> Images:
     """Blur by a Gaussian of `sigma` pixels, cut to `kernel_size` taps and normalized; borders are reflected."""
     h, w = x.shape[-2:]
@@ -148,6 +157,7 @@ def _banded(kernel: Float[Tensor, "b k"], n: int) -> Float[Tensor, "b n n"]:
     return flat.view(b, n, n)
 
 
+@checked
 def resized_crop(x: Images, boxes: Shaped[Tensor, "b 4"], size: int | tuple[int, int]) -> Float[Tensor, "b c s t"]:
     """Crop boxes (top, left, height, width, in pixels) and resize them to `size` (or height, width), antialiased."""
     check_images(x)
@@ -211,11 +221,13 @@ def _separable(x: Images, rows: Float[Tensor, "b s h"], columns: Float[Tensor, "
     return x.transpose(1, 2).contiguous().clamp_max_(1)
 
 
+@checked
 def hflip(x: Images, mask: Bool[Tensor, " b"]) -> Images:
     """Mirror an image left to right if its mask is True."""
     return x.lerp(x.flip(3), _mask(x, mask))
 
 
+@checked
 def rotate(x: Images, angle: PerSample) -> Images:
     """Rotate counter-clockwise by `angle` degrees about the center, bilinear; black fills the gap."""
     h, w = x.shape[-2:]
@@ -226,6 +238,7 @@ def rotate(x: Images, angle: PerSample) -> Images:
     return _sample(x, theta)
 
 
+@checked
 def translate(x: Images, shift: Shaped[Tensor, "b 2"]) -> Images:
     """Shift right and down by `shift` = (dx, dy) pixels, bilinear; black fills the gap."""
     check_images(x)

@@ -31,7 +31,7 @@ from ssl_toolkit.augment.functional import (
     stored_crop,
     translate as translate,
 )
-from ssl_toolkit.data import as_float, check_unit_range
+from ssl_toolkit.data import as_float, check_unit_range, checked
 
 Stored = UInt8[Tensor, "b c h w"]
 Params = dict[str, Tensor]  # every value has one entry per sample
@@ -95,6 +95,7 @@ def compose(*ops: Op) -> Augment:
     return Augment(tuple(named))
 
 
+@checked
 def replay(augment: Augment, x: Images | Stored, params: Params) -> Float[Tensor, "b c s t"]:
     """Make the view of x with these parameters."""
     if not (augment.ops and augment.ops[0].stored):
@@ -111,6 +112,7 @@ def replay(augment: Augment, x: Images | Stored, params: Params) -> Float[Tensor
     return torch.cat(parts) if parts else as_float(x)
 
 
+@checked
 def random_resized_crop(
     size: int, *, scale: tuple[float, float] = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
 ) -> Op:
@@ -147,12 +149,14 @@ def random_resized_crop(
     return Op("crop", draw, apply, size, stored=True)
 
 
+@checked
 def random_flip(p: float = 0.5) -> Op:
     """Mirror left to right with probability p."""
     _probability(p)
     return Op("flip", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: hflip(x, q["on"]))
 
 
+@checked
 def color_jitter(
     brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4, hue: float = 0.1, *, p: float = 0.8
 ) -> Op:
@@ -181,12 +185,14 @@ def color_jitter(
     return Op("jitter", draw, apply)
 
 
+@checked
 def random_grayscale(p: float = 0.2) -> Op:
     """Replace every channel by the luma with probability p."""
     _probability(p)
     return Op("gray", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: grayscale(x, q["on"]))
 
 
+@checked
 def random_blur(p: float = 0.5, *, sigma: tuple[float, float] = (0.1, 2.0), kernel_size: int = 3) -> Op:
     """Blur with probability p by a Gaussian with sigma uniform in its range; a sigma of 0 means no blur."""
     _probability(p)
@@ -206,6 +212,7 @@ def random_blur(p: float = 0.5, *, sigma: tuple[float, float] = (0.1, 2.0), kern
     return Op("blur", draw, apply)
 
 
+@checked
 def random_solarize(p: float = 0.2, *, threshold: float = 0.5) -> Op:
     """Invert values from `threshold` up with probability p; a drawn threshold of 2 means no change."""
     _probability(p)
@@ -216,6 +223,7 @@ def random_solarize(p: float = 0.2, *, threshold: float = 0.5) -> Op:
     )
 
 
+@checked
 def gaussian_noise(sigma: float = 0.1) -> Op:
     """Add noise: x + sigma e, clamped to [0, 1]; the parameter e is one standard normal number per value."""
     if sigma < 0:
@@ -227,6 +235,7 @@ def gaussian_noise(sigma: float = 0.1) -> Op:
     )
 
 
+@checked
 def random_translate(pixels: float = 4.0) -> Op:
     """Shift by up to `pixels` horizontally and vertically; black fills the gap."""
     return Op(
@@ -236,6 +245,7 @@ def random_translate(pixels: float = 4.0) -> Op:
     )
 
 
+@checked
 def random_rotate(degrees: float = 15.0) -> Op:
     """Rotate by up to `degrees` either way; black fills the gap."""
     return Op(
@@ -245,6 +255,7 @@ def random_rotate(degrees: float = 15.0) -> Op:
     )
 
 
+@checked
 def simclr_views(
     size: int,
     *,

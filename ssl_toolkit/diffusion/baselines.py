@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssl_toolkit.data import Batch, seeded
+from ssl_toolkit.data import Batch, checked_finite, seeded
 from ssl_toolkit.encoders.statistics import mean_and_std
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.training import Objective, TrainState
@@ -53,6 +53,7 @@ class Decoder(nn.Module):
         return self.out(x).sigmoid()
 
 
+@checked_finite
 def mean_image(h: Float[Tensor, "n d"]) -> Objective:
     """mean (x - D(h))^2, where h[i] is the representation of the data's i-th image, computed beforehand."""
 
@@ -71,6 +72,7 @@ class Inverted(NamedTuple):
     terms: dict[str, Float[Tensor, " b"]]
 
 
+@checked_finite
 def invert(
     f: Callable[[Tensor], Tensor],
     h: Float[Tensor, "b d"],

@@ -13,17 +13,20 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from ssl_toolkit.data import checked_finite
 from ssl_toolkit.diffusion.denoise import Denoise
 from ssl_toolkit.diffusion.samplers import Denoised
 
 Degrade = Callable[[Tensor, Tensor], Tensor]
 
 
+@checked_finite
 def covering(pixels: Float[Tensor, "b c h w"], order: Float[Tensor, "b #c h w"]) -> Degrade:
     """D(x, t) is `pixels` where `order`, with values in [0, 1), is below t, and x elsewhere."""
     return lambda x, t: torch.where(order < t.to(order), pixels, x)
 
 
+@checked_finite
 def cold(
     restore: Denoise, x: Float[Tensor, "b *x"], *, degrade: Degrade, timesteps: Shaped[Tensor, " n"]
 ) -> Iterator[Denoised]:

@@ -15,10 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.data import batch_index, rng
+from ssl_toolkit.data import batch_index, checked_finite, rng
 from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
 
 
+@checked_finite
 def principal_directions(h: Float[Tensor, "n d"], k: int) -> Float[Tensor, "k d"]:
     """The first k principal axes of a bank, each scaled to the bank's standard deviation along it.
 
@@ -42,6 +43,7 @@ class Atoms(NamedTuple):
     error: float  # the share of that batch's variance that the dictionary leaves unexplained
 
 
+@checked_finite
 def sparse_directions(
     h: Float[Tensor, "n d"], k: int, *, penalty: float = 0.25, steps: int = 50, batch_size: int = 256, seed: int = 0
 ) -> Iterator[Atoms]:

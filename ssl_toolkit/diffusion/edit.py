@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor
 
-from ssl_toolkit.data import as_bytes, as_float, rng
+from ssl_toolkit.data import as_bytes, as_float, checked_finite, rng
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.encoders.statistics import neighbors
@@ -26,6 +26,7 @@ from ssl_toolkit.encoders.statistics import neighbors
 H = Float[Tensor, "*n d"]
 
 
+@checked_finite
 def interpolate(
     a: Float[Tensor, " d"], b: Float[Tensor, " d"], weights: Float[Tensor, " k"], *, spherical: bool = False
 ) -> Float[Tensor, "k d"]:
@@ -53,6 +54,7 @@ def interpolate(
     return ((1 - w) * length_a + w * length_b) * path
 
 
+@checked_finite
 def common_dimensions(
     h: Float[Tensor, "n d"], *, more_than: int = 14, above: float | Float[Tensor, " d"] = 0.0
 ) -> Bool[Tensor, " d"]:
@@ -68,21 +70,25 @@ def common_dimensions(
     return (h.abs() > above).sum(dim=0) > more_than
 
 
+@checked_finite
 def remove(h: H, dims: Bool[Tensor, " d"]) -> H:
     """h with these dimensions set to 0."""
     return h.masked_fill(dims, 0)
 
 
+@checked_finite
 def transplant(h: Float[Tensor, "*#n d"], dims: Bool[Tensor, " d"], source: Float[Tensor, "*#n d"]) -> H:
     """h with these dimensions taken from another image's representation; h and source broadcast."""
     return torch.where(dims, source, h)
 
 
+@checked_finite
 def move(h: Float[Tensor, "*#n d"], direction: Float[Tensor, " d"], amount: float | Float[Tensor, "*#n"]) -> H:
     """h + amount * direction. Several amounts give several rows: (d,) and (k,) give (k, d)."""
     return h + torch.as_tensor(amount, dtype=h.dtype, device=h.device)[..., None] * direction
 
 
+@checked_finite
 def mask_patches(
     x: Float[Tensor, "b c h w"], share: float, *, patch: int = 4, fill: float = 0.0, generator: torch.Generator
 ) -> Float[Tensor, "b c h w"]:
@@ -110,6 +116,7 @@ class Edits(NamedTuple):
     h: Float[Tensor, "n d"]
 
 
+@checked_finite
 def between(a: Float[Tensor, " d"], b: Float[Tensor, " d"], stops: int, *, spherical: bool = False) -> Edits:
     """`stops` representations on the path from a to b, both included, by `interpolate`."""
     if stops < 2:
@@ -118,6 +125,7 @@ def between(a: Float[Tensor, " d"], b: Float[Tensor, " d"], stops: int, *, spher
     return Edits([f"{x:.3g}" for x in weights.tolist()], interpolate(a, b, weights, spherical=spherical))
 
 
+@checked_finite
 def along(h: Float[Tensor, " d"], directions: Float[Tensor, "k d"], amounts: Sequence[float]) -> Edits:
     """h unchanged, and h moved along all the directions at once, each by its amount."""
     moved = h
@@ -134,6 +142,7 @@ class Common(NamedTuple):
     neighbors: Int64[Tensor, " k"]  # in the bank, nearest first
 
 
+@checked_finite
 def without_common(
     h: Float[Tensor, " d"],
     other: Float[Tensor, " d"],
@@ -155,6 +164,7 @@ def without_common(
     return Common(Edits(["as it is", "common ones removed", "common ones from B"], rows), dims, index[0])
 
 
+@checked_finite
 def hidden(
     image: Shaped[Tensor, "c h w"], shares: Sequence[float], *, patch: int = 4, seed: int = 0
 ) -> UInt8[Tensor, "n c h w"]:
@@ -175,6 +185,7 @@ class Rows(NamedTuple):
     distance: Float[Tensor, "n k"] | None
 
 
+@checked_finite
 def paint_rows(
     encoder: Encoder,
     model: RCDM,

@@ -10,10 +10,12 @@ network should not fit its training loss perfectly.
 from jaxtyping import Float
 from torch import Tensor
 
+from ssl_toolkit.data import checked_finite
 from ssl_toolkit.diffusion.denoise import Denoise
 from ssl_toolkit.diffusion.schedule import Schedule, per_sample
 
 
+@checked_finite
 def exact_denoiser(images: Float[Tensor, "n *x"], schedule: Schedule) -> Denoise:
     """E[x0 | x_t] when every image is equally likely; this minimizes every denoising loss:
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssl_toolkit.data import checked_finite
 from ssl_toolkit.encoders.statistics import principal_axes
 
 
@@ -36,6 +37,7 @@ class Prior(NamedTuple):
         return self.mean + torch.cat([u, self.rest * noise[:, q:]], dim=1) @ self.axes.T
 
 
+@checked_finite
 def fit_prior(h: Float[Tensor, "n d"], *, components: int = 10, rank: int = 32, seed: int = 0) -> Prior:
     """Fit a `Prior` to a bank by expectation maximization (scikit-learn) on its first `rank` principal axes.
 

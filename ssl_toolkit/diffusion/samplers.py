@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.data import rng
+from ssl_toolkit.data import checked_finite, rng
 from ssl_toolkit.diffusion.denoise import Denoise
 from ssl_toolkit.diffusion.schedule import Schedule, edm_schedule
 
@@ -99,6 +99,7 @@ def _added_variance(alpha: float, sigma: float, alpha_to: float, sigma_to: float
     return sigma**2 - keep**2 * sigma_to**2, keep
 
 
+@checked_finite
 @torch.no_grad()
 def ddpm(
     denoise: Denoise,
@@ -132,6 +133,7 @@ def ddpm(
         yield _frozen(i, now, x, x0)
 
 
+@checked_finite
 @torch.no_grad()
 def ddim(
     denoise: Denoise,
@@ -163,6 +165,7 @@ def ddim(
         yield _frozen(i, now, x, x0)
 
 
+@checked_finite
 @torch.no_grad()
 def ddim_invert(
     denoise: Denoise,
@@ -190,6 +193,7 @@ def ddim_invert(
         yield _frozen(i, now, x, x0)
 
 
+@checked_finite
 @torch.no_grad()
 def euler(
     denoise: Denoise,
@@ -211,6 +215,7 @@ def euler(
         yield _frozen(i, now, x, x0)
 
 
+@checked_finite
 @torch.no_grad()
 def heun(
     denoise: Denoise,
@@ -256,6 +261,7 @@ def _slope(x: X, x0: X, now: _Level, to: _Level) -> X:
     return (to.alpha - now.alpha) * x0 + (to.sigma - now.sigma) / now.sigma * (x - now.alpha * x0)
 
 
+@checked_finite
 @torch.no_grad()
 def dpmpp_2m(
     denoise: Denoise,

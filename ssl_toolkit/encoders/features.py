@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.data import as_float, check_unit_range, seeded
+from ssl_toolkit.data import as_float, check_unit_range, checked, seeded
 from ssl_toolkit.encoders.networks import Depths, Encoder
 
 
@@ -45,6 +45,7 @@ class Embedded(NamedTuple):
     features: dict[str, Float[Tensor, "n _"]]  # empty until done == total
 
 
+@checked
 def embed_steps(
     model: AnyEncoder,
     images: Shaped[Tensor, "n c h w"],
@@ -161,6 +162,7 @@ def _at(features: Depths, depths: Sequence[str] | None) -> Depths:
     return {depth: features[depth].float() for depth in depths or features}
 
 
+@checked
 def pixels(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
     """The baseline without an encoder: each image as the vector of its pixels in [0, 1].
 

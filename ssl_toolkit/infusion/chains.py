@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.data import rng
+from ssl_toolkit.data import checked_finite, rng
 from ssl_toolkit.encoders import eval_mode, to_device_of
 from ssl_toolkit.infusion.operators import Moments
 
@@ -57,6 +57,7 @@ class Prior(NamedTuple):
         return Prior(self.mean.to(device), None if self.std is None else self.std.to(device))
 
 
+@checked_finite
 def fit_prior(data: Shaped[Tensor, "n *x"], *, bernoulli: bool = False) -> Prior:
     """Fit the mean and standard deviation of each pixel of the images (uint8, or float in [0, 1]), with var + 1e-5.
 
@@ -76,6 +77,7 @@ def fit_prior(data: Shaped[Tensor, "n *x"], *, bernoulli: bool = False) -> Prior
     return Prior(mean.float(), std)
 
 
+@checked_finite
 def increasing(omega: float = 0.01, first: float = 0.0) -> Callable[[int], Alpha]:
     """alpha_t = alpha_0 + omega t, at most 1."""
     return lambda t: min(1.0, first + omega * t)
@@ -151,6 +153,7 @@ Infusion = Mixture | Gaussian
 EXACT = Mixture()
 
 
+@checked_finite
 def chain(
     operator: Transition,
     z: Float[Tensor, "b *x"],
@@ -212,6 +215,7 @@ def walk(
         yield Link(t, z, mean, std, infused)
 
 
+@checked_finite
 def first(
     prior: Prior,
     target: Float[Tensor, "b *x"],
@@ -280,6 +284,7 @@ def in_range(name: str, x: Tensor) -> None:
         raise ValueError(f"{name} lies in [{float(x.min()):.3g}, {float(x.max()):.3g}]: images are floats in [0, 1].")
 
 
+@checked_finite
 def log_density(
     x: Float[Tensor, "b *x"], mean: Float[Tensor, "b *x"], std: Float[Tensor, "b *x"] | None
 ) -> Float[Tensor, "b *x"]:

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ssl_toolkit.data import checked_finite
 from ssl_toolkit.infusion.chains import Link, Mixture, Moments, Prior, Transition, chain, first, in_range
 from ssl_toolkit.infusion.operators import Operator
 
 
+@checked_finite
 def complete(
     operator: Transition,
     image: Float[Tensor, "c h w"],
@@ -43,6 +45,7 @@ def complete(
     yield from chain(operator, link.z, steps=steps, target=target, rate=rate, seed=seed)
 
 
+@checked_finite
 def vary(
     operator: Transition,
     image: Float[Tensor, "c h w"],

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.data import rng
+from ssl_toolkit.data import checked_finite, rng
 from ssl_toolkit.encoders import to_device_of
 from ssl_toolkit.infusion.chains import (
     Infusion,
@@ -32,6 +32,7 @@ from ssl_toolkit.infusion.objectives import NOISY, steps_of_bound
 SIGMAS = tuple(10 ** (-1 + i / 9) for i in range(10))  # widths of Parzen's window, 0.1 ... 1
 
 
+@checked_finite
 def bound_by_step(
     operator: Transition,
     x: Float[Tensor, "b *x"],
@@ -54,6 +55,7 @@ def bound_by_step(
         return steps_of_bound(links, x, rate=rate, infusion=infusion)
 
 
+@checked_finite
 def lower_bound(
     operator: Transition,
     x: Float[Tensor, "b *x"],
@@ -75,6 +77,7 @@ def lower_bound(
     return terms.sum(dim=0)
 
 
+@checked_finite
 def importance_estimates(
     operator: Transition,
     x: Float[Tensor, "b *x"],
@@ -108,6 +111,7 @@ def importance_estimates(
         yield total - math.log(j)
 
 
+@checked_finite
 def importance_estimate(
     operator: Transition,
     x: Float[Tensor, "b *x"],
@@ -145,6 +149,7 @@ def _steps(operator: Transition, steps: int | None) -> int:
     return length
 
 
+@checked_finite
 def parzen(
     samples: Float[Tensor, "n *x"], test: Float[Tensor, "m *x"], sigma: float, *, batch_size: int = 256
 ) -> Float[Tensor, " m"]:
@@ -161,6 +166,7 @@ def parzen(
     return _windows(samples, test, (sigma,), batch_size)[0]
 
 
+@checked_finite
 def choose_sigma(
     samples: Float[Tensor, "n *x"],
     validation: Float[Tensor, "m *x"],

@@ -10,7 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssl_toolkit.data import checked_finite
 
+
+@checked_finite
 def linear_cka(x: Float[Tensor, "n d"], y: Float[Tensor, "m k"]) -> float:
     """Centered kernel alignment with linear kernels, from 0 (nothing in common) to 1 (equal up to rotation and scale).
 
@@ -28,6 +31,7 @@ def linear_cka(x: Float[Tensor, "n d"], y: Float[Tensor, "m k"]) -> float:
     return (y.T @ x).square().sum().item()
 
 
+@checked_finite
 def cka_matrix(
     a: Mapping[str, Float[Tensor, "n _"]], b: Mapping[str, Float[Tensor, "n _"]] | None = None
 ) -> Float[Tensor, "r c"]:

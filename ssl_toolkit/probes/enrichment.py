@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from ssl_toolkit.data import Dataset
+from ssl_toolkit.data import Dataset, checked
 from ssl_toolkit.data.emoji import GENDERS, SKIN_TONES, SUBGROUPS
 from ssl_toolkit.data.shapes import PERIODS, SHAPES, TEXTURES
 
@@ -32,6 +32,7 @@ class Enrichment(NamedTuple):
 RANGED = 30  # smallest group that is tested for ranges: of random groups of 30, 7 % seem to share one
 
 
+@checked
 def enrichment(data: Dataset, index: Int64[Tensor, " m"], *, least: float = 4.0) -> list[Enrichment]:
     """List where a group differs from a random one by at least `least` standard deviations, most striking first.
 

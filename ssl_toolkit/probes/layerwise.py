@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from ssl_toolkit.data import Dataset, as_float
+from ssl_toolkit.data import Dataset, as_float, checked, checked_finite
 from ssl_toolkit.probes.factors import iter_factors
 from ssl_toolkit.probes.knn import knn_accuracy
 from ssl_toolkit.probes.linear import linear_probe
@@ -19,6 +19,7 @@ from ssl_toolkit.probes.linear import linear_probe
 LINEAR, KNN = "linear probe", "kNN"
 
 
+@checked
 def small_pixels(images: Shaped[Tensor, "n c h w"], *, side: int = 16) -> Float[Tensor, "n d"]:
     """The baseline "pixels": the image, average-pooled to at most `side` pixels a side, so it is quick to probe."""
     x = as_float(images)
@@ -34,6 +35,7 @@ class Score(NamedTuple):
     chance: float
 
 
+@checked_finite
 def read_depths(
     train_z: Mapping[str, Float[Tensor, "n _"]],
     train: Dataset,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ssl_toolkit.augment import Augment
 from ssl_toolkit.data import Dataset, as_float, rng
 from ssl_toolkit.encoders import embed, embed_steps, pixels, untrained
-from ssl_toolkit.encoders.statistics import neighbors
+from ssl_toolkit.encoders.statistics import neighbors, share_of_commonest
 from ssl_toolkit.probes.knn import knn_accuracy
 from ssl_toolkit.probes.maps import align, principal_planes
 from ssl_toolkit.probes.metrics import alpha_req, describe_rank, feature_std, lidar, rankme, spectrum
@@ -67,7 +67,7 @@ def baselines(
 ) -> Iterator[Baselines | None]:
     """Chance (the commonest class), raw pixels, and the same network untrained: yields None while it works, then the
     `Baselines`."""
-    chance = queries.labels.bincount().max().item() / len(queries)
+    chance = share_of_commonest(queries.labels)
 
     def score(zb: Tensor, zq: Tensor) -> float:
         return knn_accuracy(zb, bank.labels.cpu(), zq, queries.labels.cpu())

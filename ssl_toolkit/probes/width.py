@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.data import Dataset, long_tail, rng
+from ssl_toolkit.data import Dataset, checked, checked_finite, long_tail, rng
 from ssl_toolkit.encoders import Encoder, embed, features_at, to_device_of
 from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
 from ssl_toolkit.losses import Terms
@@ -25,6 +25,7 @@ from ssl_toolkit.probes.linear import few_labels, linear_probe
 # The directions that the loss can push.
 
 
+@checked
 def gradient(
     encoder: Encoder, x: Float[Tensor, "n c h w"], loss: Callable[[Float[Tensor, "n k"]], Terms]
 ) -> Float[Tensor, "n d"]:
@@ -46,6 +47,7 @@ def gradient(
     return g.cpu()
 
 
+@checked
 def gradient_rank(encoder: Encoder, x: Float[Tensor, "n c h w"], loss: Callable[[Float[Tensor, "n k"]], Terms]) -> int:
     """The number of the D directions in which the loss pushes representations: the rank of `gradient`, at most n."""
     return int(torch.linalg.matrix_rank(gradient(encoder, x, loss)))
@@ -54,6 +56,7 @@ def gradient_rank(encoder: Encoder, x: Float[Tensor, "n c h w"], loss: Callable[
 # Sparse and binary representations.
 
 
+@checked_finite
 def zero_fraction(z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     """The share of each image's features that is exactly 0.
 
@@ -62,6 +65,7 @@ def zero_fraction(z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     return (z == 0).float().mean(dim=1)
 
 
+@checked_finite
 def binary_codes(z: Float[Tensor, "n d"]) -> Bool[Tensor, "n d"]:
     """1[h > 0]: whether each feature is present at all. To probe them, use `binary_codes(z).float()`."""
     return z > 0
@@ -70,6 +74,7 @@ def binary_codes(z: Float[Tensor, "n d"]) -> Bool[Tensor, "n d"]:
 # Controls: width without learning, learning without width.
 
 
+@checked_finite
 def random_relu(
     train_z: Float[Tensor, "n d"], test_z: Float[Tensor, "m d"], *, width: int, seed: int = 0
 ) -> tuple[Float[Tensor, "n w"], Float[Tensor, "m w"]]:
@@ -85,6 +90,7 @@ def random_relu(
     return F.relu((train_z - mean) / std @ w), F.relu((test_z - mean) / std @ w)
 
 
+@checked_finite
 def narrowed(
     train_z: Float[Tensor, "n d"], test_z: Float[Tensor, "m d"], *, width: int
 ) -> tuple[Float[Tensor, "n w"], Float[Tensor, "m w"]]:

@@ -3,7 +3,10 @@
 import statistics
 from collections.abc import Sequence
 
+from ssl_toolkit.data import checked
 
+
+@checked
 def mean_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, tuple[float, float]]:
     """Mean and Student's t interval of values, one per seed.
 
