@@ -60,12 +60,11 @@ class Augment(NamedTuple):
 
     ops: tuple[Op, ...]
 
+    @checked
     def __call__(self, x: Images | Stored, generator: torch.Generator, *, part: tuple[int, int] = (0, 1)) -> View:
         """The views of x. If x is the r-th of n equal parts of a batch, `part` (r, n) gives its views in that batch."""
-        if not (x.is_floating_point() or x.dtype == torch.uint8) or x.ndim != 4:
-            raise TypeError(
-                f"x is {x.dtype} of shape {tuple(x.shape)}: images must be (b, c, h, w), float in [0, 1] or uint8."
-            )
+        if not (x.is_floating_point() or x.dtype == torch.uint8):
+            raise TypeError(f"x is {x.dtype}: images must be (b, c, h, w), float in [0, 1] or uint8.")
         check_unit_range(x)
         params: Params = {}
         r, n = part
@@ -109,7 +108,10 @@ def replay(augment: Augment, x: Images | Stored, params: Params) -> Float[Tensor
             mine = {k[start:]: v[i : i + chunk] for k, v in params.items() if k.startswith(f"{op.name}.")}
             part = op.apply(part, mine)
         parts.append(part)
-    return torch.cat(parts) if parts else as_float(x)
+    if not parts:  # of no image, the views are none, of their size
+        side = next((op.size for op in reversed(augment.ops) if op.size is not None), None)
+        return as_float(x if side is None else x.new_zeros(0, x.shape[1], side, side))
+    return torch.cat(parts)
 
 
 @checked
@@ -120,9 +122,11 @@ def random_resized_crop(
 
     As in torchvision: the first of ten tries that fits the image, or else the largest centered box within `ratio`.
     """
+    if size < 1:
+        raise ValueError(f"size is {size}: a view needs at least one pixel.")
     if not 0 < scale[0] <= scale[1] <= 1:
         raise ValueError(f"scale is {scale}: it must be a range of area shares in (0, 1], smaller first.")
-    if not 0 < ratio[0] <= ratio[1]:
+    if not 0 < ratio[0] <= ratio[1] < math.inf:
         raise ValueError(f"ratio is {ratio}: width / height must be a range of positive numbers, smaller first.")
 
     def draw(shape: torch.Size, g: torch.Generator) -> Params:
@@ -196,7 +200,9 @@ def random_grayscale(p: float = 0.2) -> Op:
 def random_blur(p: float = 0.5, *, sigma: tuple[float, float] = (0.1, 2.0), kernel_size: int = 3) -> Op:
     """Blur with probability p by a Gaussian with sigma uniform in its range; a sigma of 0 means no blur."""
     _probability(p)
-    if not 0 < sigma[0] <= sigma[1]:
+    if kernel_size % 2 == 0 or kernel_size < 3:
+        raise ValueError(f"kernel_size is {kernel_size}: it must be odd and at least 3.")
+    if not 0 < sigma[0] <= sigma[1] < math.inf:
         raise ValueError(f"sigma is {sigma}: it must be a range of positive numbers, smaller first.")
 
     def draw(shape: torch.Size, g: torch.Generator) -> Params:
@@ -226,7 +232,7 @@ def random_solarize(p: float = 0.2, *, threshold: float = 0.5) -> Op:
 @checked
 def gaussian_noise(sigma: float = 0.1) -> Op:
     """Add noise: x + sigma e, clamped to [0, 1]; the parameter e is one standard normal number per value."""
-    if sigma < 0:
+    if not sigma >= 0:
         raise ValueError(f"sigma is {sigma}: it must not be negative.")
     return Op(
         "noise",
@@ -238,6 +244,8 @@ def gaussian_noise(sigma: float = 0.1) -> Op:
 @checked
 def random_translate(pixels: float = 4.0) -> Op:
     """Shift by up to `pixels` horizontally and vertically; black fills the gap."""
+    if not pixels >= 0:
+        raise ValueError(f"pixels is {pixels}: it must be at least 0.")
     return Op(
         "translate",
         lambda shape, g: {"shift": _uniform((shape[0], 2), -pixels, pixels, g)},
@@ -248,6 +256,8 @@ def random_translate(pixels: float = 4.0) -> Op:
 @checked
 def random_rotate(degrees: float = 15.0) -> Op:
     """Rotate by up to `degrees` either way; black fills the gap."""
+    if not degrees >= 0:
+        raise ValueError(f"degrees is {degrees}: it must be at least 0.")
     return Op(
         "rotate",
         lambda shape, g: {"angle": _uniform((shape[0],), -degrees, degrees, g)},

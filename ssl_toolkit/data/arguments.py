@@ -69,8 +69,11 @@ def _taker(annotation: Any, finite: bool) -> Taker | None:
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     arrays = [member for member in members if member is Tensor or hasattr(member, "dim_str")]
     if arrays:
-        others = [member for member in members if member not in (arrays[0], NoneType)]
-        return _tensor_taker(_read(arrays[0]), finite, NoneType in members, others)
+        others = [member for member in members if member not in (*arrays, NoneType)]
+        array = _read(arrays[0])
+        if any(_read(other).kind != array.kind for other in arrays[1:]):  # such as images of floats or of bytes
+            array = array._replace(kind="Shaped")
+        return _tensor_taker(array, finite, NoneType in members, others)
     plain = [member for member in members if member is not NoneType]
     if len(plain) != 1:
         return None

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
+from ssl_toolkit.data.arguments import as_tensor
 from ssl_toolkit.data.seeds import rng
 
 
@@ -39,6 +40,10 @@ class Dataset:
     factors: dict[str, Tensor] = field(default_factory=dict)
     name: str = ""
     names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.images, self.labels = as_tensor("images", self.images), as_tensor("labels", self.labels)
+        self.factors = {name: as_tensor(name, values) for name, values in self.factors.items()}
 
     def __len__(self) -> int:
         return len(self.images)

@@ -93,8 +93,8 @@ def invert(
     moments, so the result does not depend on the rest of the batch. Raises ValueError if h and start differ in length,
     for fewer than one step, and for an lr that is not positive.
     """
-    if len(h) != len(start):
-        raise ValueError(f"h has {len(h)} rows and start {len(start)} images: there must be one for each.")
+    if not (len(h) and tv >= 0 and l2 >= 0):
+        raise ValueError(f"h has {len(h)} rows: give at least 1; tv={tv} and l2={l2} must be at least 0.")
     if steps < 1 or not lr > 0:
         raise ValueError(f"steps is {steps} and lr is {lr}: there must be at least 1 step, and lr must be positive.")
     scale = h.square().sum(dim=1).clamp_min(1e-12)

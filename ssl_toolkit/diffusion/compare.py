@@ -52,6 +52,8 @@ def side_by_side(
     """
     if not chains:
         raise ValueError("chains is empty: give at least one Chain(denoise, sampler).")
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: it must be at least 1.")
     times = schedule.timesteps(steps)
     start = float(schedule.sigma(times[0])) * noise
     x = dict.fromkeys(chains, start)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_toolkit.data import batch_index, checked_finite, rng
-from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
+from ssl_toolkit.encoders.statistics import at_least, mean_and_std, principal_axes
 
 
 @checked_finite
@@ -59,7 +59,8 @@ def sparse_directions(
 
     if k < 1 or not penalty > 0:
         raise ValueError(f"k is {k} and penalty is {penalty}: k must be at least 1 and the penalty positive.")
-    n, d = h.shape
+    n, d = at_least(2, h, "h").shape
+    h = h.detach() if h.dtype == torch.float64 else h.detach().float()
     mean, std = mean_and_std(h)
     x, units = ((h - mean) / std).double(), std.masked_fill(std.isinf(), 0.0)
     start = torch.randn(k, d, generator=rng(seed, 0, "atoms"), dtype=torch.float64)
@@ -74,5 +75,5 @@ def sparse_directions(
         atoms = torch.from_numpy(learner.components_)
         used = code > 0
         typical = code.sum(dim=0) / used.sum(dim=0).clamp_min(1)
-        error = ((part - code @ atoms).square().sum() / part.square().sum()).item()
+        error = ((part - code @ atoms).square().sum() / part.square().sum().clamp_min(1e-300)).item()
         yield Atoms(step + 1, (typical[:, None] * atoms).to(h.dtype) * units, used.double().mean(dim=0), error)

@@ -65,6 +65,8 @@ def common_dimensions(
     of them. Then give each dimension its own threshold, such as `bank.abs().median(dim=0).values`. Raises ValueError
     unless 0 <= more_than < n.
     """
+    if not len(h):
+        raise ValueError("h holds no representation: give the neighbors'.")
     if not 0 <= more_than < len(h):
         raise ValueError(f"more_than is {more_than}: of {len(h)} representations it must lie in 0 ... {len(h) - 1}.")
     return (h.abs() > above).sum(dim=0) > more_than
@@ -128,6 +130,8 @@ def between(a: Float[Tensor, " d"], b: Float[Tensor, " d"], stops: int, *, spher
 @checked_finite
 def along(h: Float[Tensor, " d"], directions: Float[Tensor, "k d"], amounts: Sequence[float]) -> Edits:
     """h unchanged, and h moved along all the directions at once, each by its amount."""
+    if len(directions) != len(amounts):
+        raise ValueError(f"there are {len(directions)} directions and {len(amounts)} amounts: give one for each.")
     moved = h
     for direction, amount in zip(directions, amounts, strict=True):
         moved = move(moved, direction, amount)

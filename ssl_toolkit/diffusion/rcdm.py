@@ -145,6 +145,10 @@ def sample(
     >>> last.x.shape
     torch.Size([8, 3, 32, 32])
     """
+    if not len(h):
+        raise ValueError("h holds no representation: give at least one row to paint.")
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: it must be at least 1; 20 is usual.")
     shape = (len(h), *model.shape)
     if noise is not None and noise.shape != shape:
         raise ValueError(f"noise has shape {tuple(noise.shape)}: for this h it must be {shape}.")

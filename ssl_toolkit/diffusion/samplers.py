@@ -47,8 +47,10 @@ def _levels(x: Tensor, schedule: Schedule | None, timesteps: Any, sigmas: Any) -
     """The levels that a sampler visits, the image last. Coefficients are Python floats, so they launch no kernels."""
     if (timesteps is None) == (sigmas is None) or (schedule is None and sigmas is None):
         raise ValueError("give schedule= and timesteps=, or sigmas=.")
+    if not x.numel() or not x.ndim:
+        raise ValueError(f"x has shape {tuple(x.shape)}: it must hold the states of at least one sample.")
     schedule = schedule or edm_schedule()
-    times = torch.as_tensor(timesteps if sigmas is None else sigmas).cpu()
+    times = _as_times(timesteps if sigmas is None else sigmas)
     if times.ndim != 1 or not bool(times.isfinite().all()):
         raise ValueError(f"the times are {times.tolist()}: give a list of finite times, like schedule.timesteps(20).")
     if sigmas is not None and (schedule.alpha_bar is not None or bool((schedule.alpha(times.double()) != 1).any())):
@@ -72,11 +74,18 @@ def _levels(x: Tensor, schedule: Schedule | None, timesteps: Any, sigmas: Any) -
     return [*levels, _Level(0.0, told.new_zeros(()), 1.0, 0.0)]
 
 
-def _guess(denoise: Denoise, x: X, t: Tensor, clip: float | None) -> X:
-    return _clipped(denoise(x, t), clip)
+def _as_times(times: object) -> Tensor:
+    try:
+        return torch.as_tensor(times).cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"the times are {times!r:.80}: give a list of numbers, like schedule.timesteps(20).") from None
 
 
-def _clipped(x0: X, clip: float | None) -> X:
+def _guess(denoise: Denoise, x: X, t: Tensor, clip: float | None = None) -> X:
+    x0 = denoise(x, t)
+    if not isinstance(x0, Tensor) or x0.shape != x.shape:
+        told = f"shape {tuple(x0.shape)}" if isinstance(x0, Tensor) else f"a {type(x0).__name__}"
+        raise ValueError(f"denoise returned {told} for x of shape {tuple(x.shape)}: it must guess x0 for each sample.")
     if clip is None:
         return x0
     if not clip > 0:
@@ -187,7 +196,7 @@ def ddim_invert(
     for i, (now, to) in enumerate(pairwise(reversed(levels))):
         start, at = x, now
         for _ in range(1 + refine):
-            x0 = denoise(x, at.t)
+            x0 = _guess(denoise, x, at.t)
             e = (x - at.alpha * x0) / at.sigma
             x, at = start + (to.alpha - now.alpha) * x0 + (to.sigma - now.sigma) * e, to
         yield _frozen(i, now, x, x0)

@@ -33,7 +33,7 @@ class Schedule:
 
     def snr(self, t: Levels) -> Float[Tensor, "*b"]:
         """alpha^2 / sigma^2, the ratio of signal to noise."""
-        return (self.alpha(t) / self.sigma(t)).square()
+        return (self.alpha(t) / self.sigma(t)).square()  # infinite where there is no noise
 
     def add_noise(
         self, x0: Float[Tensor, "b *x"], t: Shaped[Tensor, " b"], noise: Float[Tensor, "b *x"]
@@ -100,6 +100,8 @@ def karras_sigmas(n: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho
     """
     if not 0 < sigma_min <= sigma_max:
         raise ValueError(f"sigma_min={sigma_min} and sigma_max={sigma_max}: 0 < sigma_min <= sigma_max must hold.")
+    if not 0.1 <= rho <= 100:  # the roots leave float64
+        raise ValueError(f"rho is {rho}: it must lie in [0.1, 100]; 7 is EDM's.")
     ramp = torch.linspace(0, 1, _at_least_one("n", n), dtype=torch.float64)
     high, low = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     return ((high + ramp * (low - high)) ** rho).float()

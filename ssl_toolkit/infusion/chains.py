@@ -63,8 +63,10 @@ def fit_prior(data: Shaped[Tensor, "n *x"], *, bernoulli: bool = False) -> Prior
 
     Raises ValueError if there is no image, and for images outside [0, 1].
     """
-    if not len(data):
-        raise ValueError("data holds no image: fit a prior to at least one.")
+    if not data.numel():
+        raise ValueError(f"data holds no image: fit a prior to at least one; its shape is {tuple(data.shape)}.")
+    if data.dtype != torch.uint8 and not data.is_floating_point():
+        raise TypeError(f"data is {data.dtype}: images are uint8, or floats in [0, 1].")
     if data.ndim == 4 and data.dtype != torch.uint8:
         in_range("data", data)
     scale = 255.0 if data.dtype == torch.uint8 else 1.0
@@ -94,6 +96,10 @@ class Mixture:
     """
 
     var: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.var < math.inf:
+            raise ValueError(f"var is {self.var}: it is a variance and must be at least 0; 1e-4 is usual.")
 
     def infuse(
         self, z: Tensor, mean: Tensor, target: Tensor, alpha: Alpha, seed: int, t: int
@@ -179,6 +185,8 @@ def chain(
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}: a chain has at least 1.")
+    if not z.numel():
+        raise ValueError(f"z has shape {tuple(z.shape)}: it must hold the states of at least one chain.")
     if target is None and rate is not None:
         raise ValueError("rate is given without a target, so there is nothing to infuse: give both, or neither.")
     z = to_device_of(operator, z)
@@ -280,6 +288,8 @@ def check_target(z: Tensor, target: Tensor) -> None:
 
 def in_range(name: str, x: Tensor) -> None:
     """Check the range. Raises ValueError if x leaves [0, 1] or holds NaN."""
+    if not x.numel():
+        raise ValueError(f"{name} holds no image: its shape is {tuple(x.shape)}.")
     if not (float(x.min()) >= 0 and float(x.max()) <= 1):  # NaN too
         raise ValueError(f"{name} lies in [{float(x.min()):.3g}, {float(x.max()):.3g}]: images are floats in [0, 1].")
 

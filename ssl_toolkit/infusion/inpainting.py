@@ -29,6 +29,8 @@ def complete(
     known is t/T: completions differ as real images do, but fit the known part less well; z_T holds all of it. Raises
     ValueError for a mask of another size, a mask that hides nothing, or an image outside [0, 1].
     """
+    if n < 1:
+        raise ValueError(f"n is {n}: complete the image at least once.")
     if hidden.shape != image.shape[1:]:
         raise ValueError(f"hidden has shape {tuple(hidden.shape)}: it must match the image's {tuple(image.shape[1:])}.")
     if not bool(hidden.any()):
@@ -57,6 +59,8 @@ def vary(
     seed: int = 0,
 ) -> Iterator[Link]:
     """Vary the image n times: yield z_0 ... z_T of chains that start with a share `keep` of its pixels and run free."""
+    if n < 1:
+        raise ValueError(f"n is {n}: vary the image at least once.")
     in_range("image", image)
     link = first(prior, image.expand(n, *image.shape), rate=keep, infusion=Mixture(), seed=seed)
     yield link

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ssl_toolkit.data import checked_finite, rng
 from ssl_toolkit.encoders import to_device_of
+from ssl_toolkit.encoders.statistics import distances
 from ssl_toolkit.infusion.chains import (
     Infusion,
     Link,
@@ -163,6 +164,8 @@ def parzen(
     """
     if not sigma > 0:
         raise ValueError(f"sigma is {sigma}: it must be positive; choose_sigma picks the best on validation images.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}: it must be at least 1.")
     return _windows(samples, test, (sigma,), batch_size)[0]
 
 
@@ -173,6 +176,10 @@ def choose_sigma(
     sigmas: Sequence[float] = SIGMAS,
 ) -> float:
     """The window width with the best mean on validation images."""
+    if not sigmas or not min(sigmas) > 0:
+        raise ValueError(f"sigmas is {sigmas}: it must hold positive numbers; 0.1 to 1 are usual.")
+    if not len(validation):
+        raise ValueError("validation holds no image: give at least one.")
     means = _windows(samples, validation, sigmas, 256).mean(dim=1)
     return sigmas[int(means.argmax())]
 
@@ -181,10 +188,11 @@ def _windows(
     samples: Float[Tensor, "n *x"], test: Float[Tensor, "m *x"], sigmas: Sequence[float], batch_size: int
 ) -> Float[Tensor, "k m"]:
     """log p(x) under windows of these widths; distances are computed once."""
-    s, d, log_p = samples.flatten(1), test[0].numel(), []
+    if not samples.numel():
+        raise ValueError(f"samples has shape {tuple(samples.shape)}: a window needs at least one sample.")
+    s, d, log_p = samples.flatten(1), test.shape[1:].numel(), [test.new_zeros(len(sigmas), 0)]
     constants = [math.log(len(s)) + d * math.log(sigma * math.sqrt(2 * math.pi)) for sigma in sigmas]
-    for x in test.flatten(1).split(batch_size):
-        far = torch.cdist(x, s)
+    for far in distances(test.flatten(1), s, portion=batch_size):
         exponents = (torch.logsumexp(-(far / sigma).square() / 2, dim=1) for sigma in sigmas)
-        log_p.append(torch.stack([e - c for e, c in zip(exponents, constants, strict=True)]))
+        log_p.append(torch.stack([e - c for e, c in zip(exponents, constants, strict=True)]).to(test.dtype))
     return torch.cat(log_p, dim=1)

@@ -17,7 +17,7 @@ from ssl_toolkit.encoders.statistics import at_least, exponent, times_power, uni
 
 # thresholds of `describe_rank`, as a share of the way from rank 1 to full rank
 COLLAPSING, NARROW = 0.08, 0.25
-_PORTION = 1024  # rows compared with all at once
+_PORTION = 256  # rows compared with all at once
 _FLOOR = 1e-10  # relative to the largest eigenvalue: anything below is float32 rounding
 
 
