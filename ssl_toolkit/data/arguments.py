@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 Sizes = dict[str, tuple[int, str]]  # of a named dimension, and the argument that has it
 Taker = Callable[[str, Any, Sizes], Any]  # name, value, sizes so far -> the value to use
 

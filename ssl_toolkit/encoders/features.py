@@ -67,11 +67,18 @@ def embed_steps(
     >>> embedded.features["representation"].shape
     torch.Size([500, 128])
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}: it must be at least 1.")
     check_unit_range(images)
     parts: dict[str, list[Tensor]] = {}
     done = 0
     for x in images.split(batch_size):
         for name, z in _of_batch(model, x, depth).items():
+            if len(z) != len(x):
+                raise ValueError(
+                    f"the model returned {len(z)} rows for {len(x)} images at depth {name!r}: it must give one feature "
+                    "vector per image, (b, d); it may pool the wrong dimensions."
+                )
             if not z.isfinite().all():
                 raise ValueError(f"the features at depth {name!r} hold NaN or infinite values: the encoder diverged.")
             parts.setdefault(name, []).append(z)
@@ -169,6 +176,7 @@ def pixels(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
     >>> stk.pixels(stk.load_data("digits").images).shape
     torch.Size([1437, 64])
     """
+    check_unit_range(images)
     return as_float(images).flatten(1)
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from ssl_toolkit.data import checked_finite
 
 Terms = dict[str, Float[Tensor, ""]]  # the loss is their sum
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -27,6 +28,7 @@ def in_full_precision(loss: Callable[P, R]) -> Callable[P, R]:
         args = tuple(_whole(value) for value in args)
         kwargs = {name: _whole(value) for name, value in kwargs.items()}
         device = next((v.device.type for v in (*args, *kwargs.values()) if isinstance(v, Tensor)), "cpu")
+        result: Any
         if torch.is_autocast_enabled(device):
             with torch.autocast(device, enabled=False):
                 result = loss(*args, **kwargs)

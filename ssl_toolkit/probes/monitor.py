@@ -157,6 +157,8 @@ def monitor(
     `augment` makes the views for LiDAR. `probes` learn after every fifth training step, which adds 5 % to the time;
     their `Reading` of the queries then follows each later snapshot.
     """
+    if every < 1:
+        raise ValueError(f"every is {every}: it counts the steps between two snapshots and must be at least 1.")
     last = yield from snapshot(state, bank, queries, augment=augment)
     for step in train(state, data, objective, until=until, batch_size=batch_size, seed=seed):
         yield step

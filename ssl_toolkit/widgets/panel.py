@@ -126,6 +126,6 @@ class Panel(Pictured, w.VBox):
 
 
 def check_index(index: int, images: Sized) -> None:
-    """Raise ValueError where there is no such test image."""
+    """Raise ValueError where there is no such image."""
     if not 0 <= index < len(images):
-        raise ValueError(f"index is {index}: the test images are 0 ... {len(images) - 1}.")
+        raise ValueError(f"index is {index}: the images are 0 ... {len(images) - 1}.")

@@ -142,5 +142,5 @@ def test_every_state_of_a_player_is_one_of_a_panel():
 @pytest.mark.parametrize("index", [-1, 3])
 def test_an_image_that_is_not_there_is_named(index):
     check_index(2, [0, 1, 2])
-    with pytest.raises(ValueError, match=f"index is {index}: the test images are 0 ... 2"):
+    with pytest.raises(ValueError, match=f"index is {index}: the images are 0 ... 2"):
         check_index(index, [0, 1, 2])

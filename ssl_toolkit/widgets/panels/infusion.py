@@ -14,7 +14,7 @@ from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.chain import ChainCanvas
 from ssl_toolkit.widgets.canvases.mask import MaskCanvas
 from ssl_toolkit.widgets.figures.plots import Curve, runs_figure, show_runs
-from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.panel import Panel, check_index
 
 
 class Preset(NamedTuple):
@@ -129,6 +129,7 @@ class InfusionPanel(Panel):
 
     def pick(self, index: int) -> None:
         """Complete another of the targets."""
+        check_index(index, self.images)
         self.index = index
         self.painter.show(self.images[index])
         self._complete()

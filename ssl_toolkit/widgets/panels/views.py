@@ -11,7 +11,7 @@ from ssl_toolkit.data import Dataset, as_bytes, as_float, rng
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.figures.plots import BLUE
-from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.panel import Panel, check_index
 
 # name of the argument of simclr_views: (label, maximum, what it does)
 STRENGTHS = {
@@ -116,6 +116,7 @@ class ViewsPanel(Panel):
 
     def pick(self, index: int) -> None:
         """Views of another image of the data set."""
+        check_index(index, self.data)
         self.index = index
         if index < self.candidates.shape[0]:
             self.candidates.selected = index
