@@ -357,7 +357,9 @@ def test_the_right_calls_are_right(group):
 CLOSE = {"linear_probe", "mlp_probe", "knn_accuracy", "rankme", "nt_xent", "vicreg", "prdc", "frechet_distance", "pca"}
 
 
-@pytest.mark.parametrize("call", [c for group in GROUPS.values() for c in group if c.name in CLOSE], ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "call", [c for group in GROUPS.values() for c in group if c.name in CLOSE], ids=lambda c: c.name
+)
 @pytest.mark.parametrize("form", SAME)
 def test_the_form_of_the_numbers_does_not_change_the_answer(call, form):
     changed = {name: SAME[form](value) for name, value in call.arguments.items() if isinstance(value, Tensor)}

@@ -9,41 +9,58 @@ reason: at laptop sizes, products run near a core's peak speed and gathers do no
 """
 
 import math
+from collections.abc import Callable
+from functools import wraps
+from inspect import unwrap
+from typing import Concatenate, ParamSpec
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor
 
-from ssl_toolkit.data import checked
+from ssl_toolkit.data import check_unit_range, checked
 
 Images = Float[Tensor, "b c h w"]
 PerSample = Shaped[Tensor, " b"]
+P = ParamSpec("P")
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # their codes in the `order` of `jitter`
 _SMALL = 48 * 48  # pixels: below this, a dense product crops faster than a loop over images
 
 
-@checked
+def _operation(function: Callable[Concatenate[Images, P], Images]) -> Callable[Concatenate[Images, P], Images]:
+    """What users call: `checked`, of images in [0, 1]. `transforms` unwraps it, and checks its images once."""
+
+    @wraps(function)
+    def call(x: Images, *args: P.args, **kwargs: P.kwargs) -> Images:
+        check_images(x)
+        check_unit_range(x, "x")
+        return function(x, *args, **kwargs)
+
+    return checked(call)
+
+
+@_operation
 def brightness(x: Images, f: PerSample) -> Images:
     """Multiply each image by its own factor: clamp(f x)."""
     return (x * _each(x, "f", f, 0.0)).clamp_(0, 1)
 
 
-@checked
+@_operation
 def contrast(x: Images, f: PerSample) -> Images:
     """clamp(f x + (1 - f) m), where m is the mean luma of the image."""
     f = _each(x, "f", f, 0.0)
     return (x * f).add_(_luma(x).mean(dim=(2, 3), keepdim=True) * (1 - f)).clamp_(0, 1)
 
 
-@checked
+@_operation
 def saturation(x: Images, f: PerSample) -> Images:
     """clamp(f x + (1 - f) luma(x)); gray images do not change."""
     f = _each(x, "f", f, 0.0)
     return x if x.shape[1] == 1 else (x * f).add_(_luma(x) * (1 - f)).clamp_(0, 1)
 
 
-@checked
+@_operation
 def hue(x: Images, f: PerSample) -> Images:
     """Rotate the HSV hue by f full turns, f in [-0.5, 0.5]; gray images do not change."""
     f = _each(x, "f", f, -0.5, 0.5)
@@ -117,20 +134,20 @@ def _turn(x: Tensor, f: Tensor, out: Tensor) -> Tensor:
     return torch.addcmul(low, channel, chroma, out=out)
 
 
-@checked
+@_operation
 def grayscale(x: Images, mask: Bool[Tensor, " b"]) -> Images:
     """Replace every channel by the luma if the image's mask is True."""
     mask = _mask(x, mask)
     return x if x.shape[1] == 1 else x.lerp(_luma(x), mask)
 
 
-@checked
+@_operation
 def solarize(x: Images, threshold: PerSample) -> Images:
     """1 - x for values at or above the threshold; a threshold above 1 changes nothing."""
     return x.lerp(1 - x, (x >= _each(x, "threshold", threshold)).to(x.dtype))
 
 
-@checked
+@_operation
 def gaussian_blur(x: Images, sigma: PerSample, kernel_size: int = 3) -> Images:
     """Blur by a Gaussian of `sigma` pixels, cut to `kernel_size` taps and normalized; borders are reflected."""
     h, w = x.shape[-2:]
@@ -157,7 +174,7 @@ def _banded(kernel: Float[Tensor, "b k"], n: int) -> Float[Tensor, "b n n"]:
     return flat.view(b, n, n)
 
 
-@checked
+@_operation
 def resized_crop(x: Images, boxes: Shaped[Tensor, "b 4"], size: int | tuple[int, int]) -> Float[Tensor, "b c s t"]:
     """Crop boxes (top, left, height, width, in pixels) and resize them to `size` (or height, width), antialiased."""
     check_images(x)
@@ -179,7 +196,7 @@ def stored_crop(
     """
     h, w = x.shape[-2:]
     if x.device.type != "cpu" or h * w < _SMALL or bool((boxes % 1).any()):
-        return resized_crop(x.float().div_(255), boxes, size)
+        return unwrap(resized_crop)(x.float().div_(255), boxes, size)
     _check_boxes(x, boxes)
     out = x.new_empty(*x.shape[:2], *pair(size))
     for i, (top, left, height, width) in enumerate(boxes.int().tolist()):
@@ -221,13 +238,13 @@ def _separable(x: Images, rows: Float[Tensor, "b s h"], columns: Float[Tensor, "
     return x.transpose(1, 2).contiguous().clamp_max_(1)
 
 
-@checked
+@_operation
 def hflip(x: Images, mask: Bool[Tensor, " b"]) -> Images:
     """Mirror an image left to right if its mask is True."""
     return x.lerp(x.flip(3), _mask(x, mask))
 
 
-@checked
+@_operation
 def rotate(x: Images, angle: PerSample) -> Images:
     """Rotate counter-clockwise by `angle` degrees about the center, bilinear; black fills the gap."""
     h, w = x.shape[-2:]
@@ -238,12 +255,14 @@ def rotate(x: Images, angle: PerSample) -> Images:
     return _sample(x, theta)
 
 
-@checked
+@_operation
 def translate(x: Images, shift: Shaped[Tensor, "b 2"]) -> Images:
     """Shift right and down by `shift` = (dx, dy) pixels, bilinear; black fills the gap."""
     check_images(x)
     if shift.shape != (len(x), 2):
         raise ValueError(f"shift has shape {tuple(shift.shape)}: it must hold one (dx, dy) per image, ({len(x)}, 2).")
+    if not bool(shift.isfinite().all()):
+        raise ValueError("shift holds NaN or infinite values: it must be finite.")
     h, w = x.shape[-2:]
     dx, dy = shift.to(x.dtype).unbind(1)
     one, zero = torch.ones_like(dx), torch.zeros_like(dx)
@@ -280,6 +299,8 @@ def _each(x: Tensor, name: str, value: object, low: float = -math.inf, high: flo
         raise TypeError(f"{name} is {value!r}: it must be a tensor of one value per image, ({len(x)},).")
     if value.shape != x.shape[:1]:
         raise ValueError(f"{name} has shape {tuple(value.shape)}: it must hold one value per image, ({len(x)},).")
+    if value.is_complex():
+        raise TypeError(f"{name} is {value.dtype}: it must hold real numbers.")
     if len(value):
         least, most = (v.item() for v in value.aminmax())
         if not low <= least <= most <= high:  # false for NaN too

@@ -9,6 +9,7 @@ You can show them, predict them with a probe, or change them by hand.
 
 import math
 from collections.abc import Callable
+from inspect import unwrap
 from typing import NamedTuple
 
 import torch
@@ -32,6 +33,10 @@ from ssl_toolkit.augment.functional import (
     translate as translate,
 )
 from ssl_toolkit.data import as_float, check_unit_range, checked
+
+# a view's images are checked once, not before every operation
+_blur, _crop, _flip, _gray = map(unwrap, (gaussian_blur, resized_crop, hflip, grayscale))
+_rotate, _solarize, _translate = map(unwrap, (rotate, solarize, translate))
 
 Stored = UInt8[Tensor, "b c h w"]
 Params = dict[str, Tensor]  # every value has one entry per sample
@@ -148,7 +153,7 @@ def random_resized_crop(
         return {"box": torch.stack([top, left, height, width], dim=1)}
 
     def apply(x: Tensor, p: Params) -> Tensor:
-        return (stored_crop if x.dtype == torch.uint8 else resized_crop)(x, p["box"], size)
+        return (stored_crop if x.dtype == torch.uint8 else _crop)(x, p["box"], size)
 
     return Op("crop", draw, apply, size, stored=True)
 
@@ -157,7 +162,7 @@ def random_resized_crop(
 def random_flip(p: float = 0.5) -> Op:
     """Mirror left to right with probability p."""
     _probability(p)
-    return Op("flip", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: hflip(x, q["on"]))
+    return Op("flip", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: _flip(x, q["on"]))
 
 
 @checked
@@ -193,7 +198,7 @@ def color_jitter(
 def random_grayscale(p: float = 0.2) -> Op:
     """Replace every channel by the luma with probability p."""
     _probability(p)
-    return Op("gray", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: grayscale(x, q["on"]))
+    return Op("gray", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: _gray(x, q["on"]))
 
 
 @checked
@@ -213,7 +218,7 @@ def random_blur(p: float = 0.5, *, sigma: tuple[float, float] = (0.1, 2.0), kern
         which = q["sigma"].nonzero().squeeze(1)
         if not len(which):
             return x
-        return x.index_copy(0, which, gaussian_blur(x[which], q["sigma"][which], kernel_size))
+        return x.index_copy(0, which, _blur(x[which], q["sigma"][which], kernel_size))
 
     return Op("blur", draw, apply)
 
@@ -225,7 +230,7 @@ def random_solarize(p: float = 0.2, *, threshold: float = 0.5) -> Op:
     return Op(
         "solarize",
         lambda shape, g: {"threshold": torch.where(_chance(shape[0], p, g), threshold, 2.0)},
-        lambda x, q: solarize(x, q["threshold"]),
+        lambda x, q: _solarize(x, q["threshold"]),
     )
 
 
@@ -249,7 +254,7 @@ def random_translate(pixels: float = 4.0) -> Op:
     return Op(
         "translate",
         lambda shape, g: {"shift": _uniform((shape[0], 2), -pixels, pixels, g)},
-        lambda x, q: translate(x, q["shift"]),
+        lambda x, q: _translate(x, q["shift"]),
     )
 
 
@@ -261,7 +266,7 @@ def random_rotate(degrees: float = 15.0) -> Op:
     return Op(
         "rotate",
         lambda shape, g: {"angle": _uniform((shape[0],), -degrees, degrees, g)},
-        lambda x, q: rotate(x, q["angle"]),
+        lambda x, q: _rotate(x, q["angle"]),
     )
 
 

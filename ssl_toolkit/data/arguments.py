@@ -11,8 +11,8 @@ shapes stand in the signature anyway, so no function repeats them. Inside the li
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import wraps
-from inspect import signature
+from functools import reduce, wraps
+from inspect import Parameter, isclass, signature
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, ParamSpec, TypeVar, Union, get_args, get_origin
 
@@ -35,9 +35,11 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def checked_finite(function: Callable[P, R]) -> Callable[P, R]:
-    """`checked`, and no float tensor may hold NaN or infinite values, unless it carries a graph.
+    """`checked`, and float tensors come to one dtype, float32 at least, and may hold no NaN or infinite values.
 
-    In training, a NaN is found once a step, in all processes together, after the loss is known: see `train`.
+    Half precision ends at 65,504 and loses what is below 6e-8: a sum of squares overflows, a row of zeros becomes NaN.
+    Tensors that carry a graph are not looked at: in training, a NaN is found once a step, in all processes together,
+    after the loss is known (see `train`). A check here would stall the accelerator and leave the state half updated.
     """
     return _held(function, finite=True)
 
@@ -52,9 +54,24 @@ def _held(function: Callable[P, R], *, finite: bool) -> Callable[P, R]:
         sizes: Sizes = {}
         given = [takers[n](n, v, sizes) if n in takers else v for n, v in zip(names, args, strict=False)]
         named = {n: takers[n](n, v, sizes) if n in takers else v for n, v in kwargs.items()}
+        if finite:
+            given, named = _at_one_precision(given, named)
         return function(*given, *args[len(names) :], **named)  # type: ignore[arg-type]
 
     return call
+
+
+def _at_one_precision(given: list[Any], named: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    tensors = [v for v in (*given, *named.values()) if isinstance(v, Tensor) and v.is_floating_point()]
+    dtypes = {v.dtype for v in tensors}
+    if dtypes <= {torch.float32} or dtypes == {torch.float64}:
+        return given, named
+    dtype = reduce(torch.promote_types, dtypes, torch.float32)
+
+    def raised(v: Any) -> Any:
+        return v.to(dtype) if isinstance(v, Tensor) and v.is_floating_point() else v
+
+    return [raised(v) for v in given], {name: raised(v) for name, v in named.items()}
 
 
 class _Array(NamedTuple):
@@ -76,9 +93,11 @@ def _taker(annotation: Any, finite: bool) -> Taker | None:
             array = array._replace(kind="Shaped")
         return _tensor_taker(array, finite, NoneType in members, others)
     plain = [member for member in members if member is not NoneType]
-    if len(plain) != 1:
-        return None
+    classes = [get_origin(member) or member for member in plain]
     inner: Taker | None = None
+    if len(plain) != 1:
+        inner = _class_taker(classes) if all(map(_is_plain_class, classes)) else None
+        return inner and (lambda name, value, sizes: value if value is None else inner(name, value, sizes))
     match get_origin(plain[0]), get_args(plain[0]):
         case origin, (_, value) if origin in (Mapping, dict):
             each = _taker(value, finite)
@@ -87,6 +106,8 @@ def _taker(annotation: Any, finite: bool) -> Taker | None:
             inner = _sequence_taker(number, len(rest) + 1 if origin is tuple and ... not in rest else None)
         case None, () if plain[0] in _PLAIN:
             inner = _PLAIN[plain[0]]
+        case None, () if _is_plain_class(plain[0]):
+            inner = _class_taker(plain)
     if inner is None or NoneType not in members:
         return inner
     return lambda name, value, sizes: None if value is None else inner(name, value, sizes)
@@ -109,7 +130,7 @@ def _tensor_taker(array: _Array, finite: bool, optional: bool, others: list[Any]
             if not hasattr(value, "__array__") or np.isscalar(value):
                 if float in others and hasattr(value, "__float__"):
                     return _number(name, value, sizes)
-                if others:
+                if any(_is_one(value, other) for other in others):
                     return value
             value = as_tensor(name, value)
         value = _of_kind(name, value, array.kind)
@@ -213,21 +234,36 @@ def _number(name: str, value: Any, _: Sizes) -> Any:
     return value
 
 
+def _is_one(value: Any, annotation: Any) -> bool:
+    kind = get_origin(annotation) or annotation
+    return isclass(kind) and isinstance(value, kind) and not (isinstance(value, str) and kind is Sequence)
+
+
+def _is_plain_class(kind: Any) -> bool:
+    return (
+        isclass(kind)
+        and kind not in (bool, int, float, object, Any, Parameter.empty)
+        and not getattr(kind, "_is_protocol", False)
+    )
+
+
+def _class_taker(classes: list[type]) -> Taker:
+    def take(name: str, value: Any, _: Sizes) -> Any:
+        if not isinstance(value, tuple(classes)):
+            raise TypeError(f"{name} is {_told(value)}: it must be a {' or '.join(c.__name__ for c in classes)}.")
+        return value
+
+    return take
+
+
 def _whole(name: str, value: Any, _: Sizes) -> Any:
     try:
-        operator.index(value)
+        return int(operator.index(value))
     except (TypeError, RuntimeError):
         raise TypeError(f"{name} is {_told(value)}: it must be a whole number.") from None
-    return value
 
 
-def _generator(name: str, value: Any, _: Sizes) -> Any:
-    if not isinstance(value, torch.Generator):
-        raise TypeError(f"{name} is {_told(value)}: it must be a torch.Generator, like rng(seed, step).")
-    return value
-
-
-_PLAIN: dict[Any, Taker] = {float: _number, int: _whole, torch.Generator: _generator}
+_PLAIN: dict[Any, Taker] = {float: _number, int: _whole}
 
 
 def _mapping_taker(each: Taker) -> Taker:

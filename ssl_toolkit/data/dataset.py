@@ -155,11 +155,12 @@ def as_bytes(images: Float[Tensor, "*b c h w"]) -> UInt8[Tensor, "*b c h w"]:
     return (255 * images).round().clamp(0, 255).byte().cpu()
 
 
-def check_unit_range(images: Shaped[Tensor, "*b c h w"]) -> None:
-    """Raises ValueError for float images with NaN or with values clearly outside [0, 1], such as 0 ... 255."""
+def check_unit_range(images: Shaped[Tensor, "*b c h w"], name: str = "images") -> None:
+    """Raises ValueError for images without a pixel, and for floats that are NaN or clearly outside [0, 1]."""
+    if 0 in images.shape[1:]:
+        raise ValueError(f"{name} has shape {tuple(images.shape)}: an image needs at least one pixel.")
     if images.is_floating_point() and images.numel():
-        low, high = (v.item() for v in images.aminmax())
+        low, high = (v.item() for v in images.detach().aminmax())
         if not -0.05 <= low <= high <= 1.05:
-            raise ValueError(
-                f"images lie in [{low:.3g}, {high:.3g}]: they must be uint8, or floats in [0, 1]; divide by 255."
-            )
+            what = "they are normalized: undo it" if low < -0.05 else "divide by 255"
+            raise ValueError(f"{name} lie in [{low:.3g}, {high:.3g}]: they must be uint8, or floats in [0, 1]; {what}.")

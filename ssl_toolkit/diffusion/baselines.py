@@ -97,6 +97,10 @@ def invert(
         raise ValueError(f"h has {len(h)} rows: give at least 1; tv={tv} and l2={l2} must be at least 0.")
     if steps < 1 or not lr > 0:
         raise ValueError(f"steps is {steps} and lr is {lr}: there must be at least 1 step, and lr must be positive.")
+    if not start.numel() or min(start.shape[2:]) < 2:
+        raise ValueError(f"start has shape {tuple(start.shape)}: images need at least 2 x 2 pixels to vary.")
+    if (found := f(start).shape) != h.shape:
+        raise ValueError(f"h has shape {tuple(h.shape)}, and f gives {tuple(found)} for start: h must be what f gives.")
     scale = h.square().sum(dim=1).clamp_min(1e-12)
 
     def terms(x: Tensor) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.data import checked_finite, rng
+from ssl_toolkit.data import checked, must_be_finite, rng
 from ssl_toolkit.diffusion.denoise import Denoise
 from ssl_toolkit.diffusion.schedule import Schedule, edm_schedule
 
@@ -49,36 +49,41 @@ def _levels(x: Tensor, schedule: Schedule | None, timesteps: Any, sigmas: Any) -
         raise ValueError("give schedule= and timesteps=, or sigmas=.")
     if not x.numel() or not x.ndim:
         raise ValueError(f"x has shape {tuple(x.shape)}: it must hold the states of at least one sample.")
+    must_be_finite("x", x)
     schedule = schedule or edm_schedule()
-    times = _as_times(timesteps if sigmas is None else sigmas)
+    name = "timesteps" if sigmas is None else "sigmas"
+    times = _as_times(name, timesteps if sigmas is None else sigmas)
     if times.ndim != 1 or not bool(times.isfinite().all()):
-        raise ValueError(f"the times are {times.tolist()}: give a list of finite times, like schedule.timesteps(20).")
+        raise ValueError(f"{name} is {times.tolist()}: give a list of finite times, like schedule.timesteps(20).")
     if sigmas is not None and (schedule.alpha_bar is not None or bool((schedule.alpha(times.double()) != 1).any())):
         raise ValueError("sigmas belong to EDM's schedule: leave out schedule=; this one takes timesteps.")
     if schedule.alpha_bar is not None:
         T = len(schedule.alpha_bar)
         if len(times) and not (0 <= times.min() <= times.max() < T and bool((times == times.long()).all())):
-            raise ValueError(f"the times are {times.tolist()}: this schedule takes timesteps, integers 0 ... {T - 1}.")
+            raise ValueError(f"{name} is {times.tolist()}: this schedule takes timesteps, integers 0 ... {T - 1}.")
         exact = schedule.alpha_bar[times.long()]
         alpha, sigma = exact.sqrt(), (1 - exact).sqrt()
     else:
         alpha, sigma = schedule.alpha(times.double()), schedule.sigma(times.double())
         if len(times) and min(float(alpha.min()), float(sigma.min())) < 0:
-            raise ValueError(f"the times are {times.tolist()}: on the straight path t is in [0, 1], and sigma >= 0.")
+            raise ValueError(f"{name} is {times.tolist()}: on the straight path t is in [0, 1], and sigma >= 0.")
     told = times.to(x.device)
     levels = [_Level(*level) for level in zip(times.tolist(), told, alpha.tolist(), sigma.tolist(), strict=True)]
     if levels and levels[-1].sigma == 0:  # the list includes the image itself
         levels.pop()
     if not levels or any(a.sigma <= b.sigma for a, b in pairwise(levels)):
-        raise ValueError(f"the times are {times.tolist()}: give at least one; noise must fall from each to the next.")
+        raise ValueError(f"{name} is {times.tolist()}: give at least one; noise must fall from each to the next.")
     return [*levels, _Level(0.0, told.new_zeros(()), 1.0, 0.0)]
 
 
-def _as_times(times: object) -> Tensor:
+def _as_times(name: str, times: Any) -> Tensor:
     try:
-        return torch.as_tensor(times).cpu()
+        found = torch.as_tensor(times).cpu()
     except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"the times are {times!r:.80}: give a list of numbers, like schedule.timesteps(20).") from None
+        found = None
+    if found is None or found.is_complex() or found.dtype == torch.bool:
+        raise TypeError(f"{name} is {times!r:.80}: give a list of numbers, like schedule.timesteps(20).")
+    return found
 
 
 def _guess(denoise: Denoise, x: X, t: Tensor, clip: float | None = None) -> X:
@@ -108,7 +113,7 @@ def _added_variance(alpha: float, sigma: float, alpha_to: float, sigma_to: float
     return sigma**2 - keep**2 * sigma_to**2, keep
 
 
-@checked_finite
+@checked
 @torch.no_grad()
 def ddpm(
     denoise: Denoise,
@@ -142,7 +147,7 @@ def ddpm(
         yield _frozen(i, now, x, x0)
 
 
-@checked_finite
+@checked
 @torch.no_grad()
 def ddim(
     denoise: Denoise,
@@ -174,7 +179,7 @@ def ddim(
         yield _frozen(i, now, x, x0)
 
 
-@checked_finite
+@checked
 @torch.no_grad()
 def ddim_invert(
     denoise: Denoise,
@@ -202,7 +207,7 @@ def ddim_invert(
         yield _frozen(i, now, x, x0)
 
 
-@checked_finite
+@checked
 @torch.no_grad()
 def euler(
     denoise: Denoise,
@@ -224,7 +229,7 @@ def euler(
         yield _frozen(i, now, x, x0)
 
 
-@checked_finite
+@checked
 @torch.no_grad()
 def heun(
     denoise: Denoise,
@@ -270,7 +275,7 @@ def _slope(x: X, x0: X, now: _Level, to: _Level) -> X:
     return (to.alpha - now.alpha) * x0 + (to.sigma - now.sigma) / now.sigma * (x - now.alpha * x0)
 
 
-@checked_finite
+@checked
 @torch.no_grad()
 def dpmpp_2m(
     denoise: Denoise,

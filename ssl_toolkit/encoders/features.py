@@ -28,9 +28,15 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 def to_device_of(model: Callable, x: Tensor) -> Tensor:
-    """Move x to the device of the model's weights; x stays put for a function or a model without weights."""
+    """Move x to the device of the model's weights, and floats to their precision.
+
+    x stays as it is for a function or a model without weights.
+    """
     weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    return x if weight is None else x.to(weight.device)
+    if weight is None:
+        return x
+    both = x.is_floating_point() and weight.is_floating_point()
+    return x.to(weight.device, weight.dtype) if both else x.to(weight.device)
 
 
 AnyEncoder = nn.Module | Callable[[Tensor], Tensor]
@@ -120,7 +126,7 @@ def embed(
 
 def _of_batch(model: AnyEncoder, x: Tensor, depth: str | SomeDepths) -> Depths:
     depths = (depth,) if isinstance(depth, str) else depth
-    x = as_float(to_device_of(model, x))
+    x = to_device_of(model, as_float(to_device_of(model, x)))  # bytes travel, floats arrive
     if isinstance(model, Encoder):
         return {name: z.cpu() for name, z in features_at(model, x, depths).items()}
     if depths is not None and tuple(depths) != ("representation",):

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ssl_toolkit.data import checked_finite
+from ssl_toolkit.data import checked
 from ssl_toolkit.infusion.chains import Link, Mixture, Moments, Prior, Transition, chain, first, in_range
 from ssl_toolkit.infusion.operators import Operator
 
 
-@checked_finite
+@checked
 def complete(
     operator: Transition,
     image: Float[Tensor, "c h w"],
@@ -47,7 +47,7 @@ def complete(
     yield from chain(operator, link.z, steps=steps, target=target, rate=rate, seed=seed)
 
 
-@checked_finite
+@checked
 def vary(
     operator: Transition,
     image: Float[Tensor, "c h w"],
@@ -62,6 +62,8 @@ def vary(
     if n < 1:
         raise ValueError(f"n is {n}: vary the image at least once.")
     in_range("image", image)
+    if not 0 <= keep <= 1:
+        raise ValueError(f"keep is {keep}: it is a share of the pixels and must lie in [0, 1].")
     link = first(prior, image.expand(n, *image.shape), rate=keep, infusion=Mixture(), seed=seed)
     yield link
     yield from chain(operator, link.z, steps=steps, seed=seed)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.data import checked_finite, rng
+from ssl_toolkit.data import checked, checked_finite, rng
 from ssl_toolkit.encoders import to_device_of
 from ssl_toolkit.encoders.statistics import distances
 from ssl_toolkit.infusion.chains import (
@@ -33,7 +33,7 @@ from ssl_toolkit.infusion.objectives import NOISY, steps_of_bound
 SIGMAS = tuple(10 ** (-1 + i / 9) for i in range(10))  # widths of Parzen's window, 0.1 ... 1
 
 
-@checked_finite
+@checked
 def bound_by_step(
     operator: Transition,
     x: Float[Tensor, "b *x"],
@@ -56,7 +56,7 @@ def bound_by_step(
         return steps_of_bound(links, x, rate=rate, infusion=infusion)
 
 
-@checked_finite
+@checked
 def lower_bound(
     operator: Transition,
     x: Float[Tensor, "b *x"],
@@ -78,7 +78,7 @@ def lower_bound(
     return terms.sum(dim=0)
 
 
-@checked_finite
+@checked
 def importance_estimates(
     operator: Transition,
     x: Float[Tensor, "b *x"],
@@ -112,7 +112,7 @@ def importance_estimates(
         yield total - math.log(j)
 
 
-@checked_finite
+@checked
 def importance_estimate(
     operator: Transition,
     x: Float[Tensor, "b *x"],

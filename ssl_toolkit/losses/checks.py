@@ -13,20 +13,16 @@ from ssl_toolkit.data import checked_finite
 Terms = dict[str, Float[Tensor, ""]]  # the loss is their sum
 P = ParamSpec("P")
 R = TypeVar("R")
-HALF = (torch.float16, torch.bfloat16)
 
 
 def in_full_precision(loss: Callable[P, R]) -> Callable[P, R]:
     """Hold a loss to its annotations (`checked_finite`), and compute it in float32 at least, under autocast too.
 
-    Half precision ends at 65,504 and loses what is below 6e-8: a sum of squares overflows and a zero row becomes NaN.
     Raises ValueError for terms that overflow all the same; those that carry a graph are left to `train`, which checks
     them once a step, in all processes, and keeps the last good state.
     """
 
     def computed(*args: Any, **kwargs: Any) -> Any:
-        args = tuple(_whole(value) for value in args)
-        kwargs = {name: _whole(value) for name, value in kwargs.items()}
         device = next((v.device.type for v in (*args, *kwargs.values()) if isinstance(v, Tensor)), "cpu")
         result: Any
         if torch.is_autocast_enabled(device):
@@ -41,10 +37,6 @@ def in_full_precision(loss: Callable[P, R]) -> Callable[P, R]:
         return result
 
     return checked_finite(wraps(loss)(computed))
-
-
-def _whole(value: Any) -> Any:
-    return value.float() if isinstance(value, Tensor) and value.dtype in HALF else value
 
 
 def at_least_one_image(b: int) -> None:

@@ -52,6 +52,11 @@ def dino(
     """
     must_be_positive("student_temperature", student_temperature, "0.1 is usual")
     must_be_positive("teacher_temperature", teacher_temperature, "0.04 to 0.07 are usual")
+    if not 1 <= len(teacher) <= len(student) or len(student) < 2:
+        raise ValueError(
+            f"student has {len(student)} view(s) and teacher {len(teacher)}: the student needs at least 2, and all of "
+            "the teacher's."
+        )
     at_least_one_image(student.shape[1])
     q = F.softmax((teacher.detach() - center) / teacher_temperature, dim=2)
     return _cross_entropy(q, F.log_softmax(student / student_temperature, dim=2))
@@ -69,6 +74,8 @@ def swav(scores: Float[Tensor, "v b k"], *, temperature: float = 0.1, eps: float
     Raises ValueError for fewer than two views, scores that are not finite, or a `temperature` or `eps` not positive.
     """
     must_be_positive("temperature", temperature, "0.1 is usual")
+    if len(scores) < 2:
+        raise ValueError(f"scores has {len(scores)} view(s): each predicts the others, so it takes at least 2.")
     at_least_one_image(scores.shape[1])
     q = torch.stack([sinkhorn(view, eps=eps, iterations=iterations) for view in scores.detach()])
     return _cross_entropy(q, F.log_softmax(scores / temperature, dim=2))
@@ -96,8 +103,6 @@ def sinkhorn(scores: Float[Tensor, "b k"], *, eps: float = 0.05, iterations: int
 def _cross_entropy(q: Float[Tensor, "u b k"], log_p: Float[Tensor, "v b k"]) -> Terms:
     """H(q_i) and KL(q_i | p_j), averaged over images and i != j; view i of q is view i of p."""
     u, v, b = len(q), len(log_p), q.shape[1]
-    if not 1 <= u <= v or v < 2:
-        raise ValueError(f"{u} view(s) are predicted from {v}: it takes at least 2, and no fewer than are predicted.")
     cross = -(q.flatten(1) @ log_p.flatten(1).T) / b  # (u, v): H(q_i, p_j)
     entropy = torch.special.entr(q).sum(dim=2).mean()
     return {"entropy": entropy, "divergence": (cross.sum() - cross.diagonal().sum()) / (u * (v - 1)) - entropy}

@@ -176,7 +176,9 @@ class Spread(NamedTuple):
 @checked_finite
 def spread(za: Float[Tensor, "n d"], zb: Float[Tensor, "n d"], *, directions: bool = False) -> Spread:
     """Measure the spread of the points; with `directions` only their angles count, as in losses of cosines."""
-    z = torch.stack([za, zb])
+    if len(za) < 2:
+        raise ValueError(f"za and zb hold {len(za)} points: a spread needs at least 2.")
+    z = torch.stack([za, zb]).double()
     if directions:
         z = F.normalize(z, dim=2)
     flat = z.flatten(0, 1)

@@ -62,7 +62,14 @@ def representation_loss(f: Callable[[Tensor], Tensor], images: Shaped[Tensor, "b
     Its gradient vanishes at the images themselves, so `pgd` needs a generator for a random start.
     """
     h = f(as_float(images)).detach()
-    return lambda x: (f(x) - h).square().sum(dim=1)
+
+    def loss(x: Tensor) -> Tensor:
+        moved = f(x)
+        if moved.shape != h.shape:
+            raise ValueError(f"there are {len(moved)} images, and the loss is of {len(h)}: attack the same images.")
+        return (moved - h).square().sum(dim=1)
+
+    return loss
 
 
 @checked_finite
@@ -71,7 +78,7 @@ def fgsm(loss: Loss, images: Shaped[Tensor, "b c h w"], *, strength: float) -> A
 
     Raises as `pgd` does.
     """
-    *_, last = pgd(loss, images, strength=strength, steps=1, rate=strength)
+    *_, last = pgd(loss, images, strength=strength, steps=1, rate=max(0.0, strength))  # a negative one is named
     return last
 
 
@@ -93,12 +100,12 @@ def pgd(
     images outside [0, 1], and a loss without one value per image.
     """
     x0 = as_float(images).detach()
-    if not len(x0):
-        raise ValueError("images holds no image: attack at least one.")
-    if rate is not None and not rate >= 0:
-        raise ValueError(f"rate is {rate}: it is the size of a step in gray levels and must be at least 0.")
+    if not x0.numel():
+        raise ValueError(f"images holds no pixel: its shape is {tuple(x0.shape)}; attack at least one image.")
     if not 0 <= strength <= 255:
         raise ValueError(f"strength is {strength}: it counts gray levels and must lie in [0, 255]; 1 to 16 are usual.")
+    if rate is not None and not rate >= 0:
+        raise ValueError(f"rate is {rate}: it is the size of a step in gray levels and must be at least 0.")
     if steps < 1:
         raise ValueError(f"steps is {steps}: it must be at least 1; 10 to 20 are usual.")
     if not (x0.min() >= 0 and x0.max() <= 1):
@@ -177,7 +184,7 @@ def attack(
     loss, generator = label_loss(lambda x: probe.logits(f(x)), probe.columns(labels)), None
     if target == "representation":
         loss, generator = representation_loss(f, images), rng(seed, 0, "attack")
-    rate = strength if steps == 1 else None
+    rate = max(0.0, strength) if steps == 1 else None
     x = images
     for step in pgd(loss, images, strength=strength, steps=steps, rate=rate, generator=generator):
         x = step.images

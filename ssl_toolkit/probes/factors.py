@@ -38,8 +38,6 @@ def read_factors(
     test: Mapping[str, Tensor],
 ) -> dict[str, Reading]:
     """Read each factor of `train` linearly from the features. Raises ValueError for a factor that `test` lacks."""
-    if missing := [name for name in train if name not in test]:
-        raise ValueError(f"test has no factor {missing[0]!r}: it has {', '.join(test)}.")
     return dict(iter_factors(train_z, train, test_z, test))
 
 
@@ -51,15 +49,30 @@ def iter_factors(
     test: Mapping[str, Tensor],
 ) -> Iterator[tuple[str, Reading]]:
     """Yield the items of `read_factors` one by one."""
+    if missing := [name for name in train if name not in test]:
+        raise ValueError(f"test has no factor {missing[0]!r}: it has {', '.join(test)}.")
     ridge = None
     for name, values in train.items():
-        if not values.is_floating_point():
-            probe = linear_probe(train_z, values, test_z, test[name], weight_decays=(1e-3,))
-            yield name, Reading(probe.accuracy, probe.chance)
-        else:
-            ridge = ridge or Ridge(train_z)
-            score = ridge.r2(_targets(name, values), test_z, _targets(name, test[name]))
-            yield name, Reading(score, 0.0)
+        if values.shape != train_z.shape[:1] or test[name].shape != test_z.shape[:1]:
+            raise ValueError(
+                f"{name!r} has shape {tuple(values.shape)} in train and {tuple(test[name].shape)} in test: there are "
+                f"{len(train_z)} and {len(test_z)} rows of features, and each needs one value."
+            )
+        if values.is_floating_point() != test[name].is_floating_point():
+            raise TypeError(f"{name!r} is {values.dtype} in train and {test[name].dtype} in test: one kind is meant.")
+        try:
+            if not values.is_floating_point():
+                probe = linear_probe(train_z, values, test_z, test[name], weight_decays=(1e-3,))
+                reading = Reading(probe.accuracy, probe.chance)
+            else:
+                must_be_finite(f"train[{name!r}]", values)
+                must_be_finite(f"test[{name!r}]", test[name])
+                ridge = ridge or Ridge(train_z)
+                score = ridge.r2(_targets(name, values), test_z, _targets(name, test[name]))
+                reading = Reading(score, 0.0)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"factor {name!r} of train and test: {error}") from None
+        yield name, reading
 
 
 def _targets(name: str, values: Tensor) -> Float[Tensor, "n k"]:
@@ -162,4 +175,5 @@ class _Axes(NamedTuple):
 
 
 def _r2(t: Tensor, prediction: Tensor) -> float:
+    t, prediction = t.double(), prediction.double()
     return 1 - ((t - prediction).square().sum() / (t - t.mean(dim=0)).square().sum()).item()

@@ -96,7 +96,7 @@ def moved(z: Float[Tensor, "n d"], z_t: Float[Tensor, "n d"], changed: Bool[Tens
     z, z_t = at_least(2, z).double(), z_t.double()
     apart = 2 * z.var(dim=0).sum()  # equals the mean over pairs
     if not apart > 0:
-        raise ValueError("the features are the same for all images: the encoder has collapsed.")
+        raise ValueError("z holds the same features for all images: the encoder has collapsed.")
     squared = (z_t - z).square().sum(dim=1)
     squared = squared if changed is None else squared[changed]
     return (squared.mean() / apart).sqrt().item() if len(squared) else 0.0

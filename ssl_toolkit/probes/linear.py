@@ -225,8 +225,9 @@ def _check(train_z: Tensor, train_y: Tensor, test_z: Tensor, test_y: Tensor, val
     at_least(2, train_z, "train_z"), at_least(1, test_z, "test_z")
     if train_y.unique().numel() < 2:
         raise ValueError("train_y holds one class only: a probe needs at least two.")
-    if (least := int(min(train_y.min(), test_y.min()))) < 0:
-        raise ValueError(f"a label is {least}: labels start at 0; leave out images without one.")
+    for name, y in (("train_y", train_y), ("test_y", test_y)):
+        if (least := int(y.min())) < 0:
+            raise ValueError(f"{name}: a label is {least}: labels start at 0; leave out images without one.")
     if not 0 < validation < 1:
         raise ValueError(f"validation is {validation}: it is a share of the training set, in (0, 1); 0.1 is usual.")
 

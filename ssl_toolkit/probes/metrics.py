@@ -98,7 +98,7 @@ def alpha_req(z: Float[Tensor, "n d"], *, first: int = 1, last: int | None = Non
     z = at_least(2, z)
     last = z.shape[1] if last is None else last
     if not 1 <= first < last <= z.shape[1]:
-        raise ValueError(f"the fit is of {first} ... {last}: it needs at least two indices in 1 ... {z.shape[1]}.")
+        raise ValueError(f"first={first} and last={last}: a fit needs two indices in 1 ... {z.shape[1]}.")
     eigenvalues = _deviations(z).square()[:last]
     eigenvalues = eigenvalues[eigenvalues > _FLOOR * eigenvalues[0]]
     if len(eigenvalues) <= first:

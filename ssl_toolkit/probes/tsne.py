@@ -135,6 +135,7 @@ def repulsion(y: Float[Tensor, "n 2"]) -> tuple[Float[Tensor, "n 2"], float]:
     """
     if not len(y):
         raise ValueError("y holds no point.")
+    y = y.float()
     low = y.min(dim=0).values
     span = (y.max(dim=0).values - low).max().clamp_min(1e-9).item()
     boxes = max(50, 10 * math.ceil(span / 10))

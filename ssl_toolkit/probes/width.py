@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ssl_toolkit.data import Dataset, checked, checked_finite, long_tail, rng
 from ssl_toolkit.encoders import Encoder, embed, features_at, to_device_of
-from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
+from ssl_toolkit.encoders.statistics import at_least, mean_and_std, principal_axes
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.probes.factors import Reading, read_factors
 from ssl_toolkit.probes.linear import few_labels, linear_probe
@@ -62,7 +62,7 @@ def zero_fraction(z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
 
     After a ReLU and a mean over positions, a feature is 0 if its channel is silent everywhere.
     """
-    return (z == 0).float().mean(dim=1)
+    return (at_least(0, z) == 0).float().mean(dim=1)
 
 
 @checked_finite
@@ -85,7 +85,7 @@ def random_relu(
     """
     if width < 1:
         raise ValueError(f"width is {width}: it must be at least 1.")
-    (mean, std), d = mean_and_std(train_z), train_z.shape[1]
+    (mean, std), d = mean_and_std(at_least(1, train_z, "train_z")), train_z.shape[1]
     w = torch.randn(d, width, generator=rng(seed, width, "random relu")).to(train_z) / d**0.5
     return F.relu((train_z - mean) / std @ w), F.relu((test_z - mean) / std @ w)
 
@@ -98,7 +98,8 @@ def narrowed(
 
     Raises ValueError for a width outside 1 ... min(n, d).
     """
-    if not 1 <= width <= (most := min(train_z.shape)):
+    most = min(train_z.shape)
+    if not 1 <= width <= most:
         raise ValueError(f"width is {width}: {len(train_z)} features of {train_z.shape[1]} allow 1 ... {most}.")
     mean = train_z.mean(dim=0)
     first = principal_axes(train_z - mean)[0][:, :width]
