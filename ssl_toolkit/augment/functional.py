@@ -64,7 +64,7 @@ def saturation(x: Images, f: PerSample) -> Images:
 def hue(x: Images, f: PerSample) -> Images:
     """Rotate the HSV hue by f full turns, f in [-0.5, 0.5]; gray images do not change."""
     f = _each(x, "f", f, -0.5, 0.5)
-    return x if x.shape[1] == 1 else _turn(x, f, out=torch.empty_like(x))
+    return x if x.shape[1] == 1 else _turn(x, f)
 
 
 def jitter(
@@ -80,6 +80,8 @@ def jitter(
     Equal to calling one after the other, at a fraction of the cost: all but hue are clamp(f x + (1 - f) g), with g = 0,
     the mean luma or the luma, so a single pass over the batch applies every sample's i-th operation.
     """
+    if x.requires_grad:
+        raise ValueError("x requires a gradient, and jitter works in place: x.detach() drops it.")
     gray = x.shape[1] == 1
     factors = torch.stack([_each(x, "brightness", brightness, 0.0), _each(x, "contrast", contrast, 0.0),
                            _each(x, "saturation", saturation, 0.0)], dim=1).view(-1, 3)  # fmt: skip
@@ -119,7 +121,7 @@ def _luma(x: Tensor) -> Float[Tensor, "b 1 h w"]:
     return (x[:, :1] * 0.2989).add_(x[:, 1:2], alpha=0.587).add_(x[:, 2:3], alpha=0.114)
 
 
-def _turn(x: Tensor, f: Tensor, out: Tensor) -> Tensor:
+def _turn(x: Tensor, f: Tensor, out: Tensor | None = None) -> Tensor:
     """`hue` of color images, f (b, 1, 1, 1), written to `out`, which may be x."""
     r, g, b = x.split(1, dim=1)
     low = torch.minimum(torch.minimum(r, g), b)
@@ -299,13 +301,11 @@ def _each(x: Tensor, name: str, value: object, low: float = -math.inf, high: flo
         raise TypeError(f"{name} is {value!r}: it must be a tensor of one value per image, ({len(x)},).")
     if value.shape != x.shape[:1]:
         raise ValueError(f"{name} has shape {tuple(value.shape)}: it must hold one value per image, ({len(x)},).")
-    if value.is_complex():
-        raise TypeError(f"{name} is {value.dtype}: it must hold real numbers.")
     if len(value):
         least, most = (v.item() for v in value.aminmax())
-        if not low <= least <= most <= high:  # false for NaN too
-            bad = most if low <= least else least
-            raise ValueError(f"{name} holds {bad:g}: it must lie in [{low:g}, {high:g}].")
+        if not (low <= least <= most <= high and math.isfinite(least) and math.isfinite(most)):
+            bad = most if low <= least and math.isfinite(least) else least
+            raise ValueError(f"{name} holds {bad:g}: it must be finite, and lie in [{low:g}, {high:g}].")
     return value.to(x.dtype).view(-1, 1, 1, 1)
 
 

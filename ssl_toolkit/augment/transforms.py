@@ -70,7 +70,9 @@ class Augment(NamedTuple):
         """The views of x. If x is the r-th of n equal parts of a batch, `part` (r, n) gives its views in that batch."""
         if not (x.is_floating_point() or x.dtype == torch.uint8):
             raise TypeError(f"x is {x.dtype}: images must be (b, c, h, w), float in [0, 1] or uint8.")
-        check_unit_range(x)
+        check_unit_range(x, "x: images")
+        if x.dtype in (torch.float16, torch.bfloat16):  # a blur's weights would underflow
+            x = x.float()
         params: Params = {}
         r, n = part
         mine = slice(r * len(x), (r + 1) * len(x))

@@ -84,33 +84,39 @@ class _Array(NamedTuple):
 
 
 def _taker(annotation: Any, finite: bool) -> Taker | None:
+    """What checks a value of this annotation, and turns it into what the function takes; None for any value."""
     members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     arrays = [member for member in members if member is Tensor or hasattr(member, "dim_str")]
+    others = [member for member in members if member not in (*arrays, NoneType)]
     if arrays:
-        others = [member for member in members if member not in (*arrays, NoneType)]
         array = _read(arrays[0])
         if any(_read(other).kind != array.kind for other in arrays[1:]):  # such as images of floats or of bytes
             array = array._replace(kind="Shaped")
         return _tensor_taker(array, finite, NoneType in members, others)
-    plain = [member for member in members if member is not NoneType]
-    classes = [get_origin(member) or member for member in plain]
-    inner: Taker | None = None
-    if len(plain) != 1:
-        inner = _class_taker(classes) if all(map(_is_plain_class, classes)) else None
-        return inner and (lambda name, value, sizes: value if value is None else inner(name, value, sizes))
-    match get_origin(plain[0]), get_args(plain[0]):
+    if len(others) == 1:
+        take = _plain_taker(others[0], finite)
+    elif others[0] in _PLAIN and len(others) == 2 and (several := _taker(others[1], finite)):  # a number, or a pair
+        take = _either_taker(_PLAIN[others[0]], several)
+    else:
+        classes = [get_origin(member) or member for member in others]
+        take = _class_taker(classes) if all(map(_is_plain_class, classes)) else None
+    if take is None or NoneType not in members:
+        return take
+    return lambda name, value, sizes: None if value is None else take(name, value, sizes)
+
+
+def _plain_taker(annotation: Any, finite: bool) -> Taker | None:
+    match get_origin(annotation), get_args(annotation):
         case origin, (_, value) if origin in (Mapping, dict):
             each = _taker(value, finite)
-            inner = None if each is None else _mapping_taker(each)
+            return None if each is None else _mapping_taker(each)
         case origin, (number, *rest) if origin in (Sequence, tuple) and number in (int, float):
-            inner = _sequence_taker(number, len(rest) + 1 if origin is tuple and ... not in rest else None)
-        case None, () if plain[0] in _PLAIN:
-            inner = _PLAIN[plain[0]]
-        case None, () if _is_plain_class(plain[0]):
-            inner = _class_taker(plain)
-    if inner is None or NoneType not in members:
-        return inner
-    return lambda name, value, sizes: None if value is None else inner(name, value, sizes)
+            return _sequence_taker(number, len(rest) + 1 if origin is tuple and ... not in rest else None)
+        case None, () if annotation in _PLAIN:
+            return _PLAIN[annotation]
+        case None, () if _is_plain_class(annotation):
+            return _class_taker([annotation])
+    return None
 
 
 def _read(annotation: Any) -> _Array:
@@ -168,10 +174,12 @@ def _told(value: Any) -> str:
 
 
 def _of_kind(name: str, value: Tensor, kind: str) -> Tensor:
+    if value.is_complex():
+        raise TypeError(f"{name} is {value.dtype}: it must hold real numbers.")
     if kind == "Float" and not value.is_floating_point():
         raise TypeError(f"{name} is {value.dtype}: it must hold floats; {name}.float() makes them.")
     if kind == "Int64" and value.dtype != torch.int64:
-        if value.is_floating_point() or value.is_complex():
+        if value.is_floating_point():
             raise TypeError(f"{name} is {value.dtype}: it must hold whole numbers; {name}.long() makes them.")
         return value.long()
     if kind == "Bool" and value.dtype != torch.bool:
@@ -196,7 +204,8 @@ def _match(name: str, shape: torch.Size, array: _Array, sizes: Sizes) -> None:
         pairs = [*zip(dims[:several], shape, strict=False)]
         pairs += zip(dims[several + 1 :], shape[len(shape) - after :], strict=True)
         if dims[several] not in array.free:
-            pairs += [(f"{dims[several]}{i}", size) for i, size in enumerate(middle, -len(middle))]
+            pairs += [(dims[several], len(middle))]
+            pairs += [(f"{dims[several]}{i}", size) for i, size in enumerate(middle)]
     for dim, size in pairs:
         if dim in array.free:
             continue
@@ -231,7 +240,11 @@ def _number(name: str, value: Any, _: Sizes) -> Any:
         finite = False
     if not finite:
         raise ValueError(f"{name} is {value}: it must be a finite number.")
-    return value
+    return float(value) if isinstance(value, bool) else value
+
+
+def _either_taker(one: Taker, several: Taker) -> Taker:
+    return lambda name, value, sizes: (several if isinstance(value, Sequence | np.ndarray) else one)(name, value, sizes)
 
 
 def _is_one(value: Any, annotation: Any) -> bool:
@@ -240,11 +253,7 @@ def _is_one(value: Any, annotation: Any) -> bool:
 
 
 def _is_plain_class(kind: Any) -> bool:
-    return (
-        isclass(kind)
-        and kind not in (bool, int, float, object, Any, Parameter.empty)
-        and not getattr(kind, "_is_protocol", False)
-    )
+    return isclass(kind) and kind not in _NO_CLASS and not getattr(kind, "_is_protocol", False)
 
 
 def _class_taker(classes: list[type]) -> Taker:
@@ -263,6 +272,7 @@ def _whole(name: str, value: Any, _: Sizes) -> Any:
         raise TypeError(f"{name} is {_told(value)}: it must be a whole number.") from None
 
 
+_NO_CLASS = (bool, int, float, object, Any, Parameter.empty)
 _PLAIN: dict[Any, Taker] = {float: _number, int: _whole}
 
 

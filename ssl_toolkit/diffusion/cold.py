@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from ssl_toolkit.data import checked
+from ssl_toolkit.data import checked, must_be_finite
 from ssl_toolkit.diffusion.denoise import Denoise
 from ssl_toolkit.diffusion.samplers import Denoised
 
@@ -41,10 +41,9 @@ def cold(
     `timesteps` descend within (0, 1], and x is a state at the first. Errors of the restoration cancel wherever a step
     changes nothing. Raises ValueError for times that do not descend or that leave (0, 1].
     """
-    if timesteps.is_complex():
-        raise TypeError(f"timesteps is {timesteps.dtype}: times are real.")
+    must_be_finite("x", x)
     times = [*timesteps.tolist(), 0.0]
-    if len(times) < 2 or times[0] > 1 or any(t <= to for t, to in pairwise(times)):
+    if len(times) < 2 or times[0] > 1 or not all(t > to for t, to in pairwise(times)):
         raise ValueError(f"timesteps is {times[:-1]}: they must descend within (0, 1].")
     for i, (t, to) in enumerate(pairwise(x.new_tensor(times))):
         with torch.no_grad():

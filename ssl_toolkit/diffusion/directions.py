@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ssl_toolkit.data import batch_index, checked_finite, rng
-from ssl_toolkit.encoders.statistics import at_least, mean_and_std, principal_axes
+from ssl_toolkit.encoders.statistics import at_least, exponent, mean_and_std, principal_axes, times_power
 
 
 @checked_finite
@@ -28,10 +28,12 @@ def principal_directions(h: Float[Tensor, "n d"], k: int) -> Float[Tensor, "k d"
     """
     if not 1 <= k <= min(h.shape):
         raise ValueError(f"k is {k}: {h.shape[0]} representations of {h.shape[1]} dimensions have {min(h.shape)} axes.")
+    power = exponent(h.abs().amax())
+    h = times_power(h, -power)
     axes, variance = principal_axes(h - h.mean(dim=0))
     variance, axes = variance[:k], axes.T[:k]
     sign = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True)).sign()
-    return sign * variance.sqrt()[:, None] * axes
+    return times_power(sign * variance.sqrt()[:, None] * axes, power)
 
 
 class Atoms(NamedTuple):

@@ -42,6 +42,7 @@ def interpolate(
     w = weights[:, None]
     if not spherical:
         return (1 - w) * a + w * b
+    given, a, b, w = a, a.double(), b.double(), w.double()
     length_a, length_b = a.norm(), b.norm()
     if not (length_a > 0 and length_b > 0):
         raise ValueError("a or b is zero: it has no direction; interpolate linearly.")
@@ -51,7 +52,7 @@ def interpolate(
         raise ValueError("a and b point in opposite directions: there is no unique great circle; interpolate linearly.")
     along_u, along_v = (theta * torch.cat([1 - w, w], dim=1)).sin().div(theta.sin()).split(1, dim=1)
     path = (1 - w) * u + w * v if theta < 1e-6 else along_u * u + along_v * v
-    return ((1 - w) * length_a + w * length_b) * path
+    return (((1 - w) * length_a + w * length_b) * path).to(given)
 
 
 @checked_finite
@@ -81,7 +82,10 @@ def remove(h: H, dims: Bool[Tensor, " d"]) -> H:
 @checked_finite
 def transplant(h: Float[Tensor, "*#n d"], dims: Bool[Tensor, " d"], source: Float[Tensor, "*#n d"]) -> H:
     """h with these dimensions taken from another image's representation; h and source broadcast."""
-    return torch.where(dims, source, h)
+    try:
+        return torch.where(dims, source, h)
+    except RuntimeError:
+        raise ValueError(f"h has shape {tuple(h.shape)} and source {tuple(source.shape)}: they must fit.") from None
 
 
 @checked_finite
@@ -173,6 +177,10 @@ def hidden(
     image: Shaped[Tensor, "c h w"], shares: Sequence[float], *, patch: int = 4, seed: int = 0
 ) -> UInt8[Tensor, "n c h w"]:
     """The image with each share of its patches hidden; a larger share hides all that a smaller one does, and more."""
+    if not len(shares) or not 0 <= min(shares) <= max(shares) <= 1:
+        raise ValueError(f"shares is {tuple(shares)}: each must lie in [0, 1], and there must be one.")
+    if image.dtype != torch.uint8 and not image.is_floating_point():
+        raise TypeError(f"image is {image.dtype}: it must be uint8, or floats in [0, 1].")
     masked = [mask_patches(as_float(image[None]), s, patch=patch, generator=rng(seed, 0, "masks")) for s in shares]
     return as_bytes(torch.cat(masked))
 

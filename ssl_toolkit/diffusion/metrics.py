@@ -271,6 +271,7 @@ def memorization(
 
     It is about 1 for a model that generalizes, and well below 1 for one that copies its training set.
     """
+    _check(least=1, samples=samples, held_out=held_out, train=train)
     apart = nearest(held_out, train).distance.median().item()
     if not apart > 0:
         raise ValueError("held_out holds images of train: give images that the model was not trained on.")

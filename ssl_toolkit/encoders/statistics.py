@@ -116,7 +116,7 @@ def distances(
     center = y.double().mean(dim=0)
     others = y.double() - center
     largest = others.square().sum(dim=1).amax()
-    for part in x.split(portion):
+    for part in x.split(portion) if len(x) else ():
         rows = part.double() - center
         far = torch.cdist(rows, others)
         close = far < 1e-5 * torch.maximum(largest, rows.square().sum(dim=1).amax()).sqrt()

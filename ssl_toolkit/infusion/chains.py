@@ -100,6 +100,8 @@ class Mixture:
     var: float = 0.0
 
     def __post_init__(self) -> None:
+        if not hasattr(self.var, "__float__"):
+            raise TypeError(f"var is {self.var!r}: it must be a number.")
         if not 0 <= self.var < math.inf:
             raise ValueError(f"var is {self.var}: it is a variance and must be at least 0; 1e-4 is usual.")
 
