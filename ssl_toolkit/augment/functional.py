@@ -28,11 +28,11 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # their codes in the `order` o
 _SMALL = 48 * 48  # pixels: below this, a dense product crops faster than a loop over images
 
 
-def _operation(function: Callable[Concatenate[Images, P], Images]) -> Callable[Concatenate[Images, P], Images]:
+def _operation(function: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Concatenate[Tensor, P], Tensor]:
     """What users call: `checked`, of images in [0, 1]. `transforms` unwraps it, and checks its images once."""
 
     @wraps(function)
-    def call(x: Images, *args: P.args, **kwargs: P.kwargs) -> Images:
+    def call(x: Tensor, *args: P.args, **kwargs: P.kwargs) -> Tensor:
         check_images(x)
         check_unit_range(x, "x")
         return function(x, *args, **kwargs)

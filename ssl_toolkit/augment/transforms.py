@@ -35,8 +35,8 @@ from ssl_toolkit.augment.functional import (
 from ssl_toolkit.data import as_float, check_unit_range, checked
 
 # a view's images are checked once, not before every operation
-_blur, _crop, _flip, _gray = map(unwrap, (gaussian_blur, resized_crop, hflip, grayscale))
-_rotate, _solarize, _translate = map(unwrap, (rotate, solarize, translate))
+_blur, _crop, _flip, _gray = (unwrap(op) for op in (gaussian_blur, resized_crop, hflip, grayscale))
+_rotate, _solarize, _translate = (unwrap(op) for op in (rotate, solarize, translate))
 
 Stored = UInt8[Tensor, "b c h w"]
 Params = dict[str, Tensor]  # every value has one entry per sample

@@ -42,7 +42,8 @@ class Dataset:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self.images, self.labels = as_tensor("images", self.images), as_tensor("labels", self.labels)
+        self.images, labels = as_tensor("images", self.images), as_tensor("labels", self.labels)
+        self.labels = labels if labels.is_floating_point() else labels.long()
         self.factors = {name: as_tensor(name, values) for name, values in self.factors.items()}
 
     def __len__(self) -> int:

@@ -159,3 +159,21 @@ def test_a_perfect_pair_leaves_no_invariance_term():
 def test_bad_input_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_losses_in_half_precision_are_those_in_full_precision(kind):
+    za, zb = (10 * z for z in pair(6, b=64))
+    za[0] = 0
+    for loss in (nt_xent, vicreg, barlow_twins, byol):
+        half, full = loss(za.to(kind), zb.to(kind)), loss(za.to(kind).float(), zb.to(kind).float())
+        assert half == full
+        with torch.autocast("cpu", kind):
+            assert loss(za, zb) == loss(za, zb)
+            assert loss(za.to(kind).float(), zb.to(kind).float()) == full
+
+
+def test_a_loss_that_overflows_is_refused():
+    za, zb = (1e30 * z for z in pair(7))
+    with pytest.raises(ValueError, match=r"covariance is inf|invariance is inf"):
+        vicreg(za.float(), zb.float())

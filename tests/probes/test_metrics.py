@@ -162,7 +162,7 @@ def test_a_rank_is_told_in_words(deviations, words):
         (lambda z: feature_std(z[:1]), "1 sample"),
         (lambda z: uniformity(z[:1]), "1 sample"),
         (lambda z: alignment(z, z * torch.nan), "diverged"),
-        (lambda z: describe_rank(math.nan, 8), "rank is nan of 8"),
+        (lambda z: describe_rank(math.nan, 8), "rank is nan"),
         (lambda z: describe_rank(8.0, 3), "rank is 8.0 of 3"),
     ],
 )
