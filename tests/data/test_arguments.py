@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
-from ssl_toolkit import Dataset, embed, rng, simclr_views, small_conv
-from ssl_toolkit.data import as_tensor, batch, checked, checked_finite
+from ssl_toolkit import embed, rng, simclr_views
+from ssl_toolkit.data import as_tensor, checked, checked_finite
 
 
 @checked_finite
@@ -98,14 +98,6 @@ def test_a_plain_function_keeps_its_name_and_its_signature():
 
     assert (f.__name__, f.__doc__) == ("f", "Words.")
     assert f(np.ones(2, "f4")).tolist() == [1, 1]
-
-
-def test_a_dataset_and_its_views_may_be_made_of_arrays():
-    images = np.random.default_rng(0).integers(0, 256, (8, 3, 16, 16), dtype=np.uint8)
-    data = Dataset(images, np.arange(8) % 2, ("a", "b"))
-    assert torch.equal(batch(data, 0, batch_size=8).stored.sort(dim=0).values, data.images.sort(dim=0).values)
-    assert torch.equal(simclr_views(8)(images, rng(0)).x, simclr_views(8)(data.images, rng(0)).x)
-    assert torch.equal(embed(small_conv(3), images), embed(small_conv(3), data.images))
 
 
 def test_views_of_no_image_have_the_size_of_views():

@@ -96,7 +96,7 @@ def test_the_repulsion_is_right_however_wide_the_map(span):
     right = ((w * w)[:, :, None] * (y[:, None] - y[None])).sum(dim=1)
     force, total = repulsion(y)
     assert (force - right).norm() < 0.1 * right.norm()
-    assert total == pytest.approx(w.sum().item(), rel=0.01)
+    assert total == pytest.approx(w.sum().item(), rel=0.03)
 
 
 @pytest.mark.parametrize("inference", [False, True])
@@ -127,7 +127,7 @@ def test_probes_take_features_of_any_precision(kind):
         (lambda: linear_probe(Z, Y, Z, Y, iterations=0), "iterations is 0"),
         (lambda: linear_probe(Z, Y, Z[:, :5], Y), r"test_z has shape \(60, 5\): .* d = 8, as train_z has"),
         (lambda: linear_probe(Z, Y, Z, Y).logits(Z[:, :5]), "z has 5 dimensions: this probe was fitted on 8"),
-        (lambda: linear_probe(Z, Y, Z, Y).columns(Y + 7), "labels holds 9: the probe was not fitted on it"),
+        (lambda: linear_probe(Z, Y, Z, Y).columns(Y + 7), "labels holds 7: the probe was not fitted on it"),
         (lambda: ridge_r2(Z, Z[:, :1], Z, torch.ones(60, 1)), "test_t is constant"),
         (lambda: rankme(Z[:0]), r"z holds 0 sample"),
         (lambda: rankme(Z[:, :0]), "its rows hold no number"),
