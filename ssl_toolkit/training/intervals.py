@@ -35,6 +35,8 @@ def paired_interval(
     a: Sequence[float], b: Sequence[float], *, level: float = 0.95
 ) -> tuple[float, tuple[float, float]]:
     """`mean_interval` of a - b, seed by seed."""
+    if min(len(a), len(b)) < 2:
+        raise ValueError(f"a holds {len(a)} values and b {len(b)}: an interval needs at least two seeds.")
     return mean_interval(differences(a, b), level=level)
 
 
