@@ -9,39 +9,62 @@ reason: at laptop sizes, products run near a core's peak speed and gathers do no
 """
 
 import math
+from collections.abc import Callable
+from functools import wraps
+from inspect import unwrap
+from typing import Concatenate, ParamSpec
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor
 
+from ssl_toolkit.data import check_unit_range, checked
+
 Images = Float[Tensor, "b c h w"]
 PerSample = Shaped[Tensor, " b"]
+P = ParamSpec("P")
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # their codes in the `order` of `jitter`
 _SMALL = 48 * 48  # pixels: below this, a dense product crops faster than a loop over images
 
 
+def _operation(function: Callable[Concatenate[Tensor, P], Tensor]) -> Callable[Concatenate[Tensor, P], Tensor]:
+    """What users call: `checked`, of images in [0, 1]. `transforms` unwraps it, and checks its images once."""
+
+    @wraps(function)
+    def call(x: Tensor, *args: P.args, **kwargs: P.kwargs) -> Tensor:
+        check_images(x)
+        check_unit_range(x, "x")
+        return function(x, *args, **kwargs)
+
+    return checked(call)
+
+
+@_operation
 def brightness(x: Images, f: PerSample) -> Images:
     """Multiply each image by its own factor: clamp(f x)."""
     return (x * _each(x, "f", f, 0.0)).clamp_(0, 1)
 
 
+@_operation
 def contrast(x: Images, f: PerSample) -> Images:
     """clamp(f x + (1 - f) m), where m is the mean luma of the image."""
     f = _each(x, "f", f, 0.0)
     return (x * f).add_(_luma(x).mean(dim=(2, 3), keepdim=True) * (1 - f)).clamp_(0, 1)
 
 
+@_operation
 def saturation(x: Images, f: PerSample) -> Images:
     """clamp(f x + (1 - f) luma(x)); gray images do not change."""
     f = _each(x, "f", f, 0.0)
     return x if x.shape[1] == 1 else (x * f).add_(_luma(x) * (1 - f)).clamp_(0, 1)
 
 
+@_operation
 def hue(x: Images, f: PerSample) -> Images:
     """Rotate the HSV hue by f full turns, f in [-0.5, 0.5]; gray images do not change."""
     f = _each(x, "f", f, -0.5, 0.5)
-    return x if x.shape[1] == 1 else _turn(x, f, out=torch.empty_like(x))
+    return x if x.shape[1] == 1 else _turn(x, f)
 
 
 def jitter(
@@ -57,6 +80,8 @@ def jitter(
     Equal to calling one after the other, at a fraction of the cost: all but hue are clamp(f x + (1 - f) g), with g = 0,
     the mean luma or the luma, so a single pass over the batch applies every sample's i-th operation.
     """
+    if x.requires_grad:
+        raise ValueError("x requires a gradient, and jitter works in place: x.detach() drops it.")
     gray = x.shape[1] == 1
     factors = torch.stack([_each(x, "brightness", brightness, 0.0), _each(x, "contrast", contrast, 0.0),
                            _each(x, "saturation", saturation, 0.0)], dim=1).view(-1, 3)  # fmt: skip
@@ -96,7 +121,7 @@ def _luma(x: Tensor) -> Float[Tensor, "b 1 h w"]:
     return (x[:, :1] * 0.2989).add_(x[:, 1:2], alpha=0.587).add_(x[:, 2:3], alpha=0.114)
 
 
-def _turn(x: Tensor, f: Tensor, out: Tensor) -> Tensor:
+def _turn(x: Tensor, f: Tensor, out: Tensor | None = None) -> Tensor:
     """`hue` of color images, f (b, 1, 1, 1), written to `out`, which may be x."""
     r, g, b = x.split(1, dim=1)
     low = torch.minimum(torch.minimum(r, g), b)
@@ -111,17 +136,20 @@ def _turn(x: Tensor, f: Tensor, out: Tensor) -> Tensor:
     return torch.addcmul(low, channel, chroma, out=out)
 
 
+@_operation
 def grayscale(x: Images, mask: Bool[Tensor, " b"]) -> Images:
     """Replace every channel by the luma if the image's mask is True."""
     mask = _mask(x, mask)
     return x if x.shape[1] == 1 else x.lerp(_luma(x), mask)
 
 
+@_operation
 def solarize(x: Images, threshold: PerSample) -> Images:
     """1 - x for values at or above the threshold; a threshold above 1 changes nothing."""
     return x.lerp(1 - x, (x >= _each(x, "threshold", threshold)).to(x.dtype))
 
 
+@_operation
 def gaussian_blur(x: Images, sigma: PerSample, kernel_size: int = 3) -> Images:
     """Blur by a Gaussian of `sigma` pixels, cut to `kernel_size` taps and normalized; borders are reflected."""
     h, w = x.shape[-2:]
@@ -148,6 +176,7 @@ def _banded(kernel: Float[Tensor, "b k"], n: int) -> Float[Tensor, "b n n"]:
     return flat.view(b, n, n)
 
 
+@_operation
 def resized_crop(x: Images, boxes: Shaped[Tensor, "b 4"], size: int | tuple[int, int]) -> Float[Tensor, "b c s t"]:
     """Crop boxes (top, left, height, width, in pixels) and resize them to `size` (or height, width), antialiased."""
     check_images(x)
@@ -169,7 +198,7 @@ def stored_crop(
     """
     h, w = x.shape[-2:]
     if x.device.type != "cpu" or h * w < _SMALL or bool((boxes % 1).any()):
-        return resized_crop(x.float().div_(255), boxes, size)
+        return unwrap(resized_crop)(x.float().div_(255), boxes, size)
     _check_boxes(x, boxes)
     out = x.new_empty(*x.shape[:2], *pair(size))
     for i, (top, left, height, width) in enumerate(boxes.int().tolist()):
@@ -211,11 +240,13 @@ def _separable(x: Images, rows: Float[Tensor, "b s h"], columns: Float[Tensor, "
     return x.transpose(1, 2).contiguous().clamp_max_(1)
 
 
+@_operation
 def hflip(x: Images, mask: Bool[Tensor, " b"]) -> Images:
     """Mirror an image left to right if its mask is True."""
     return x.lerp(x.flip(3), _mask(x, mask))
 
 
+@_operation
 def rotate(x: Images, angle: PerSample) -> Images:
     """Rotate counter-clockwise by `angle` degrees about the center, bilinear; black fills the gap."""
     h, w = x.shape[-2:]
@@ -226,11 +257,14 @@ def rotate(x: Images, angle: PerSample) -> Images:
     return _sample(x, theta)
 
 
+@_operation
 def translate(x: Images, shift: Shaped[Tensor, "b 2"]) -> Images:
     """Shift right and down by `shift` = (dx, dy) pixels, bilinear; black fills the gap."""
     check_images(x)
     if shift.shape != (len(x), 2):
         raise ValueError(f"shift has shape {tuple(shift.shape)}: it must hold one (dx, dy) per image, ({len(x)}, 2).")
+    if not bool(shift.isfinite().all()):
+        raise ValueError("shift holds NaN or infinite values: it must be finite.")
     h, w = x.shape[-2:]
     dx, dy = shift.to(x.dtype).unbind(1)
     one, zero = torch.ones_like(dx), torch.zeros_like(dx)
@@ -269,9 +303,9 @@ def _each(x: Tensor, name: str, value: object, low: float = -math.inf, high: flo
         raise ValueError(f"{name} has shape {tuple(value.shape)}: it must hold one value per image, ({len(x)},).")
     if len(value):
         least, most = (v.item() for v in value.aminmax())
-        if not low <= least <= most <= high:  # false for NaN too
-            bad = most if low <= least else least
-            raise ValueError(f"{name} holds {bad:g}: it must lie in [{low:g}, {high:g}].")
+        if not (low <= least <= most <= high and math.isfinite(least) and math.isfinite(most)):
+            bad = most if low <= least and math.isfinite(least) else least
+            raise ValueError(f"{name} holds {bad:g}: it must be finite, and lie in [{low:g}, {high:g}].")
     return value.to(x.dtype).view(-1, 1, 1, 1)
 
 

@@ -9,6 +9,7 @@ You can show them, predict them with a probe, or change them by hand.
 
 import math
 from collections.abc import Callable
+from inspect import unwrap
 from typing import NamedTuple
 
 import torch
@@ -31,7 +32,11 @@ from ssl_toolkit.augment.functional import (
     stored_crop,
     translate as translate,
 )
-from ssl_toolkit.data import as_float, check_unit_range
+from ssl_toolkit.data import as_float, check_unit_range, checked
+
+# a view's images are checked once, not before every operation
+_blur, _crop, _flip, _gray = (unwrap(op) for op in (gaussian_blur, resized_crop, hflip, grayscale))
+_rotate, _solarize, _translate = (unwrap(op) for op in (rotate, solarize, translate))
 
 Stored = UInt8[Tensor, "b c h w"]
 Params = dict[str, Tensor]  # every value has one entry per sample
@@ -60,13 +65,14 @@ class Augment(NamedTuple):
 
     ops: tuple[Op, ...]
 
+    @checked
     def __call__(self, x: Images | Stored, generator: torch.Generator, *, part: tuple[int, int] = (0, 1)) -> View:
         """The views of x. If x is the r-th of n equal parts of a batch, `part` (r, n) gives its views in that batch."""
-        if not (x.is_floating_point() or x.dtype == torch.uint8) or x.ndim != 4:
-            raise TypeError(
-                f"x is {x.dtype} of shape {tuple(x.shape)}: images must be (b, c, h, w), float in [0, 1] or uint8."
-            )
-        check_unit_range(x)
+        if not (x.is_floating_point() or x.dtype == torch.uint8):
+            raise TypeError(f"x is {x.dtype}: images must be (b, c, h, w), float in [0, 1] or uint8.")
+        check_unit_range(x, "x: images")
+        if x.dtype in (torch.float16, torch.bfloat16):  # a blur's weights would underflow
+            x = x.float()
         params: Params = {}
         r, n = part
         mine = slice(r * len(x), (r + 1) * len(x))
@@ -95,6 +101,7 @@ def compose(*ops: Op) -> Augment:
     return Augment(tuple(named))
 
 
+@checked
 def replay(augment: Augment, x: Images | Stored, params: Params) -> Float[Tensor, "b c s t"]:
     """Make the view of x with these parameters."""
     if not (augment.ops and augment.ops[0].stored):
@@ -108,9 +115,13 @@ def replay(augment: Augment, x: Images | Stored, params: Params) -> Float[Tensor
             mine = {k[start:]: v[i : i + chunk] for k, v in params.items() if k.startswith(f"{op.name}.")}
             part = op.apply(part, mine)
         parts.append(part)
-    return torch.cat(parts) if parts else as_float(x)
+    if not parts:  # of no image, the views are none, of their size
+        side = next((op.size for op in reversed(augment.ops) if op.size is not None), None)
+        return as_float(x if side is None else x.new_zeros(0, x.shape[1], side, side))
+    return torch.cat(parts)
 
 
+@checked
 def random_resized_crop(
     size: int, *, scale: tuple[float, float] = (0.2, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
 ) -> Op:
@@ -118,9 +129,11 @@ def random_resized_crop(
 
     As in torchvision: the first of ten tries that fits the image, or else the largest centered box within `ratio`.
     """
+    if size < 1:
+        raise ValueError(f"size is {size}: a view needs at least one pixel.")
     if not 0 < scale[0] <= scale[1] <= 1:
         raise ValueError(f"scale is {scale}: it must be a range of area shares in (0, 1], smaller first.")
-    if not 0 < ratio[0] <= ratio[1]:
+    if not 0 < ratio[0] <= ratio[1] < math.inf:
         raise ValueError(f"ratio is {ratio}: width / height must be a range of positive numbers, smaller first.")
 
     def draw(shape: torch.Size, g: torch.Generator) -> Params:
@@ -142,17 +155,19 @@ def random_resized_crop(
         return {"box": torch.stack([top, left, height, width], dim=1)}
 
     def apply(x: Tensor, p: Params) -> Tensor:
-        return (stored_crop if x.dtype == torch.uint8 else resized_crop)(x, p["box"], size)
+        return (stored_crop if x.dtype == torch.uint8 else _crop)(x, p["box"], size)
 
     return Op("crop", draw, apply, size, stored=True)
 
 
+@checked
 def random_flip(p: float = 0.5) -> Op:
     """Mirror left to right with probability p."""
     _probability(p)
-    return Op("flip", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: hflip(x, q["on"]))
+    return Op("flip", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: _flip(x, q["on"]))
 
 
+@checked
 def color_jitter(
     brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4, hue: float = 0.1, *, p: float = 0.8
 ) -> Op:
@@ -181,16 +196,20 @@ def color_jitter(
     return Op("jitter", draw, apply)
 
 
+@checked
 def random_grayscale(p: float = 0.2) -> Op:
     """Replace every channel by the luma with probability p."""
     _probability(p)
-    return Op("gray", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: grayscale(x, q["on"]))
+    return Op("gray", lambda shape, g: {"on": _chance(shape[0], p, g)}, lambda x, q: _gray(x, q["on"]))
 
 
+@checked
 def random_blur(p: float = 0.5, *, sigma: tuple[float, float] = (0.1, 2.0), kernel_size: int = 3) -> Op:
     """Blur with probability p by a Gaussian with sigma uniform in its range; a sigma of 0 means no blur."""
     _probability(p)
-    if not 0 < sigma[0] <= sigma[1]:
+    if kernel_size % 2 == 0 or kernel_size < 3:
+        raise ValueError(f"kernel_size is {kernel_size}: it must be odd and at least 3.")
+    if not 0 < sigma[0] <= sigma[1] < math.inf:
         raise ValueError(f"sigma is {sigma}: it must be a range of positive numbers, smaller first.")
 
     def draw(shape: torch.Size, g: torch.Generator) -> Params:
@@ -201,24 +220,26 @@ def random_blur(p: float = 0.5, *, sigma: tuple[float, float] = (0.1, 2.0), kern
         which = q["sigma"].nonzero().squeeze(1)
         if not len(which):
             return x
-        return x.index_copy(0, which, gaussian_blur(x[which], q["sigma"][which], kernel_size))
+        return x.index_copy(0, which, _blur(x[which], q["sigma"][which], kernel_size))
 
     return Op("blur", draw, apply)
 
 
+@checked
 def random_solarize(p: float = 0.2, *, threshold: float = 0.5) -> Op:
     """Invert values from `threshold` up with probability p; a drawn threshold of 2 means no change."""
     _probability(p)
     return Op(
         "solarize",
         lambda shape, g: {"threshold": torch.where(_chance(shape[0], p, g), threshold, 2.0)},
-        lambda x, q: solarize(x, q["threshold"]),
+        lambda x, q: _solarize(x, q["threshold"]),
     )
 
 
+@checked
 def gaussian_noise(sigma: float = 0.1) -> Op:
     """Add noise: x + sigma e, clamped to [0, 1]; the parameter e is one standard normal number per value."""
-    if sigma < 0:
+    if not sigma >= 0:
         raise ValueError(f"sigma is {sigma}: it must not be negative.")
     return Op(
         "noise",
@@ -227,24 +248,31 @@ def gaussian_noise(sigma: float = 0.1) -> Op:
     )
 
 
+@checked
 def random_translate(pixels: float = 4.0) -> Op:
     """Shift by up to `pixels` horizontally and vertically; black fills the gap."""
+    if not pixels >= 0:
+        raise ValueError(f"pixels is {pixels}: it must be at least 0.")
     return Op(
         "translate",
         lambda shape, g: {"shift": _uniform((shape[0], 2), -pixels, pixels, g)},
-        lambda x, q: translate(x, q["shift"]),
+        lambda x, q: _translate(x, q["shift"]),
     )
 
 
+@checked
 def random_rotate(degrees: float = 15.0) -> Op:
     """Rotate by up to `degrees` either way; black fills the gap."""
+    if not degrees >= 0:
+        raise ValueError(f"degrees is {degrees}: it must be at least 0.")
     return Op(
         "rotate",
         lambda shape, g: {"angle": _uniform((shape[0],), -degrees, degrees, g)},
-        lambda x, q: rotate(x, q["angle"]),
+        lambda x, q: _rotate(x, q["angle"]),
     )
 
 
+@checked
 def simclr_views(
     size: int,
     *,

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
+from ssl_toolkit.data.arguments import as_tensor
 from ssl_toolkit.data.labels import number_labels
 from ssl_toolkit.data.seeds import rng
 
@@ -53,6 +54,8 @@ class Dataset:
     names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        self.images = as_tensor("images", self.images)
+        self.factors = {name: as_tensor(name, values) for name, values in self.factors.items()}
         self.labels, self.classes = number_labels(self.labels, len(self.images), self.classes)
         rows = {name: len(values) for name, values in self.factors.items()} | {"names": len(self.names or self.images)}
         if wrong := [f"{name} has {n}" for name, n in rows.items() if n != len(self.images)]:
@@ -180,10 +183,12 @@ def as_bytes(images: Float[Tensor, "*b c h w"]) -> UInt8[Tensor, "*b c h w"]:
     return (255 * images).round().clamp(0, 255).byte().cpu()
 
 
-def check_unit_range(images: Shaped[Tensor, "*b c h w"]) -> None:
-    """Raises ValueError for float images with NaN or with values clearly outside [0, 1], such as 0 ... 255."""
+def check_unit_range(images: Shaped[Tensor, "*b c h w"], name: str = "images") -> None:
+    """Raises ValueError for images without a pixel, and for floats that are NaN or clearly outside [0, 1]."""
+    if 0 in images.shape[1:]:
+        raise ValueError(f"{name} has shape {tuple(images.shape)}: an image needs at least one pixel.")
     if images.is_floating_point() and images.numel():
-        low, high = (v.item() for v in images.aminmax())
+        low, high = (v.item() for v in images.detach().aminmax())
         if not -0.05 <= low <= high <= 1.05:
             how = "divide by 255" if low >= 0 else "undo a normalization by x * std + mean"
-            raise ValueError(f"images lie in [{low:.3g}, {high:.3g}]: they must be uint8, or floats in [0, 1]; {how}.")
+            raise ValueError(f"{name} lie in [{low:.3g}, {high:.3g}]: they must be uint8, or floats in [0, 1]; {how}.")

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssl_toolkit.data import Batch, seeded
+from ssl_toolkit.data import Batch, checked_finite, seeded
 from ssl_toolkit.encoders.statistics import mean_and_std
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.training import Objective, TrainState
@@ -53,6 +53,7 @@ class Decoder(nn.Module):
         return self.out(x).sigmoid()
 
 
+@checked_finite
 def mean_image(h: Float[Tensor, "n d"]) -> Objective:
     """mean (x - D(h))^2, where h[i] is the representation of the data's i-th image, computed beforehand."""
 
@@ -71,6 +72,7 @@ class Inverted(NamedTuple):
     terms: dict[str, Float[Tensor, " b"]]
 
 
+@checked_finite
 def invert(
     f: Callable[[Tensor], Tensor],
     h: Float[Tensor, "b d"],
@@ -91,10 +93,14 @@ def invert(
     moments, so the result does not depend on the rest of the batch. Raises ValueError if h and start differ in length,
     for fewer than one step, and for an lr that is not positive.
     """
-    if len(h) != len(start):
-        raise ValueError(f"h has {len(h)} rows and start {len(start)} images: there must be one for each.")
+    if not (len(h) and tv >= 0 and l2 >= 0):
+        raise ValueError(f"h has {len(h)} rows: give at least 1; tv={tv} and l2={l2} must be at least 0.")
     if steps < 1 or not lr > 0:
         raise ValueError(f"steps is {steps} and lr is {lr}: there must be at least 1 step, and lr must be positive.")
+    if not start.numel() or min(start.shape[2:]) < 2:
+        raise ValueError(f"start has shape {tuple(start.shape)}: images need at least 2 x 2 pixels to vary.")
+    if (found := f(start).shape) != h.shape:
+        raise ValueError(f"h has shape {tuple(h.shape)}, and f gives {tuple(found)} for start: h must be what f gives.")
     scale = h.square().sum(dim=1).clamp_min(1e-12)
 
     def terms(x: Tensor) -> dict[str, Tensor]:

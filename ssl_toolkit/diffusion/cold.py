@@ -13,17 +13,26 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from ssl_toolkit.data import checked, must_be_finite
 from ssl_toolkit.diffusion.denoise import Denoise
 from ssl_toolkit.diffusion.samplers import Denoised
 
 Degrade = Callable[[Tensor, Tensor], Tensor]
 
 
+@checked
 def covering(pixels: Float[Tensor, "b c h w"], order: Float[Tensor, "b #c h w"]) -> Degrade:
     """D(x, t) is `pixels` where `order`, with values in [0, 1), is below t, and x elsewhere."""
-    return lambda x, t: torch.where(order < t.to(order), pixels, x)
+
+    def degrade(x: Tensor, t: Tensor) -> Tensor:
+        if x.shape != pixels.shape:
+            raise ValueError(f"x has shape {tuple(x.shape)}, and pixels {tuple(pixels.shape)}: they must be alike.")
+        return torch.where(order < t.to(order), pixels, x)
+
+    return degrade
 
 
+@checked
 def cold(
     restore: Denoise, x: Float[Tensor, "b *x"], *, degrade: Degrade, timesteps: Shaped[Tensor, " n"]
 ) -> Iterator[Denoised]:
@@ -32,8 +41,9 @@ def cold(
     `timesteps` descend within (0, 1], and x is a state at the first. Errors of the restoration cancel wherever a step
     changes nothing. Raises ValueError for times that do not descend or that leave (0, 1].
     """
+    must_be_finite("x", x)
     times = [*timesteps.tolist(), 0.0]
-    if len(times) < 2 or times[0] > 1 or any(t <= to for t, to in pairwise(times)):
+    if len(times) < 2 or times[0] > 1 or not all(t > to for t, to in pairwise(times)):
         raise ValueError(f"timesteps is {times[:-1]}: they must descend within (0, 1].")
     for i, (t, to) in enumerate(pairwise(x.new_tensor(times))):
         with torch.no_grad():

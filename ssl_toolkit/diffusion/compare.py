@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssl_toolkit.data import checked_finite
 from ssl_toolkit.diffusion.denoise import Denoise
 from ssl_toolkit.diffusion.samplers import Denoised
 from ssl_toolkit.diffusion.schedule import Schedule
@@ -35,6 +36,7 @@ class Frame(NamedTuple):
     calls: dict[str, int]
 
 
+@checked_finite
 def side_by_side(
     chains: Mapping[str, Chain],
     noise: Float[Tensor, "b *x"],
@@ -50,6 +52,8 @@ def side_by_side(
     """
     if not chains:
         raise ValueError("chains is empty: give at least one Chain(denoise, sampler).")
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: it must be at least 1.")
     times = schedule.timesteps(steps)
     start = float(schedule.sigma(times[0])) * noise
     x = dict.fromkeys(chains, start)

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from ssl_toolkit.data import checked_finite
 from ssl_toolkit.diffusion.schedule import Schedule, per_sample
 
 Network = Callable[[Tensor, Tensor], Tensor]
@@ -71,6 +72,7 @@ def from_flow(network: Network) -> Denoise:
     return lambda x, t: x - per_sample(t, x) * _call(network, x, t)
 
 
+@checked_finite
 def edm_precondition(network: Network, *, sigma_data: float = 0.5) -> Denoise:
     """EDM's preconditioning of F (Karras et al., 2022, eq. 7): D(x; s) = c_skip x + c_out F(c_in x; c_noise), t = s.
 
@@ -86,6 +88,7 @@ def edm_precondition(network: Network, *, sigma_data: float = 0.5) -> Denoise:
     return denoise
 
 
+@checked_finite
 def guided(
     network: Callable[..., Tensor],
     h: Float[Tensor, "b d"],

@@ -15,10 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.data import batch_index, rng
-from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
+from ssl_toolkit.data import batch_index, checked_finite, rng
+from ssl_toolkit.encoders.statistics import at_least, exponent, mean_and_std, principal_axes, times_power
 
 
+@checked_finite
 def principal_directions(h: Float[Tensor, "n d"], k: int) -> Float[Tensor, "k d"]:
     """The first k principal axes of a bank, each scaled to the bank's standard deviation along it.
 
@@ -27,10 +28,12 @@ def principal_directions(h: Float[Tensor, "n d"], k: int) -> Float[Tensor, "k d"
     """
     if not 1 <= k <= min(h.shape):
         raise ValueError(f"k is {k}: {h.shape[0]} representations of {h.shape[1]} dimensions have {min(h.shape)} axes.")
+    power = exponent(h.abs().amax())
+    h = times_power(h, -power)
     axes, variance = principal_axes(h - h.mean(dim=0))
     variance, axes = variance[:k], axes.T[:k]
     sign = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True)).sign()
-    return sign * variance.sqrt()[:, None] * axes
+    return times_power(sign * variance.sqrt()[:, None] * axes, power)
 
 
 class Atoms(NamedTuple):
@@ -42,6 +45,7 @@ class Atoms(NamedTuple):
     error: float  # the share of that batch's variance that the dictionary leaves unexplained
 
 
+@checked_finite
 def sparse_directions(
     h: Float[Tensor, "n d"], k: int, *, penalty: float = 0.25, steps: int = 50, batch_size: int = 256, seed: int = 0
 ) -> Iterator[Atoms]:
@@ -57,7 +61,8 @@ def sparse_directions(
 
     if k < 1 or not penalty > 0:
         raise ValueError(f"k is {k} and penalty is {penalty}: k must be at least 1 and the penalty positive.")
-    n, d = h.shape
+    n, d = at_least(2, h, "h").shape
+    h = h.detach() if h.dtype == torch.float64 else h.detach().float()
     mean, std = mean_and_std(h)
     x, units = ((h - mean) / std).double(), std.masked_fill(std.isinf(), 0.0)
     start = torch.randn(k, d, generator=rng(seed, 0, "atoms"), dtype=torch.float64)
@@ -72,5 +77,5 @@ def sparse_directions(
         atoms = torch.from_numpy(learner.components_)
         used = code > 0
         typical = code.sum(dim=0) / used.sum(dim=0).clamp_min(1)
-        error = ((part - code @ atoms).square().sum() / part.square().sum()).item()
+        error = ((part - code @ atoms).square().sum() / part.square().sum().clamp_min(1e-300)).item()
         yield Atoms(step + 1, (typical[:, None] * atoms).to(h.dtype) * units, used.double().mean(dim=0), error)

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor
 
-from ssl_toolkit.data import as_bytes, as_float, rng
+from ssl_toolkit.data import as_bytes, as_float, checked_finite, rng
 from ssl_toolkit.diffusion.rcdm import RCDM, conditions, sample
 from ssl_toolkit.encoders import Encoder
 from ssl_toolkit.encoders.statistics import neighbors
@@ -26,6 +26,7 @@ from ssl_toolkit.encoders.statistics import neighbors
 H = Float[Tensor, "*n d"]
 
 
+@checked_finite
 def interpolate(
     a: Float[Tensor, " d"], b: Float[Tensor, " d"], weights: Float[Tensor, " k"], *, spherical: bool = False
 ) -> Float[Tensor, "k d"]:
@@ -41,6 +42,7 @@ def interpolate(
     w = weights[:, None]
     if not spherical:
         return (1 - w) * a + w * b
+    given, a, b, w = a, a.double(), b.double(), w.double()
     length_a, length_b = a.norm(), b.norm()
     if not (length_a > 0 and length_b > 0):
         raise ValueError("a or b is zero: it has no direction; interpolate linearly.")
@@ -50,9 +52,10 @@ def interpolate(
         raise ValueError("a and b point in opposite directions: there is no unique great circle; interpolate linearly.")
     along_u, along_v = (theta * torch.cat([1 - w, w], dim=1)).sin().div(theta.sin()).split(1, dim=1)
     path = (1 - w) * u + w * v if theta < 1e-6 else along_u * u + along_v * v
-    return ((1 - w) * length_a + w * length_b) * path
+    return (((1 - w) * length_a + w * length_b) * path).to(given)
 
 
+@checked_finite
 def common_dimensions(
     h: Float[Tensor, "n d"], *, more_than: int = 14, above: float | Float[Tensor, " d"] = 0.0
 ) -> Bool[Tensor, " d"]:
@@ -63,26 +66,35 @@ def common_dimensions(
     of them. Then give each dimension its own threshold, such as `bank.abs().median(dim=0).values`. Raises ValueError
     unless 0 <= more_than < n.
     """
+    if not len(h):
+        raise ValueError("h holds no representation: give the neighbors'.")
     if not 0 <= more_than < len(h):
         raise ValueError(f"more_than is {more_than}: of {len(h)} representations it must lie in 0 ... {len(h) - 1}.")
     return (h.abs() > above).sum(dim=0) > more_than
 
 
+@checked_finite
 def remove(h: H, dims: Bool[Tensor, " d"]) -> H:
     """h with these dimensions set to 0."""
     return h.masked_fill(dims, 0)
 
 
+@checked_finite
 def transplant(h: Float[Tensor, "*#n d"], dims: Bool[Tensor, " d"], source: Float[Tensor, "*#n d"]) -> H:
     """h with these dimensions taken from another image's representation; h and source broadcast."""
-    return torch.where(dims, source, h)
+    try:
+        return torch.where(dims, source, h)
+    except RuntimeError:
+        raise ValueError(f"h has shape {tuple(h.shape)} and source {tuple(source.shape)}: they must fit.") from None
 
 
+@checked_finite
 def move(h: Float[Tensor, "*#n d"], direction: Float[Tensor, " d"], amount: float | Float[Tensor, "*#n"]) -> H:
     """h + amount * direction. Several amounts give several rows: (d,) and (k,) give (k, d)."""
     return h + torch.as_tensor(amount, dtype=h.dtype, device=h.device)[..., None] * direction
 
 
+@checked_finite
 def mask_patches(
     x: Float[Tensor, "b c h w"], share: float, *, patch: int = 4, fill: float = 0.0, generator: torch.Generator
 ) -> Float[Tensor, "b c h w"]:
@@ -110,6 +122,7 @@ class Edits(NamedTuple):
     h: Float[Tensor, "n d"]
 
 
+@checked_finite
 def between(a: Float[Tensor, " d"], b: Float[Tensor, " d"], stops: int, *, spherical: bool = False) -> Edits:
     """`stops` representations on the path from a to b, both included, by `interpolate`."""
     if stops < 2:
@@ -118,8 +131,11 @@ def between(a: Float[Tensor, " d"], b: Float[Tensor, " d"], stops: int, *, spher
     return Edits([f"{x:.3g}" for x in weights.tolist()], interpolate(a, b, weights, spherical=spherical))
 
 
+@checked_finite
 def along(h: Float[Tensor, " d"], directions: Float[Tensor, "k d"], amounts: Sequence[float]) -> Edits:
     """h unchanged, and h moved along all the directions at once, each by its amount."""
+    if len(directions) != len(amounts):
+        raise ValueError(f"there are {len(directions)} directions and {len(amounts)} amounts: give one for each.")
     moved = h
     for direction, amount in zip(directions, amounts, strict=True):
         moved = move(moved, direction, amount)
@@ -134,6 +150,7 @@ class Common(NamedTuple):
     neighbors: Int64[Tensor, " k"]  # in the bank, nearest first
 
 
+@checked_finite
 def without_common(
     h: Float[Tensor, " d"],
     other: Float[Tensor, " d"],
@@ -155,10 +172,15 @@ def without_common(
     return Common(Edits(["as it is", "common ones removed", "common ones from B"], rows), dims, index[0])
 
 
+@checked_finite
 def hidden(
     image: Shaped[Tensor, "c h w"], shares: Sequence[float], *, patch: int = 4, seed: int = 0
 ) -> UInt8[Tensor, "n c h w"]:
     """The image with each share of its patches hidden; a larger share hides all that a smaller one does, and more."""
+    if not len(shares) or not 0 <= min(shares) <= max(shares) <= 1:
+        raise ValueError(f"shares is {tuple(shares)}: each must lie in [0, 1], and there must be one.")
+    if image.dtype != torch.uint8 and not image.is_floating_point():
+        raise TypeError(f"image is {image.dtype}: it must be uint8, or floats in [0, 1].")
     masked = [mask_patches(as_float(image[None]), s, patch=patch, generator=rng(seed, 0, "masks")) for s in shares]
     return as_bytes(torch.cat(masked))
 
@@ -175,6 +197,7 @@ class Rows(NamedTuple):
     distance: Float[Tensor, "n k"] | None
 
 
+@checked_finite
 def paint_rows(
     encoder: Encoder,
     model: RCDM,

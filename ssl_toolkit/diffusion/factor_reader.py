@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from ssl_toolkit.data import Batch, Dataset
+from ssl_toolkit.data import Batch, Dataset, checked_finite
 from ssl_toolkit.data.shapes import PERIODS
 from ssl_toolkit.diffusion.metrics import retention
 from ssl_toolkit.encoders import Encoder, embed, small_conv
@@ -73,6 +73,7 @@ def encode_factors(data: Dataset) -> Float[Tensor, "n k"]:
     return torch.stack(columns, dim=1)
 
 
+@checked_finite
 def predict_factors(reader: Encoder, images: Shaped[Tensor, "n c h w"]) -> dict[str, Float[Tensor, " n"]]:
     """Each factor as the reader sees it: circular ones from -1/2 to 1/2 turn, the others in standard deviations."""
     columns = iter(embed(reader, images, depth="embedding").unbind(dim=1))
@@ -83,6 +84,7 @@ def predict_factors(reader: Encoder, images: Shaped[Tensor, "n c h w"]) -> dict[
     return values
 
 
+@checked_finite
 def factor_retention(
     reader: Encoder, samples: Shaped[Tensor, "m k c h w"], images: Shaped[Tensor, "n c h w"]
 ) -> dict[str, float]:
@@ -97,6 +99,7 @@ def factor_retention(
     }
 
 
+@checked_finite
 def factor_accuracy(
     reader: Encoder, samples: Shaped[Tensor, "m k c h w"], truth: Float[Tensor, "m e"]
 ) -> dict[str, float]:

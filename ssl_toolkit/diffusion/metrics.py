@@ -5,13 +5,16 @@ The Fréchet distance is called FD here, since FID means the features of one par
 of 299 pixels. Parzen likelihoods are in `infusion`.
 """
 
-from collections.abc import Iterator
+import math
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
+
+from ssl_toolkit.data import checked_finite
+from ssl_toolkit.encoders.statistics import at_least, distances
 
 _PORTION = 1024  # rows of a distance matrix held in memory at once
 
@@ -55,6 +58,7 @@ class Nearest(NamedTuple):
     index: Int64[Tensor, " n"]  # type: ignore[assignment]  # hides tuple.index, of no use here
 
 
+@checked_finite
 def frechet_distance(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"]) -> float:
     """Fréchet distance between two sets, each fitted by a Gaussian with its mean and covariance:
 
@@ -63,7 +67,7 @@ def frechet_distance(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"]) -> 
     With S = R^T R, the trace of the root is the sum of the singular values of R1 R2^T, so no matrix root is needed.
     FD is biased upward unless n is much larger than d: compare only sets of equal n.
     """
-    _check(real, fake, least=2)
+    _check(least=2, real=real, fake=fake)
     (m1, r1), (m2, r2) = _gaussian(real), _gaussian(fake)
     root = torch.linalg.svdvals(r1 @ r2.T).sum()
     return ((m1 - m2).square().sum() + r1.square().sum() + r2.square().sum() - 2 * root).clamp_min(0).item()
@@ -75,6 +79,7 @@ def _gaussian(z: Tensor) -> tuple[Float[Tensor, " d"], Float[Tensor, "r d"]]:
     return mean, torch.linalg.qr((z.double() - mean) / (len(z) - 1) ** 0.5, mode="r").R
 
 
+@checked_finite
 def kid(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, block: int = 1000) -> KID:
     """KID (Bińkowski et al., 2018): the squared MMD between two sets under the kernel (x.y / d + 1)^3.
 
@@ -82,10 +87,10 @@ def kid(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, block: int = 
     given (shorter if a set has fewer rows); the spread over blocks gives the error. Raises ValueError for blocks of
     fewer than 2 rows.
     """
-    block = min(block, len(real), len(fake))
+    _check(least=2, real=real, fake=fake)
     if block < 2:
         raise ValueError(f"block is {block}: an unbiased estimate needs at least 2 rows of each set.")
-    _check(real, fake, least=2)
+    block = min(block, len(real), len(fake))
     pairs = zip(real.double().split(block), fake.double().split(block), strict=False)
     mmd = torch.stack([_mmd(x, y) for x, y in pairs if len(x) == len(y) == block])
     return KID(mmd.mean().item(), mmd.std().item() / len(mmd) ** 0.5 if len(mmd) > 1 else float("nan"))
@@ -98,16 +103,21 @@ def _mmd(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
     return (xx.sum() - xx.trace() + yy.sum() - yy.trace()) / (n * (n - 1)) - 2 * xy.mean()
 
 
+@checked_finite
 def kid_in_units(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"]) -> float:
     """The mean of `kid`, with features in units of the real features' standard deviation, pooled over all dimensions.
 
     All dimensions share one unit, so that a dimension that is dead on real images doesn't explode. Raises ValueError
     like `kid`.
     """
-    unit = real.var(dim=0).mean().sqrt()
-    return kid(real / unit, fake / unit).mean
+    _check(least=2, real=real, fake=fake)
+    unit = real.double().var(dim=0).mean().sqrt()
+    if not unit > 0:
+        raise ValueError("real holds the same features for all images: there is no unit; the encoder has collapsed.")
+    return kid(real.double() / unit, fake.double() / unit).mean
 
 
+@checked_finite
 def prdc(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, k: int = 5) -> PRDC:
     """Precision, recall, density and coverage. Each point's ball reaches to its k-th neighbor in its own set.
 
@@ -116,13 +126,13 @@ def prdc(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, k: int = 5) 
 
     Raises ValueError for k outside 1 ... min(n, m) - 1.
     """
-    _check(real, fake, least=2)
+    _check(least=2, real=real, fake=fake)
     least = min(len(real), len(fake))
     if not 1 <= k < least:
         raise ValueError(f"k is {k}: with {least} points in the smaller set it must lie in 1 ... {least - 1}.")
     of_real, of_fake = _radii(real, k), _radii(fake, k)
-    inside, covered, recalled = real.new_zeros(len(fake)), [], []
-    for distance, radius in zip(_distances(real, fake), of_real.split(_PORTION), strict=True):
+    inside, covered, recalled = of_real.new_zeros(len(fake)), [], []
+    for distance, radius in zip(distances(real, fake, portion=_PORTION), of_real.split(_PORTION), strict=True):
         within = distance < radius[:, None]  # (portion of the real, m)
         inside += within.sum(dim=0)
         covered.append(within.any(dim=1))
@@ -132,9 +142,10 @@ def prdc(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], *, k: int = 5) 
 
 
 def _radii(z: Float[Tensor, "n d"], k: int) -> Float[Tensor, " n"]:
-    return torch.cat([d.kthvalue(k + 1, dim=1).values for d in _distances(z, z)])  # the first neighbor is itself
+    return torch.cat([d.kthvalue(k + 1, dim=1).values for d in distances(z, z)])  # the first neighbor is itself
 
 
+@checked_finite
 def ranks(
     queries: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], truth: Int64[Tensor, " n"] | None = None
 ) -> Int64[Tensor, " n"]:
@@ -145,17 +156,20 @@ def ranks(
     Bordes et al. (2022) embed a sample of RCDM and check whether the closest representation is that of the image it
     was conditioned on. `truth` is the index of that candidate (None: the query's own row).
     """
-    _check(queries, candidates, least=1)
+    _check(least=1, queries=queries, candidates=candidates)
     truth = torch.arange(len(queries), device=queries.device) if truth is None else truth
-    if int(truth.max()) >= len(candidates):
-        raise ValueError(f"truth holds {int(truth.max())}: there are {len(candidates)} candidates, counted from 0.")
+    if not 0 <= (low := int(truth.min())) <= (high := int(truth.max())) < len(candidates):
+        raise ValueError(
+            f"truth holds {low if low < 0 else high}: there are {len(candidates)} candidates, counted from 0."
+        )
     parts = []
-    for d, t in zip(_distances(queries, candidates), truth.split(_PORTION), strict=True):
+    for d, t in zip(distances(queries, candidates, portion=_PORTION), truth.split(_PORTION), strict=True):
         own = d.gather(1, t[:, None])
         parts.append(1 + (d < own).sum(dim=1) + ((d == own).sum(dim=1) - 1) // 2)
     return torch.cat(parts)
 
 
+@checked_finite
 def faithfulness(
     queries: Float[Tensor, "n d"], candidates: Float[Tensor, "m d"], truth: Int64[Tensor, " n"] | None = None
 ) -> Faithfulness:
@@ -165,13 +179,15 @@ def faithfulness(
     return Faithfulness(rank.mean().item(), (1 / rank).mean().item(), chance)
 
 
+@checked_finite
 def pixel_variation(samples: Float[Tensor, "*m k c h w"]) -> Float[Tensor, "*m h w"]:
     """The standard deviation of each pixel over k samples of one condition, pooled over channels (RMS)."""
-    if samples.shape[-4] < 2:
+    if not samples.numel() or samples.shape[-4] < 2:
         raise ValueError(f"samples holds k={samples.shape[-4]} of each condition: variation needs at least 2.")
     return samples.var(dim=-4).mean(dim=-3).sqrt()
 
 
+@checked_finite
 def retention(values: Shaped[Tensor, "m k"], reference: Shaped[Tensor, " n"], *, period: float | None = None) -> float:
     """How much of a factor v the samples keep: 1 - E_h[Var(v | h)] / Var(v). 1 if h determines v, 0 if v varies freely.
 
@@ -180,12 +196,21 @@ def retention(values: Shaped[Tensor, "m k"], reference: Shaped[Tensor, " n"], *,
     a hue, 2 pi for an angle), it is the variance of (cos, sin). Variances are unbiased, so the result may fall slightly
     below 0. Raises ValueError for k < 2 and for a constant reference.
     """
-    if values.shape[1] < 2:
+    if not values.shape[0] or values.shape[1] < 2:
         raise ValueError(f"values holds k={values.shape[1]} sample of each condition: the variance needs at least 2.")
-    classes = None if values.is_floating_point() else int(max(values.max(), reference.max())) + 1
-    total = _code(reference, period, classes).var(dim=0).sum()
-    if not total > 0:
+    if period is not None and not period > 0:
+        raise ValueError(f"period is {period}: it is the length of a full circle and must be positive.")
+    if len(reference) < 2 or not (reference != reference[0]).any():
         raise ValueError("reference is constant: there is nothing to retain.")
+    if values.is_floating_point() != reference.is_floating_point():
+        raise TypeError(
+            f"values is {values.dtype} and reference {reference.dtype}: both are floats, or both categories."
+        )
+    classes = None
+    if not values.is_floating_point():  # ids may be large: number the categories that occur
+        known, places = torch.cat([values.flatten(), reference]).unique(return_inverse=True)
+        values, reference, classes = places[: values.numel()].view_as(values), places[values.numel() :], len(known)
+    total = _code(reference, period, classes).var(dim=0).sum()
     return 1 - (_code(values, period, classes).var(dim=1).sum(dim=-1).mean() / total).item()
 
 
@@ -198,6 +223,7 @@ def _code(values: Tensor, period: float | None, classes: int | None) -> Float[Te
     return torch.stack([angle.cos(), angle.sin()], dim=-1)
 
 
+@checked_finite
 def recognition(logits: Float[Tensor, "n c"]) -> Recognition:
     """The Inception score (Salimans et al., 2016) with any classifier, and its two parts:
 
@@ -205,12 +231,17 @@ def recognition(logits: Float[Tensor, "n c"]) -> Recognition:
 
     Noise can fool a classifier that was not trained on noise: look at a distance between sets, too.
     """
+    if not len(logits) or logits.shape[1] < 2:
+        raise ValueError(
+            f"logits has shape {tuple(logits.shape)}: it must hold a sample, and at least 2 classes to tell apart."
+        )
     log_p = logits.double().log_softmax(dim=1)
     marginal, entropy = torch.special.entr(log_p.exp().mean(dim=0)).sum(), torch.special.entr(log_p.exp()).sum(1).mean()
     score = (marginal - entropy).exp().item()
-    return Recognition(score, entropy.item(), (marginal / torch.tensor(logits.shape[1]).log()).item())
+    return Recognition(score, entropy.item(), (marginal / math.log(logits.shape[1])).item())
 
 
+@checked_finite
 def nearest(samples: Shaped[Tensor, "n *x"], bank: Shaped[Tensor, "m *x"]) -> Nearest:
     """The image (or feature) in the bank that is closest to each sample, by Euclidean distance.
 
@@ -221,12 +252,18 @@ def nearest(samples: Shaped[Tensor, "n *x"], bank: Shaped[Tensor, "m *x"]) -> Ne
             raise ValueError(
                 "one of samples and bank holds bytes, the other floats in [0, 1]: bring both to one scale."
             )
-    z, other = samples.flatten(1).float(), bank.flatten(1).float()
-    _check(z, other, least=1)
-    index = torch.cat([d.argmin(dim=1) for d in _distances(z, other)])
-    return Nearest((z - other[index]).norm(dim=1), index)
+    if samples.shape[1:] != bank.shape[1:]:
+        raise ValueError(
+            f"samples has shape {tuple(samples.shape)} and bank {tuple(bank.shape)}: a row of each must be alike."
+        )
+    _check(least=1, samples=samples, bank=bank)
+    z, other = samples.flatten(1), bank.flatten(1)
+    dtype = torch.promote_types(torch.promote_types(z.dtype, other.dtype), torch.float32)
+    found = [d.min(dim=1) for d in distances(z.to(dtype), other.to(dtype))]
+    return Nearest(torch.cat([f.values for f in found]).to(dtype), torch.cat([f.indices for f in found]))
 
 
+@checked_finite
 def memorization(
     samples: Shaped[Tensor, "n *x"], held_out: Shaped[Tensor, "k *x"], train: Shaped[Tensor, "m *x"]
 ) -> float:
@@ -234,19 +271,13 @@ def memorization(
 
     It is about 1 for a model that generalizes, and well below 1 for one that copies its training set.
     """
-    return (nearest(samples, train).distance.median() / nearest(held_out, train).distance.median()).item()
+    _check(least=1, samples=samples, held_out=held_out, train=train)
+    apart = nearest(held_out, train).distance.median().item()
+    if not apart > 0:
+        raise ValueError("held_out holds images of train: give images that the model was not trained on.")
+    return nearest(samples, train).distance.median().item() / apart
 
 
-def _distances(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Iterator[Float[Tensor, "p m"]]:
-    center = y.mean(dim=0)  # distances come from dot products: a common offset would only cost digits
-    y = y - center
-    return (torch.cdist(part - center, y) for part in x.split(_PORTION))
-
-
-def _check(x: Tensor, y: Tensor, *, least: int) -> None:
-    if min(len(x), len(y)) < least:
-        raise ValueError(f"the sets have {len(x)} and {len(y)} rows: this needs at least {least} of each.")
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(f"the features have {x.shape[1]} and {y.shape[1]} dimensions: both must be of one encoder.")
-    if not (x.isfinite().all() and y.isfinite().all()):
-        raise ValueError("the features hold NaN or infinite values.")
+def _check(*, least: int, **sets: Tensor) -> None:
+    for name, z in sets.items():
+        at_least(least, z, name)

@@ -102,6 +102,8 @@ def monitor(
 
     Subjects that are behind catch up first. Subjects that are already trained are measured once, before the first step.
     """
+    if every < 1:
+        raise ValueError(f"every is {every}: it counts the steps between two measurements and must be at least 1.")
     done = {name: subject for name, subject in subjects.items() if subject.state is None}
     states = {name: subject.state for name, subject in subjects.items() if subject.state is not None}
     runs = {

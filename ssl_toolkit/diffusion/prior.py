@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssl_toolkit.data import checked_finite
 from ssl_toolkit.encoders.statistics import principal_axes
 
 
@@ -36,6 +37,7 @@ class Prior(NamedTuple):
         return self.mean + torch.cat([u, self.rest * noise[:, q:]], dim=1) @ self.axes.T
 
 
+@checked_finite
 def fit_prior(h: Float[Tensor, "n d"], *, components: int = 10, rank: int = 32, seed: int = 0) -> Prior:
     """Fit a `Prior` to a bank by expectation maximization (scikit-learn) on its first `rank` principal axes.
 
@@ -48,8 +50,6 @@ def fit_prior(h: Float[Tensor, "n d"], *, components: int = 10, rank: int = 32, 
         raise ValueError(f"rank is {rank}: {h.shape[0]} h of {h.shape[1]} dimensions have 1 ... {min(h.shape)} axes.")
     if not 1 <= components <= len(h):
         raise ValueError(f"components is {components}: for {len(h)} representations it must lie in 1 ... {len(h)}.")
-    if not h.isfinite().all():
-        raise ValueError("h holds NaN or infinite values: the encoder has diverged.")
     mean = h.mean(dim=0)
     axes, variance = principal_axes(h - mean)
     scale = variance[0].sqrt().clamp_min(1e-12)  # the mixture adds 1e-6 to variances: make that relative to the largest

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.data import Batch, Dataset, rng
+from ssl_toolkit.data import Batch, Dataset, checked_finite, rng
 from ssl_toolkit.diffusion.denoise import from_flow, guided
 from ssl_toolkit.diffusion.samplers import Denoised, dpmpp_2m
 from ssl_toolkit.diffusion.schedule import flow_schedule
@@ -36,6 +36,7 @@ from ssl_toolkit.training.loop import warmup_momentum
 Images = Float[Tensor, "b c h w"]
 
 
+@checked_finite
 def conditions(
     encoder: Encoder,
     images: Shaped[Tensor, "n c h w"],
@@ -84,6 +85,7 @@ class RCDM(nn.Module):
         return self.network(x, t, (h - self.mean) / self.std, null)
 
 
+@checked_finite
 def representation_conditioned(h: Float[Tensor, "n d"], *, drop: float = 0.1) -> Objective:
     """Flow matching conditioned on h, where row i of h belongs to image i of the data:
 
@@ -118,6 +120,7 @@ def _draw(images: Images, generator: torch.Generator, drop: float) -> tuple[Imag
     return x, e, t, null
 
 
+@checked_finite
 def sample(
     model: RCDM,
     h: Float[Tensor, "b d"],
@@ -142,6 +145,10 @@ def sample(
     >>> last.x.shape
     torch.Size([8, 3, 32, 32])
     """
+    if not len(h):
+        raise ValueError("h holds no representation: give at least one row to paint.")
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: it must be at least 1; 20 is usual.")
     shape = (len(h), *model.shape)
     if noise is not None and noise.shape != shape:
         raise ValueError(f"noise has shape {tuple(noise.shape)}: for this h it must be {shape}.")

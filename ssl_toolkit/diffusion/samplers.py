@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.data import rng
+from ssl_toolkit.data import checked, must_be_finite, rng
 from ssl_toolkit.diffusion.denoise import Denoise
 from ssl_toolkit.diffusion.schedule import Schedule, edm_schedule
 
@@ -47,36 +47,50 @@ def _levels(x: Tensor, schedule: Schedule | None, timesteps: Any, sigmas: Any) -
     """The levels that a sampler visits, the image last. Coefficients are Python floats, so they launch no kernels."""
     if (timesteps is None) == (sigmas is None) or (schedule is None and sigmas is None):
         raise ValueError("give schedule= and timesteps=, or sigmas=.")
+    if not x.numel() or not x.ndim:
+        raise ValueError(f"x has shape {tuple(x.shape)}: it must hold the states of at least one sample.")
+    must_be_finite("x", x)
     schedule = schedule or edm_schedule()
-    times = torch.as_tensor(timesteps if sigmas is None else sigmas).cpu()
+    name = "timesteps" if sigmas is None else "sigmas"
+    times = _as_times(name, timesteps if sigmas is None else sigmas)
     if times.ndim != 1 or not bool(times.isfinite().all()):
-        raise ValueError(f"the times are {times.tolist()}: give a list of finite times, like schedule.timesteps(20).")
+        raise ValueError(f"{name} is {times.tolist()}: give a list of finite times, like schedule.timesteps(20).")
     if sigmas is not None and (schedule.alpha_bar is not None or bool((schedule.alpha(times.double()) != 1).any())):
         raise ValueError("sigmas belong to EDM's schedule: leave out schedule=; this one takes timesteps.")
     if schedule.alpha_bar is not None:
         T = len(schedule.alpha_bar)
         if len(times) and not (0 <= times.min() <= times.max() < T and bool((times == times.long()).all())):
-            raise ValueError(f"the times are {times.tolist()}: this schedule takes timesteps, integers 0 ... {T - 1}.")
+            raise ValueError(f"{name} is {times.tolist()}: this schedule takes timesteps, integers 0 ... {T - 1}.")
         exact = schedule.alpha_bar[times.long()]
         alpha, sigma = exact.sqrt(), (1 - exact).sqrt()
     else:
         alpha, sigma = schedule.alpha(times.double()), schedule.sigma(times.double())
         if len(times) and min(float(alpha.min()), float(sigma.min())) < 0:
-            raise ValueError(f"the times are {times.tolist()}: on the straight path t is in [0, 1], and sigma >= 0.")
+            raise ValueError(f"{name} is {times.tolist()}: on the straight path t is in [0, 1], and sigma >= 0.")
     told = times.to(x.device)
     levels = [_Level(*level) for level in zip(times.tolist(), told, alpha.tolist(), sigma.tolist(), strict=True)]
     if levels and levels[-1].sigma == 0:  # the list includes the image itself
         levels.pop()
     if not levels or any(a.sigma <= b.sigma for a, b in pairwise(levels)):
-        raise ValueError(f"the times are {times.tolist()}: give at least one; noise must fall from each to the next.")
+        raise ValueError(f"{name} is {times.tolist()}: give at least one; noise must fall from each to the next.")
     return [*levels, _Level(0.0, told.new_zeros(()), 1.0, 0.0)]
 
 
-def _guess(denoise: Denoise, x: X, t: Tensor, clip: float | None) -> X:
-    return _clipped(denoise(x, t), clip)
+def _as_times(name: str, times: Any) -> Tensor:
+    try:
+        found = torch.as_tensor(times).cpu()
+    except (TypeError, ValueError, RuntimeError):
+        found = None
+    if found is None or found.is_complex() or found.dtype == torch.bool:
+        raise TypeError(f"{name} is {times!r:.80}: give a list of numbers, like schedule.timesteps(20).")
+    return found
 
 
-def _clipped(x0: X, clip: float | None) -> X:
+def _guess(denoise: Denoise, x: X, t: Tensor, clip: float | None = None) -> X:
+    x0 = denoise(x, t)
+    if not isinstance(x0, Tensor) or x0.shape != x.shape:
+        told = f"shape {tuple(x0.shape)}" if isinstance(x0, Tensor) else f"a {type(x0).__name__}"
+        raise ValueError(f"denoise returned {told} for x of shape {tuple(x.shape)}: it must guess x0 for each sample.")
     if clip is None:
         return x0
     if not clip > 0:
@@ -99,6 +113,7 @@ def _added_variance(alpha: float, sigma: float, alpha_to: float, sigma_to: float
     return sigma**2 - keep**2 * sigma_to**2, keep
 
 
+@checked
 @torch.no_grad()
 def ddpm(
     denoise: Denoise,
@@ -132,6 +147,7 @@ def ddpm(
         yield _frozen(i, now, x, x0)
 
 
+@checked
 @torch.no_grad()
 def ddim(
     denoise: Denoise,
@@ -163,6 +179,7 @@ def ddim(
         yield _frozen(i, now, x, x0)
 
 
+@checked
 @torch.no_grad()
 def ddim_invert(
     denoise: Denoise,
@@ -184,12 +201,13 @@ def ddim_invert(
     for i, (now, to) in enumerate(pairwise(reversed(levels))):
         start, at = x, now
         for _ in range(1 + refine):
-            x0 = denoise(x, at.t)
+            x0 = _guess(denoise, x, at.t)
             e = (x - at.alpha * x0) / at.sigma
             x, at = start + (to.alpha - now.alpha) * x0 + (to.sigma - now.sigma) * e, to
         yield _frozen(i, now, x, x0)
 
 
+@checked
 @torch.no_grad()
 def euler(
     denoise: Denoise,
@@ -211,6 +229,7 @@ def euler(
         yield _frozen(i, now, x, x0)
 
 
+@checked
 @torch.no_grad()
 def heun(
     denoise: Denoise,
@@ -256,6 +275,7 @@ def _slope(x: X, x0: X, now: _Level, to: _Level) -> X:
     return (to.alpha - now.alpha) * x0 + (to.sigma - now.sigma) / now.sigma * (x - now.alpha * x0)
 
 
+@checked
 @torch.no_grad()
 def dpmpp_2m(
     denoise: Denoise,

@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
+from ssl_toolkit.data import checked
+
 Spacing = Literal["leading", "trailing", "linspace"]
 Levels = Shaped[Tensor, "*b"] | int | float  # times; integers in a discrete schedule
 
@@ -31,7 +33,7 @@ class Schedule:
 
     def snr(self, t: Levels) -> Float[Tensor, "*b"]:
         """alpha^2 / sigma^2, the ratio of signal to noise."""
-        return (self.alpha(t) / self.sigma(t)).square()
+        return (self.alpha(t) / self.sigma(t)).square()  # infinite where there is no noise
 
     def add_noise(
         self, x0: Float[Tensor, "b *x"], t: Shaped[Tensor, " b"], noise: Float[Tensor, "b *x"]
@@ -45,6 +47,7 @@ def per_sample(values: Shaped[Tensor, "*b"], x: Tensor) -> Float[Tensor, "..."]:
     return values.to(x).reshape(-1, *[1] * (x.ndim - 1))
 
 
+@checked
 def linear_schedule(steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> Schedule:
     """DDPM's schedule (Ho et al., 2020): alpha_bar_t = prod_s (1 - beta_s), with evenly spaced beta."""
     if not 0 < beta_start <= beta_end < 1:
@@ -52,6 +55,7 @@ def linear_schedule(steps: int = 1000, beta_start: float = 1e-4, beta_end: float
     return _discrete(torch.linspace(beta_start, beta_end, _at_least_one("steps", steps), dtype=torch.float64))
 
 
+@checked
 def cosine_schedule(steps: int = 1000) -> Schedule:
     """Improved DDPM (Nichol and Dhariwal, 2021): alpha_bar ~ cos^2((t / T + 0.008) / 1.008 * pi / 2), beta <= 0.999."""
     t = torch.arange(_at_least_one("steps", steps) + 1, dtype=torch.float64) / steps
@@ -88,6 +92,7 @@ def edm_schedule() -> Schedule:
     return Schedule(_of_number(torch.ones_like), torch.as_tensor, karras_sigmas)
 
 
+@checked
 def karras_sigmas(n: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> Float[Tensor, " n"]:
     """EDM's eq. 5: sigma_i = (s_max^(1/rho) + i / (n - 1) (s_min^(1/rho) - s_max^(1/rho)))^rho, i = 0 ... n - 1.
 
@@ -95,11 +100,14 @@ def karras_sigmas(n: int, sigma_min: float = 0.002, sigma_max: float = 80.0, rho
     """
     if not 0 < sigma_min <= sigma_max:
         raise ValueError(f"sigma_min={sigma_min} and sigma_max={sigma_max}: 0 < sigma_min <= sigma_max must hold.")
+    if not 0.1 <= rho <= 100:  # the roots leave float64
+        raise ValueError(f"rho is {rho}: it must lie in [0.1, 100]; 7 is EDM's.")
     ramp = torch.linspace(0, 1, _at_least_one("n", n), dtype=torch.float64)
     high, low = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     return ((high + ramp * (low - high)) ** rho).float()
 
 
+@checked
 def spaced_timesteps(T: int, n: int, spacing: Spacing = "leading") -> Int64[Tensor, " n"]:
     """n of the T steps, descending, spaced in one of three ways (names from Lin et al., 2024, table 2):
 

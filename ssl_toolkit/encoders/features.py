@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.data import as_float, check_unit_range, seeded
+from ssl_toolkit.data import as_float, check_unit_range, checked, seeded
 from ssl_toolkit.encoders.networks import Depths, Encoder
 
 
@@ -28,9 +28,15 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 def to_device_of(model: Callable, x: Tensor) -> Tensor:
-    """Move x to the device of the model's weights; x stays put for a function or a model without weights."""
+    """Move x to the device of the model's weights, and floats to their precision.
+
+    x stays as it is for a function or a model without weights.
+    """
     weight = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    return x if weight is None else x.to(weight.device)
+    if weight is None:
+        return x
+    both = x.is_floating_point() and weight.is_floating_point()
+    return x.to(weight.device, weight.dtype) if both else x.to(weight.device)
 
 
 AnyEncoder = nn.Module | Callable[[Tensor], Tensor]
@@ -45,6 +51,7 @@ class Embedded(NamedTuple):
     features: dict[str, Float[Tensor, "n _"]]  # empty until done == total
 
 
+@checked
 def embed_steps(
     model: AnyEncoder,
     images: Shaped[Tensor, "n c h w"],
@@ -66,11 +73,18 @@ def embed_steps(
     >>> embedded.features["representation"].shape
     torch.Size([500, 128])
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}: it must be at least 1.")
     check_unit_range(images)
     parts: dict[str, list[Tensor]] = {}
     done = 0
     for x in images.split(batch_size):
         for name, z in _of_batch(model, x, depth).items():
+            if len(z) != len(x):
+                raise ValueError(
+                    f"the model returned {len(z)} rows for {len(x)} images at depth {name!r}: it must give one feature "
+                    "vector per image, (b, d); it may pool the wrong dimensions."
+                )
             if not z.isfinite().all():
                 raise ValueError(f"the features at depth {name!r} hold NaN or infinite values: the encoder diverged.")
             parts.setdefault(name, []).append(z)
@@ -112,7 +126,7 @@ def embed(
 
 def _of_batch(model: AnyEncoder, x: Tensor, depth: str | SomeDepths) -> Depths:
     depths = (depth,) if isinstance(depth, str) else depth
-    x = as_float(to_device_of(model, x))
+    x = to_device_of(model, as_float(to_device_of(model, x)))  # bytes travel, floats arrive
     if isinstance(model, Encoder):
         return {name: z.cpu() for name, z in features_at(model, x, depths).items()}
     if depths is not None and tuple(depths) != ("representation",):
@@ -161,12 +175,14 @@ def _at(features: Depths, depths: Sequence[str] | None) -> Depths:
     return {depth: features[depth].float() for depth in depths or features}
 
 
+@checked
 def pixels(images: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
     """The baseline without an encoder: each image as the vector of its pixels in [0, 1].
 
     >>> stk.pixels(stk.load_data("digits").images).shape
     torch.Size([1437, 64])
     """
+    check_unit_range(images)
     return as_float(images).flatten(1)
 
 

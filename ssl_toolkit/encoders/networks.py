@@ -89,7 +89,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         *_, last = self.backbone(x).values()
-        return self.projector(_pool(last))
+        return self.projector(_one_row_each(_pool(last), x))
 
     def features(self, x: Float[Tensor, "b c h w"]) -> Depths:
         """Every depth by name, in order, each (b, d): the stages, "representation", "projector1" ..., "embedding".
@@ -98,7 +98,7 @@ class Encoder(nn.Module):
         """
         *maps, (_, last) = self.backbone(x).items()
         depths = {name: _pool(z) for name, z in maps}
-        depths["representation"] = z = _pool(last)
+        depths["representation"] = z = _one_row_each(_pool(last), x)
         for i, layer in enumerate(self.projector, start=1):
             z = layer(z)
             depths["embedding" if i == len(self.projector) else f"projector{i}"] = z
@@ -112,6 +112,15 @@ def _pool(x: object) -> Float[Tensor, "b d"]:
     if x.ndim == 4:
         return x.mean(dim=(2, 3))
     return x.mean(dim=1) if x.ndim == 3 else x
+
+
+def _one_row_each(h: Float[Tensor, "n d"], x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
+    if h.ndim != 2 or len(h) != len(x):
+        raise ValueError(
+            f"the network gives a representation of shape {tuple(h.shape)} for {len(x)} images: it must be one vector "
+            "per image, (b, d). It may pool the wrong dimensions, or keep maps with the channels last."
+        )
+    return h
 
 
 def _mlp(width: int, widths: Sequence[int]) -> nn.Sequential:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.data import rng
+from ssl_toolkit.data import checked, must_be_finite, rng
 from ssl_toolkit.encoders import eval_mode, to_device_of
 from ssl_toolkit.infusion.operators import Moments
 
@@ -57,13 +57,18 @@ class Prior(NamedTuple):
         return Prior(self.mean.to(device), None if self.std is None else self.std.to(device))
 
 
+@checked
 def fit_prior(data: Shaped[Tensor, "n *x"], *, bernoulli: bool = False) -> Prior:
     """Fit the mean and standard deviation of each pixel of the images (uint8, or float in [0, 1]), with var + 1e-5.
 
     Raises ValueError if there is no image, and for images outside [0, 1].
     """
-    if not len(data):
-        raise ValueError("data holds no image: fit a prior to at least one.")
+    if not data.numel():
+        raise ValueError(f"data holds no image: fit a prior to at least one; its shape is {tuple(data.shape)}.")
+    if data.dtype != torch.uint8 and not data.is_floating_point():
+        raise TypeError(f"data is {data.dtype}: images are uint8, or floats in [0, 1].")
+    if data.dtype != torch.uint8:
+        must_be_finite("data", data)
     if data.ndim == 4 and data.dtype != torch.uint8:
         in_range("data", data)
     scale = 255.0 if data.dtype == torch.uint8 else 1.0
@@ -76,6 +81,7 @@ def fit_prior(data: Shaped[Tensor, "n *x"], *, bernoulli: bool = False) -> Prior
     return Prior(mean.float(), std)
 
 
+@checked
 def increasing(omega: float = 0.01, first: float = 0.0) -> Callable[[int], Alpha]:
     """alpha_t = alpha_0 + omega t, at most 1."""
     return lambda t: min(1.0, first + omega * t)
@@ -92,6 +98,12 @@ class Mixture:
     """
 
     var: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.var, "__float__"):
+            raise TypeError(f"var is {self.var!r}: it must be a number.")
+        if not 0 <= self.var < math.inf:
+            raise ValueError(f"var is {self.var}: it is a variance and must be at least 0; 1e-4 is usual.")
 
     def infuse(
         self, z: Tensor, mean: Tensor, target: Tensor, alpha: Alpha, seed: int, t: int
@@ -151,6 +163,7 @@ Infusion = Mixture | Gaussian
 EXACT = Mixture()
 
 
+@checked
 def chain(
     operator: Transition,
     z: Float[Tensor, "b *x"],
@@ -176,12 +189,15 @@ def chain(
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}: a chain has at least 1.")
+    if not z.numel():
+        raise ValueError(f"z has shape {tuple(z.shape)}: it must hold the states of at least one chain.")
     if target is None and rate is not None:
         raise ValueError("rate is given without a target, so there is nothing to infuse: give both, or neither.")
+    must_be_finite("z", z)
     z = to_device_of(operator, z)
     if target is not None:
         check_target(z, target)
-        target = target.to(z.device)
+        target = target.to(z)
 
     def step(z: Tensor, t: int) -> Moments:
         with evaluated(operator):
@@ -212,6 +228,7 @@ def walk(
         yield Link(t, z, mean, std, infused)
 
 
+@checked
 def first(
     prior: Prior,
     target: Float[Tensor, "b *x"],
@@ -221,6 +238,7 @@ def first(
     seed: int = 0,
 ) -> Link:
     """z_0 of the infused chain, already infused at rate alpha_0: q_0 = (1 - alpha_0) p_0 + alpha_0 delta_x."""
+    must_be_finite("target", target)
     mean, std = prior.over(len(target))
     if mean.shape != target.shape:
         raise ValueError(f"target has shape {tuple(target.shape)}, but the prior's states have {tuple(mean.shape)}.")
@@ -276,10 +294,13 @@ def check_target(z: Tensor, target: Tensor) -> None:
 
 def in_range(name: str, x: Tensor) -> None:
     """Check the range. Raises ValueError if x leaves [0, 1] or holds NaN."""
+    if not x.numel():
+        raise ValueError(f"{name} holds no image: its shape is {tuple(x.shape)}.")
     if not (float(x.min()) >= 0 and float(x.max()) <= 1):  # NaN too
         raise ValueError(f"{name} lies in [{float(x.min()):.3g}, {float(x.max()):.3g}]: images are floats in [0, 1].")
 
 
+@checked
 def log_density(
     x: Float[Tensor, "b *x"], mean: Float[Tensor, "b *x"], std: Float[Tensor, "b *x"] | None
 ) -> Float[Tensor, "b *x"]:

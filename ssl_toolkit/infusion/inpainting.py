@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ssl_toolkit.data import checked
 from ssl_toolkit.infusion.chains import Link, Mixture, Moments, Prior, Transition, chain, first, in_range
 from ssl_toolkit.infusion.operators import Operator
 
 
+@checked
 def complete(
     operator: Transition,
     image: Float[Tensor, "c h w"],
@@ -27,6 +29,8 @@ def complete(
     known is t/T: completions differ as real images do, but fit the known part less well; z_T holds all of it. Raises
     ValueError for a mask of another size, a mask that hides nothing, or an image outside [0, 1].
     """
+    if n < 1:
+        raise ValueError(f"n is {n}: complete the image at least once.")
     if hidden.shape != image.shape[1:]:
         raise ValueError(f"hidden has shape {tuple(hidden.shape)}: it must match the image's {tuple(image.shape[1:])}.")
     if not bool(hidden.any()):
@@ -43,6 +47,7 @@ def complete(
     yield from chain(operator, link.z, steps=steps, target=target, rate=rate, seed=seed)
 
 
+@checked
 def vary(
     operator: Transition,
     image: Float[Tensor, "c h w"],
@@ -54,7 +59,11 @@ def vary(
     seed: int = 0,
 ) -> Iterator[Link]:
     """Vary the image n times: yield z_0 ... z_T of chains that start with a share `keep` of its pixels and run free."""
+    if n < 1:
+        raise ValueError(f"n is {n}: vary the image at least once.")
     in_range("image", image)
+    if not 0 <= keep <= 1:
+        raise ValueError(f"keep is {keep}: it is a share of the pixels and must lie in [0, 1].")
     link = first(prior, image.expand(n, *image.shape), rate=keep, infusion=Mixture(), seed=seed)
     yield link
     yield from chain(operator, link.z, steps=steps, seed=seed)

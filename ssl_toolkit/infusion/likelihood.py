@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.data import rng
+from ssl_toolkit.data import checked, checked_finite, rng
 from ssl_toolkit.encoders import to_device_of
+from ssl_toolkit.encoders.statistics import distances
 from ssl_toolkit.infusion.chains import (
     Infusion,
     Link,
@@ -32,6 +33,7 @@ from ssl_toolkit.infusion.objectives import NOISY, steps_of_bound
 SIGMAS = tuple(10 ** (-1 + i / 9) for i in range(10))  # widths of Parzen's window, 0.1 ... 1
 
 
+@checked
 def bound_by_step(
     operator: Transition,
     x: Float[Tensor, "b *x"],
@@ -54,6 +56,7 @@ def bound_by_step(
         return steps_of_bound(links, x, rate=rate, infusion=infusion)
 
 
+@checked
 def lower_bound(
     operator: Transition,
     x: Float[Tensor, "b *x"],
@@ -75,6 +78,7 @@ def lower_bound(
     return terms.sum(dim=0)
 
 
+@checked
 def importance_estimates(
     operator: Transition,
     x: Float[Tensor, "b *x"],
@@ -108,6 +112,7 @@ def importance_estimates(
         yield total - math.log(j)
 
 
+@checked
 def importance_estimate(
     operator: Transition,
     x: Float[Tensor, "b *x"],
@@ -145,6 +150,7 @@ def _steps(operator: Transition, steps: int | None) -> int:
     return length
 
 
+@checked_finite
 def parzen(
     samples: Float[Tensor, "n *x"], test: Float[Tensor, "m *x"], sigma: float, *, batch_size: int = 256
 ) -> Float[Tensor, " m"]:
@@ -158,15 +164,22 @@ def parzen(
     """
     if not sigma > 0:
         raise ValueError(f"sigma is {sigma}: it must be positive; choose_sigma picks the best on validation images.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}: it must be at least 1.")
     return _windows(samples, test, (sigma,), batch_size)[0]
 
 
+@checked_finite
 def choose_sigma(
     samples: Float[Tensor, "n *x"],
     validation: Float[Tensor, "m *x"],
     sigmas: Sequence[float] = SIGMAS,
 ) -> float:
     """The window width with the best mean on validation images."""
+    if not sigmas or not min(sigmas) > 0:
+        raise ValueError(f"sigmas is {sigmas}: it must hold positive numbers; 0.1 to 1 are usual.")
+    if not len(validation):
+        raise ValueError("validation holds no image: give at least one.")
     means = _windows(samples, validation, sigmas, 256).mean(dim=1)
     return sigmas[int(means.argmax())]
 
@@ -175,10 +188,11 @@ def _windows(
     samples: Float[Tensor, "n *x"], test: Float[Tensor, "m *x"], sigmas: Sequence[float], batch_size: int
 ) -> Float[Tensor, "k m"]:
     """log p(x) under windows of these widths; distances are computed once."""
-    s, d, log_p = samples.flatten(1), test[0].numel(), []
+    if not samples.numel():
+        raise ValueError(f"samples has shape {tuple(samples.shape)}: a window needs at least one sample.")
+    s, d, log_p = samples.flatten(1), test.shape[1:].numel(), [test.new_zeros(len(sigmas), 0)]
     constants = [math.log(len(s)) + d * math.log(sigma * math.sqrt(2 * math.pi)) for sigma in sigmas]
-    for x in test.flatten(1).split(batch_size):
-        far = torch.cdist(x, s)
+    for far in distances(test.flatten(1), s, portion=batch_size):
         exponents = (torch.logsumexp(-(far / sigma).square() / 2, dim=1) for sigma in sigmas)
-        log_p.append(torch.stack([e - c for e, c in zip(exponents, constants, strict=True)]))
+        log_p.append(torch.stack([e - c for e, c in zip(exponents, constants, strict=True)]).to(test.dtype))
     return torch.cat(log_p, dim=1)

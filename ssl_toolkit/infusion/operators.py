@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ssl_toolkit.data import seeded
+from ssl_toolkit.data import checked, seeded
 
 Apart = Literal["batchnorm", "embedding", "shared"]  # scale and shift: one for each step, FiLM, or one for all
 BETA, FLOOR = 0.1, 1e-4  # var = BETA sigmoid(net) + FLOOR, as in the released code
@@ -51,6 +51,7 @@ class Operator(nn.Module):
         return mean.sigmoid(), (BETA * var.sigmoid() + FLOOR).sqrt()
 
 
+@checked
 def mlp(
     shape: Sequence[int],
     *,
@@ -75,6 +76,7 @@ def mlp(
         return Operator(_MLP(shape, outputs, hidden, steps, apart), shape, steps, variance, bernoulli)
 
 
+@checked
 def conv(
     shape: Sequence[int],
     *,

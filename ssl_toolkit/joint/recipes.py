@@ -153,12 +153,17 @@ class Method(NamedTuple):
     slow: bool = False  # whether it stays near the untrained network for a minute on garments
 
 
+def _embedding(recipe: JointRecipe) -> int:
+    """The width of what the loss sees: of the representation, where there is no projector."""
+    return (recipe.width, *recipe.projector)[-1]
+
+
 def _queue(recipe: JointRecipe) -> dict[str, nn.Module]:
-    return {"queue": Queue(recipe.queue, recipe.projector[-1], seed=recipe.seed)}
+    return {"queue": Queue(recipe.queue, _embedding(recipe), seed=recipe.seed)}
 
 
 def _prototypes(recipe: JointRecipe) -> dict[str, nn.Module]:
-    return {"prototypes": Prototypes(recipe.projector[-1], recipe.prototypes, seed=recipe.seed)}
+    return {"prototypes": Prototypes(_embedding(recipe), recipe.prototypes, seed=recipe.seed)}
 
 
 def _prototypes_and_center(recipe: JointRecipe) -> dict[str, nn.Module]:

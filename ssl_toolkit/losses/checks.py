@@ -1,61 +1,62 @@
-"""The checks that every loss makes on its embeddings, and the type that it returns."""
+"""What every loss does with its arguments and its terms, and the type that it returns."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssl_toolkit.data import checked_finite
+
 Terms = dict[str, Float[Tensor, ""]]  # the loss is their sum
-Names = tuple[str, str]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def same_shape(za: Tensor, zb: Tensor, *, names: Names = ("za", "zb")) -> None:
-    """Raises ValueError for embeddings that are not both (b, d) with the same b >= 1 and d, TypeError for integers."""
-    if za.shape != zb.shape or za.ndim != 2 or not len(za):
-        raise ValueError(
-            f"{names[0]} and {names[1]} have shapes {tuple(za.shape)} and {tuple(zb.shape)}: "
-            "both must be (b, d), row i of each from the same image."
-        )
-    if not (za.is_floating_point() and zb.is_floating_point()):
-        raise TypeError(f"{names[0]} is {za.dtype} and {names[1]} {zb.dtype}: embeddings are floats.")
+def in_full_precision(loss: Callable[P, R]) -> Callable[P, R]:
+    """Hold a loss to its annotations (`checked_finite`), and compute it in float32 at least, under autocast too.
 
-
-def finite(**embeddings: Tensor) -> None:
-    """Raises ValueError for NaN or infinite values, and names the argument that holds them.
-
-    Tensors that carry a graph are not checked: their NaN reaches the terms, which `train` checks once a step in all
-    processes, to stop with the last good state. A check here would leave the state half updated, keep other processes
-    waiting and stall the accelerator.
+    Raises ValueError for terms that overflow all the same; those that carry a graph are left to `train`, which checks
+    them once a step, in all processes, and keeps the last good state.
     """
-    if any(z.grad_fn is not None for z in embeddings.values()):
-        return
-    for name, z in embeddings.items():
-        if not bool((good := z.isfinite()).all()):
-            raise ValueError(
-                f"{name} holds {int((~good).sum())} values of {z.numel()} that are NaN or infinite: "
-                "embeddings must be finite."
-            )
+
+    def computed(*args: Any, **kwargs: Any) -> Any:
+        device = next((v.device.type for v in (*args, *kwargs.values()) if isinstance(v, Tensor)), "cpu")
+        result: Any
+        if torch.is_autocast_enabled(device):
+            with torch.autocast(device, enabled=False):
+                result = loss(*args, **kwargs)
+        else:
+            result = loss(*args, **kwargs)
+        for name, term in (result if isinstance(result, dict) else {"the result": result}).items():
+            if term.grad_fn is None and not bool(term.isfinite().all()):
+                given = ", ".join(loss.__annotations__)
+                raise ValueError(f"{name} is {term}: what was given is too large or too small to compute it ({given}).")
+        return result
+
+    return checked_finite(wraps(loss)(computed))
 
 
-def several_images(b: int) -> None:
-    """Raises ValueError for a batch of fewer than two images."""
+def at_least_one_image(b: int) -> None:
+    """Raises ValueError for an empty batch."""
+    if b < 1:
+        raise ValueError("the batch holds no image: give at least 1.")
+
+
+def several_images(b: int) -> int:
+    """Raises ValueError for a batch of fewer than two images; returns b."""
     if b < 2:
         raise ValueError(f"the batch holds {b} image(s): this loss compares images and needs at least 2.")
+    return b
 
 
-def batch_of_pairs(za: Tensor, zb: Tensor, *, names: Names = ("za", "zb")) -> int:
-    """Check the embeddings and return b; these losses compare images with each other, so b must be at least 2."""
-    same_shape(za, zb, names=names)
-    several_images(len(za))
-    finite(**{names[0]: za, names[1]: zb})
-    return len(za)
-
-
-def batch_of_views(z: Tensor) -> tuple[int, int]:
-    """Check embeddings (v, b, d) and return (v, b): at least two views of at least two images."""
-    if z.ndim != 3 or len(z) < 2:
+def several_views(z: Tensor) -> tuple[int, int]:
+    """Return (v, b) of embeddings (v, b, d). Raises ValueError for fewer than two views or images."""
+    if len(z) < 2:
         raise ValueError(f"z has shape {tuple(z.shape)}: it must be (v, b, d), with at least 2 views of each image.")
-    several_images(z.shape[1])
-    finite(z=z)
-    return z.shape[0], z.shape[1]
+    return len(z), several_images(z.shape[1])
 
 
 def must_be_positive(name: str, value: float, usual: str) -> None:

@@ -17,9 +17,17 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ssl_toolkit.losses.checks import Terms, batch_of_pairs, batch_of_views, finite, must_be_positive, same_shape
+from ssl_toolkit.losses.checks import (
+    Terms,
+    at_least_one_image,
+    in_full_precision,
+    must_be_positive,
+    several_images,
+    several_views,
+)
 
 
+@in_full_precision
 def nt_xent(
     za: Float[Tensor, "b d"],
     zb: Float[Tensor, "b d"],
@@ -47,7 +55,7 @@ def nt_xent(
     Raises ValueError for fewer than two images, unequal shapes, embeddings that are not finite, a temperature that is
     not positive, `negatives` outside 1 ... 2b - 2 or combined with `block`, or a `block` below 1.
     """
-    b = batch_of_pairs(za, zb)
+    b = several_images(len(za))
     z, positive = _anchors(za, zb, temperature)
     if negatives is None:
         return _info_nce(positive, _all_negatives(z, temperature, block))
@@ -60,6 +68,7 @@ def nt_xent(
     return _info_nce(positive, negative)
 
 
+@in_full_precision
 def dcl(
     za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], *, temperature: float = 0.1, block: int | None = None
 ) -> Terms:
@@ -69,11 +78,12 @@ def dcl(
 
     so an anchor with a close positive keeps its full gradient, even in small batches. Otherwise like `nt_xent`.
     """
-    batch_of_pairs(za, zb)
+    several_images(len(za))
     z, positive = _anchors(za, zb, temperature)
     return {"alignment": -positive.mean(), "uniformity": _all_negatives(z, temperature, block).mean()}
 
 
+@in_full_precision
 def patch_negative(
     za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], zn: Float[Tensor, "m d"], *, temperature: float = 0.2
 ) -> Terms:
@@ -85,8 +95,7 @@ def patch_negative(
     a gradient. The caller chooses the patch: `joint` implements two readings of the idea.
     Raises ValueError for unequal shapes, embeddings that are not finite, or a temperature that is not positive.
     """
-    same_shape(za, zb)
-    finite(za=za, zb=zb, zn=zn)
+    at_least_one_image(len(za))
     if zn.shape not in (za.shape, (1, za.shape[1])):
         raise ValueError(
             f"zn has shape {tuple(zn.shape)}: it must be (1, {za.shape[1]}), one patch for all, "
@@ -97,6 +106,7 @@ def patch_negative(
     return _info_nce(positive, (z * zn).sum(dim=1) / temperature)
 
 
+@in_full_precision
 def supcon(z: Float[Tensor, "v b d"], labels: Int64[Tensor, " b"], *, temperature: float = 0.1) -> Terms:
     """Supervised contrastive loss (Khosla et al., 2020, L_out): all views with the anchor's label attract it.
 
@@ -107,9 +117,7 @@ def supcon(z: Float[Tensor, "v b d"], labels: Int64[Tensor, " b"], *, temperatur
     NT-Xent. Raises ValueError for fewer than two views or images, embeddings that are not finite, a number of labels
     other than b, or a temperature that is not positive.
     """
-    v, b = batch_of_views(z)
-    if labels.shape != (b,):
-        raise ValueError(f"labels has shape {tuple(labels.shape)}: {b} images need ({b},), one label each.")
+    v, b = several_views(z)
     must_be_positive("temperature", temperature, "0.1 to 0.5 are usual")
     z, labels = F.normalize(z.flatten(0, 1), dim=1), labels.repeat(v)
     s = z @ (z / temperature).T  # (v b, v b)
@@ -121,6 +129,7 @@ def supcon(z: Float[Tensor, "v b d"], labels: Int64[Tensor, " b"], *, temperatur
     }
 
 
+@in_full_precision
 def moco(
     q: Float[Tensor, "b d"], k: Float[Tensor, "b d"], queue: Float[Tensor, "m d"], *, temperature: float = 0.2
 ) -> Terms:
@@ -133,16 +142,14 @@ def moco(
     gradient. Raises ValueError for unequal shapes, embeddings that are not finite, or a temperature that is not
     positive.
     """
-    same_shape(q, k, names=("q", "k"))
-    if queue.ndim != 2 or queue.shape[1] != q.shape[1]:
-        raise ValueError(f"queue has shape {tuple(queue.shape)}: for embeddings {tuple(q.shape)} it is (m, d).")
-    finite(q=q, k=k, queue=queue)
+    at_least_one_image(len(q))
     must_be_positive("temperature", temperature, "0.1 to 0.5 are usual")
     q, k, queue = (F.normalize(z, dim=1) for z in (q, k.detach(), queue.detach()))
     q = q / temperature
     return _info_nce((q * k).sum(dim=1), (q @ queue.T).logsumexp(dim=1))
 
 
+@in_full_precision
 def nnclr(nn: Float[Tensor, "b d"], p: Float[Tensor, "b d"], *, temperature: float = 0.1) -> Terms:
     """NNCLR (Dwibedi et al., 2021): the nearest neighbor of one view picks out the prediction from the other view.
 
@@ -153,7 +160,7 @@ def nnclr(nn: Float[Tensor, "b d"], p: Float[Tensor, "b d"], *, temperature: flo
     Raises ValueError for fewer than two images, unequal shapes, embeddings that are not finite, or a temperature that
     is not positive.
     """
-    batch_of_pairs(nn, p, names=("nn", "p"))
+    several_images(len(nn))
     must_be_positive("temperature", temperature, "0.1 to 0.5 are usual")
     s = F.normalize(nn.detach(), dim=1) @ F.normalize(p, dim=1).T / temperature
     return {"alignment": -s.diagonal().mean(), "uniformity": s.logsumexp(dim=1).mean()}

@@ -5,31 +5,32 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.losses.checks import Terms, finite, must_be_positive, same_shape
+from ssl_toolkit.losses.checks import Terms, at_least_one_image, in_full_precision, must_be_positive
 
 
+@in_full_precision
 def byol(p: Float[Tensor, "b d"], z: Float[Tensor, "b d"]) -> Terms:
     """BYOL (Grill et al., 2020, eq. 2): mean of 2 - 2 cos(p, z); z comes from the teacher and gets no gradient.
 
     `p` is the student's prediction from one view, `z` the teacher's embedding of the other.
     Raises ValueError for unequal shapes, or embeddings that are not finite.
     """
-    same_shape(p, z, names=("p", "z"))
-    finite(p=p, z=z)
+    at_least_one_image(len(p))
     return {"prediction": (2 - 2 * F.cosine_similarity(p, z.detach(), dim=1)).mean()}
 
 
+@in_full_precision
 def simsiam(p: Float[Tensor, "b d"], z: Float[Tensor, "b d"]) -> Terms:
     """SimSiam (Chen and He, 2021): mean of -cos(p, z); z comes from the same network and gets no gradient.
 
     Sign and offset follow the paper: -1 is perfect agreement, also reached by collapse. `byol` is 2 + 2 times this.
     Raises ValueError for unequal shapes, or embeddings that are not finite.
     """
-    same_shape(p, z, names=("p", "z"))
-    finite(p=p, z=z)
+    at_least_one_image(len(p))
     return {"prediction": -F.cosine_similarity(p, z.detach(), dim=1).mean()}
 
 
+@in_full_precision
 def dino(
     student: Float[Tensor, "v b k"],
     teacher: Float[Tensor, "u b k"],
@@ -51,16 +52,17 @@ def dino(
     """
     must_be_positive("student_temperature", student_temperature, "0.1 is usual")
     must_be_positive("teacher_temperature", teacher_temperature, "0.04 to 0.07 are usual")
-    if student.shape[1:] != teacher.shape[1:] or center.shape != student.shape[2:]:
+    if not 1 <= len(teacher) <= len(student) or len(student) < 2:
         raise ValueError(
-            f"student, teacher and center have shapes {tuple(student.shape)}, {tuple(teacher.shape)} and "
-            f"{tuple(center.shape)}: they must be (v, b, k), (u, b, k) and (k,)."
+            f"student has {len(student)} view(s) and teacher {len(teacher)}: the student needs at least 2, and all of "
+            "the teacher's."
         )
-    finite(student=student, teacher=teacher)
+    at_least_one_image(student.shape[1])
     q = F.softmax((teacher.detach() - center) / teacher_temperature, dim=2)
     return _cross_entropy(q, F.log_softmax(student / student_temperature, dim=2))
 
 
+@in_full_precision
 def swav(scores: Float[Tensor, "v b k"], *, temperature: float = 0.1, eps: float = 0.05, iterations: int = 3) -> Terms:
     """SwAV (Caron et al., 2020): each view predicts the codes of the others, over views i != j.
 
@@ -72,11 +74,14 @@ def swav(scores: Float[Tensor, "v b k"], *, temperature: float = 0.1, eps: float
     Raises ValueError for fewer than two views, scores that are not finite, or a `temperature` or `eps` not positive.
     """
     must_be_positive("temperature", temperature, "0.1 is usual")
-    finite(scores=scores)
+    if len(scores) < 2:
+        raise ValueError(f"scores has {len(scores)} view(s): each predicts the others, so it takes at least 2.")
+    at_least_one_image(scores.shape[1])
     q = torch.stack([sinkhorn(view, eps=eps, iterations=iterations) for view in scores.detach()])
     return _cross_entropy(q, F.log_softmax(scores / temperature, dim=2))
 
 
+@in_full_precision
 @torch.no_grad()
 def sinkhorn(scores: Float[Tensor, "b k"], *, eps: float = 0.05, iterations: int = 3) -> Float[Tensor, "b k"]:
     """Codes of b images over k prototypes: exp(scores / eps), with rows and columns scaled in turn (Cuturi, 2013).
@@ -98,8 +103,6 @@ def sinkhorn(scores: Float[Tensor, "b k"], *, eps: float = 0.05, iterations: int
 def _cross_entropy(q: Float[Tensor, "u b k"], log_p: Float[Tensor, "v b k"]) -> Terms:
     """H(q_i) and KL(q_i | p_j), averaged over images and i != j; view i of q is view i of p."""
     u, v, b = len(q), len(log_p), q.shape[1]
-    if not 1 <= u <= v or v < 2:
-        raise ValueError(f"{u} view(s) are predicted from {v}: it takes at least 2, and no fewer than are predicted.")
     cross = -(q.flatten(1) @ log_p.flatten(1).T) / b  # (u, v): H(q_i, p_j)
     entropy = torch.special.entr(q).sum(dim=2).mean()
     return {"entropy": entropy, "divergence": (cross.sum() - cross.diagonal().sum()) / (u * (v - 1)) - entropy}

@@ -5,9 +5,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.losses.checks import Terms, batch_of_pairs, batch_of_views
+from ssl_toolkit.losses.checks import Terms, in_full_precision, several_images, several_views
 
 
+@in_full_precision
 def vicreg(
     za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], *, sim: float = 25.0, std: float = 25.0, cov: float = 1.0
 ) -> Terms:
@@ -20,7 +21,7 @@ def vicreg(
     The average in one term and the sum in the other follow the official code; variances are unbiased.
     Raises ValueError for fewer than two images or unequal shapes.
     """
-    batch_of_pairs(za, zb)
+    several_images(len(za))
     return {
         "invariance": sim * F.mse_loss(za, zb),
         "variance": std * (_hinge_on_std(za) + _hinge_on_std(zb)) / 2,
@@ -39,6 +40,7 @@ def _off_diagonal_covariance(z: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
     return (covariance.square().sum() - covariance.diagonal().square().sum()) / d
 
 
+@in_full_precision
 def barlow_twins(za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], *, lambd: float = 5e-3) -> Terms:
     """Barlow Twins (Zbontar et al., 2021, eq. 1): push the cross-correlation of the two views to the identity.
 
@@ -47,7 +49,7 @@ def barlow_twins(za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], *, lambd: f
     bn standardizes each dimension over the batch by its *biased* variance, like the official BatchNorm1d(affine=False).
     Raises ValueError for fewer than two images or unequal shapes.
     """
-    b = batch_of_pairs(za, zb)
+    b = several_images(len(za))
     c = F.batch_norm(za, None, None, training=True).T @ F.batch_norm(zb, None, None, training=True) / b  # (d, d)
     diagonal = c.diagonal()
     return {
@@ -56,6 +58,7 @@ def barlow_twins(za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], *, lambd: f
     }
 
 
+@in_full_precision
 def w_mse(
     za: Float[Tensor, "b d"],
     zb: Float[Tensor, "b d"],
@@ -74,7 +77,7 @@ def w_mse(
     Raises ValueError for unequal shapes, a `w_size` that does not exceed d or does not divide b, and embeddings without
     a covariance of full rank (a NaN in training).
     """
-    b, d = batch_of_pairs(za, zb), za.shape[1]
+    b, d = several_images(len(za)), za.shape[1]
     w = b if w_size is None else w_size
     if not d < w <= b or b % w:
         raise ValueError(f"w_size is {w}: it must divide the {b} images and exceed the {d} dimensions; 2 d is best.")
@@ -101,6 +104,7 @@ def _whitened(z: Float[Tensor, "*n w d"], eps: float) -> Float[Tensor, "*n w d"]
     return torch.linalg.solve_triangular(factor, z.mT, upper=False).mT
 
 
+@in_full_precision
 def mmcr(z: Float[Tensor, "v b d"], *, lambd: float = 5e-3) -> Terms:
     """MMCR (Yerxa et al., 2023): the views of an image lie close together, and the centroids fill the space.
 
@@ -110,7 +114,7 @@ def mmcr(z: Float[Tensor, "v b d"], *, lambd: float = 5e-3) -> Terms:
     Z_i (v, d) holds the views of image i, and C (b, d) their means. A mean is long if the image's views agree, so the
     first term alone rewards both. Raises ValueError for fewer than two views or images, or a negative `lambd`.
     """
-    batch_of_views(z)
+    several_views(z)
     if lambd < 0:
         raise ValueError(f"lambd is {lambd}: it must be at least 0.")
     z = F.normalize(z, dim=2)

@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.losses.checks import Terms, batch_of_views, finite, must_be_a_share
+from ssl_toolkit.losses.checks import Terms, in_full_precision, must_be_a_share, several_views
 
 
+@in_full_precision
 def lejepa(z: Float[Tensor, "v b d"], *, lambd: float = 0.02, slices: int = 256, generator: torch.Generator) -> Terms:
     """LeJEPA (Balestriero and LeCun, 2025): the views of an image agree, and each view's batch follows N(0, I).
 
@@ -19,7 +20,7 @@ def lejepa(z: Float[Tensor, "v b d"], *, lambd: float = 0.02, slices: int = 256,
     No teacher, no predictor, no stop-gradient. SIGReg grows with b, so `lambd` suits one batch size.
     Raises ValueError for fewer than two views or images, a `lambd` outside [0, 1], or `slices` below 1.
     """
-    batch_of_views(z)
+    several_views(z)
     must_be_a_share("lambd", lambd)
     return {
         "invariance": (1 - lambd) * _spread_of_views(z),
@@ -27,6 +28,7 @@ def lejepa(z: Float[Tensor, "v b d"], *, lambd: float = 0.02, slices: int = 256,
     }
 
 
+@in_full_precision
 def sigreg(z: Float[Tensor, "*v b d"], *, slices: int = 256, generator: torch.Generator) -> Float[Tensor, ""]:
     """SIGReg (Balestriero and LeCun, 2025): the mean over random unit directions u, and views, of Epps and Pulley's
 
@@ -35,7 +37,6 @@ def sigreg(z: Float[Tensor, "*v b d"], *, slices: int = 256, generator: torch.Ge
     the distance between the characteristic functions of the b projections and of N(0, 1). The integrand is even, so we
     take twice the trapezoid rule on 17 points of [0, 3]. For samples of N(0, I) the mean of T is 1.05 for any b.
     """
-    finite(z=z)
     u = _directions(z, slices, generator)
     t = torch.linspace(0, 3, 17, dtype=z.dtype, device=z.device)
     gaussian = torch.exp(-t.square() / 2)
@@ -44,6 +45,7 @@ def sigreg(z: Float[Tensor, "*v b d"], *, slices: int = 256, generator: torch.Ge
     return z.shape[-2] * 2 * torch.trapezoid(error * gaussian, t).mean()
 
 
+@in_full_precision
 def visreg(z: Float[Tensor, "v b d"], *, lambd: float = 0.6, slices: int = 256, generator: torch.Generator) -> Terms:
     """VISReg (Wu, Balestriero and Levine, 2026): like LeJEPA, but location, scale and shape are regularized separately.
 
@@ -57,7 +59,7 @@ def visreg(z: Float[Tensor, "v b d"], *, lambd: float = 0.6, slices: int = 256, 
     0.6 for small data. Raises ValueError for fewer than two views or images, a `lambd` outside [0, 1], or `slices`
     below 1.
     """
-    _, b = batch_of_views(z)
+    _, b = several_views(z)
     must_be_a_share("lambd", lambd)
     mean, std = z.mean(dim=1, keepdim=True), z.std(dim=1, correction=0, keepdim=True)
     y = ((z - mean) / (std.detach() + 1e-4)) @ _directions(z, slices, generator)

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.data import rng
+from ssl_toolkit.data import checked_finite, rng
 from ssl_toolkit.losses.checks import Terms
 
 Loss = Callable[..., Terms]  # of the two views, (n, d) each
@@ -56,6 +56,7 @@ class Moment(NamedTuple):
         return sum(self.terms.values())
 
 
+@checked_finite
 def scatter(n: int = 8, *, seed: int = 0, shared: bool = True) -> Points:
     """Scatter two views each of n images in the plane, with mean variance 1 and a mean slightly off the origin.
 
@@ -96,6 +97,7 @@ def weighted(loss: Loss, weights: Mapping[str, float]) -> Loss:
     return weighed
 
 
+@checked_finite
 def predict_both_ways(
     za: Float[Tensor, "b d"], zb: Float[Tensor, "b d"], *, predictor: bool = True, stop_gradient: bool = True
 ) -> Terms:
@@ -171,9 +173,12 @@ class Spread(NamedTuple):
         return "collapsed onto a line" if self.short < 0.15 * self.long else "spread"
 
 
+@checked_finite
 def spread(za: Float[Tensor, "n d"], zb: Float[Tensor, "n d"], *, directions: bool = False) -> Spread:
     """Measure the spread of the points; with `directions` only their angles count, as in losses of cosines."""
-    z = torch.stack([za, zb])
+    if len(za) < 2:
+        raise ValueError(f"za and zb hold {len(za)} points: a spread needs at least 2.")
+    z = torch.stack([za, zb]).double()
     if directions:
         z = F.normalize(z, dim=2)
     flat = z.flatten(0, 1)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from ssl_toolkit.data import as_float, rng
+from ssl_toolkit.data import as_float, checked_finite, rng
 from ssl_toolkit.encoders import Encoder, embed, feature_function
 from ssl_toolkit.probes.linear import Probe
 
@@ -36,6 +36,7 @@ class Attacked(NamedTuple):
     loss: Float[Tensor, " b"]
 
 
+@checked_finite
 def label_loss(logits: Callable[[Tensor], Tensor], labels: Int64[Tensor, " b"]) -> Loss:
     """Cross-entropy of each image's true label, from the logits of a supervised encoder or of a probe on any encoder.
 
@@ -44,27 +45,44 @@ def label_loss(logits: Callable[[Tensor], Tensor], labels: Int64[Tensor, " b"]) 
     >>> label_loss(logits, labels)(images).shape
     torch.Size([2])
     """
-    return lambda x: F.cross_entropy(logits(x), labels, reduction="none")
+
+    def loss(x: Tensor) -> Tensor:
+        scores = logits(x)
+        if len(labels) != len(scores):
+            raise ValueError(f"there are {len(labels)} labels and {len(scores)} images: each image needs its own.")
+        return F.cross_entropy(scores, labels, reduction="none")
+
+    return loss
 
 
+@checked_finite
 def representation_loss(f: Callable[[Tensor], Tensor], images: Shaped[Tensor, "b c h w"]) -> Loss:
     """|f(x) - f(images)|^2: the squared distance from the representation of the clean images.
 
     Its gradient vanishes at the images themselves, so `pgd` needs a generator for a random start.
     """
     h = f(as_float(images)).detach()
-    return lambda x: (f(x) - h).square().sum(dim=1)
+
+    def loss(x: Tensor) -> Tensor:
+        moved = f(x)
+        if moved.shape != h.shape:
+            raise ValueError(f"there are {len(moved)} images, and the loss is of {len(h)}: attack the same images.")
+        return (moved - h).square().sum(dim=1)
+
+    return loss
 
 
+@checked_finite
 def fgsm(loss: Loss, images: Shaped[Tensor, "b c h w"], *, strength: float) -> Attacked:
     """The fast gradient sign method (Goodfellow et al., 2015), one step: x + eps sign(dloss / dx), within [0, 1].
 
     Raises as `pgd` does.
     """
-    *_, last = pgd(loss, images, strength=strength, steps=1, rate=strength)
+    *_, last = pgd(loss, images, strength=strength, steps=1, rate=max(0.0, strength))  # a negative one is named
     return last
 
 
+@checked_finite
 def pgd(
     loss: Loss,
     images: Shaped[Tensor, "b c h w"],
@@ -81,9 +99,13 @@ def pgd(
     random in the ball, otherwise at the images. Raises ValueError for a strength outside [0, 255], fewer than one step,
     images outside [0, 1], and a loss without one value per image.
     """
-    x0 = as_float(images)
+    x0 = as_float(images).detach()
+    if not x0.numel():
+        raise ValueError(f"images holds no pixel: its shape is {tuple(x0.shape)}; attack at least one image.")
     if not 0 <= strength <= 255:
         raise ValueError(f"strength is {strength}: it counts gray levels and must lie in [0, 255]; 1 to 16 are usual.")
+    if rate is not None and not rate >= 0:
+        raise ValueError(f"rate is {rate}: it is the size of a step in gray levels and must be at least 0.")
     if steps < 1:
         raise ValueError(f"steps is {steps}: it must be at least 1; 10 to 20 are usual.")
     if not (x0.min() >= 0 and x0.max() <= 1):
@@ -103,8 +125,8 @@ def pgd(
 
 def _gradient(loss: Loss, x: Tensor) -> tuple[Float[Tensor, " b"], Float[Tensor, "b c h w"]]:
     """Each image's loss and gradient; the gradient of the sum suffices, as in eval mode images do not interact."""
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad():
+        x = x.detach().clone().requires_grad_()
         value = loss(x)
         if value.shape != x.shape[:1]:
             raise ValueError(f"the loss has shape {tuple(value.shape)}: it must have one value per image, ({len(x)},).")
@@ -138,6 +160,7 @@ class Point(NamedTuple):
     moved: float
 
 
+@checked_finite
 def attack(
     encoder: Encoder,
     probe: Probe,
@@ -158,10 +181,10 @@ def attack(
     if target not in ("head", "representation"):
         raise ValueError(f"target is {target!r}: attack the 'head' or the 'representation'.")
     f = feature_function(encoder, depth=depth)
-    loss, generator = label_loss(lambda x: probe.logits(f(x)), labels), None
+    loss, generator = label_loss(lambda x: probe.logits(f(x)), probe.columns(labels)), None
     if target == "representation":
         loss, generator = representation_loss(f, images), rng(seed, 0, "attack")
-    rate = strength if steps == 1 else None
+    rate = max(0.0, strength) if steps == 1 else None
     x = images
     for step in pgd(loss, images, strength=strength, steps=steps, rate=rate, generator=generator):
         x = step.images
@@ -170,6 +193,7 @@ def attack(
     yield AttackResult(x, probe.logits(h).softmax(dim=1), probe.logits(attacked).softmax(dim=1), h, attacked)
 
 
+@checked_finite
 def attack_curve(
     encoder: Encoder,
     probe: Probe,
@@ -190,5 +214,5 @@ def attack_curve(
             if seen is None:
                 yield None
             else:
-                right = (seen.after.argmax(dim=1) == labels).float().mean().item()
+                right = (seen.after.argmax(dim=1) == probe.columns(labels)).float().mean().item()
                 yield Point(strength, right, seen.moved.mean().item())

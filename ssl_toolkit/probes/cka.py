@@ -10,7 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ssl_toolkit.data import checked_finite
 
+
+@checked_finite
 def linear_cka(x: Float[Tensor, "n d"], y: Float[Tensor, "m k"]) -> float:
     """Centered kernel alignment with linear kernels, from 0 (nothing in common) to 1 (equal up to rotation and scale).
 
@@ -22,12 +25,16 @@ def linear_cka(x: Float[Tensor, "n d"], y: Float[Tensor, "m k"]) -> float:
     """
     if len(x) != len(y):
         raise ValueError(f"x has {len(x)} rows and y has {len(y)}: both must be features of the same images.")
-    x, y = _unit(x), _unit(y)
+    return _aligned(_unit("x", x), _unit("y", y))
+
+
+def _aligned(x: Float[Tensor, "n d"], y: Float[Tensor, "n k"]) -> float:
     if len(x) < min(x.shape[1], y.shape[1]):
         return ((x @ x.T) * (y @ y.T)).sum().item()
     return (y.T @ x).square().sum().item()
 
 
+@checked_finite
 def cka_matrix(
     a: Mapping[str, Float[Tensor, "n _"]], b: Mapping[str, Float[Tensor, "n _"]] | None = None
 ) -> Float[Tensor, "r c"]:
@@ -38,16 +45,20 @@ def cka_matrix(
     >>> stk.probes.cka_matrix(a, b).shape
     torch.Size([6, 6])
     """
-    return torch.tensor([[linear_cka(x, y) for y in (a if b is None else b).values()] for x in a.values()])
+    rows, columns = ({name: _unit(f"{what}[{name!r}]", z) for name, z in depths.items()}
+                     for what, depths in (("a", a), ("b", a if b is None else b)))  # fmt: skip
+    if len(lengths := {len(z) for z in (*rows.values(), *columns.values())}) > 1:
+        raise ValueError(f"a and b have {' and '.join(map(str, sorted(lengths)))} rows: all are of the same images.")
+    return torch.tensor([[_aligned(x, y) for y in columns.values()] for x in rows.values()])
 
 
-def _unit(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+def _unit(name: str, z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     """Center z and scale it so that |Z^T Z| = 1, in float64, so that rounding of large means does no harm."""
-    if len(z) < 2 or not z.isfinite().all():
-        raise ValueError(f"the features have shape {tuple(z.shape)}: they must be finite and from at least 2 images.")
+    if len(z) < 2:
+        raise ValueError(f"{name} has shape {tuple(z.shape)}: it must hold features of at least 2 images.")
     x = z.double() - z.double().mean(dim=0)
     x = x.masked_fill((x.std(dim=0) <= 1e-6 * z.double().abs().mean(dim=0)), 0.0)  # constant up to rounding
     gram = x @ x.T if len(x) < x.shape[1] else x.T @ x
     if not (norm := gram.norm()) > 0:
-        raise ValueError("the features are the same for all images: the encoder has collapsed.")
+        raise ValueError(f"{name} holds the same features for all images: the encoder has collapsed.")
     return x / norm.sqrt()

@@ -11,7 +11,9 @@ from typing import NamedTuple
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
+from ssl_toolkit.data import checked
 from ssl_toolkit.encoders import Encoder, embed
+from ssl_toolkit.encoders.statistics import share_of_commonest
 from ssl_toolkit.probes.knn import knn_accuracy
 
 
@@ -28,6 +30,7 @@ class DejaVu(NamedTuple):
         return self.target - self.reference
 
 
+@checked
 def dejavu(
     target: Encoder,
     reference: Encoder,
@@ -45,11 +48,9 @@ def dejavu(
     images; neither encoder has seen the `public` ones. `augment.resized_crop` makes crops: use boxes that do not touch
     the object. Raises ValueError as `knn_accuracy` does, and unless there is one label per crop.
     """
-    if len(crops) != len(labels):
-        raise ValueError(f"there are {len(crops)} crops and {len(labels)} labels: each crop needs one.")
 
     def accuracy(model: Encoder) -> float:
         bank, queries = embed(model, public, depth=depth), embed(model, crops, depth=depth)
         return knn_accuracy(bank, public_labels, queries, labels, k=k)
 
-    return DejaVu(accuracy(target), accuracy(reference), labels.bincount().max().item() / len(labels))
+    return DejaVu(accuracy(target), accuracy(reference), share_of_commonest(labels))

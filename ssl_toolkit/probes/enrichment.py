@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from ssl_toolkit.data import Dataset
+from ssl_toolkit.data import Dataset, checked
 from ssl_toolkit.data.emoji import GENDERS, SKIN_TONES, SUBGROUPS
 from ssl_toolkit.data.shapes import PERIODS, SHAPES, TEXTURES
 
@@ -55,6 +55,7 @@ def group_index(index: Any, n: int) -> Int64[Tensor, " m"]:
     return given
 
 
+@checked
 def enrichment(data: Dataset, index: Any, *, least: float = 4.0) -> list[Enrichment]:
     """List where a group differs from a random one by at least `least` standard deviations, most striking first.
 

@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from ssl_toolkit.augment import Op, Params, compose, transforms as aug
-from ssl_toolkit.data import as_float, rng
+from ssl_toolkit.data import as_float, checked, checked_finite, rng
 from ssl_toolkit.encoders import AnyEncoder, embed_steps
+from ssl_toolkit.encoders.statistics import at_least
 from ssl_toolkit.probes.factors import ridge_r2
 
 # name: (strength and image size -> operation, usual strengths, weakest first)
@@ -44,6 +45,7 @@ class Reaction(NamedTuple):
     read_back: float | None  # R2 of the parameters; None if there is nothing to read
 
 
+@checked
 def reactions(
     model: AnyEncoder,
     images: Shaped[Tensor, "n c h w"],
@@ -82,6 +84,7 @@ def reactions(
                 yield Reaction(name, strength, depth, moved(z, after[depth], changed), r2)
 
 
+@checked_finite
 def moved(z: Float[Tensor, "n d"], z_t: Float[Tensor, "n d"], changed: Bool[Tensor, " n"] | None = None) -> float:
     """How far the features move, relative to the distance between different images, both as RMS:
 
@@ -90,14 +93,16 @@ def moved(z: Float[Tensor, "n d"], z_t: Float[Tensor, "n d"], changed: Bool[Tens
     i runs over the images that `changed` (None: all); if none did, the result is 0. Raises ValueError for features that
     are the same for all images.
     """
+    z, z_t = at_least(2, z).double(), z_t.double()
     apart = 2 * z.var(dim=0).sum()  # equals the mean over pairs
     if not apart > 0:
-        raise ValueError("the features are the same for all images: the encoder has collapsed.")
+        raise ValueError("z holds the same features for all images: the encoder has collapsed.")
     squared = (z_t - z).square().sum(dim=1)
     squared = squared if changed is None else squared[changed]
     return (squared.mean() / apart).sqrt().item() if len(squared) else 0.0
 
 
+@checked_finite
 def read_back(z: Float[Tensor, "n d"], z_t: Float[Tensor, "n d"], target: Float[Tensor, "n k"]) -> float:
     """Read the parameters from [f(x), f(t(x))] by ridge regression: fit on the first half, R2 on the second."""
     pair, half = torch.cat([z, z_t], dim=1), len(z) // 2

@@ -1,11 +1,18 @@
 """Nearest neighbors of features by cosine similarity: which images a representation finds similar, and their votes."""
 
+from collections.abc import Iterator
+
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ssl_toolkit.data import checked_finite
 from ssl_toolkit.encoders.statistics import neighbors
 
+MOST = 1 << 24  # votes in memory at once
 
+
+@checked_finite
 def knn_predict(
     bank: Float[Tensor, "n d"],
     bank_labels: Int64[Tensor, " n"],
@@ -16,20 +23,16 @@ def knn_predict(
 ) -> Int64[Tensor, "q c"]:
     """Rank the labels for each query, best first, by a weighted vote of its k nearest neighbors (Wu et al., 2018).
 
-    A neighbor at cosine similarity s votes for its label with weight exp(s / temperature). Raises ValueError as
-    `neighbors` does, for unequal lengths, and for a temperature that is not positive.
+    A neighbor at cosine similarity s votes for its label with weight exp(s / temperature). The c labels are those that
+    occur in the bank; equal votes rank the smaller label first. Raises ValueError as `neighbors` does, for unequal
+    lengths, negative labels, and a temperature that is not positive.
     """
-    if len(bank) != len(bank_labels):
-        raise ValueError(f"bank and bank_labels differ in length: {len(bank)} and {len(bank_labels)}.")
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}: it must be positive; 0.07 to 0.2 are usual.")
-    similarity, nearest = neighbors(bank, queries, k=k)
-    votes = similarity.new_zeros(len(queries), int(bank_labels.max()) + 1)
-    # relative to the nearest neighbor's vote: rankings stay the same, and no vote overflows
-    votes.scatter_add_(1, bank_labels[nearest], ((similarity - similarity[:, :1]) / temperature).exp())
-    return votes.argsort(dim=1, descending=True, stable=True)
+    classes, votes = _votes(bank, bank_labels, queries, k, temperature)
+    ranked = [classes[part.argsort(dim=1, descending=True, stable=True)] for part in votes]
+    return torch.cat([*ranked, bank_labels.new_zeros(0, len(classes))])
 
 
+@checked_finite
 def knn_accuracy(
     bank: Float[Tensor, "n d"],
     bank_labels: Int64[Tensor, " n"],
@@ -45,5 +48,27 @@ def knn_accuracy(
     >>> stk.knn_accuracy(stk.pixels(data.images), data.labels, stk.pixels(test.images), test.labels) > 0.9
     True
     """
-    ranked = knn_predict(bank, bank_labels, queries, k=k, temperature=temperature)
-    return (ranked[:, 0] == labels).float().mean().item()
+    if not len(queries):
+        raise ValueError("queries holds no row: an accuracy needs at least one.")
+    classes, votes = _votes(bank, bank_labels, queries, k, temperature)
+    top = torch.cat([classes[part.argmax(dim=1)] for part in votes])
+    return (top == labels).float().mean().item()
+
+
+def _votes(
+    bank: Tensor, bank_labels: Tensor, queries: Tensor, k: int, temperature: float
+) -> tuple[Int64[Tensor, " c"], Iterator[Float[Tensor, "p c"]]]:
+    """The labels in the bank, and the votes for each of them, a portion of queries at a time."""
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}: it must be positive; 0.07 to 0.2 are usual.")
+    if len(bank_labels) and (least := int(bank_labels.min())) < 0:
+        raise ValueError(f"bank_labels holds {least}: labels start at 0; leave out images without one.")
+    similarity, nearest = neighbors(bank, queries, k=k)
+    classes, column = bank_labels.unique(return_inverse=True)
+    # relative to the nearest neighbor's vote: rankings stay the same, and no vote overflows
+    weight, voted = ((similarity - similarity[:, :1]) / temperature).exp(), column[nearest]
+    portion = max(1, MOST // max(1, len(classes)))
+    return classes, (
+        w.new_zeros(len(w), len(classes)).scatter_add_(1, v, w)
+        for w, v in zip(weight.split(portion), voted.split(portion), strict=True)
+    )

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from ssl_toolkit.data import Dataset, as_float
+from ssl_toolkit.data import Dataset, as_float, check_unit_range, checked, checked_finite
 from ssl_toolkit.probes.factors import iter_factors
 from ssl_toolkit.probes.knn import knn_accuracy
 from ssl_toolkit.probes.linear import linear_probe
@@ -19,8 +19,12 @@ from ssl_toolkit.probes.linear import linear_probe
 LINEAR, KNN = "linear probe", "kNN"
 
 
+@checked
 def small_pixels(images: Shaped[Tensor, "n c h w"], *, side: int = 16) -> Float[Tensor, "n d"]:
     """The baseline "pixels": the image, average-pooled to at most `side` pixels a side, so it is quick to probe."""
+    if side < 1:
+        raise ValueError(f"side is {side}: it must be at least 1 pixel.")
+    check_unit_range(images)
     x = as_float(images)
     return (F.adaptive_avg_pool2d(x, side) if x.shape[-1] > side else x).flatten(1)
 
@@ -34,6 +38,7 @@ class Score(NamedTuple):
     chance: float
 
 
+@checked_finite
 def read_depths(
     train_z: Mapping[str, Float[Tensor, "n _"]],
     train: Dataset,

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from ssl_toolkit.data import Dataset, rng, seeded
+from ssl_toolkit.data import Dataset, by_class, checked, checked_finite, rng, seeded
 from ssl_toolkit.encoders import Encoder, embed
 from ssl_toolkit.encoders.features import SomeDepths
-from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
+from ssl_toolkit.encoders.statistics import at_least, mean_and_std, principal_axes, share_of_commonest
 from ssl_toolkit.probes.logistic import Fit, logistic
 
 
@@ -32,14 +32,27 @@ class Probe(NamedTuple):
     bias: Float[Tensor, " c"]
     mean: Float[Tensor, " d"]
     std: Float[Tensor, " d"]
+    classes: Int64[Tensor, " c"]  # the label of each row of `weight`: 0 ... c - 1, unless the labels are large ids
 
+    @checked_finite
     def logits(self, z: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
-        return F.linear((z - self.mean) / self.std, self.weight, self.bias)
+        if z.shape[1] != len(self.mean):
+            raise ValueError(f"z has {z.shape[1]} dimensions: this probe was fitted on {len(self.mean)}.")
+        return F.linear((z.to(self.mean) - self.mean) / self.std, self.weight, self.bias)
 
     def predict(self, z: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
-        return self.logits(z).argmax(dim=1)
+        return self.classes[self.logits(z).argmax(dim=1)]
+
+    @checked
+    def columns(self, labels: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+        """The column of `logits` for each label. Raises ValueError for a label that the probe does not know."""
+        column = torch.searchsorted(self.classes, labels.to(self.classes)).clamp_max(len(self.classes) - 1)
+        if bool((unknown := self.classes[column] != labels.to(self.classes)).any()):
+            raise ValueError(f"labels holds {labels[unknown.to(labels.device)][0]}: the probe was not fitted on it.")
+        return column.to(labels.device)
 
 
+@checked_finite
 def linear_probe(
     train_z: Float[Tensor, "n d"],
     train_y: Int64[Tensor, " n"],
@@ -66,18 +79,23 @@ def linear_probe(
     (0.9, 0.1)
     """
     _check(train_z, train_y, test_z, test_y, validation)
+    if iterations < 1:
+        raise ValueError(f"iterations is {iterations}: it must be at least 1; 100 is usual.")
     if not weight_decays or not min(weight_decays) > 0:
         raise ValueError(
             f"weight_decays is {tuple(weight_decays)}: it must hold positive numbers; 1e-5 to 1e-2 are usual."
         )
+    train_z, test_z = train_z.detach(), test_z.detach()
     if train_z.dtype != torch.float64:
-        train_z, test_z = train_z.float(), test_z.float()
+        train_z = train_z.float()
+    test_z = test_z.to(train_z)
+    classes, train_y, test_y = _columns(train_y, test_y)
     mean, std = mean_and_std(train_z)
     z = (train_z - mean) / std
     axes, variance = principal_axes(z)
     x = axes.T @ z.T  # (r, n)
     best = max(weight_decays)
-    fit = Fit(x.new_zeros(classes := _classes(train_y, test_y), len(x)), x.new_zeros(classes))
+    fit = Fit(x.new_zeros(len(classes), len(x)), x.new_zeros(len(classes)))
     held_out, rest = _validation_split(train_y, validation, seed)
     if len(weight_decays) > 1 and len(held_out):
         kept, kept_y = x.index_select(1, rest), train_y[rest]
@@ -85,7 +103,7 @@ def linear_probe(
         fits: dict[float, Fit] = {}
         for decay in sorted(weight_decays, reverse=True):
             fits[decay] = fit = logistic(
-                kept, kept_y, fit, weight_decay=decay, variance=variance, iterations=iterations // 4
+                kept, kept_y, fit, weight_decay=decay, variance=variance, iterations=max(1, iterations // 4)
             )
         scores = {decay: fits[decay].accuracy(x[:, held_out], train_y[held_out]) for decay in fits}
         best = max(scores, key=lambda decay: (scores[decay], decay))
@@ -93,7 +111,8 @@ def linear_probe(
     fit = logistic(x, train_y, fit, weight_decay=best, variance=variance, iterations=iterations)
     weight = fit.weight @ axes.T
     accuracy = Fit(weight, fit.bias).accuracy(((test_z - mean) / std).T, test_y)
-    return Probe(accuracy, _chance(test_y), fit.accuracy(x, train_y), best, weight, fit.bias, mean, std)
+    chance = share_of_commonest(test_y)
+    return Probe(accuracy, chance, fit.accuracy(x, train_y), best, weight, fit.bias, mean, std, classes)
 
 
 def probe_depths(
@@ -131,6 +150,7 @@ class MLPProbe(NamedTuple):
     validation: tuple[float, ...]  # accuracy on that split after each epoch
 
 
+@checked_finite
 def mlp_probe(
     train_z: Float[Tensor, "n d"],
     train_y: Int64[Tensor, " n"],
@@ -162,16 +182,23 @@ def mlp_probe(
         raise ValueError(
             f"epochs={epochs} and patience={patience} count epochs: at least 1; patience=None never stops."
         )
+    if not (lr > 0 and weight_decay >= 0) or batch_size < 1 or min(hidden, default=1) < 1:
+        raise ValueError(
+            f"lr={lr} must be positive, weight_decay={weight_decay} at least 0, and batch_size={batch_size} and the "
+            f"hidden={tuple(hidden)} at least 1."
+        )
+    train_z, test_z = train_z.detach(), test_z.detach().to(train_z)
+    classes, train_y, test_y = _columns(train_y, test_y)
     held_out, rest = _validation_split(train_y, validation, seed)
     if not len(held_out):
         raise ValueError("every class of train_y has a single example: none can be held out for validation.")
-    mean, std = mean_and_std(train_z)
-    x, x_test = (train_z - mean) / std, (test_z - mean) / std
-    widths = [x.shape[1], *hidden, _classes(train_y, test_y)]
-    with seeded(seed, "mlp"):
+    with torch.inference_mode(False), seeded(seed, "mlp"):  # what learns cannot be made in inference mode
+        mean, std = mean_and_std(train_z)
+        x, x_test = ((train_z - mean) / std).float(), ((test_z - mean) / std).float()
+        widths = [x.shape[1], *hidden, len(classes)]
         layers = [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())]
-    net = nn.Sequential(*layers[:-1]).to(x.device)  # the last one is linear
-    optimizer = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=weight_decay)
+        net = nn.Sequential(*layers[:-1]).to(x.device)  # the last one is linear
+        optimizer = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=weight_decay)
 
     def accuracy(z: Tensor, y: Tensor) -> float:
         with torch.no_grad():
@@ -182,54 +209,56 @@ def mlp_probe(
     for epoch in range(1, epochs + 1):
         order = rest[torch.randperm(len(rest), generator=rng(seed, epoch, "mlp")).to(rest.device)]
         for index in order.split(batch_size):
-            with torch.enable_grad():
+            with torch.inference_mode(False), torch.enable_grad():
                 optimizer.zero_grad()
-                F.cross_entropy(net(x[index]), train_y[index]).backward()
+                F.cross_entropy(net(x[index]), train_y[index].clone()).backward()
                 optimizer.step()
         curve.append(accuracy(x[held_out], train_y[held_out]))
         last = accuracy(x_test, test_y)
         if not best or curve[-1] > curve[best - 1]:
             at_best, best = last, epoch
-        yield MLPProbe(at_best, last, _chance(test_y), best, tuple(curve))
+        yield MLPProbe(at_best, last, share_of_commonest(test_y), best, tuple(curve))
         if patience is not None and epoch - best >= patience:
             return
 
 
 def _check(train_z: Tensor, train_y: Tensor, test_z: Tensor, test_y: Tensor, validation: float) -> None:
-    if len(train_z) != len(train_y) or len(test_z) != len(test_y) or not len(test_y):
-        raise ValueError(
-            f"features and labels differ in length, or are empty: {len(train_z)} and {len(train_y)} to train, "
-            f"{len(test_z)} and {len(test_y)} to test."
-        )
-    if not (train_z.isfinite().all() and test_z.isfinite().all()):
-        raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
+    at_least(2, train_z, "train_z"), at_least(1, test_z, "test_z")
     if train_y.unique().numel() < 2:
         raise ValueError("train_y holds one class only: a probe needs at least two.")
-    if (least := int(min(train_y.min(), test_y.min()))) < 0:
-        raise ValueError(f"a label is {least}: labels start at 0; leave out images without one.")
+    for name, y in (("train_y", train_y), ("test_y", test_y)):
+        if (least := int(y.min())) < 0:
+            raise ValueError(f"{name}: a label is {least}: labels start at 0; leave out images without one.")
     if not 0 < validation < 1:
         raise ValueError(f"validation is {validation}: it is a share of the training set, in (0, 1); 0.1 is usual.")
 
 
-def _classes(train_y: Tensor, test_y: Tensor) -> int:
-    return int(max(train_y.max(), test_y.max())) + 1
+def _columns(train_y: Tensor, test_y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The label of each column of the logits, and the columns of the labels.
 
-
-def _chance(y: Int64[Tensor, " n"]) -> float:
-    return y.bincount().max().item() / len(y)
+    Labels are columns themselves, so that a class without an example keeps its place, unless they are ids, far more
+    than there are classes.
+    """
+    classes = torch.cat([train_y, test_y]).unique()
+    largest = int(classes[-1])
+    if largest < max(1024, 2 * len(classes)):
+        return torch.arange(largest + 1, device=classes.device), train_y, test_y
+    return classes, torch.searchsorted(classes, train_y), torch.searchsorted(classes, test_y)
 
 
 def _validation_split(y: Int64[Tensor, " n"], share: float, seed: int) -> tuple[Tensor, Tensor]:
     """Held-out and kept indices; the share is taken from every class, so few labels stay balanced."""
     order = torch.randperm(len(y), generator=rng(seed, 0, "validation")).to(y.device)
-    by_class = [order[y[order] == c] for c in y.unique()]
+    index, place, counts = by_class(y, order)
     # every class keeps at least one example
-    held_out = torch.cat([index[: min(len(index) - 1, max(1, round(share * len(index))))] for index in by_class])
+    sizes = (share * counts.double()).round().long().clamp_min(1).minimum(counts - 1)
+    held_out = index[place < sizes.repeat_interleave(counts)]
     kept = torch.ones(len(y), dtype=torch.bool, device=y.device)
     kept[held_out] = False
     return held_out, kept.nonzero().squeeze(1)
 
 
+@checked_finite
 def few_labels(labels: Int64[Tensor, " n"], per_class: int, *, seed: int = 0) -> Int64[Tensor, " m"]:
     """Draw the indices of `per_class` examples of every class, by `seed`.
 
@@ -239,8 +268,12 @@ def few_labels(labels: Int64[Tensor, " n"], per_class: int, *, seed: int = 0) ->
     >>> data[stk.few_labels(data.labels, 5)].labels.bincount().tolist()
     [5, 5, 5, 5, 5, 5, 5, 5, 5, 5]
     """
-    counts = labels.bincount()
-    if not 1 <= per_class <= int(counts[counts > 0].min()):
-        raise ValueError(f"per_class is {per_class}: it must lie in 1 ... {int(counts[counts > 0].min())}.")
+    if not len(labels):
+        raise ValueError("labels is empty: there is nothing to draw from.")
+    if (least := int(labels.min())) < 0:
+        raise ValueError(f"labels holds {least}: labels start at 0; leave out images without one.")
     order = torch.randperm(len(labels), generator=rng(seed, per_class, "few labels")).to(labels.device)
-    return torch.cat([order[labels[order] == c][:per_class] for c in labels.unique()])
+    index, place, counts = by_class(labels, order)
+    if not 1 <= per_class <= int(counts.min()):
+        raise ValueError(f"per_class is {per_class}: it must lie in 1 ... {int(counts.min())}.")
+    return index[place < per_class]

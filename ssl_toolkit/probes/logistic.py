@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from ssl_toolkit.data import checked_finite
+
 
 class Fit(NamedTuple):
     """A linear classifier on r features: the most likely class has the largest weight x + bias."""
@@ -22,6 +24,7 @@ class Fit(NamedTuple):
         return (torch.addmm(self.bias[:, None], self.weight, x).argmax(dim=0) == y).float().mean().item()
 
 
+@checked_finite
 def logistic(
     x: Float[Tensor, "r n"],
     y: Int64[Tensor, " n"],

@@ -10,13 +10,15 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.data import rng
+from ssl_toolkit.data import checked_finite, rng
+from ssl_toolkit.encoders.statistics import at_least, unit_rows
 
 BLOCK = 12  # directions of the iteration: some more than are shown
 ROUNDS = 5  # products with the covariance, which tell the first directions apart
 LEAST = 0.02  # radius, of features of length 1, below which a plane is not enlarged: a collapse is a dot
 
 
+@checked_finite
 @torch.no_grad()
 def principal_planes(z: Float[Tensor, "n d"], *, planes: int = 2) -> Float[Tensor, "p n 2"]:
     """Features of length 1 along their principal axes, the first two in the first plane and so on, all of one size.
@@ -27,7 +29,9 @@ def principal_planes(z: Float[Tensor, "n d"], *, planes: int = 2) -> Float[Tenso
     >>> stk.probes.principal_planes(torch.randn(50, 8, generator=stk.rng(0))).shape
     torch.Size([2, 50, 2])
     """
-    x = F.normalize(z, dim=1)
+    if planes < 1:
+        raise ValueError(f"planes is {planes}: show at least 1.")
+    x = unit_rows(at_least(1, z if z.dtype == torch.float64 else z.float()))
     x = x - x.mean(dim=0)
     axes = torch.randn(z.shape[1], min(z.shape[1], BLOCK), generator=rng(0, 0, "axes")).to(z)
     for _ in range(ROUNDS):
@@ -42,6 +46,7 @@ def principal_planes(z: Float[Tensor, "n d"], *, planes: int = 2) -> Float[Tenso
     return points / radius.clamp_min(LEAST)[:, None, None]
 
 
+@checked_finite
 def align(points: Float[Tensor, "p n 2"], to: Float[Tensor, "p n 2"]) -> Float[Tensor, "p n 2"]:
     """Rotate and reflect each plane so that its points lie as close as possible to those of `to`.
 

@@ -12,13 +12,16 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from ssl_toolkit.encoders.statistics import _checked
+from ssl_toolkit.data import checked_finite
+from ssl_toolkit.encoders.statistics import at_least, exponent, times_power, unit_rows
 
 # thresholds of `describe_rank`, as a share of the way from rank 1 to full rank
 COLLAPSING, NARROW = 0.08, 0.25
+_PORTION = 256  # rows compared with all at once
 _FLOOR = 1e-10  # relative to the largest eigenvalue: anything below is float32 rounding
 
 
+@checked_finite
 def describe_rank(rank: float, most: int) -> str:
     """Put an effective rank in words, such as "collapsing: rank 3 of 128"; `most` is the largest possible rank.
 
@@ -35,13 +38,15 @@ def describe_rank(rank: float, most: int) -> str:
     return f"{word}: rank {rank:.0f} of {most}"
 
 
+@checked_finite
 def spectrum(z: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
     """Singular values of the centered features over sqrt(n - 1), largest first: standard deviations along PCA axes."""
-    z = _checked(z, least=2)
+    z = at_least(2, z)
     sigma = _deviations(z)
     return F.pad(sigma, (0, z.shape[1] - len(sigma))).float()
 
 
+@checked_finite
 def rankme(z: Float[Tensor, "n d"], *, eps: float = 1e-7) -> float:
     """RankMe (Garrido et al., 2023): exp of the entropy of p_k = sigma_k / |sigma|_1 + eps, from 1 to min(n, d).
 
@@ -53,9 +58,10 @@ def rankme(z: Float[Tensor, "n d"], *, eps: float = 1e-7) -> float:
     >>> round(stk.rankme(z[:, :1].expand(-1, 64)))  # collapsed to a line
     1
     """
-    return _effective_rank(_singular_values(_checked(z, least=1)), eps)
+    return _effective_rank(_singular_values(at_least(1, z)), eps)
 
 
+@checked_finite
 def lidar(z: Float[Tensor, "n q d"], *, delta: float = 1e-4) -> float:
     """LiDAR (Thilak et al., 2023) of q views of n samples: the effective rank of the directions that separate samples.
 
@@ -70,7 +76,7 @@ def lidar(z: Float[Tensor, "n q d"], *, delta: float = 1e-4) -> float:
         raise ValueError(f"z holds q={q} view per sample: LiDAR compares views, so it needs q >= 2; 10 are usual.")
     if not delta > 0:
         raise ValueError(f"delta is {delta}: it must be positive, so that S_w has an inverse; 1e-4 is usual.")
-    z = _checked(z, least=2).double()
+    z = at_least(2, z).double()
     means = z.mean(dim=1)
     within = (z - means[:, None]).flatten(0, 1)  # (n q, d)
     variance, axes = torch.linalg.eigh(within.T @ within / (n * (q - 1)))
@@ -78,6 +84,7 @@ def lidar(z: Float[Tensor, "n q d"], *, delta: float = 1e-4) -> float:
     return _effective_rank(_singular_values(between).square())
 
 
+@checked_finite
 def alpha_req(z: Float[Tensor, "n d"], *, first: int = 1, last: int | None = None) -> float:
     """alpha-ReQ (Agrawal et al., 2022): alpha in lambda_j ~ j^-alpha, the power-law decay of covariance eigenvalues.
 
@@ -88,10 +95,10 @@ def alpha_req(z: Float[Tensor, "n d"], *, first: int = 1, last: int | None = Non
     faster than the law, so make n several times d, or choose an earlier `last`. 0 means white; `inf` means a single
     direction, as in a collapsed representation. Raises ValueError for a range without two indices in 1 ... d.
     """
-    z = _checked(z, least=2)
+    z = at_least(2, z)
     last = z.shape[1] if last is None else last
     if not 1 <= first < last <= z.shape[1]:
-        raise ValueError(f"the fit is of {first} ... {last}: it needs at least two indices in 1 ... {z.shape[1]}.")
+        raise ValueError(f"first={first} and last={last}: a fit needs two indices in 1 ... {z.shape[1]}.")
     eigenvalues = _deviations(z).square()[:last]
     eigenvalues = eigenvalues[eigenvalues > _FLOOR * eigenvalues[0]]
     if len(eigenvalues) <= first:
@@ -102,26 +109,39 @@ def alpha_req(z: Float[Tensor, "n d"], *, first: int = 1, last: int | None = Non
     return -((weight * x * y).sum() / (weight * x * x).sum()).item()
 
 
+@checked_finite
 def feature_std(z: Float[Tensor, "n d"]) -> float:
     """Mean over dimensions of the standard deviation of z / |z|: 1 / sqrt(d) when spread evenly, 0 when collapsed."""
-    return F.normalize(_checked(z, least=2), dim=1).std(dim=0).mean().item()
+    return unit_rows(at_least(2, _full(z))).std(dim=0).mean().item()
 
 
+@checked_finite
 def alignment(za: Float[Tensor, "n d"], zb: Float[Tensor, "n d"]) -> float:
     """Mean squared distance of the normalized embeddings of two views (Wang and Isola, 2020): 0 is perfect."""
-    za, zb = _checked(za, least=1), _checked(zb, least=1)
-    return (F.normalize(za, dim=1) - F.normalize(zb, dim=1)).square().sum(dim=1).mean().item()
+    return (unit_rows(at_least(1, _full(za), "za")) - unit_rows(_full(zb))).square().sum(dim=1).mean().item()
 
 
+@checked_finite
 def uniformity(z: Float[Tensor, "n d"]) -> float:
     """log mean exp(-2 |z_i - z_j|^2) over pairs of normalized embeddings (Wang and Isola, 2020): low is well spread."""
-    return torch.pdist(F.normalize(_checked(z, least=2), dim=1)).square().mul(-2).exp().mean().log().item()
+    z, total = unit_rows(at_least(2, _full(z))), 0.0
+    for i, rows in enumerate(z.split(_PORTION)):
+        others = z[i * _PORTION :]
+        squared = rows.square().sum(dim=1, keepdim=True) + others.square().sum(dim=1) - 2 * rows @ others.T
+        total += squared.clamp_min(0).mul(-2).exp().triu(diagonal=1).sum(dtype=torch.float64).item()
+    return math.log(total / (len(z) * (len(z) - 1) / 2))
+
+
+def _full(z: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+    return z if z.dtype == torch.float64 else z.float()
 
 
 def _singular_values(z: Float[Tensor, "n d"]) -> Float[Tensor, " r"]:
     """Singular values, largest first, r = min(n, d), from the smaller of the two Gram matrices in float64."""
     z = z.double() if z.shape[0] >= z.shape[1] else z.double().T
-    return torch.linalg.eigvalsh(z.T @ z).flip(0).clamp_min(0).sqrt()
+    power = exponent(z.abs().amax())  # squares of very large or small numbers leave even float64
+    z = times_power(z, -power)
+    return times_power(torch.linalg.eigvalsh(z.T @ z).flip(0).clamp_min(0).sqrt(), power)
 
 
 def _deviations(z: Float[Tensor, "n d"]) -> Float[Tensor, " r"]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ssl_toolkit.augment import Augment
 from ssl_toolkit.data import Dataset, as_float, rng
 from ssl_toolkit.encoders import embed, embed_steps, pixels, untrained
-from ssl_toolkit.encoders.statistics import neighbors
+from ssl_toolkit.encoders.statistics import neighbors, share_of_commonest
 from ssl_toolkit.probes.knn import knn_accuracy
 from ssl_toolkit.probes.maps import align, principal_planes
 from ssl_toolkit.probes.metrics import alpha_req, describe_rank, feature_std, lidar, rankme, spectrum
@@ -71,7 +71,7 @@ def baselines(
     """Chance (the commonest class), raw pixels, and the same network untrained: yields None while it works, then the
     `Baselines`."""
     known = queries.labels[queries.labels >= 0]
-    chance = known.bincount().max().item() / len(known) if len(known) else None
+    chance = share_of_commonest(known) if len(known) else None
     k = min(k, len(bank))
 
     def score(zb: Tensor, zq: Tensor) -> float | None:
@@ -174,6 +174,8 @@ def monitor(
     `augment` makes the views for LiDAR. `probes` learn after every fifth training step, which adds 5 % to the time;
     their `Reading` of the queries then follows each later snapshot.
     """
+    if every < 1:
+        raise ValueError(f"every is {every}: it counts the steps between two snapshots and must be at least 1.")
     last = yield from snapshot(state, bank, queries, augment=augment)
     for step in train(state, data, objective, until=until, batch_size=batch_size, seed=seed):
         yield step

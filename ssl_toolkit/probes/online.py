@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ssl_toolkit.data import Dataset, as_float, batch, seeded
 from ssl_toolkit.encoders import Depths, features_at, to_device_of
+from ssl_toolkit.encoders.statistics import share_of_commonest
 from ssl_toolkit.training import TrainState
 
 
@@ -117,4 +118,4 @@ def read(
         correct += probes.correct(features, to_device_of(model, labels)).cpu()
         yield None
     accuracy = dict(zip(probes.depths, (correct / len(test)).tolist(), strict=True))
-    yield Reading(step, accuracy, test.labels.bincount().max().item() / len(test))
+    yield Reading(step, accuracy, share_of_commonest(test.labels))

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
-from ssl_toolkit.encoders.statistics import principal_axes
+from ssl_toolkit.data import checked_finite
+from ssl_toolkit.encoders.statistics import distances, exponent, principal_axes, times_power
+
+FEW_BOXES, MOST_BOXES = 100, 400  # per side of the repulsion's grid: always fast, and more than memory should hold
 
 
 class Layout(NamedTuple):
@@ -24,12 +27,17 @@ class Layout(NamedTuple):
     points: Float[Tensor, "n 2"]
 
 
+@checked_finite
 def pca(z: Float[Tensor, "n d"]) -> Float[Tensor, "n 2"]:
     """Project features on the two directions in which they vary most; if d is 1, the second coordinate is 0.
 
     Raises ValueError for fewer than 3 images, features that are not finite, and features without variance.
     """
-    z = _checked(z)
+    z, power = _checked(z)
+    return times_power(_pca(z), power)
+
+
+def _pca(z: Float[Tensor, "n d"]) -> Float[Tensor, "n 2"]:
     if z.shape[1] == 1:
         return torch.cat([z - z.mean(), torch.zeros_like(z)], dim=1)
     x = z - z.mean(dim=0)
@@ -38,6 +46,7 @@ def pca(z: Float[Tensor, "n d"]) -> Float[Tensor, "n 2"]:
     return x @ (first * largest.sign())
 
 
+@checked_finite
 def tsne(
     z: Float[Tensor, "n d"],
     *,
@@ -60,11 +69,16 @@ def tsne(
     >>> layout.points.shape
     torch.Size([50, 2])
     """
-    z = _checked(z)
+    z, _ = _checked(z)
     n = len(z)
+    if not (lr is None or lr > 0) or not exaggeration > 0 or iterations < 0 or exaggerated < 0:
+        raise ValueError(
+            f"lr={lr} (or None) and exaggeration={exaggeration} must be positive, and iterations={iterations} and "
+            f"exaggerated={exaggerated} at least 0."
+        )
     if not 1 <= perplexity <= (n - 1) / 3:
         raise ValueError(f"perplexity is {perplexity}: for {n} images it must lie in [1, {(n - 1) / 3:.4g}].")
-    y = pca(z)
+    y = _pca(z)
     y = 1e-4 * y / y[:, 0].std()
     lr = max(n / exaggeration / 4, 50.0) if lr is None else lr
     portions = []
@@ -81,6 +95,8 @@ def tsne(
         velocity = (0.5 if early else 0.8) * velocity - lr * gain * gradient
         y = y + velocity
         y = y - y.mean(dim=0)
+        if not y.isfinite().all():
+            raise FloatingPointError(f"iteration {i}: a point left the plane; lr is {lr:g}, try a lower one.")
         yield Layout(i, iterations, y)
 
 
@@ -91,6 +107,7 @@ class Affinities(NamedTuple):
     index: Int64[Tensor, "n k"]  # type: ignore[assignment]  # hides tuple.index, of no use here
 
 
+@checked_finite
 def kl_gradient(affinities: Affinities, y: Float[Tensor, "n 2"], exaggeration: float = 1.0) -> Float[Tensor, "n 2"]:
     """The gradient of KL(p | q), with p multiplied by `exaggeration`:
 
@@ -108,16 +125,22 @@ def kl_gradient(affinities: Affinities, y: Float[Tensor, "n 2"], exaggeration: f
     return 4 * (exaggeration * torch.stack(attraction, dim=1) - push / total)
 
 
-def repulsion(y: Float[Tensor, "n 2"], *, most: int = 100) -> tuple[Float[Tensor, "n 2"], float]:
+@checked_finite
+def repulsion(y: Float[Tensor, "n 2"]) -> tuple[Float[Tensor, "n 2"], float]:
     """sum_j w_ij^2 (y_i - y_j) for each i, and the sum of w over all pairs, both interpolated.
 
-    The plane is cut into boxes at most 1 wide (wider if that takes more than `most` per side), with 3 x 3 nodes each.
-    Lagrange polynomials spread a point's charges to the nodes of its box, an FFT convolves them with w and w^2, and the
-    same polynomials interpolate the result back.
+    The plane is cut into boxes at most 1 wide, with 3 x 3 nodes each. Lagrange polynomials spread a point's charges to
+    the nodes of its box, an FFT convolves them with w and w^2, and the same polynomials interpolate the result back.
+    Where a grid for the map's span would cost more than all pairs, these are summed one by one.
     """
+    if not len(y):
+        raise ValueError("y holds no point.")
+    y = y.float()
     low = y.min(dim=0).values
     span = (y.max(dim=0).values - low).max().clamp_min(1e-9).item()
-    boxes = min(most, max(50, 10 * math.ceil(span / 10)))
+    boxes = max(50, 10 * math.ceil(span / 10))
+    if boxes > FEW_BOXES and (boxes > MOST_BOXES or len(y) < 24 * boxes):
+        return _exact_repulsion(y)
     m, h = 3 * boxes, span / boxes  # nodes per side, and the width of a box
     place = (y - low) / h
     box = place.floor().clamp_max(boxes - 1)
@@ -143,9 +166,19 @@ def repulsion(y: Float[Tensor, "n 2"], *, most: int = 100) -> tuple[Float[Tensor
     return y * one[:, None] - torch.stack([x1, x2], dim=1), total - len(y)
 
 
+def _exact_repulsion(y: Float[Tensor, "n 2"]) -> tuple[Float[Tensor, "n 2"], float]:
+    y, force, total = y - y.mean(dim=0), [], 0.0
+    for rows in y.split(512):
+        w = 1 / (1 + torch.cdist(rows, y, compute_mode="donot_use_mm_for_euclid_dist").square())
+        total += w.sum(dtype=torch.float64).item()
+        w.square_()
+        force.append(w.sum(dim=1, keepdim=True) * rows - w @ y)
+    return torch.cat(force), total - len(y)
+
+
 def _affinities(z: Float[Tensor, "n d"], rows: Int64[Tensor, " r"], perplexity: float) -> Affinities:
     """p_j|i ~ exp(-beta_i |z_i - z_j|^2) for these rows i, bisecting beta until exp(entropy) is the perplexity."""
-    squared = torch.cdist(z[rows], z).square_()
+    squared = next(distances(z[rows], z)).square_().float()
     squared[torch.arange(len(rows)), rows] = torch.inf
     squared, index = squared.topk(int(3 * perplexity), dim=1, largest=False)
     squared -= squared[:, :1].clone()
@@ -159,11 +192,16 @@ def _affinities(z: Float[Tensor, "n d"], rows: Int64[Tensor, " r"], perplexity: 
     return Affinities(log_p.exp(), index)
 
 
-def _checked(z: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+def _checked(z: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Int32[Tensor, ""]]:
+    """The features scaled to lie around 1, so that no square leaves float32, and the power of 2 that undoes it."""
     if len(z) < 3:
-        raise ValueError(f"the features are of {len(z)} images: a projection needs at least 3.")
-    if not z.isfinite().all():
-        raise ValueError("the features hold NaN or infinite values: the encoder has diverged.")
+        raise ValueError(f"z holds {len(z)} images: a projection needs at least 3.")
+    if not z.numel():
+        raise ValueError(f"z has shape {tuple(z.shape)}: its rows hold no number.")
+    z = z.detach().cpu()
+    z = z if z.dtype == torch.float64 else z.float()
+    power = exponent(z.abs().amax())
+    z = times_power(z, -power)
     if bool((z.std(dim=0) <= 1e-6 * z.abs().mean(dim=0)).all()):
-        raise ValueError("the features are the same for all images: the encoder has collapsed.")
-    return z.detach().float().cpu()
+        raise ValueError("the features z are the same for all images: the encoder has collapsed.")
+    return z.float(), power

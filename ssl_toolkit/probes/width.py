@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
-from ssl_toolkit.data import Dataset, long_tail, rng
+from ssl_toolkit.data import Dataset, checked, checked_finite, long_tail, rng
 from ssl_toolkit.encoders import Encoder, embed, features_at, to_device_of
-from ssl_toolkit.encoders.statistics import mean_and_std, principal_axes
+from ssl_toolkit.encoders.statistics import at_least, mean_and_std, principal_axes
 from ssl_toolkit.losses import Terms
 from ssl_toolkit.probes.factors import Reading, read_factors
 from ssl_toolkit.probes.linear import few_labels, linear_probe
@@ -25,6 +25,7 @@ from ssl_toolkit.probes.linear import few_labels, linear_probe
 # The directions that the loss can push.
 
 
+@checked
 def gradient(
     encoder: Encoder, x: Float[Tensor, "n c h w"], loss: Callable[[Float[Tensor, "n k"]], Terms]
 ) -> Float[Tensor, "n d"]:
@@ -46,6 +47,7 @@ def gradient(
     return g.cpu()
 
 
+@checked
 def gradient_rank(encoder: Encoder, x: Float[Tensor, "n c h w"], loss: Callable[[Float[Tensor, "n k"]], Terms]) -> int:
     """The number of the D directions in which the loss pushes representations: the rank of `gradient`, at most n."""
     return int(torch.linalg.matrix_rank(gradient(encoder, x, loss)))
@@ -54,14 +56,16 @@ def gradient_rank(encoder: Encoder, x: Float[Tensor, "n c h w"], loss: Callable[
 # Sparse and binary representations.
 
 
+@checked_finite
 def zero_fraction(z: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     """The share of each image's features that is exactly 0.
 
     After a ReLU and a mean over positions, a feature is 0 if its channel is silent everywhere.
     """
-    return (z == 0).float().mean(dim=1)
+    return (at_least(0, z) == 0).float().mean(dim=1)
 
 
+@checked_finite
 def binary_codes(z: Float[Tensor, "n d"]) -> Bool[Tensor, "n d"]:
     """1[h > 0]: whether each feature is present at all. To probe them, use `binary_codes(z).float()`."""
     return z > 0
@@ -70,6 +74,7 @@ def binary_codes(z: Float[Tensor, "n d"]) -> Bool[Tensor, "n d"]:
 # Controls: width without learning, learning without width.
 
 
+@checked_finite
 def random_relu(
     train_z: Float[Tensor, "n d"], test_z: Float[Tensor, "m d"], *, width: int, seed: int = 0
 ) -> tuple[Float[Tensor, "n w"], Float[Tensor, "m w"]]:
@@ -80,11 +85,12 @@ def random_relu(
     """
     if width < 1:
         raise ValueError(f"width is {width}: it must be at least 1.")
-    (mean, std), d = mean_and_std(train_z), train_z.shape[1]
+    (mean, std), d = mean_and_std(at_least(1, train_z, "train_z")), train_z.shape[1]
     w = torch.randn(d, width, generator=rng(seed, width, "random relu")).to(train_z) / d**0.5
     return F.relu((train_z - mean) / std @ w), F.relu((test_z - mean) / std @ w)
 
 
+@checked_finite
 def narrowed(
     train_z: Float[Tensor, "n d"], test_z: Float[Tensor, "m d"], *, width: int
 ) -> tuple[Float[Tensor, "n w"], Float[Tensor, "m w"]]:
@@ -92,7 +98,8 @@ def narrowed(
 
     Raises ValueError for a width outside 1 ... min(n, d).
     """
-    if not 1 <= width <= (most := min(train_z.shape)):
+    most = min(train_z.shape)
+    if not 1 <= width <= most:
         raise ValueError(f"width is {width}: {len(train_z)} features of {train_z.shape[1]} allow 1 ... {most}.")
     mean = train_z.mean(dim=0)
     first = principal_axes(train_z - mean)[0][:, :width]

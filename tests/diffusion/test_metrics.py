@@ -1,6 +1,5 @@
 """Measures of samples against closed forms, loops, torchmetrics, and by their laws."""
 
-import inspect
 import math
 import warnings
 
@@ -189,9 +188,8 @@ def test_the_nearest_image_is_found_and_a_copy_is_no_distance_away():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        # unwrapped: the shape hook of the tests would speak first
-        (lambda: inspect.unwrap(frechet_distance)(torch.rand(5, 3), torch.rand(5, 4)), "3 and 4 dimensions"),
-        (lambda: frechet_distance(torch.rand(1, 3), torch.rand(5, 3)), "at least 2 of each"),
+        (lambda: frechet_distance(torch.rand(5, 3), torch.rand(5, 4)), r"fake has shape .* d = 3, as real"),
+        (lambda: frechet_distance(torch.rand(1, 3), torch.rand(5, 3)), "real holds 1 sample.*at least 2"),
         (lambda: kid(torch.rand(5, 3), torch.full((5, 3), float("nan"))), "NaN or infinite"),
         (lambda: kid(torch.rand(5, 3), torch.rand(5, 3), block=1), "block is 1"),
         (lambda: prdc(torch.rand(5, 3), torch.rand(9, 3), k=5), r"k is 5: .* 1 \.\.\. 4"),

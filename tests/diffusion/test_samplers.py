@@ -308,3 +308,11 @@ def test_settings_out_of_range_are_named():
         next(heun(lambda x, t: x, noise(2), churn=3.0, **settings))
     with pytest.raises(ValueError, match="variance is 'middle'"):
         next(inspect.unwrap(ddpm)(lambda x, t: x, noise(2), variance="middle", **settings))
+
+
+@pytest.mark.parametrize("sampler", [ddpm, ddim, euler, heun, dpmpp_2m])
+@pytest.mark.parametrize("wrong", [lambda x, t: 0.5 * x[:1], lambda x, t: x.mean(), lambda x, t: None])
+def test_a_guess_of_another_shape_is_refused(sampler, wrong):
+    schedule = linear_schedule()
+    with pytest.raises(ValueError, match=r"denoise returned .* for x of shape \(4, 1, 8, 8\)"):
+        next(sampler(wrong, torch.randn(4, 1, 8, 8), schedule=schedule, timesteps=schedule.timesteps(3)))

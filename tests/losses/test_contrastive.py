@@ -208,16 +208,16 @@ ONES = torch.ones(4, 3)
         (nt_xent, (ONES, ONES), {"temperature": math.nan}, "temperature is nan"),
         (dcl, (ONES[:1], ONES[:1]), {}, "1 image"),
         (dcl, (ONES, ONES), {"temperature": 0.0}, "temperature is 0.0"),
-        (dcl, (ONES, ONES[:3]), {}, r"za and zb have shapes \(4, 3\) and \(3, 3\)"),
+        (dcl, (ONES, ONES[:3]), {}, r"zb has shape \(3, 3\): .* b = 4, as za has"),
         (patch_negative, (ONES, ONES, ONES[:2]), {}, r"zn has shape \(2, 3\).*\(1, 3\).*\(4, 3\)"),
         (patch_negative, (ONES, ONES, NAN[:1]), {}, "zn holds 3"),
         (patch_negative, (ONES, ONES, ONES), {"temperature": -1.0}, "temperature is -1.0"),
         (supcon, (torch.ones(1, 4, 3), torch.arange(4)), {}, "at least 2 views"),
         (supcon, (torch.ones(2, 1, 3), torch.arange(1)), {}, "1 image"),
-        (supcon, (torch.ones(2, 4, 3), torch.arange(3)), {}, r"labels has shape \(3,\): 4 images need \(4,\)"),
+        (supcon, (torch.ones(2, 4, 3), torch.arange(3)), {}, r"labels has shape \(3,\): .* b = 4, as z has"),
         (supcon, (torch.stack([ONES, NAN]), torch.arange(4)), {}, "z holds 12 values of 24"),
         (supcon, (torch.ones(2, 4, 3), torch.arange(4)), {"temperature": 0.0}, "temperature is 0.0"),
-        (moco, (ONES, ONES[:2], ONES), {}, r"q and k have shapes \(4, 3\) and \(2, 3\)"),
+        (moco, (ONES, ONES[:2], ONES), {}, r"k has shape \(2, 3\): .* b = 4, as q has"),
         (moco, (ONES, ONES, torch.ones(8, 2)), {}, r"queue has shape \(8, 2\)"),
         (moco, (ONES, NAN, ONES), {}, "k holds"),
         (moco, (ONES, ONES, ONES), {"temperature": 0.0}, "temperature is 0.0"),
@@ -227,8 +227,8 @@ ONES = torch.ones(4, 3)
     ],
 )
 def test_bad_input_is_named(loss, arguments, settings, words):
-    with pytest.raises(ValueError, match=words):  # unwrapped: the shape hook of the tests would speak first
-        inspect.unwrap(loss)(*arguments, **settings)
+    with pytest.raises(ValueError, match=words):
+        loss(*arguments, **settings)
 
 
 # ---- the memory ----

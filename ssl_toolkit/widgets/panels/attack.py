@@ -14,7 +14,7 @@ from ssl_toolkit.diffusion.edit import Rows, paint_rows
 from ssl_toolkit.diffusion.monitor import PORTION
 from ssl_toolkit.diffusion.rcdm import RCDM
 from ssl_toolkit.encoders import Encoder, embed_steps
-from ssl_toolkit.encoders.statistics import typical_distance
+from ssl_toolkit.encoders.statistics import share_of_commonest, typical_distance
 from ssl_toolkit.probes import Probe, attack, attack_curve
 from ssl_toolkit.probes.adversarial import AttackResult, Point, Target
 from ssl_toolkit.training import last_of
@@ -180,7 +180,7 @@ class AttackPanel(Panel):
 
     # what is seen ------------------------------------------------------------------------------------------------
     def _draw(self) -> None:
-        chance = self.test.labels.bincount().max().item() / len(self.test)
+        chance = share_of_commonest(self.test.labels)
         truth = escape(self.test.classes[int(self.test.labels[self.picked])])
         rows = [
             self._row(name, outcome, color)
