@@ -25,7 +25,7 @@ BENDING = frozenset(
     "native_layer_norm native_group_norm".split()
 )
 NORMS = frozenset(name for name in BENDING if "norm" in name)
-OWN_CLASSIFIERS = ("fc", "_fc", "head", "heads", "clf", "last_linear")  # and whatever says "classif" or "logit"
+OWN_CLASSIFIERS = ("fc", "_fc", "head", "heads", "head_dist", "dist_head", "clf", "last_linear")  # and whatever says "classif" or "logit"
 
 
 class Op(NamedTuple):
@@ -277,49 +277,47 @@ def _says_classifier(path: str) -> bool:
 
 
 def find_stages(net: nn.Module, seen: Trace, head: str | None) -> list[str]:
-    """The stages of the network, named as it names them: the deepest row of like modules that runs from end to end."""
+    """The stages of the network, named as it names them: the first row of like modules with most of its layers."""
 
-    def weighted(path: str) -> int:
-        return sum(p.numel() for p in net.get_submodule(path).parameters())
+    def layers(path: str) -> int:
+        return sum(op.mixes and _inside(op, path) for op in seen.ops)
 
     def row(path: str) -> list[str]:
-        """Children with weights that ran once, before the head; lists of modules are looked through."""
+        """Children with weights that run before the head; lists of modules are looked through."""
         found = []
         for name, child in net.get_submodule(path).named_children():
             at = f"{path}.{name}" if path else name
             if at not in seen.calls and isinstance(child, nn.ModuleList | nn.ModuleDict):
                 found += row(at)
-            elif head is not None and (at == head or head.startswith(f"{at}.")) and not _holds_trunk(net, at, head):
-                continue
-            elif seen.calls.get(at) == 1 and weighted(at) and only_depth(seen.outputs[at]) is not None:
+            elif seen.calls.get(at) == 1 and any(True for _ in child.parameters()) and not (head and _inside(Op(head, "", True), at)):
                 found.append(at)
         return found
 
-    best, here = [], ""
+    best: list[str] = []
+    here = _around(net, seen, head)
     while True:
         children = row(here)
         blocks = [c for c in children if next(net.get_submodule(c).children(), None) is not None]
-        kinds = [type(net.get_submodule(c)) for c in blocks]
-        if len(blocks) > 1:
-            best = blocks
-        elif not best and not blocks:
-            best = [c for c in children if any(p.ndim > 1 for p in net.get_submodule(c).parameters())]
-        largest = max(blocks, key=weighted, default=None)
-        if largest is None or any(kinds.count(kind) > 2 for kind in kinds):
-            break
-        if len(blocks) > 1 and weighted(largest) < 0.8 * sum(map(weighted, blocks)):
+        stages = [c for c in blocks if only_depth(seen.outputs[c]) is not None]
+        if len(stages) > 1:
+            best = stages
+        elif len(best) < 2:
+            wide = [c for c in children if any(p.ndim > 1 for p in net.get_submodule(c).parameters())]
+            best = [c for c in wide if only_depth(seen.outputs[c]) is not None] or best
+        kinds = [type(net.get_submodule(c)) for c in stages]
+        alike = max(map(kinds.count, kinds), default=0)
+        largest = max(blocks, key=layers, default="")
+        if not largest or alike > 2 or (alike == 2 and layers(largest) < 0.8 * sum(map(layers, blocks))):
             break
         here = largest
     order = {name: i for i, name in enumerate(seen.outputs)}
     return sorted(best, key=order.__getitem__)
 
 
-def _holds_trunk(net: nn.Module, path: str, head: str) -> bool:
-    """Whether the module at `path` is a wrapper that holds more than the head."""
-    if path == head:
-        return False
-    own = sum(p.numel() for p in net.get_submodule(path).parameters())
-    return own > 2 * sum(p.numel() for p in net.get_submodule(head).parameters()) and not _says_classifier(path)
+def _around(net: nn.Module, seen: Trace, head: str | None) -> str:
+    """The innermost module that holds the head and the network's first layer: past wrappers."""
+    first = next((op.path for op in seen.ops if op.mixes), "")
+    return next((a for a in _ancestors(head or "") if _inside(Op(first, "", True), a)), "")
 
 
 def only_depth(output: Any) -> Tensor | None:
