@@ -129,8 +129,8 @@ def trace(net: nn.Module, run: Callable[[], Any]) -> Trace:
     def leave(name: str) -> Callable:
         def hook(module: nn.Module, _args: Any, output: Any) -> None:
             stack.pop()
-            one = only_tensor(output)
-            seen.outputs[name] = output if one is None else one.clone()
+            z = depth_of(output)
+            seen.outputs[name] = output if z is None else z.clone()
             # a quantized layer's weights are no parameters, and its function is its own
             if "quantized" in type(module).__module__ and "bias" in dir(module):
                 seen.ops.append(Op(name, "conv2d" if hasattr(module, "kernel_size") else "linear", True))
@@ -236,12 +236,10 @@ def _judge(net: nn.Module, seen: Trace, layers: list[str]) -> str | None:
     last = max(i for i, op in enumerate(seen.ops) if op.mixes and any(_inside(op, layer) for layer in layers))
     op, after = seen.ops[last], {later.name for later in seen.ops[last + 1 :] if not later.mixes}
     bent, normed, convolved = bool(after & BENDING), bool(after & NORMS), op.name.startswith("conv")
-    containers = [
-        next((a for a in reversed([at, *_ancestors(at)]) if _says_classifier(a) and not _inside(mixing[0], a)), None)
-        for at in layers
+    named = [
+        [a for a in reversed([at, *_ancestors(at)]) if says_classifier(a) and not _inside(mixing[0], a)] for at in layers
     ]
-    container = containers[0]
-    if container is None or not all(containers) or normed:
+    if not all(named) or normed:
         if convolved and (normed or (bent and op.kernel != (1, 1))) or (bent and not normed and not convolved):
             return None  # a nonlinearity comes after: features
         raise ValueError(
@@ -255,10 +253,12 @@ def _judge(net: nn.Module, seen: Trace, layers: list[str]) -> str | None:
             "features: choose one by head=."
         )
     head = layers[0]
+    container = next((a for a in named[0] if a in seen.calls), head)  # a list of heads is never called itself
     several = {o.path for o in mixing if _inside(o, container) and not any(_inside(o, layer) for layer in layers)}
     if several:
-        owner = net.get_submodule(container.rpartition(".")[0])
-        if not type(owner).__module__.startswith("torchvision."):
+        outer, _, name = container.rpartition(".")
+        # torchvision's classifiers of several layers read maps: what is usual is what timm takes, too, the last layer
+        if name != "classifier" or not type(net.get_submodule(outer)).__module__.startswith("torchvision."):
             raise ValueError(
                 f"the head {container!r} of {type(net).__name__} has several layers: pass head={container!r} for what "
                 f"goes into it, as for a projector, or head={head!r} for what goes into its last layer."
@@ -271,7 +271,7 @@ def _judge(net: nn.Module, seen: Trace, layers: list[str]) -> str | None:
     return head
 
 
-def _says_classifier(path: str) -> bool:
+def says_classifier(path: str) -> bool:
     word = path.rpartition(".")[2].lower()
     return word in OWN_CLASSIFIERS or "classif" in word or "logit" in word
 
@@ -287,10 +287,11 @@ def find_stages(net: nn.Module, seen: Trace, head: str | None) -> list[str]:
         found = []
         for name, child in net.get_submodule(path).named_children():
             at = f"{path}.{name}" if path else name
-            if at not in seen.calls and isinstance(child, nn.ModuleList | nn.ModuleDict):
+            if at not in seen.calls:  # a list of modules
                 found += row(at)
-            elif seen.calls.get(at) == 1 and any(True for _ in child.parameters()) and not (head and _inside(Op(head, "", True), at)):
-                found.append(at)
+            elif seen.calls[at] == 1 and (layers(at) or any(True for _ in child.parameters())):
+                if head is None or not _inside(Op(head, "", True), at):
+                    found.append(at)
         return found
 
     best: list[str] = []
@@ -298,13 +299,13 @@ def find_stages(net: nn.Module, seen: Trace, head: str | None) -> list[str]:
     while True:
         children = row(here)
         blocks = [c for c in children if next(net.get_submodule(c).children(), None) is not None]
-        stages = [c for c in blocks if only_depth(seen.outputs[c]) is not None]
+        stages = [c for c in blocks if depth_of(seen.outputs[c]) is not None]
         if len(stages) > 1:
             best = stages
         elif len(best) < 2:
             wide = [c for c in children if any(p.ndim > 1 for p in net.get_submodule(c).parameters())]
-            best = [c for c in wide if only_depth(seen.outputs[c]) is not None] or best
-        kinds = [type(net.get_submodule(c)) for c in stages]
+            best = [c for c in wide if depth_of(seen.outputs[c]) is not None] or best
+        kinds = [type(net.get_submodule(c)) for c in blocks]
         alike = max(map(kinds.count, kinds), default=0)
         largest = max(blocks, key=layers, default="")
         if not largest or alike > 2 or (alike == 2 and layers(largest) < 0.8 * sum(map(layers, blocks))):
@@ -320,10 +321,10 @@ def _around(net: nn.Module, seen: Trace, head: str | None) -> str:
     return next((a for a in _ancestors(head or "") if _inside(Op(first, "", True), a)), "")
 
 
-def only_depth(output: Any) -> Tensor | None:
-    """The features in what a module returned: its tensor, of images, tokens or maps; None if there are several."""
-    one = only_tensor(output)
-    return one if one is not None and one.ndim in (2, 3, 4) and len(one) == 2 else None
+def depth_of(output: Any) -> Tensor | None:
+    """The features in what a submodule returned: its tensor, or the first of several, the hidden states."""
+    found = next(tensors_in(output), None)
+    return found if found is not None and found.ndim in (2, 3, 4) else None
 
 
 def channel_axis(net: nn.Module, path: str, z: Tensor) -> int:

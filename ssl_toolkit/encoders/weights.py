@@ -3,6 +3,7 @@
 import argparse
 import os
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from ssl_toolkit.encoders.anatomy import says_classifier
 
 # Where both hold a whole network: the teacher is the average that papers evaluate, a query encoder the one that learns.
 PREFERRED = ("teacher", "ema", "encoder_q", "online", "base_encoder", "student", "encoder_k", "target", "momentum")
@@ -24,7 +27,7 @@ class LoadedWeights(NamedTuple):
     unexpected: tuple[str, ...]  # in the file only
     wrong_shape: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]  # the key, the file's and the module's shape
     source: str  # the container and prefix in the file, such as "teacher: backbone."
-    share: float  # of the module's keys that matched
+    share: float  # of the module's keys that matched; a classifier that found none does not count
 
     def __str__(self) -> str:
         total = len(self.matched) + len(self.missing) + len(self.wrong_shape)
@@ -39,7 +42,7 @@ class LoadedWeights(NamedTuple):
 
 
 def load_weights(
-    module: nn.Module, source: str | os.PathLike[str] | Mapping[str, Any], *, at_least: float = 0.5
+    module: nn.Module, source: str | os.PathLike[str] | Mapping[str, Any], *, at_least: float = 0.9
 ) -> LoadedWeights:
     """Load a file of weights, or a state dict, into `module`, whatever wrapped the network when it was saved.
 
@@ -49,8 +52,9 @@ def load_weights(
     name and shape, the teacher's where several do. The report says what matched and what did not. An `Encoder` from
     `wrap` gets its network's weights.
 
-    Raises ValueError, and changes nothing, if less than the share `at_least` of the module's keys match, for a file
-    that is neither, and for one that needs code to be read; FileNotFoundError if there is no file.
+    Raises ValueError, and changes nothing, if less than the share `at_least` of the module's keys match, not counting a
+    classifier that the file has not, for a file that is neither, and for one that needs code to be read;
+    FileNotFoundError if there is no file.
 
     >>> encoder = stk.small_conv(3)
     >>> saved = {"model": {f"module.{key}": value for key, value in stk.small_conv(3, seed=1).state_dict().items()}}
@@ -68,9 +72,10 @@ def load_weights(
     own = {key: value for key, value in module.state_dict().items() if isinstance(value, Tensor)}
     counted = [key for key in own if not key.endswith("num_batches_tracked")]  # old files have none
     best: tuple[tuple[int, int, int], str, dict[str, str], Mapping[str, Tensor]] | None = None
+    least = max(at_least / 2, 0.05) * len(counted)
     for container, state in states.items():
-        for prefix in _prefixes(state):
-            for inside in _prefixes(own):  # the network may be wrapped here, too
+        for prefix in _prefixes(state, least):
+            for inside in _prefixes(own, least):  # the network may be wrapped here, too
                 names = {_plain(key.removeprefix(prefix)): key for key in state if key.startswith(prefix)}
                 pairs = {key: names.get(_plain(key.removeprefix(inside))) for key in own if key.startswith(inside)}
                 found = {key: name for key, name in pairs.items() if name is not None}
@@ -81,13 +86,14 @@ def load_weights(
     assert best is not None
     _, where, found, state = best
     matched = {key: state[name] for key, name in found.items() if state[name].shape == own[key].shape}
+    asked = [key for key in counted if key in matched or not any(map(says_classifier, _paths(key)))]
     report = LoadedWeights(
         tuple(matched),
         tuple(key for key in counted if key not in found),
         tuple(name for name in state if name not in found.values()),
         tuple((k, tuple(state[n].shape), tuple(own[k].shape)) for k, n in found.items() if k not in matched),
         where,
-        sum(key in matched for key in counted) / max(1, len(counted)),
+        sum(key in matched for key in asked) / max(1, len(asked)),
     )
     if report.share < at_least or not matched:
         raise ValueError(
@@ -121,17 +127,13 @@ def _read(path: Path) -> Any:
         with allowed([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        if "GLOBAL " not in str(error):
+            raise ValueError(f"{str(path)!r} is damaged, or no file of weights.") from None
+        wanted = str(error).split("GLOBAL ")[1].split()[0].strip("`")
         raise ValueError(
-            f"{str(path)!r} cannot be read as plain weights, and code in a file is never run: {_blamed(error) or reason} "
-            "Save its state_dict as safetensors where you trust it."
+            f"{str(path)!r} asks to run {wanted}, and code in a file is never run: where you trust it, load it by "
+            "torch.load and save its state_dict as safetensors."
         ) from None
-
-
-def _blamed(error: Exception) -> str:
-    """The class that the file wants to make, from PyTorch's long message."""
-    words = str(error).split("GLOBAL ")
-    return f"it asks for {words[1].split()[0].strip('`')}." if len(words) > 1 else ""
 
 
 def _states(saved: Any, at: str = "", depth: int = 0) -> dict[str, Mapping[str, Tensor]]:
@@ -145,10 +147,17 @@ def _states(saved: Any, at: str = "", depth: int = 0) -> dict[str, Mapping[str, 
     return found
 
 
-def _prefixes(state: Mapping[str, Any]) -> list[str]:
-    """What stands in front of keys, up to `DEPTH` words, each with its dot; "" first."""
+def _prefixes(state: Mapping[str, Any], least: float) -> list[str]:
+    """"" and what stands in front of at least so many keys, up to `DEPTH` words, each with its dot."""
     words = [key.split(".") for key in state]
-    return list(dict.fromkeys(".".join([*w[:n], ""]) for n in range(DEPTH + 1) for w in words if n < len(w)))
+    counts = Counter(".".join([*w[:n], ""]) for n in range(1, DEPTH + 1) for w in words if n < len(w))
+    return ["", *(prefix for prefix, count in counts.items() if count >= least)]
+
+
+def _paths(key: str) -> list[str]:
+    """The modules that hold a key, from the outermost."""
+    words = key.split(".")[:-1]
+    return [".".join(words[: i + 1]) for i in range(len(words))]
 
 
 def _plain(key: str) -> str:
@@ -158,8 +167,8 @@ def _plain(key: str) -> str:
 
 def _rank(place: str) -> int:
     """How late a place comes in the order of preference; places that are not in it come first of all."""
-    words = place.replace(":", ".").replace(" ", "").split(".")
-    return next((i + 1 for i, word in enumerate(PREFERRED) if word in words), 0)
+    words = place.split(".")
+    return next((i + 1 for i, name in enumerate(PREFERRED) if any(word.startswith(name) for word in words)), 0)
 
 
 def _some(items: Any) -> str:

@@ -21,6 +21,7 @@ from ssl_toolkit.data import rng
 from ssl_toolkit.encoders.anatomy import (
     Trace,
     channel_axis,
+    depth_of,
     find_head,
     find_stages,
     hooks,
@@ -60,7 +61,7 @@ class _Hooked(nn.Module):
 
         def keep(name: str) -> Callable:
             # pooled, so a copy: a later layer may write in place
-            return lambda _module, _args, output: seen.__setitem__(name, self._vector(name, output))
+            return lambda _module, _args, output: seen.__setitem__(name, self._vector(name, depth_of(output)))
 
         def read(_module: nn.Module, args: Any, kwargs: Any) -> None:
             seen[""] = self._vector("", next(tensors_in([args, kwargs]), None))
@@ -243,7 +244,10 @@ def wrap(
         )
     backbone = _Hooked(net, preprocessing_of(net, size, mean, std, channels, processor), pool, output)
     modes = {m: m.training for m in net.modules()}
-    net.eval()  # the trial images below must not move BatchNorm's averages
+    try:
+        net.eval()  # the trial images below must not move BatchNorm's averages
+    except NotImplementedError:
+        raise ValueError(f"{type(net).__name__} was exported and has no modes: wrap the network before that.") from None
     try:
         with torch.no_grad():
             width = _look(backbone, depths, head, channels, fixed=size != "auto")
@@ -299,7 +303,8 @@ def _look(backbone: _Hooked, depths: Sequence[str] | None, head: str | None, cha
         )
     if head == "auto":
         head = None
-        features = backbone.output is not None or any(key in parts for key in ("last_hidden_state", *FEATURES))
+        hidden = parts.get("last_hidden_state", x[:, 0, 0])  # (b, d) may be logits under another name
+        features = backbone.output is not None or hidden.ndim > 2 or any(k in parts for k in ("pooler_output", *FEATURES))
         if backbone.way == "forward" and parts and ("logits" in parts or not features):
             heads = {key: find_head(net, lambda: backbone.run(x), seen, key) for key in parts}
             found = [h for h in heads.values() if h is not None]
@@ -313,7 +318,7 @@ def _look(backbone: _Hooked, depths: Sequence[str] | None, head: str | None, cha
     stages = [] if isinstance(net, torch.jit.ScriptModule) else find_stages(net, seen, head)
     backbone.head, backbone.depths = head, tuple(stages if depths is None else depths)
     for at in backbone.depths:
-        z = only_tensor(seen.outputs[at])
+        z = depth_of(seen.outputs[at])
         if z is not None and z.ndim > 2:
             backbone.axes[at] = channel_axis(net, at, z)
     last = seen.inputs[head] if head is not None else backbone._chosen(seen.result)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ssl_toolkit.encoders import wrap
 
 TOLERANCE = 1e-4
+LITTLE = "test_ atto femto pico nano xxs xxt micro mini tiny _s0 t0 b0 _0 18 _s small 050 26".split()
 LARGEST = 60e6  # parameters; more take too long to build
 
 
@@ -75,8 +76,13 @@ def timm_cases() -> Iterator[Case]:
     import timm
 
     families: dict[str, list[str]] = {}
+    modules: dict[str, list[str]] = {}
     for name in timm.list_models():
-        families.setdefault(timm.models._registry._model_to_module[name] + ":" + name.split("_")[0], []).append(name)
+        module = timm.models._registry._model_to_module[name]
+        modules.setdefault(module, []).append(name)
+        families.setdefault(f"{module}:{name.split('_')[0]}", []).append(name)
+    families = modules | families  # first one of each module, then of each family of names
+    done = set()
 
     def features(net: Any, x: Tensor) -> Tensor:
         classifier = net.get_classifier()
@@ -88,11 +94,12 @@ def timm_cases() -> Iterator[Case]:
 
     for family, names in families.items():
         sizes = {}
-        for name in names[:40]:
+        for name in sorted(names, key=lambda n: not any(word in n for word in LITTLE))[:2]:
             with contextlib.suppress(Exception), torch.device("meta"):
                 sizes[name] = sum(p.numel() for p in timm.create_model(name).parameters())
         name = min(sizes, key=lambda n: sizes[n], default=names[0])
-        if sizes.get(name, 0) < LARGEST:
+        if sizes.get(name, 0) < LARGEST and name not in done:
+            done.add(name)
             yield Case("timm", family, name, lambda name=name: timm.create_model(name), features)
 
 
@@ -124,7 +131,7 @@ def transformers_cases() -> Iterator[Case]:
     def classifier(net: nn.Module, x: Tensor) -> Tensor:
         head = getattr(net, "classifier", linears(net)[-1])
         inner = linears(head)
-        if type(net).__name__ == "HGNetV2ForImageClassification":
+        if type(net).__name__ in ("HGNetV2ForImageClassification", "TextNetForImageClassification"):
             return read_by(net, net.fc, x)
         if isinstance(head, nn.Linear) or (len(inner) == 1 and isinstance(head, nn.Sequential)):
             return read_by(net, inner[-1], x)
@@ -176,7 +183,9 @@ def tried(case: Case) -> tuple[str, str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            encoder = wrap(net)
+            # networks of any size are tried at a small one
+            cfg = getattr(net, "pretrained_cfg", None)
+            encoder = wrap(net, size="auto" if cfg is None or cfg.get("fixed_input_size") else 128)
     except (ValueError, TypeError) as error:
         return "refused", str(error)
     backbone: Any = encoder.backbone
