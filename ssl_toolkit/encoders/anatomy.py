@@ -327,26 +327,28 @@ def depth_of(output: Any) -> Tensor | None:
     return found if found is not None and found.ndim in (2, 3, 4) else None
 
 
-def channel_axis(net: nn.Module, path: str, z: Tensor) -> int:
+def channel_axis(net: nn.Module, path: str, z: Tensor, *, square: bool) -> int:
     """The axis of the channels in a depth's output: 1 for maps (b, d, h, w), -1 for vectors, tokens and (b, h, w, d).
 
-    A square image gives square maps, so the two equal axes are positions; the last weights inside settle the rest.
+    Of square images, maps are square, so the two equal axes are positions; the weights inside settle the rest.
     Raises ValueError if both leave it open.
     """
     if z.ndim == 2:
         return -1
-    widths = [p.shape[0] for p in net.get_submodule(path).parameters()] if path else []
-    convolves = [m for m in net.get_submodule(path).modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.LayerNorm)]
+    weights = list(net.get_submodule(path).parameters()) if path else []
+    kinds = {type(m).__name__ for m in net.get_submodule(path).modules()} if path else set()
+    widths = [p.shape[0] for p in weights]
     first, last = z.shape[1], z.shape[-1]
     if z.ndim == 3:
         return 1 if widths and first in widths and last not in widths else -1
     square_first, square_last = z.shape[2] == z.shape[3], z.shape[1] == z.shape[2]
-    if square_first != square_last:
+    if square and square_first != square_last:
         return 1 if square_first else -1
     if widths and (first in widths) != (last in widths):
         return 1 if first in widths else -1
-    if convolves and all(isinstance(m, nn.Conv2d) for m in convolves):
-        return 1
+    maps = any(p.ndim == 4 for p in weights) or any("BatchNorm" in kind for kind in kinds)
+    if maps != (any(p.ndim == 2 for p in weights) or any("LayerNorm" in kind for kind in kinds)):
+        return 1 if maps else -1
     where = f"the depth {path!r}" if path else "the output"
     raise ValueError(
         f"{where} has shape {tuple(z.shape)}: we cannot tell its channels from its positions. Pass another size=, at "

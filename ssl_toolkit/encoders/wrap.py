@@ -316,14 +316,18 @@ def _look(backbone: _Hooked, depths: Sequence[str] | None, head: str | None, cha
             how = f"is called {seen.calls[at]} times" if at in seen.calls else "is never called (it may be used as weights)"
             raise ValueError(f"{at!r} {how} by the forward of {name}: name a submodule that is called once.")
     stages = [] if isinstance(net, torch.jit.ScriptModule) else find_stages(net, seen, head)
-    backbone.head, backbone.depths = head, tuple(stages if depths is None else depths)
-    for at in backbone.depths:
+    backbone.head, square = head, x.shape[-1] == x.shape[-2]
+    for at in stages if depths is None else depths:
         z = depth_of(seen.outputs[at])
-        if z is not None and z.ndim > 2:
-            backbone.axes[at] = channel_axis(net, at, z)
+        try:
+            backbone.axes[at] = -1 if z is None else channel_axis(net, at, z, square=square)
+        except ValueError:
+            if depths is not None:  # one that nobody asked for is left out
+                raise
+    backbone.depths = tuple(backbone.axes)
     last = seen.inputs[head] if head is not None else backbone._chosen(seen.result)
     if last.ndim > 2:
-        backbone.axes[""] = _axis_of_last(net, head, last)
+        backbone.axes[""] = _axis_of_last(net, head, last, square=square)
     if not 2 <= last.ndim <= 5 or len(last) != len(x):
         raise ValueError(
             f"the representation of {name} has shape {tuple(last.shape)} for {len(x)} images: it must be vectors (b, d), "
@@ -332,12 +336,12 @@ def _look(backbone: _Hooked, depths: Sequence[str] | None, head: str | None, cha
     return backbone._vector("", last).shape[1]
 
 
-def _axis_of_last(net: nn.Module, head: str | None, z: Tensor) -> int:
+def _axis_of_last(net: nn.Module, head: str | None, z: Tensor, *, square: bool) -> int:
     reader = None if head is None else net.get_submodule(head)
     width = getattr(reader, "in_features", None)
     if width is not None:
         return -1
-    return 1 if getattr(reader, "in_channels", None) is not None else channel_axis(net, "", z)
+    return 1 if getattr(reader, "in_channels", None) is not None else channel_axis(net, "", z, square=square)
 
 
 def _parameters_of_method(net: nn.Module, name: str) -> Sequence[str]:

@@ -86,8 +86,7 @@ def timm_cases() -> Iterator[Case]:
 
     def features(net: Any, x: Tensor) -> Tensor:
         classifier = net.get_classifier()
-        reader = [m for m in linears(classifier) or [classifier] if isinstance(m, nn.Linear)]
-        if isinstance(classifier, nn.Linear) and len(reader) == 1:
+        if isinstance(classifier, nn.Linear):
             with contextlib.suppress(ValueError):  # not called, or more than once
                 return read_by(net, classifier, x)
         return net.forward_head(net.forward_features(x), pre_logits=True)
@@ -211,6 +210,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("library", nargs="?", choices=LIBRARIES)
     parser.add_argument("--limit", type=int, default=10_000)
+    parser.add_argument("--start", type=int, default=0)
     parser.add_argument("--only", default="")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -219,7 +219,7 @@ def main() -> int:
         for i, case in enumerate(LIBRARIES[library]()):
             if i >= asked.limit:
                 break
-            if asked.only not in case.name:
+            if i < asked.start or asked.only not in case.name:
                 continue
             began = time.monotonic()
             try:
