@@ -1,8 +1,8 @@
 """What a foreign network is made of, found by running it: its last layer, its stages, its axes.
 
 Names and sources of networks differ, but every classifier does the same: all that the network says goes through one
-affine layer, with no nonlinearity after it but a softmax. So we watch one forward pass, and then force the output of the
-last layers to a constant: what comes out is constant only if all of it goes through them. Nothing is guessed from
+affine layer, with no nonlinearity after it but a softmax. So we watch one forward pass, and then force the output of
+the last layers to a constant: what comes out is constant only if all of it goes through them. Nothing is guessed from
 shapes alone; what stays open is an error that says what to do.
 """
 
@@ -15,17 +15,29 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-MIXING = frozenset(
-    "linear conv1d conv2d conv3d conv_transpose2d matmul __matmul__ __rmatmul__ mm bmm addmm baddbmm einsum bilinear "
-    "tensordot multi_head_attention_forward mv".split()
-)
-BENDING = frozenset(
-    "relu relu_ relu6 gelu silu silu_ mish hardswish hardswish_ leaky_relu leaky_relu_ elu elu_ selu celu prelu tanh "
-    "softplus clamp clamp_ hardtanh hardtanh_ batch_norm layer_norm group_norm rms_norm instance_norm "
-    "native_layer_norm native_group_norm".split()
-)
-NORMS = frozenset(name for name in BENDING if "norm" in name)
-OWN_CLASSIFIERS = ("fc", "_fc", "head", "heads", "head_dist", "dist_head", "clf", "last_linear")  # and whatever says "classif" or "logit"
+MIXING = {
+    "linear", "conv1d", "conv2d", "conv3d", "conv_transpose2d", "matmul", "__matmul__", "__rmatmul__", "mm",
+    "bmm", "addmm", "baddbmm", "einsum", "bilinear", "tensordot", "multi_head_attention_forward", "mv",
+}  # fmt: skip
+NORMS = {
+    "batch_norm", "layer_norm", "group_norm", "rms_norm", "instance_norm", "native_layer_norm",
+    "native_group_norm",
+}  # fmt: skip
+BENDING = NORMS | {
+    "relu", "relu_", "relu6", "gelu", "silu", "silu_", "mish", "hardswish", "hardswish_", "leaky_relu",
+    "leaky_relu_", "elu", "elu_", "selu", "celu", "prelu", "tanh", "softplus", "clamp", "clamp_", "hardtanh",
+    "hardtanh_",
+}  # fmt: skip
+OWN_CLASSIFIERS = (
+    "fc",
+    "_fc",
+    "head",
+    "heads",
+    "head_dist",
+    "dist_head",
+    "clf",
+    "last_linear",
+)  # and whatever says "classif" or "logit"
 
 
 class Op(NamedTuple):
@@ -237,10 +249,12 @@ def _judge(net: nn.Module, seen: Trace, layers: list[str]) -> str | None:
     op, after = seen.ops[last], {later.name for later in seen.ops[last + 1 :] if not later.mixes}
     bent, normed, convolved = bool(after & BENDING), bool(after & NORMS), op.name.startswith("conv")
     named = [
-        [a for a in reversed([at, *_ancestors(at)]) if says_classifier(a) and not _inside(mixing[0], a)] for at in layers
+        [a for a in reversed([at, *_ancestors(at)]) if says_classifier(a) and not _inside(mixing[0], a)]
+        for at in layers
     ]
     if not all(named) or normed:
-        if convolved and (normed or (bent and op.kernel != (1, 1))) or (bent and not normed and not convolved):
+        ordinary = normed or (bent and op.kernel != (1, 1)) if convolved else bent and not normed
+        if ordinary:
             return None  # a nonlinearity comes after: features
         raise ValueError(
             f"all that {type(net).__name__} returns goes through its last layer, {' and '.join(map(repr, layers))}, "
@@ -289,9 +303,10 @@ def find_stages(net: nn.Module, seen: Trace, head: str | None) -> list[str]:
             at = f"{path}.{name}" if path else name
             if at not in seen.calls:  # a list of modules
                 found += row(at)
-            elif seen.calls[at] == 1 and (layers(at) or any(True for _ in child.parameters())):
-                if head is None or not _inside(Op(head, "", True), at):
-                    found.append(at)
+            elif head is not None and (at == head or head.startswith(f"{at}.")):
+                continue
+            elif seen.calls[at] == 1 and (layers(at) or next(child.parameters(), None) is not None):
+                found.append(at)
         return found
 
     best: list[str] = []

@@ -113,7 +113,11 @@ class Encoder(nn.Module):
 
     def _described(self) -> list[str]:
         tell = getattr(self.backbone, "describe", None)
-        found = tell() if tell else [type(self.backbone).__name__, f"depths: {', '.join(dict(self.backbone.named_children()))}"]
+        found = (
+            tell()
+            if tell
+            else [type(self.backbone).__name__, f"depths: {', '.join(dict(self.backbone.named_children()))}"]
+        )
         layers = [layer.out_features for layer in self.projector.modules() if isinstance(layer, nn.Linear)]
         projected = [f"projector: {' -> '.join(map(str, layers))}"] if layers else []
         return [*found, f"width: {self.width}", *projected]

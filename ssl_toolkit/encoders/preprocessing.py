@@ -1,17 +1,19 @@
 """How a foreign network wants its images: size, mean, std and interpolation, from whatever it says of itself."""
 
 import json
+import re
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MODES = {0: "nearest", 2: "bilinear", 3: "bicubic", "nearest": "nearest", "bicubic": "bicubic", "lanczos": "bicubic"}
+REPOSITORY = r"[\w.-]+(/[\w.-]+)?"
 Size = int | tuple[int, int] | None
 
 
@@ -37,7 +39,9 @@ def preprocessing_of(
     said = _said(net, processor)
     if size == "auto":
         size = said.size
-    if size is not None and not all(isinstance(s, int) and s > 0 for s in (size if isinstance(size, tuple) else (size,))):
+    if size is not None and not all(
+        isinstance(s, int) and s > 0 for s in (size if isinstance(size, tuple) else (size,))
+    ):
         raise ValueError(f"size is {size!r}: it must be a positive number of pixels, (height, width), 'auto' or None.")
     source = said.source if mean is None and std is None else "given"
     mean, std = said.mean if mean is None else mean, said.std if std is None else std
@@ -93,26 +97,24 @@ def _hugging_face(net: nn.Module, config: Any) -> Preprocessing:
 def _processor_file(name: str) -> Path | None:
     if (Path(name) / "preprocessor_config.json").is_file():
         return Path(name) / "preprocessor_config.json"
-    try:
-        from huggingface_hub import try_to_load_from_cache
-
-        found = try_to_load_from_cache(name, "preprocessor_config.json") if name else None
-    except (ImportError, ValueError):
-        return None
+    hub = sys.modules.get("huggingface_hub")  # imported where the network comes from it
+    found = (
+        hub.try_to_load_from_cache(name, "preprocessor_config.json") if hub and re.fullmatch(REPOSITORY, name) else None
+    )
     return Path(found) if isinstance(found, str) else None
 
 
 def _family_default(family: str) -> tuple[Sequence[float], Sequence[float]] | None:
+    transformers = sys.modules.get("transformers")  # imported where the network comes from it
     try:
-        import transformers
-        from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES as names
-
-        found = names.get(family) or names.get(family.removesuffix("_vision_model"))
-        found = found.get("torchvision", found.get("pil")) if isinstance(found, Mapping) else found
-        found = [name for name in found if name][-1] if isinstance(found, tuple) else found
-        kind = getattr(transformers, found)
+        auto = transformers.models.auto.image_processing_auto  # type: ignore[union-attr]
+        found = auto.IMAGE_PROCESSOR_MAPPING_NAMES.get(family.removesuffix("_vision_model"))
+        found = (
+            list(found.values()) if isinstance(found, Mapping) else [found] if isinstance(found, str) else list(found)
+        )
+        kind = getattr(transformers, next(name for name in reversed(list(found)) if name))
         return tuple(kind.image_mean), tuple(kind.image_std)
-    except (ImportError, AttributeError, TypeError, IndexError, KeyError):
+    except (ImportError, AttributeError, TypeError, StopIteration):
         return None
 
 

@@ -29,7 +29,7 @@ class LoadedWeights(NamedTuple):
     source: str  # the container and prefix in the file, such as "teacher: backbone."
     share: float  # of the module's keys that matched; a classifier that found none does not count
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         total = len(self.matched) + len(self.missing) + len(self.wrong_shape)
         lines = [f"{len(self.matched)} of {total} keys loaded" + (f" from {self.source!r}" if self.source else "")]
         lines += [f"missing: {_some(self.missing)}"] if self.missing else []
@@ -37,8 +37,6 @@ class LoadedWeights(NamedTuple):
         if self.wrong_shape:
             lines.append("wrong shape: " + _some([f"{k} {found} for {own}" for k, found, own in self.wrong_shape]))
         return "\n".join(lines)
-
-    __repr__ = __str__
 
 
 def load_weights(
@@ -148,7 +146,7 @@ def _states(saved: Any, at: str = "", depth: int = 0) -> dict[str, Mapping[str, 
 
 
 def _prefixes(state: Mapping[str, Any], least: float) -> list[str]:
-    """"" and what stands in front of at least so many keys, up to `DEPTH` words, each with its dot."""
+    """ "" and what stands in front of at least so many keys, up to `DEPTH` words, each with its dot."""
     words = [key.split(".") for key in state]
     counts = Counter(".".join([*w[:n], ""]) for n in range(1, DEPTH + 1) for w in words if n < len(w))
     return ["", *(prefix for prefix, count in counts.items() if count >= least)]

@@ -115,8 +115,8 @@ class _Hooked(nn.Module):
         if len(parts) == 1:
             return next(iter(parts.values()))
         raise TypeError(
-            f"a depth returned a {type(output).__name__}, not a tensor: forward gives {_listed(parts)}. Pass output= for "
-            "one of them, or head= for the layer that reads the features."
+            f"a depth returned a {type(output).__name__}, not a tensor: forward gives {_listed(parts)}. Pass output= "
+            "for one of them, or head= for the layer that reads the features."
         )
 
     def _hidden(self, parts: dict[str | int, Tensor]) -> Tensor:
@@ -138,7 +138,9 @@ class _Hooked(nn.Module):
         """One vector per image: maps and tokens are averaged over positions. At least float32."""
         found = only_tensor(z)
         if found is None:
-            raise TypeError(f"a depth returned a {type(z).__name__}, not a tensor: choose a submodule that returns one.")
+            raise TypeError(
+                f"a depth returned a {type(z).__name__}, not a tensor: choose a submodule that returns one."
+            )
         z = found.dequantize() if found.is_quantized else found
         z = z if z.dtype == torch.float64 else z.float()
         if z.ndim == 2:
@@ -210,15 +212,15 @@ def wrap(
     """Wrap any network as an `Encoder`, unchanged: from torchvision, timm or Hugging Face, or your own.
 
     The representation is what the network feeds to its classifier. `head` names that layer; "auto" finds it by running
-    the network, and raises an error if the last layer may be a classifier or not; None takes the output. Maps and tokens
-    are averaged over positions. `output` is the key or position of the features in a tuple or dict that forward returns.
-    Of Hugging Face's outputs, `pool` takes "cls", the class token, "mean", over the patches, or "map", the network's own
-    pooler; None: the pooler where there is one, else the class token, else the mean.
+    the network, and raises an error if the last layer may be a classifier or not; None takes the output. Maps and
+    tokens are averaged over positions. `output` is the key or position of the features in a tuple or dict that forward
+    returns. Of Hugging Face's outputs, `pool` takes "cls", the class token, "mean", over the patches, or "map", the
+    network's own pooler; None: the pooler where there is one, else the class token, else the mean.
 
-    Images in [0, 1] are resized to `size` (None: not at all) and normalized by `mean` and `std`. Unless given, these are
-    what the network or `processor`, a Hugging Face image processor, says, else ImageNet's; "auto" resizes only where
-    the network has a size of its own. A one-channel network gets the averages of mean and std; a three-channel network
-    sees a gray image as three equal channels.
+    Images in [0, 1] are resized to `size` (None: not at all) and normalized by `mean` and `std`. Unless given, these
+    are what the network or `processor`, a Hugging Face image processor, says, else ImageNet's; "auto" resizes only
+    where the network has a size of its own. A one-channel network gets the averages of mean and std; a three-channel
+    network sees a gray image as three equal channels.
 
     `depths` names submodules whose outputs are features, as in `dict(module.named_modules())`; None: its stages.
     DataParallel, DDP and `torch.compile` are looked through. The module is shared, not copied; `print` the encoder to
@@ -228,8 +230,13 @@ def wrap(
     >>> encoder = stk.wrap(resnet18(), depths=["layer2", "layer3"], size=64)
     >>> {depth: z.shape[1] for depth, z in encoder.features(torch.rand(2, 3, 64, 64)).items()}
     {'layer2': 128, 'layer3': 256, 'representation': 512}
-    >>> stk.wrap(resnet18()).describe()
-    'torchvision ResNet · ...'
+    >>> print(stk.wrap(resnet18()))
+    Encoder: torchvision ResNet
+      images: any size
+      normalized by mean (0.485, 0.456, 0.406), std (0.229, 0.224, 0.225): ImageNet's
+      depths: layer1, layer2, layer3, layer4
+      representation: the input of 'fc'
+      width: 512
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module is a {type(module).__name__}: wrap takes a network, an nn.Module.")
@@ -304,7 +311,9 @@ def _look(backbone: _Hooked, depths: Sequence[str] | None, head: str | None, cha
     if head == "auto":
         head = None
         hidden = parts.get("last_hidden_state", x[:, 0, 0])  # (b, d) may be logits under another name
-        features = backbone.output is not None or hidden.ndim > 2 or any(k in parts for k in ("pooler_output", *FEATURES))
+        features = (
+            backbone.output is not None or hidden.ndim > 2 or any(k in parts for k in ("pooler_output", *FEATURES))
+        )
         if backbone.way == "forward" and parts and ("logits" in parts or not features):
             heads = {key: find_head(net, lambda: backbone.run(x), seen, key) for key in parts}
             found = [h for h in heads.values() if h is not None]
@@ -313,7 +322,11 @@ def _look(backbone: _Hooked, depths: Sequence[str] | None, head: str | None, cha
             head = found[0] if found else None
     for at in (*(depths or ()), *([head] if head is not None else [])):
         if seen.calls.get(at, 0) != 1:
-            how = f"is called {seen.calls[at]} times" if at in seen.calls else "is never called (it may be used as weights)"
+            how = (
+                f"is called {seen.calls[at]} times"
+                if at in seen.calls
+                else "is never called (it may be used as weights)"
+            )
             raise ValueError(f"{at!r} {how} by the forward of {name}: name a submodule that is called once.")
     stages = [] if isinstance(net, torch.jit.ScriptModule) else find_stages(net, seen, head)
     backbone.head, square = head, x.shape[-1] == x.shape[-2]
@@ -330,8 +343,8 @@ def _look(backbone: _Hooked, depths: Sequence[str] | None, head: str | None, cha
         backbone.axes[""] = _axis_of_last(net, head, last, square=square)
     if not 2 <= last.ndim <= 5 or len(last) != len(x):
         raise ValueError(
-            f"the representation of {name} has shape {tuple(last.shape)} for {len(x)} images: it must be vectors (b, d), "
-            "tokens (b, n, d) or maps. Pass head= for another layer."
+            f"the representation of {name} has shape {tuple(last.shape)} for {len(x)} images: it must be vectors "
+            "(b, d), tokens (b, n, d) or maps. Pass head= for another layer."
         )
     return backbone._vector("", last).shape[1]
 
@@ -360,7 +373,15 @@ def _trial(backbone: _Hooked, channels: int, *, fixed: bool) -> tuple[Tensor, Tr
         try:
             x = backbone.prepare(images)
             return x, trace(backbone.module, lambda x=x: backbone.run(x))  # type: ignore[misc]
-        except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, AttributeError, NotImplementedError) as e:
+        except (
+            RuntimeError,
+            ValueError,
+            TypeError,
+            AssertionError,
+            IndexError,
+            AttributeError,
+            NotImplementedError,
+        ) as e:
             first, backbone.size = first or e, chosen
     conv = next((m for m in backbone.module.modules() if isinstance(m, nn.Conv2d)), None)
     hint = f" Its first convolution takes {conv.in_channels} channels." if conv is not None else ""

@@ -21,7 +21,24 @@ from torch import Tensor, nn
 from ssl_toolkit.encoders import wrap
 
 TOLERANCE = 1e-4
-LITTLE = "test_ atto femto pico nano xxs xxt micro mini tiny _s0 t0 b0 _0 18 _s small 050 26".split()
+LITTLE = (
+    "test_",
+    "atto",
+    "femto",
+    "pico",
+    "nano",
+    "xxs",
+    "xxt",
+    "micro",
+    "mini",
+    "tiny",
+    "_s",
+    "t0",
+    "b0",
+    "_0",
+    "18",
+    "26",
+)
 LARGEST = 60e6  # parameters; more take too long to build
 
 

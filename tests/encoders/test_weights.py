@@ -81,7 +81,9 @@ def test_another_architecture_is_refused_and_nothing_changes():
     net = network()
     before = {key: value.clone() for key, value in net.state_dict().items()}
     for foreign in (small_conv(3).state_dict(), {k: v for k, v in STATE.items() if "layer" not in k}):
-        with pytest.raises(ValueError, match=r"of the keys of Sequential match, at_least is 90%, so nothing was loaded"):
+        with pytest.raises(
+            ValueError, match=r"of the keys of Sequential match, at_least is 90%, so nothing was loaded"
+        ):
             load_weights(net, foreign)
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
@@ -100,12 +102,11 @@ def test_files_are_read_by_what_they_hold(kind, tmp_path):
 
 class Code:
     def __reduce__(self):
-        return os.system, ("exit 1",)
+        return os._exit, (1,)
 
 
-def test_code_in_a_file_is_never_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "system", lambda _: pytest.fail("the file's code ran"))
-    for what, words in ((Code(), "asks to run posix.system|asks to run nt.system"), (network(), "asks to run torch")):
+def test_code_in_a_file_is_never_run(tmp_path):
+    for what, words in ((Code(), r"asks to run (posix|nt)\._exit"), (network(), "asks to run torch")):
         torch.save({"state_dict": STATE, "more": what}, tmp_path / "code.pth")
         with pytest.raises(ValueError, match=words):
             load_weights(network(), tmp_path / "code.pth")
@@ -143,10 +144,10 @@ def test_real_weights_find_the_photograph_that_a_crop_comes_from():
     encoder = wrap(net, size=224, mean=(0.498,), std=(0.502,))
     assert (encoder.width, encoder.backbone.head) == (1280, "_fc")
     photographs = [torch.from_numpy(p.copy()).permute(2, 0, 1) for p in datasets.load_sample_images().images]
-    corners = [(y, x) for y in (0, 200) for x in (0, 200, 400)]
+    corners = [(y, x) for y in (200,) for x in (0, 200, 400)]
     crops = torch.stack([p[:, y : y + 220, x : x + 220] for p in photographs for y, x in corners])
     _, nearest = stk.probes.neighbors(z := stk.embed(encoder, crops), z, k=2)
-    assert ((nearest[:, 1] // 6) == torch.arange(12) // 6).all()
+    assert ((nearest[:, 1] // 3) == torch.arange(6) // 3).all()
     with torch.no_grad():
         photo = photographs[1][None].float() / 255
         assert net.eval()(encoder.backbone.prepare(photo)).argmax() == 985  # a daisy, for want of a dahlia
