@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ssl_toolkit.encoders import (
         embed as embed,
         embed_steps as embed_steps,
+        load_weights as load_weights,
         pixels as pixels,
         resnet as resnet,
         small_conv as small_conv,
@@ -74,7 +75,7 @@ _PACKAGES = (
 _HOMES = {
     "data": "Dataset load_data rng",
     "augment": "compose simclr_views",
-    "encoders": "embed embed_steps pixels resnet small_conv untrained wrap",
+    "encoders": "embed embed_steps load_weights pixels resnet small_conv untrained wrap",
     "training": "load save start train",
     "joint": "Recipe joint_embedding supervised",
     "probes": "few_labels knn_accuracy linear_probe rankme",

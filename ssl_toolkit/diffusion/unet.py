@@ -157,7 +157,8 @@ class UNet(nn.Module):
     ) -> Float[Tensor, "b c2 h w"]:
         if x.shape[-1] % (step := self.patch * 2 ** len(self.shrink)) or x.shape[-2] % step:
             raise ValueError(f"x is {x.shape[-2]} x {x.shape[-1]}: for these levels sides must be multiples of {step}.")
-        time = F.silu(self.time(_waves(self.time_scale * t.float(), _WAVES * self.width)))
+        waves = _waves(self.time_scale * t.float(), _WAVES * self.width).to(x.dtype)  # half and double networks, too
+        time = F.silu(self.time(waves))
         told = time
         if self.h is not None:
             told = F.silu(self.h(self._condition(h, null)) + (0 if self.conditioning == "cbn" else time))

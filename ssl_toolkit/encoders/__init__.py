@@ -19,4 +19,5 @@ from ssl_toolkit.encoders.networks import (
     set_last_block_width as set_last_block_width,
     small_conv as small_conv,
 )
+from ssl_toolkit.encoders.weights import LoadedWeights as LoadedWeights, load_weights as load_weights
 from ssl_toolkit.encoders.wrap import wrap as wrap

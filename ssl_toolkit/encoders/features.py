@@ -39,6 +39,13 @@ def to_device_of(model: Callable, x: Tensor) -> Tensor:
     return x.to(weight.device, weight.dtype) if both else x.to(weight.device)
 
 
+def as_input_of(model: Callable, images: Shaped[Tensor, "*b c h w"]) -> Float[Tensor, "*b c h w"]:
+    """Images as floats in [0, 1], on the device and in the dtype of the model's weights: half, bfloat16, double."""
+    x = as_float(to_device_of(model, images))
+    weights = model.parameters() if isinstance(model, nn.Module) else iter(())
+    return x.to(next((w.dtype for w in weights if w.is_floating_point()), x.dtype))
+
+
 AnyEncoder = nn.Module | Callable[[Tensor], Tensor]
 SomeDepths = list[str] | tuple[str, ...] | None  # None: all depths of the model
 
@@ -126,7 +133,7 @@ def embed(
 
 def _of_batch(model: AnyEncoder, x: Tensor, depth: str | SomeDepths) -> Depths:
     depths = (depth,) if isinstance(depth, str) else depth
-    x = to_device_of(model, as_float(to_device_of(model, x)))  # bytes travel, floats arrive
+    x = as_input_of(model, x)
     if isinstance(model, Encoder):
         return {name: z.cpu() for name, z in features_at(model, x, depths).items()}
     if depths is not None and tuple(depths) != ("representation",):
@@ -150,7 +157,7 @@ def features_at(model: nn.Module, x: Float[Tensor, "b c h w"], depths: Sequence[
     if not isinstance(model, Encoder):
         raise ValueError(f"the model is a {type(model).__name__}: only an Encoder has depths; see encoders.wrap.")
     with eval_mode(model):
-        return _at(model.features(x), depths)
+        return _at(model.features(as_input_of(model, x)), depths)
 
 
 def feature_function(
@@ -164,7 +171,7 @@ def feature_function(
 
     def f(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
         with eval_mode(model), torch.enable_grad():
-            return _at(model.features(to_device_of(model, x)), (depth,))[depth].to(x.device)
+            return _at(model.features(as_input_of(model, x)), (depth,))[depth].to(x.device)
 
     return f
 

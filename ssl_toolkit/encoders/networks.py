@@ -104,6 +104,24 @@ class Encoder(nn.Module):
             depths["embedding" if i == len(self.projector) else f"projector{i}"] = z
         return depths
 
+    def describe(self) -> str:
+        """What this encoder is, in one line: its kind, how images are prepared, its depths and width."""
+        return " · ".join(self._described())
+
+    def __repr__(self) -> str:
+        return "\n  ".join([f"Encoder: {self._described()[0]}", *self._described()[1:]])
+
+    def _described(self) -> list[str]:
+        tell = getattr(self.backbone, "describe", None)
+        found = (
+            tell()
+            if tell
+            else [type(self.backbone).__name__, f"depths: {', '.join(dict(self.backbone.named_children()))}"]
+        )
+        layers = [layer.out_features for layer in self.projector.modules() if isinstance(layer, nn.Linear)]
+        projected = [f"projector: {' -> '.join(map(str, layers))}"] if layers else []
+        return [*found, f"width: {self.width}", *projected]
+
 
 def _pool(x: object) -> Float[Tensor, "b d"]:
     """Average a map (b, d, h, w) or tokens (b, n, d) over positions; a vector (b, d) stays unchanged."""

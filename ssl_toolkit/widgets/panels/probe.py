@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.encoders import AnyEncoder
+from ssl_toolkit.encoders import AnyEncoder, Encoder
 from ssl_toolkit.probes import enrichment
 from ssl_toolkit.probes.enrichment import NAMES, group_index
 from ssl_toolkit.probes.workbench import Probed, Work, compare, embed_all, nearest, read_all, spread_out
@@ -129,7 +129,9 @@ class ProbePanel(Panel):
         make = ui.Controls("probe")
         self.probed = [Probed(name, model, depth) for name, model in models.items()]
         texts = [f"Depth of {p.name}" for p in self.probed] if len(models) == 2 else ["Depth"]
-        self.depths = [make.dropdown(text, [depth], depth, "Where to look", name="depth") for text in texts]
+        tips = [p.model.describe() if isinstance(p.model, Encoder) else "Where to look" for p in self.probed]
+        both = zip(texts, tips, strict=True)
+        self.depths = [make.dropdown(text, [depth], depth, tip, name="depth") for text, tip in both]
         self.depth = self.depths[0]
         tip = "How to bring the features into the plane"
         self.projection = make.dropdown("Projection", PROJECTIONS, projection, tip)
