@@ -63,8 +63,8 @@ def enrichment(
     Classes and categorical factors are tested value by value. A continuous factor is tested by the shortest range that
     holds half of the group; this needs 30 images, because a search in fewer finds ranges by chance. On a circular
     factor the range may wrap around. In m images drawn at random from n, the count of a value with share s has mean m s
-    and variance m s (1 - s) (n - m) / (n - 1). `words` name the values of factors. The group is given by indices or by a mask, as `group_index` takes
-    them. Raises IndexError for indices outside the data.
+    and variance m s (1 - s) (n - m) / (n - 1). `words` name the values of factors. The group is given
+    by indices or by a mask, as `group_index` takes them. Raises IndexError for indices outside the data.
     """
     index = group_index(index, len(data)).to(data.labels.device)
     shares = _values("class", data.labels, index, data.classes) if len(index) > 1 else []

@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 
 from ssl_toolkit.widgets.canvases.number import EXACT, IntBox, NumberSlider
 
-
 OWN = "your own settings"  # the name of what is none of the presets
 
 

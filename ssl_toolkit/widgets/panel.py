@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets as w
 import traitlets
 
+from ssl_toolkit.widgets.canvases.number import Keys
 from ssl_toolkit.widgets.controls import Muted, beside
 from ssl_toolkit.widgets.life import close_all, close_former
 from ssl_toolkit.widgets.pictures import Pictured, Pixels
@@ -43,7 +44,7 @@ class Panel(Pictured, w.VBox):
         The panel's picture is that of the canvas `pictured`; a panel without one has a `picture` of its own.
         """
         self._pictured = pictured
-        self.children = [beside(self.title, self.message), *children]
+        self.children = [beside(self.title, self.message, Keys()), *children]
         self._locked = list(locked)
         if self.player is not None:
             self.player.observe(self._on_state, "state")

@@ -75,9 +75,9 @@ def test_rate_and_crop_change_a_run_in_progress_and_the_rest_is_locked():
 @pytest.mark.parametrize(
     "given",
     [
-        {"lr": 1e-6}, {"lr": 200.0}, {"lr": 0.0019}, {"temperature": 0.02}, {"temperature": 2.0}, {"scale": (0.02, 1.0)},
-        {"scale": (0.2, 0.5)}, {"scale": (1.0, 1.0)}, {"jitter": 1.5}, {"hue": 0.123}, {"seed": -1}, {"steps": 2_000_000},
-        {"width": 4096}, {"batch_size": 7}, {"size": 20},
+        {"lr": 1e-6}, {"lr": 200.0}, {"lr": 0.0019}, {"temperature": 0.02}, {"temperature": 2.0},
+        {"scale": (0.02, 1.0)}, {"scale": (0.2, 0.5)}, {"scale": (1.0, 1.0)}, {"jitter": 1.5}, {"hue": 0.123},
+        {"seed": -1}, {"steps": 2_000_000}, {"width": 4096}, {"batch_size": 7}, {"size": 20},
     ],
     ids=str,
 )  # fmt: skip
@@ -90,7 +90,11 @@ def test_what_a_recipe_says_is_what_the_controls_say_beyond_their_ends_too(given
 def test_a_recipe_that_cannot_be_trained_by_is_refused_by_name_and_changes_nothing():
     panel = TrainPanel(DATA, SMALL)
     before = panel.recipe
-    for wrong, told in (({"hue": 0.7}, "hue is 0.7"), ({"method": "none"}, "method is 'none'"), ({"steps": 0}, "steps")):
+    for wrong, told in (
+        ({"hue": 0.7}, "hue is 0.7"),
+        ({"method": "none"}, "method is 'none'"),
+        ({"steps": 0}, "steps"),
+    ):
         with pytest.raises(ValueError, match=told):
             panel.recipe = replace(SMALL, **wrong)
         assert panel.recipe == before

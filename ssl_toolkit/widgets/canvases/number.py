@@ -44,6 +44,13 @@ class NumberSlider(anywidget.AnyWidget):
         return check_within(proposal["value"], self.least, self.most, self.argument or self.description)
 
 
+class Keys(anywidget.AnyWidget):
+    """Unseen: keeps the keys that are pressed in its panel from JupyterLab, and shows where they go."""
+
+    _esm = script("keys")
+    _css = style("keys")
+
+
 class _Refusing:
     """Of a whole number that ipywidgets would clamp: it refuses."""
 

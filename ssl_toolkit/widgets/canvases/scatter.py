@@ -4,7 +4,6 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from colorsys import hsv_to_rgb
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import ipywidgets as w
@@ -13,7 +12,7 @@ import torch
 import torch.nn.functional as F
 import traitlets
 from einops import rearrange
-from jaxtyping import Float, Float32, Int64, Shaped, UInt8
+from jaxtyping import Float, Float32, Shaped, UInt8
 from torch import Tensor
 
 from ssl_toolkit.data.shapes import PERIODS
@@ -44,8 +43,8 @@ def color_by(name: str, values: Shaped[Tensor, " n"], words: Sequence[str] = ())
     """Named values by color and marker, the first 24 of them, and measured ones on a scale.
 
     Integers are names if there are `words`, or 24 of them at most. What is negative has no name: it is gray, as are all
-    beyond the first 24, which the legend finds by their names. A scale is cividis, from the first to the 99th percentile, or the hue itself where the factor is one. Values that
-    are no number are gray.
+    beyond the first 24, which the legend finds by their names. A scale is cividis, from the first to the 99th
+    percentile, or the hue itself where the factor is one. Values that are no number are gray.
     """
     used = int(values.max()) + 1 if not values.is_floating_point() and len(values) else 0
     if not values.is_floating_point() and used <= max(MOST, len(words)):

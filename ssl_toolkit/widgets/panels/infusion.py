@@ -16,8 +16,8 @@ from ssl_toolkit.widgets.canvases.chain import ChainCanvas
 from ssl_toolkit.widgets.canvases.mask import MaskCanvas
 from ssl_toolkit.widgets.canvases.number import IntSlider
 from ssl_toolkit.widgets.figures.plots import Curve, runs_figure, show_runs
-from ssl_toolkit.widgets.pictures import as_pixels
 from ssl_toolkit.widgets.panel import Panel, check_index
+from ssl_toolkit.widgets.pictures import as_pixels
 
 
 class Preset(NamedTuple):

@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.encoders import AnyEncoder
+from ssl_toolkit.encoders import AnyEncoder, pixels
 from ssl_toolkit.probes import enrichment
 from ssl_toolkit.probes.enrichment import NAMES, group_index
 from ssl_toolkit.probes.workbench import Probed, Work, compare, embed_all, nearest, read_all, spread_out
@@ -108,18 +108,19 @@ class ProbePanel(Panel):
         if z is None and not (table is None and images is None and text is None):
             raise ValueError("table, images and text go with z: data has images and labels of its own.")
         super().__init__("probe", "What a representation knows")
-        self._has_images = True
-        self.table, self._pending = table, None
+        self._has_images, self._cut = True, ""
+        self.table = table
+        self._pending: list[Any] | None = None  # pictures to be loaded
         self._words: Mapping[str, Sequence[str]] = NAMES
         self._told: list[str] = []
         if z is not None:
             found, data = self._take(z, table, images, text, limit)
-            models: dict[str, Any] = dict.fromkeys(found)
+            models: dict[str, AnyEncoder] = dict.fromkeys(found, pixels)  # never asked: its features are there
         else:
             models, found = dict(encoders) if isinstance(encoders, Mapping) else {"encoder": encoders}, {}
         assert data is not None
         if len(data) > limit:
-            self._say(f"the first {limit:,} of {len(data):,} are shown: limit= shows more")
+            self._cut = f"the first {limit:,} of {len(data):,} are shown: limit= shows more"
         data = data[:limit]
         # the labels under another name are left out
         factors = {k: v for k, v in data.factors.items() if v.ndim == 1 and not (z is None and v.equal(data.labels))}
@@ -249,7 +250,7 @@ class ProbePanel(Panel):
         return {"row": index} if self._told else self.data[index]
 
     def _take(self, z: Any, table: Any, images: Any, text: Any, limit: int) -> tuple[dict[str, Tensor], Dataset]:
-        """Embeddings by name, and all that is known of their rows as a data set; a row without a picture has a pixel."""
+        """Embeddings by name, and all that is known of their rows as a data set, of one pixel without pictures."""
         given = dict(z) if isinstance(z, Mapping) else {"z": z}
         found = {name: as_embeddings(rows, "z" if len(given) == 1 else f"z[{name!r}]") for name, rows in given.items()}
         if len({len(rows) for rows in found.values()}) > 1:
@@ -258,7 +259,7 @@ class ProbePanel(Panel):
         n = len(next(iter(found.values()), ()))
         columns, texts, pictures = as_columns(table, n), as_texts(text, table, n), as_pictures(images, n)
         if n > limit:
-            self._say(f"the first {limit:,} of {n:,} rows are shown: limit= shows more")
+            self._cut = f"the first {limit:,} of {n:,} rows are shown: limit= shows more"
         n = min(n, limit)
         found = {name: rows[:n] for name, rows in found.items()}
         self._words = {name: column.words for name, column in columns.items()}
@@ -272,6 +273,8 @@ class ProbePanel(Panel):
 
     # the work: whatever the controls ask for and is not known yet -------------------------------------------------
     def _work(self) -> Iterator[Work | None]:
+        if self._cut:
+            self._say(self._cut)
         if self._pending is not None:
             yield from self._load_pictures(self._pending)
         yield from embed_all(self.probed, self.data.images, self.batch_size)
@@ -292,7 +295,8 @@ class ProbePanel(Panel):
 
     def _load_pictures(self, given: list[Any]) -> Iterator[Work]:
         wrong: list[str] = []
-        for done, wrong in load_pictures(given, self.data.images):
+        for done, failed in load_pictures(given, self.data.images):
+            wrong = failed
             yield Work("picture", done, len(given))
         self._pending = None
         if wrong:

@@ -88,7 +88,7 @@ def _as_column(values: Any) -> Column | None:
     dates = np.asarray(raw) if getattr(getattr(raw, "dtype", None), "kind", "") == "M" else None
     items = [None if _missing(v) else v for v in (raw.tolist() if hasattr(raw, "tolist") and dates is None else raw)]
     known = [v for v in items if v is not None]
-    if any(hasattr(v, "__len__") and not isinstance(v, str) or hasattr(v, "convert") for v in known):
+    if any((hasattr(v, "__len__") and not isinstance(v, str)) or hasattr(v, "convert") for v in known):
         return None
     told = [UNKNOWN if v is None else f"{v:.6g}" if isinstance(v, float) else str(v) for v in items]
     if dates is not None:  # in years
@@ -107,7 +107,9 @@ def _as_column(values: Any) -> Column | None:
 
 
 def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")
+    return (
+        value is None or (isinstance(value, float) and value != value) or type(value).__name__ in ("NAType", "NaTType")
+    )
 
 
 def row_words(columns: Mapping[str, Column], text: Sequence[str] | None, n: int) -> list[str]:
@@ -174,7 +176,7 @@ def _load(source: Any) -> UInt8[Tensor, "3 h w"] | str:
 
     try:
         if isinstance(source, str) and source.startswith(("http://", "https://")):
-            with urllib.request.urlopen(source, timeout=SECONDS) as answer:  # noqa: S310  # nothing but the web
+            with urllib.request.urlopen(source, timeout=SECONDS) as answer:  # nothing but the web
                 source = io.BytesIO(answer.read(20_000_000))
         elif isinstance(source, dict):  # as Hugging Face stores them
             source = io.BytesIO(source["bytes"]) if source.get("bytes") else source["path"]
@@ -195,5 +197,8 @@ def rows_of(table: Any, index: list[int]) -> Any:
     if hasattr(table, "column_names") and hasattr(table, "select"):  # Hugging Face
         return table.select(index)
     if isinstance(table, Mapping):
-        return {name: values[index] if hasattr(values, "shape") else [values[i] for i in index] for name, values in table.items()}
+        return {
+            name: values[index] if hasattr(values, "shape") else [values[i] for i in index]
+            for name, values in table.items()
+        }
     return table[index]  # polars

@@ -13,8 +13,8 @@ from ssl_toolkit.probes.enrichment import Enrichment
 from ssl_toolkit.probes.layerwise import KNN, LINEAR, Score
 from ssl_toolkit.probes.workbench import PIXELS, Near
 from ssl_toolkit.widgets.canvases.canvas import caption
-from ssl_toolkit.widgets.canvases.neighbor_grid import frame_of
 from ssl_toolkit.widgets.canvases.heat_map import Tile
+from ssl_toolkit.widgets.canvases.neighbor_grid import frame_of
 from ssl_toolkit.widgets.controls import table
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, Curve
 

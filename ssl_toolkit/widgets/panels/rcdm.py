@@ -88,7 +88,9 @@ class RcdmPanel(Panel):
         self.player: Player[Progress | None] = Player(
             self._records, self._draw, progress=lambda p: p and (p.step, self.recipe.steps), redraw=REDRAW, name=name
         )
-        self.painter: Player[Canvas | None] = Player(self._painting, self._show, history=0, name=name and f"{name}, samples")
+        self.painter: Player[Canvas | None] = Player(
+            self._painting, self._show, history=0, name=name and f"{name}, samples"
+        )
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 40 // test.images.shape[-1]))
         self.grid.label, self.grid.selected = "images that were never trained on", 0
         self.figure = ui.figure_widget(learning_figure(() if reader is None else FACTORS), toolbar=False)

@@ -10,8 +10,8 @@ from torch import Tensor
 from ssl_toolkit.diffusion.monitor import Painted, Subject
 from ssl_toolkit.widgets.canvases.image_strip import image_strip
 from ssl_toolkit.widgets.controls import paragraph
-from ssl_toolkit.widgets.pictures import as_pixels
 from ssl_toolkit.widgets.figures.plots import BLUE, ORANGE
+from ssl_toolkit.widgets.pictures import as_pixels
 
 BRIGHT = 4.0  # a pixel that varies by a quarter of its range is white in the map of variation
 LEGEND = paragraph(

@@ -167,7 +167,9 @@ class SweepPanel(Panel):
         """Show the runs of this place; (-1, -1) follows the cell that is running."""
         rows, columns = self._values[self.rows.value], self._values[self.columns.value]
         if (row, column) != (-1, -1) and not (0 <= row < len(rows) and 0 <= column < len(columns)):
-            raise ValueError(f"the place is ({row}, {column}): the map has {len(rows)} rows and {len(columns)} columns.")
+            raise ValueError(
+                f"the place is ({row}, {column}): the map has {len(rows)} rows and {len(columns)} columns."
+            )
         self._picked = None if row < 0 else (row, column)
         self.map.selected = -1 if row < 0 else row * len(columns) + column
         self._again()
