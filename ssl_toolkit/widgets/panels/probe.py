@@ -103,7 +103,7 @@ class ProbePanel(Panel):
         seed: int = 0,
         name: str | None = None,
     ):
-        if (z is None) == (encoders is None) or (z is None) != (data is not None):
+        if (z is None) == (encoders is None) or (z is None) == (data is None):
             raise ValueError("give encoders and data, or z, the embeddings, alone.")
         if z is None and not (table is None and images is None and text is None):
             raise ValueError("table, images and text go with z: data has images and labels of its own.")
@@ -117,6 +117,7 @@ class ProbePanel(Panel):
             found, data = self._take(z, table, images, text, limit)
             models: dict[str, AnyEncoder] = dict.fromkeys(found, pixels)  # never asked: its features are there
         else:
+            assert encoders is not None
             models, found = dict(encoders) if isinstance(encoders, Mapping) else {"encoder": encoders}, {}
         assert data is not None
         if len(data) > limit:
