@@ -1,7 +1,7 @@
 """What a group of images has in common: the classes and factor ranges that are over-represented in it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -56,14 +56,16 @@ def group_index(index: Any, n: int) -> Int64[Tensor, " m"]:
 
 
 @checked
-def enrichment(data: Dataset, index: Any, *, least: float = 4.0) -> list[Enrichment]:
+def enrichment(
+    data: Dataset, index: Any, *, least: float = 4.0, words: Mapping[str, Sequence[str]] = NAMES
+) -> list[Enrichment]:
     """List where a group differs from a random one by at least `least` standard deviations, most striking first.
 
     Classes and categorical factors are tested value by value. A continuous factor is tested by the shortest range that
     holds half of the group; this needs 30 images, because a search in fewer finds ranges by chance. On a circular
     factor the range may wrap around. In m images drawn at random from n, the count of a value with share s has mean m s
-    and variance m s (1 - s) (n - m) / (n - 1). The group is given by indices or by a mask, as `group_index` takes
-    them. Raises IndexError for indices outside the data.
+    and variance m s (1 - s) (n - m) / (n - 1). `words` name the values of factors. The group is given
+    by indices or by a mask, as `group_index` takes them. Raises IndexError for indices outside the data.
     """
     index = group_index(index, len(data)).to(data.labels.device)
     shares = _values("class", data.labels, index, data.classes) if len(index) > 1 else []
@@ -73,7 +75,7 @@ def enrichment(data: Dataset, index: Any, *, least: float = 4.0) -> list[Enrichm
                 continue
             shares.append(_range(name, values, index))
         elif not torch.equal(values, data.labels):  # the class under another name
-            shares += _values(name, values, index, NAMES.get(name, ()))
+            shares += _values(name, values, index, words.get(name, ()))
     return sorted((share for share in shares if share.z >= least), key=lambda share: -share.z)
 
 

@@ -4,22 +4,14 @@ from collections.abc import Callable, Iterable, Sequence, Sized
 from html import escape
 from typing import Any
 
-import anywidget
 import ipywidgets as w
 import traitlets
 
-from ssl_toolkit.widgets.canvases.canvas import STATIC
+from ssl_toolkit.widgets.canvases.number import Keys
 from ssl_toolkit.widgets.controls import Muted, beside
 from ssl_toolkit.widgets.life import close_all, close_former
 from ssl_toolkit.widgets.pictures import Pictured, Pixels
 from ssl_toolkit.widgets.player import STATES, Player, running_loop, show_state, soon
-
-
-class Look(anywidget.AnyWidget):
-    """The style of all panels, which each brings along; it shows nothing itself."""
-
-    _esm = "export default { render() {} }"
-    _css = (STATIC / "panel.css").read_text(encoding="utf-8")
 
 
 class Panel(Pictured, w.VBox):
@@ -52,7 +44,7 @@ class Panel(Pictured, w.VBox):
         The panel's picture is that of the canvas `pictured`; a panel without one has a `picture` of its own.
         """
         self._pictured = pictured
-        self.children = [beside(self.title, self.message, Look()), *children]
+        self.children = [beside(self.title, self.message, Keys()), *children]
         self._locked = list(locked)
         if self.player is not None:
             self.player.observe(self._on_state, "state")

@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 import ipywidgets as w
 import traitlets
 
+from ssl_toolkit.widgets.canvases.number import Keys
 from ssl_toolkit.widgets.controls import Controls, duration
 from ssl_toolkit.widgets.life import close_all, close_former
 
@@ -90,6 +91,7 @@ class Player(w.VBox, Generic[T]):
         self._iterator: Iterator[T] | None = None
         self._task: asyncio.Task[None] | None = None
         self._once = False  # pause after the next record
+        self.subject = ""  # what the run is of, said before its numbers
         self._gone = ""  # why it never runs again
         self._stale = False  # reset, and the source not closed yet: by the loop, or by whoever asks for a record before
         self._shown = -1  # place of the record on the slider
@@ -116,7 +118,7 @@ class Player(w.VBox, Generic[T]):
         self.back.add_class("ssl-back")
         self.back.observe(lambda change: self.look_back(change["new"]), "value")
         self.status = w.HTML(layout=w.Layout(flex="1 1 auto", min_width="0"))
-        controls = [self.play_button, self.step_button, self.reset_button, self.speed, self.bar, self.status]
+        controls = [self.play_button, self.step_button, self.reset_button, self.speed, self.bar, self.status, Keys()]
         self.toolbar = w.HBox(controls, layout=w.Layout(align_items="center", grid_gap="6px"))
         super().__init__([self.toolbar, self.back])
         self.add_class("ssl-player")
@@ -362,7 +364,7 @@ class Player(w.VBox, Generic[T]):
         if self._begun_from is None:
             self._begun_from, self._begun_at = done, now
         word = self._word() if record is self.last else "looking back"
-        text = f"{word} · {self.unit} {done:,} of {total:,}"
+        text = f"{word} · {self.subject and self.subject + ' · '}{self.unit} {done:,} of {total:,}"
         if done > self._begun_from and self.state == "running":
             rate = (done - self._begun_from) / (now - self._begun_at)
             speed = f"{rate:.1f} {self.unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s per {self.unit}"

@@ -444,3 +444,12 @@ def test_the_optimizer_is_any_of_pytorchs_and_decays_no_bias():
     assert free["weight_decay"] == 0
     assert isinstance(state.model, nn.Module)
     run(state, until=2)
+
+
+def test_training_past_the_total_warns_once_that_nothing_changes():
+    state = start(small_conv(1, width=8, projector=(4,)), lr=1e-3, warmup=0, total=1)
+    data = Dataset(torch.zeros(8, 1, 8, 8, dtype=torch.uint8), torch.zeros(8, dtype=torch.int64), ("a",))
+    objective = joint_embedding(nt_xent, simclr_views(8))
+    with pytest.warns(UserWarning, match="until is 3 and the learning rate reaches 0 at step 1") as told:
+        list(train(state, data, objective, until=3, batch_size=4))
+    assert len(told) == 1

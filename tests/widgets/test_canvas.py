@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from ssl_toolkit.data import rng
+from ssl_toolkit.widgets import ChainCanvas, MaskCanvas
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.canvases.scatter import thumbnails
 from ssl_toolkit.widgets.pictures import png, tile
 
 IMAGES = torch.randint(0, 256, (5, 3, 4, 6), generator=rng(0), dtype=torch.uint8)
@@ -57,3 +59,17 @@ def test_an_empty_grid_is_refused():
 
 def test_words_stand_beside_each_row():
     assert ImageGrid(IMAGES, columns=5, rows=["before", "after"]).rows == ["before", "after"]
+
+
+def test_floats_are_shown_as_they_are_and_others_are_refused():
+    floats = IMAGES / 255
+    assert bytes(ImageGrid(floats).pixels) == IMAGES.numpy().tobytes()
+    assert bytes(MaskCanvas(floats[0]).pixels) == IMAGES[0].numpy().tobytes()
+    assert (tile(floats, 2) == tile(IMAGES, 2)).all()
+    assert thumbnails(floats)[0] == thumbnails(IMAGES)[0]
+    chain = ChainCanvas()
+    chain.show({"a": floats[None]})
+    assert bytes(chain.pixels) == IMAGES.numpy().tobytes()
+    for wrong in (floats * 255, floats - 0.5, floats * float("nan")):
+        with pytest.raises(ValueError, match="they must be uint8, or floats in"):
+            ImageGrid(wrong)

@@ -9,8 +9,8 @@ import torch
 
 from ssl_toolkit.losses import barlow_twins, nt_xent, vicreg
 from ssl_toolkit.losses.toy2d import descend, predict_both_ways, scatter, spread, weighted
-from ssl_toolkit.widgets.controls import OWN
 from ssl_toolkit.widgets import LossPanel
+from ssl_toolkit.widgets.controls import OWN
 from ssl_toolkit.widgets.panels.loss_presets import LOSSES, PRESETS
 
 SCOPE = {f.__name__: f for f in (barlow_twins, nt_xent, vicreg, descend, predict_both_ways, scatter, spread, weighted)}

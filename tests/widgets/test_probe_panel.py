@@ -13,6 +13,7 @@ from ssl_toolkit.data import Dataset, load_data
 from ssl_toolkit.encoders import embed, small_conv
 from ssl_toolkit.encoders.statistics import neighbors
 from ssl_toolkit.probes import linear_cka, pca, tsne
+from ssl_toolkit.probes.enrichment import enrichment
 from ssl_toolkit.probes.layerwise import KNN, LINEAR, Score
 from ssl_toolkit.probes.workbench import nearest
 from ssl_toolkit.widgets import ProbePanel
@@ -254,3 +255,30 @@ def test_curves_have_chance_and_the_pixels_beside_them():
 
 def test_words_of_a_group_are_escaped_and_say_when_there_is_nothing():
     assert "nothing more than" in group_words(torch.arange(3), [])
+
+
+def test_a_mask_is_a_group_and_one_of_another_length_is_refused():
+    data = load_data("shapes", limit=200)
+    mask, panel = data.labels == 3, ProbePanel(lambda x: x.flatten(1)[:, :16], data)
+    panel.wait()
+    for group in (mask, mask.tolist(), mask.numpy(), mask.nonzero().squeeze(1).int()):
+        panel.select(group)
+        assert panel.selection.tolist() == mask.nonzero().squeeze(1).tolist()
+        assert enrichment(data, group) == enrichment(data, mask.nonzero().squeeze(1))
+    assert panel.selected().labels.tolist() == int(mask.sum()) * [3]
+    for wrong, error in ((mask[:9], IndexError), ([200], IndexError), ([0.5], TypeError)):
+        with pytest.raises(error, match="index"):
+            panel.select(wrong)
+
+
+def test_a_class_that_is_named_like_a_tag_is_written_letter_by_letter():
+    evil = "<img src=x onerror=alert(1)>"
+    data = load_data("shapes", limit=40)
+    panel = ProbePanel({evil: lambda x: x.flatten(1)[:, :16]}, Dataset(data.images, data.labels % 2, (evil, "b")))
+    panel.wait()
+    for see in (lambda: panel.pick(0), lambda: panel.select(range(9)), lambda: panel.select(data.labels % 2 == 0)):
+        see()
+        assert "<img" not in panel.words.value
+    panel.view.value = "Probes"
+    panel.wait()
+    assert "<img" not in str(panel.figure.to_dict())

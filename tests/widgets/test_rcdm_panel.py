@@ -16,7 +16,7 @@ from ssl_toolkit.diffusion import factor_reader as reader
 from ssl_toolkit.diffusion.monitor import paint
 from ssl_toolkit.diffusion.rcdm import RCDMRecipe, conditions
 from ssl_toolkit.encoders import small_conv
-from ssl_toolkit.widgets.panels.rcdm import RcdmPanel
+from ssl_toolkit.widgets.panels.rcdm import RcdmPanel, file_word
 
 DATA, TEST = load_data("shapes", limit=60, size=16), load_data("shapes", split="test", limit=30, size=16)
 ENCODER = small_conv(3, width=16, projector=(8, 4))
@@ -306,3 +306,10 @@ def test_before_a_run_the_legend_has_no_names_of_plotlys_own():
     figure = panel_of().figure
     named = [trace.name for trace in figure.data if trace.showlegend]
     assert named == ["representation", "embedding"]
+
+
+def test_names_of_depths_make_files_of_their_own():
+    names = ["a b", "a-b", "A b", "facebook/dino", "..", "con|?*", "é" * 200]
+    words = [file_word(name, names) for name in names]
+    assert len({word.casefold() for word in words}) == len(names)
+    assert not [word for word in words if set(word) & set('/\\:*?"<>| ') or word.strip(".") != word or len(word) > 84]

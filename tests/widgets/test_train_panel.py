@@ -75,9 +75,9 @@ def test_rate_and_crop_change_a_run_in_progress_and_the_rest_is_locked():
 @pytest.mark.parametrize(
     "given",
     [
-        {"lr": 1e-6}, {"lr": 200.0}, {"lr": 0.0019}, {"temperature": 0.02}, {"temperature": 2.0}, {"scale": (0.02, 1.0)},
-        {"scale": (0.2, 0.5)}, {"scale": (1.0, 1.0)}, {"jitter": 1.5}, {"hue": 0.123}, {"seed": -1}, {"steps": 2_000_000},
-        {"width": 4096}, {"batch_size": 7}, {"size": 20},
+        {"lr": 1e-6}, {"lr": 200.0}, {"lr": 0.0019}, {"temperature": 0.02}, {"temperature": 2.0},
+        {"scale": (0.02, 1.0)}, {"scale": (0.2, 0.5)}, {"scale": (1.0, 1.0)}, {"jitter": 1.5}, {"hue": 0.123},
+        {"seed": -1}, {"steps": 2_000_000}, {"width": 4096}, {"batch_size": 7}, {"size": 20},
     ],
     ids=str,
 )  # fmt: skip
@@ -98,6 +98,31 @@ def test_a_recipe_that_cannot_be_trained_by_is_refused_by_name_and_changes_nothi
         with pytest.raises(ValueError, match=told):
             panel.recipe = replace(SMALL, **wrong)
         assert panel.recipe == before
+
+
+@pytest.mark.parametrize("n", [10, 20, 26])
+def test_a_few_images_of_ones_own_train(n):
+    panel = TrainPanel(DATA[:n], replace(SMALL, batch_size=4))
+    assert panel.wait().step == 3
+    assert TrainPanel(DATA[:n]).recipe.batch_size == n - n // 5
+
+
+def test_too_few_images_say_how_many_it_takes():
+    with pytest.raises(ValueError, match="data has 9 images: give 10 or more"):
+        TrainPanel(DATA[:9], SMALL)
+
+
+def test_images_without_labels_train_and_are_left_out_of_the_scores():
+    none = Dataset(DATA.images, torch.full((160,), -1), ("unlabeled",))
+    panel = TrainPanel(none, SMALL)
+    panel.wait()
+    assert "No labels, so no accuracy" in panel.metrics.value
+    assert set(panel.map.color) == {255}
+    some = Dataset(DATA.images, torch.where(torch.arange(160) % 2 > 0, -1, DATA.labels), DATA.classes)
+    panel = TrainPanel(some, SMALL)
+    panel.wait()
+    assert "16 of 32 queries have no label and are left out" in panel.metrics.value
+    assert panel.snapshots[-1].knn is not None
 
 
 def test_a_preset_loses_its_name_with_its_numbers_and_may_be_chosen_again():

@@ -35,6 +35,8 @@ def packed(x: Tensor) -> bytes:
 def caption(data: Dataset, i: int) -> str:
     """What an image shows, in words: its name, if it has one, and its class."""
     label = int(data.labels[i])
+    if label < 0 and data.names:
+        return data.names[i]
     kind = data.classes[label] if 0 <= label < len(data.classes) else "unlabeled" if label < 0 else f"class {label}"
     return f"{data.names[i]} ({kind})" if data.names else kind
 

@@ -7,7 +7,7 @@ import anywidget
 import plotly.graph_objects as go
 import traitlets
 
-from ssl_toolkit.widgets.canvases.canvas import STATIC, script
+from ssl_toolkit.widgets.canvases.canvas import STATIC, script, style
 
 PLOTLY = STATIC / "plotly" / "plotly-basic.min.js.gz"
 Json = dict[str, Any]
@@ -27,7 +27,7 @@ class Chart(anywidget.AnyWidget):
     """
 
     _esm = script("chart")
-    _css = (STATIC / "chart.css").read_text(encoding="utf-8")
+    _css = style("chart")
 
     # what the browser has; a page that is loaded anew is told what there is now
     shown = traitlets.Any({}).tag(sync=True, to_json=lambda _, chart: chart._shown)

@@ -44,6 +44,13 @@ class NumberSlider(anywidget.AnyWidget):
         return check_within(proposal["value"], self.least, self.most, self.argument or self.description)
 
 
+class Keys(anywidget.AnyWidget):
+    """Unseen: brings the style of all panels, and keeps the keys that are pressed in one from JupyterLab."""
+
+    _esm = script("keys")
+    _css = style("panel")
+
+
 class _Refusing:
     """Of a whole number that ipywidgets would clamp: it refuses."""
 

@@ -40,17 +40,19 @@ class Coloring(NamedTuple):
 
 
 def color_by(name: str, values: Shaped[Tensor, " n"], words: Sequence[str] = ()) -> Coloring:
-    """Chosen values (integers, at most 24 of them) by color and marker, measured ones on a scale.
+    """Named values by color and marker, the first 24 of them, and measured ones on a scale.
 
-    A scale is cividis, from the first to the 99th percentile, or the hue itself where the factor is one. Values that
-    are no number are gray.
+    Integers are names if there are `words`, or 24 of them at most. What is negative has no name: it is gray, as are all
+    beyond the first 24, which the legend finds by their names. A scale is cividis, from the first to the 99th
+    percentile, or the hue itself where the factor is one. Values that are no number are gray.
     """
-    if not values.is_floating_point() and int(values.max()) < MOST and int(values.min()) >= 0:
-        used = int(values.max()) + 1
-        named = [words[i] if i < len(words) else str(i) for i in range(max(used, min(len(words), MOST)))]
-        palette = [COLORS[i % len(COLORS)] for i in range(len(named))]
+    used = int(values.max()) + 1 if not values.is_floating_point() and len(values) else 0
+    if not values.is_floating_point() and used <= max(MOST, len(words)):
+        named = [words[i] if i < len(words) else str(i) for i in range(max(used, len(words)))]
+        palette = [COLORS[i % len(COLORS)] for i in range(min(MOST, len(named)))]
         raw = values.cpu().numpy()
-        return Coloring(name, raw.astype(np.uint8), palette, named, ("", ""), raw.astype(np.float32))
+        index = np.where((raw >= 0) & (raw < MOST), raw, 255).astype(np.uint8)
+        return Coloring(name, index, palette, named, ("", ""), raw.astype(np.float32))
     v = values.double().cpu().numpy()
     known = v[np.isfinite(v)]
     turn = PERIODS.get(name)
@@ -60,7 +62,9 @@ def color_by(name: str, values: Shaped[Tensor, " n"], words: Sequence[str] = ())
     steps = [i / (STEPS - 1) for i in range(STEPS)]
     hues = [in_hex(255 * c for c in hsv_to_rgb(step, 0.75, 0.85)) for step in steps]
     palette = hues if turn else cividis(steps)  # the factors on a circle are hues
-    return Coloring(name, index, palette, [], (f"{low:.3g}", f"{high:.3g}"), v.astype(np.float32))
+    digits = next((d for d in (3, 6) if f"{low:.{d}g}" != f"{high:.{d}g}"), 12)
+    ends = f"{low:.{digits}g}", f"{high:.{digits}g}"
+    return Coloring(name, index, palette, [], ends, v.astype(np.float32))
 
 
 def thumbnails(images: Shaped[Tensor, "n c h w"]) -> tuple[bytes, tuple[int, int, int], tuple[int, int]]:
@@ -118,6 +122,7 @@ class Scatter(Canvas):
     marks = traitlets.List().tag(sync=True)  # per plane, the indices that are ringed
     side = traitlets.Int(440).tag(sync=True)
     label = traitlets.Unicode("").tag(sync=True)
+    told = traitlets.List(traitlets.Unicode()).tag(sync=True)  # what is read out for each point; empty: its value
     hint = traitlets.Unicode(HINT).tag(sync=True)
     _selected = traitlets.Instance(w.CallbackDispatcher, ())
 

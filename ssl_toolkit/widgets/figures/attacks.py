@@ -7,7 +7,7 @@ from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
 from ssl_toolkit.probes.adversarial import Point
-from ssl_toolkit.widgets.figures.plots import BLUE, GRAY, GREEN, GRID, LAYOUT, LEGEND, ORANGE, PURPLE, VERMILION
+from ssl_toolkit.widgets.figures.plots import BLUE, GRAY, GREEN, GRID, LAYOUT, LEGEND, ORANGE, PURPLE, VERMILION, plain
 
 LOOKS = ((BLUE, "solid"), (ORANGE, "dash"), (GREEN, "dashdot"), (PURPLE, "longdash"))  # of encoders, in order
 
@@ -48,7 +48,7 @@ def show_attacks(figure: BaseFigure, curves: Mapping[str, Sequence[Point]], *, c
                 (figure.data[i], [point.accuracy for point in points]),
                 (figure.data[n + 1 + i], [point.moved for point in points]),
             ):
-                trace.x, trace.y, trace.name = x, y, name
+                trace.x, trace.y, trace.name = x, y, plain(name)
             figure.data[i].showlegend = bool(points)
         for place, level, text in ((n, chance, f"chance {chance:.0%}"), (2 * n + 1, 1.0, "another image")):
             figure.data[place].x, figure.data[place].y, figure.data[place].name = [0, far], [level, level], text

@@ -7,7 +7,7 @@ from plotly.basedatatypes import BaseFigure
 from plotly.subplots import make_subplots
 
 from ssl_toolkit.diffusion.monitor import Progress
-from ssl_toolkit.widgets.figures.plots import BLUE, GRAY, GRID, LAYOUT, LEGEND, ORANGE, POINTS, VERMILION
+from ssl_toolkit.widgets.figures.plots import BLUE, GRAY, GRID, LAYOUT, LEGEND, ORANGE, POINTS, VERMILION, plain
 
 
 def chain_figure() -> go.Figure:
@@ -97,7 +97,7 @@ def show_learning(figure: BaseFigure, records: Sequence[Progress], depths: Seque
             for bar in bars:
                 bar.x = [looks[-1].kept[depth].get(factor) if looks else None for factor in bar.y]
             for trace in (loss, ranks, *bars):
-                trace.name, trace.showlegend = depth, bool(depth) and trace is loss
+                trace.name, trace.showlegend = plain(depth), bool(depth) and trace is loss
 
 
 def retention_figure(known: Mapping[str, Mapping[str, tuple[float, float]]]) -> go.Figure:
@@ -109,8 +109,9 @@ def retention_figure(known: Mapping[str, Mapping[str, tuple[float, float]]]) -> 
     )
     for (depth, factors), color, place in zip(known.items(), (BLUE, ORANGE), ("top", "bottom"), strict=False):
         figure.add_scatter(
-            x=[r2 for r2, _ in factors.values()], y=[kept for _, kept in factors.values()], text=list(factors),
-            name=depth, mode="markers+text", textposition=f"{place} center", marker={"color": color, "size": 9},
+            x=[r2 for r2, _ in factors.values()], y=[kept for _, kept in factors.values()],
+            text=[plain(factor) for factor in factors],
+            name=plain(depth), mode="markers+text", textposition=f"{place} center", marker={"color": color, "size": 9},
         )  # fmt: skip
     figure.update_layout(LAYOUT, height=380, width=560, margin={"l": 56, "r": 8, "t": 8, "b": 44}, hovermode="closest")
     figure.update_layout(legend={"x": 0, "y": 1, "bgcolor": "rgba(0,0,0,0)"})

@@ -30,6 +30,11 @@ LEGEND: dict[str, Any] = {"yanchor": "top", "orientation": "h", "bgcolor": "rgba
 GRID = {"gridcolor": "rgba(128,128,128,0.25)", "zeroline": False, "linecolor": GRAY}
 
 
+def plain(text: object) -> str:
+    """Words of others as Plotly shows them letter by letter: it would take tags for bold, for links and the like."""
+    return str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 class Curve(NamedTuple):
     """One line: where its figure puts it and what it holds."""
 
@@ -105,7 +110,7 @@ def training_figure(
     curves = training_curves(steps, snapshots, base, readings)
     for curve, column, line, legend in zip(curves, places, styles, legends, strict=True):
         trace = go.Scatter(
-            x=list(curve.x), y=list(curve.y), name=curve.name, line=line, mode="lines",
+            x=list(curve.x), y=list(curve.y), name=plain(curve.name), line=line, mode="lines",
             legend=legend, showlegend=bool(curve.name) and column < 3,
         )  # fmt: skip
         figure.add_trace(trace, row=1, col=column)
@@ -158,13 +163,14 @@ def show_runs(
     dotted = {"color": GRAY, "width": 1.5, "dash": "dot"}
     with figure.batch_update():
         for trace, curve in zip(figure.data, filled, strict=True):
-            trace.x, trace.y, trace.name, trace.showlegend = list(curve.x), list(curve.y), curve.name, bool(curve.name)
-        figure.layout.title.text = title
-        figure.layout.xaxis.title.text, figure.layout.yaxis.title.text = axes if curves else ("", "")
+            trace.x = [plain(x) if isinstance(x, str) else x for x in curve.x]
+            trace.y, trace.name, trace.showlegend = list(curve.y), plain(curve.name), bool(curve.name)
+        figure.layout.title.text = plain(title)
+        figure.layout.xaxis.title.text, figure.layout.yaxis.title.text = map(plain, axes if curves else ("", ""))
         figure.layout.xaxis.showticklabels = figure.layout.yaxis.showticklabels = bool(curves)
         name, y = level or ("", 0.0)
         line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": dotted}
-        figure.layout.shapes = [line | {"label": {"text": name, "textposition": "end"}}] if level else []
+        figure.layout.shapes = [line | {"label": {"text": plain(name), "textposition": "end"}}] if level else []
 
 
 def means_figure(
@@ -178,14 +184,15 @@ def means_figure(
         means.append(mean)
         halves.append(mean - low)
     figure.add_scatter(
-        x=list(groups), y=means, mode="markers", marker={"size": 9, "color": BLUE}, showlegend=False,
+        x=[plain(name) for name in groups], y=means, mode="markers", marker={"size": 9, "color": BLUE},
+        showlegend=False,
         error_y={"array": halves, "color": BLUE, "thickness": 2, "width": 6},
     )  # fmt: skip
     for name, y in (levels or {}).items():
         line = {"color": GRAY, "dash": "dot", "width": 1.5}
-        figure.add_hline(y=y, line=line, annotation={"text": name, "font": {"size": 11}})
+        figure.add_hline(y=y, line=line, annotation={"text": plain(name), "font": {"size": 11}})
     figure.update_layout(
-        LAYOUT, height=280, margin={"l": 56, "r": 8, "t": 34, "b": 40}, title={"text": title, "x": 0.5}
+        LAYOUT, height=280, margin={"l": 56, "r": 8, "t": 34, "b": 40}, title={"text": plain(title), "x": 0.5}
     )
     figure.update_xaxes(GRID, type="category")
     figure.update_yaxes(GRID, tickformat=".0%" if percent else "")
@@ -210,6 +217,6 @@ def show_measured(figure: BaseFigure, groups: Mapping[str, Sequence[float]], *, 
     """Fill the figure with the groups' means and, where there are two values or more, Student's 95 % intervals."""
     intervals = [mean_interval(v) if len(v) > 1 else (v[0], (v[0], v[0])) for v in groups.values()]
     with figure.batch_update():
-        figure.data[0].x, figure.data[0].y = [mean for mean, _ in intervals], list(groups)
+        figure.data[0].x, figure.data[0].y = [mean for mean, _ in intervals], [plain(name) for name in groups]
         figure.data[0].error_x.array = [mean - low for mean, (low, _) in intervals]
-        figure.layout.title.text, figure.layout.height = title, 90 + 20 * max(3, len(groups))
+        figure.layout.title.text, figure.layout.height = plain(title), 90 + 20 * max(3, len(groups))

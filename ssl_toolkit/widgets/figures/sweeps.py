@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from ssl_toolkit.training.intervals import mean_interval
 from ssl_toolkit.training.sweep import Cell, group_cells
-from ssl_toolkit.widgets.figures.plots import GRAY, GRID, LAYOUT, LEGEND, RUN_COLORS
+from ssl_toolkit.widgets.figures.plots import GRAY, GRID, LAYOUT, LEGEND, RUN_COLORS, plain
 
 PLOTS = 4  # side by side
 
@@ -80,15 +80,15 @@ def show_axis(
         for i, (number, curves) in enumerate(plots.items(), start=1):
             for name, line in curves:
                 trace = next(traces)
-                trace.x = line.x if numeric else [str(x) for x in line.x]
-                trace.y, trace.error_y.array, trace.name = line.means, line.halves, name
+                trace.x = line.x if numeric else [plain(x) for x in line.x]
+                trace.y, trace.error_y.array, trace.name = line.means, line.halves, plain(name)
                 trace.showlegend = i == 1 and bool(line.x)
-            figure.layout.annotations[i - 1].text = number
+            figure.layout.annotations[i - 1].text = plain(number)
             x, y = (figure.layout[f"{side}axis{i if i > 1 else ''}"] for side in "xy")
-            x.title = {"text": axis, "standoff": 4}
+            x.title = {"text": plain(axis), "standoff": 4}
             x.type = "log" if is_doubling(values) else "linear" if numeric else "category"
-            x.tickvals = shown if numeric else [str(value) for value in shown]
-            x.ticktext = [f"{value:,}" if isinstance(value, int) else str(value) for value in shown]
+            x.tickvals = shown if numeric else [plain(value) for value in shown]
+            x.ticktext = [f"{value:,}" if isinstance(value, int) else plain(value) for value in shown]
             means = [mean for _, line in curves for mean in line.means]
             far = bool(means) and min(means) > 0 and max(means) > 30 * min(means)
             y.type, y.dtick = ("log", 1) if far else ("linear", None)

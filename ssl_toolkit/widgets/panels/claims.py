@@ -109,7 +109,7 @@ class ClaimsBoard(Panel):
         cells: list[Cell] = []
         self.tested.pop(claim.id, None)  # it was of other measurements
         self._under_test, self._live[claim.id] = claim, (claim.settings(budget), cells)
-        self.player.unit = f"{claim.id}, measurement"  # another claim may be looked at meanwhile
+        self.player.subject = claim.id  # another claim may be looked at meanwhile
         for record in run(claim.id, budget=budget, folder=self.folder):
             if isinstance(record, Cell):
                 cells.append(record)

@@ -1,6 +1,7 @@
 """ProbePanel: what a representation knows. Its images in the plane, neighbors, groups, probes at every depth."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from html import escape
 from typing import Any
@@ -11,7 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from ssl_toolkit.data import Dataset
-from ssl_toolkit.encoders import AnyEncoder, Encoder
+from ssl_toolkit.encoders import AnyEncoder, Encoder, pixels
 from ssl_toolkit.probes import enrichment
 from ssl_toolkit.probes.enrichment import NAMES, group_index
 from ssl_toolkit.probes.workbench import Probed, Work, compare, embed_all, nearest, read_all, spread_out
@@ -22,6 +23,16 @@ from ssl_toolkit.widgets.canvases.heat_map import HeatMap
 from ssl_toolkit.widgets.canvases.scatter import Scatter, color_by
 from ssl_toolkit.widgets.figures.plots import runs_figure, show_runs
 from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.panels.probe_rows import (
+    SIDE,
+    as_columns,
+    as_embeddings,
+    as_pictures,
+    as_texts,
+    load_pictures,
+    row_words,
+    rows_of,
+)
 from ssl_toolkit.widgets.panels.probe_views import (
     Tiles,
     cka_tiles,
@@ -31,10 +42,12 @@ from ssl_toolkit.widgets.panels.probe_views import (
     group_words,
     neighbor_tiles,
     neighbor_words,
+    row_table,
 )
 from ssl_toolkit.widgets.player import Player
 
 PROJECTIONS = ("PCA", "t-SNE")
+GIVEN = "as given"  # of embeddings that are points of the plane
 IMAGES, PROBES, FACTORS, CKA = VIEWS = ("Images", "Probes", "Factors", "CKA")
 TIPS = (
     "Images in the plane, their neighbors, and what a group shares",
@@ -61,39 +74,72 @@ class ProbePanel(Panel):
     `linear_cka`. `panel.wait()` ends the work and raises what went wrong. Raises ValueError for more than two encoders
     and for a projection, color or view that there is not.
 
+    Embeddings alone are enough: `z` (n, d), or two of the same rows by name, as {"A": a, "B": b}. `table`, a DataFrame,
+    a Hugging Face data set or a dict, gives columns to color by; `images`, arrays, paths or addresses, and `text`, a
+    list or a column, are shown on hovering. `panel.selected()` are the selected rows, in the kind of table that came.
+
     >>> data = stk.load_data("shapes", limit=60)
     >>> panel = stk.ProbePanel({"trained": stk.zoo.load("shapes-simclr"), "pixels": stk.pixels}, data)
+    >>> rows = stk.ProbePanel(z=torch.randn(9, 4), table={"kind": list("aabbbccca"), "size": list(range(9))})
+    >>> rows.select([2, 3])
+    >>> rows.selected()
+    {'kind': ['b', 'b'], 'size': [2, 3]}
     """
 
     def __init__(
         self,
-        encoders: AnyEncoder | Mapping[str, AnyEncoder],
-        data: Dataset,
+        encoders: AnyEncoder | Mapping[str, AnyEncoder] | None = None,
+        data: Dataset | None = None,
         *,
+        z: Any = None,
+        table: Any = None,
+        images: Any = None,
+        text: Any = None,
         depth: str = "representation",
-        projection: str = "PCA",
-        color: str = "class",
+        projection: str | None = None,
+        color: str | None = None,
         view: str = IMAGES,
         limit: int = 10_000,
         batch_size: int = 64,
         seed: int = 0,
         name: str | None = None,
     ):
+        if (z is None) == (encoders is None) or (z is None) == (data is None):
+            raise ValueError("give encoders and data, or z, the embeddings, alone.")
+        if z is None and not (table is None and images is None and text is None):
+            raise ValueError("table, images and text go with z: data has images and labels of its own.")
         super().__init__("probe", "What a representation knows")
-        models = dict(encoders) if isinstance(encoders, Mapping) else {"encoder": encoders}
+        self._has_images, self._cut = True, ""
+        self.table = table
+        self._pending: list[Any] | None = None  # pictures to be loaded
+        self._words: Mapping[str, Sequence[str]] = NAMES
+        self._told: list[str] = []
+        if z is not None:
+            found, data = self._take(z, table, images, text, limit)
+            models: dict[str, AnyEncoder] = dict.fromkeys(found, pixels)  # never asked: its features are there
+        else:
+            assert encoders is not None
+            models, found = dict(encoders) if isinstance(encoders, Mapping) else {"encoder": encoders}, {}
+        assert data is not None
+        if len(data) > limit:
+            self._cut = f"the first {limit:,} of {len(data):,} are shown: limit= shows more"
         data = data[:limit]
         # the labels under another name are left out
-        factors = {k: v for k, v in data.factors.items() if v.ndim == 1 and not torch.equal(v, data.labels)}
+        factors = {k: v for k, v in data.factors.items() if v.ndim == 1 and not (z is None and v.equal(data.labels))}
         self.data = data = Dataset(data.images, data.labels, data.classes, factors, data.name, data.names)
-        self._colors = {"class": (data.labels, data.classes)} | {
-            factor: (values, NAMES.get(factor, ())) for factor, values in factors.items()
-        }
+        named: dict[str, Any] = {} if z is not None else {"class": (data.labels, data.classes)}
+        self._colors = named | {factor: (values, self._words.get(factor, ())) for factor, values in factors.items()}
+        if not self._colors:
+            self._colors = {"row": (torch.arange(len(data), dtype=torch.float32), ())}
+        as_given = z is not None and all(rows.shape[1] == 2 for rows in found.values())
+        self._projections = (GIVEN, *PROJECTIONS) if as_given else PROJECTIONS
+        projection, color = projection or self._projections[0], color or next(iter(self._colors))
         if not 1 <= len(models) <= 2:
             raise ValueError(
                 f"encoders are {len(models)}: show one, or two by name, as {{'SimCLR': a, 'untrained': b}}."
             )
         for argument, value, known in (
-            ("projection", projection, PROJECTIONS), ("color", color, self._colors), ("view", view, VIEWS)
+            ("projection", projection, self._projections), ("color", color, self._colors), ("view", view, VIEWS)
         ):  # fmt: skip
             if value not in known:
                 raise ValueError(f"{argument} is {value!r}: it must be one of {', '.join(known)}.")
@@ -105,6 +151,8 @@ class ProbePanel(Panel):
         self._drawn: list[Tensor] = []  # the planes that are shown
 
         self._make_controls(models, depth, projection, color, view)
+        for p, rows in zip(self.probed, found.values(), strict=False):
+            p.depth, p.features, p.planes = depth, {depth: rows}, {(GIVEN, depth): rows} if as_given else {}
         self._make_views(two=len(models) == 2)
         self.player: Player[Any] = Player(
             self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, redraw=REDRAW, name=name
@@ -115,9 +163,13 @@ class ProbePanel(Panel):
         self.beside = self.body.children[1]
         self.below = w.VBox()  # the other views, in the place of the points
         tools = ui.beside(self.view, self.player.toolbar)
-        self._place(
-            ui.row(*self.depths, self.projection, self.color), tools, self.body, self.below, pictured=self.scatter
-        )
+        menus = [self.projection, self.color]
+        if z is None:
+            menus = [*self.depths, *menus]
+        else:
+            self.view.layout.display = "none"  # there is nothing to read by depth
+            self.words.value = ui.paragraph(HINT.replace("its image", "what it is"))
+        self._place(ui.row(*menus), tools, self.body, self.below, pictured=self.scatter)
         ui.on_change([self.color], self._paint)
         ui.on_change((self.projection, self.view, *self.depths), self._again)
         self._arrange()
@@ -134,12 +186,14 @@ class ProbePanel(Panel):
         self.depths = [make.dropdown(text, [depth], depth, tip, name="depth") for text, tip in both]
         self.depth = self.depths[0]
         tip = "How to bring the features into the plane"
-        self.projection = make.dropdown("Projection", PROJECTIONS, projection, tip)
+        self.projection = make.dropdown("Projection", self._projections, projection, tip)
         self.color = make.dropdown("Color", list(self._colors), color, "What the colors of the points mean")
         self.view = make.toggle(VIEWS, view, "What is shown of the representation", "view", tooltips=TIPS)
 
     def _make_views(self, *, two: bool) -> None:
-        self.scatter = Scatter(self.data.images, side=300 if two else 430, label="features of images in the plane")
+        shown = None if self._told and not self._has_images else self.data.images
+        self.scatter = Scatter(shown, side=300 if two else 430, label="features of images in the plane")
+        self.scatter.told = self._told
         self.scatter.on_pick(lambda i: self._soon(lambda: self.pick(i)))
         self.scatter.on_select(lambda index: self._soon(lambda: self.select(torch.tensor(index).long())))
         self.words = w.HTML(ui.paragraph(HINT))
@@ -171,22 +225,63 @@ class ProbePanel(Panel):
         near = torch.cat([torch.tensor([i]), *(f.index for f in found.values())])
         self._selection = torch.tensor(list(dict.fromkeys(near.tolist())))
         self.scatter.mark(i, [found[p.name].index.tolist() if p.name in found else [] for p in self._seen])
+        if self._told and not self._has_images:
+            self.words.value = row_table(self._told, i, found)
+            return
         self._show_images(neighbor_tiles(self.data, i, found), neighbor_words(self.data, i, found), 8)
 
     def select(self, index: Any) -> None:
         """Make these images the selection, by indices or by a mask, and show what they share; none: let go of it."""
         index = group_index(index, len(self.data))
-        shares = enrichment(self.data, index)
+        shares = enrichment(self.data, index, words=self._words)
         self._selection = index
         self.scatter.select(index)
         self.scatter.mark(-1)
-        if len(index):
+        if len(index) and self._told and not self._has_images:
+            some = index[: SHOWN // 2].tolist()
+            more = [["…", ""]] if len(index) > len(some) else []
+            rows = [["", ""], *([escape(self._told[i]), ""] for i in some), *more]
+            self.words.value = ui.paragraph(group_words(index, shares, "rows")) + ui.table(rows, "ssl-rows")
+        elif len(index):
             self._show_images(group_tiles(self.data, index, SHOWN), group_words(index, shares), 10)
         else:
             self.words.value = ui.paragraph(HINT)
 
+    def selected(self) -> Any:
+        """The selected rows, as a table of the kind that was given, or as a `Dataset`."""
+        index = self._selection.tolist()
+        if self.table is not None:
+            return rows_of(self.table, index)
+        return {"row": index} if self._told else self.data[index]
+
+    def _take(self, z: Any, table: Any, images: Any, text: Any, limit: int) -> tuple[dict[str, Tensor], Dataset]:
+        """Embeddings by name, and all that is known of their rows as a data set, of one pixel without pictures."""
+        given = dict(z) if isinstance(z, Mapping) else {"z": z}
+        found = {name: as_embeddings(rows, "z" if len(given) == 1 else f"z[{name!r}]") for name, rows in given.items()}
+        if len({len(rows) for rows in found.values()}) > 1:
+            sizes = ", ".join(f"{name!r} {len(rows)}" for name, rows in found.items())
+            raise ValueError(f"z has other numbers of rows by name: {sizes}. They must be of the same rows.")
+        n = len(next(iter(found.values()), ()))
+        columns, texts, pictures = as_columns(table, n), as_texts(text, table, n), as_pictures(images, n)
+        if n > limit:
+            self._cut = f"the first {limit:,} of {n:,} rows are shown: limit= shows more"
+        n = min(n, limit)
+        found = {name: rows[:n] for name, rows in found.items()}
+        self._words = {name: column.words for name, column in columns.items()}
+        self._told = row_words(columns, texts, n)
+        self._has_images = pictures is not None
+        if isinstance(pictures, list):
+            self._pending, pictures = pictures[:n], torch.full((n, 3, SIDE, SIDE), 255, dtype=torch.uint8)
+        shown = torch.zeros(n, 1, 1, 1, dtype=torch.uint8) if pictures is None else pictures[:n]
+        factors = {name: column.values[:n] for name, column in columns.items()}
+        return found, Dataset(shown, torch.full((n,), -1), (), factors, names=tuple(self._told))
+
     # the work: whatever the controls ask for and is not known yet -------------------------------------------------
     def _work(self) -> Iterator[Work | None]:
+        if self._cut:
+            self._say(self._cut)
+        if self._pending is not None:
+            yield from self._load_pictures(self._pending)
         yield from embed_all(self.probed, self.data.images, self.batch_size)
         for p in self._seen:
             self._offer(p)
@@ -202,6 +297,15 @@ class ProbePanel(Panel):
         for p in self.probed:
             if p.error is not None:
                 raise p.error
+
+    def _load_pictures(self, given: list[Any]) -> Iterator[Work]:
+        wrong: list[str] = []
+        for done, failed in load_pictures(given, self.data.images):
+            wrong = failed
+            yield Work("picture", done, len(given))
+        self._pending = None
+        if wrong:
+            self._say(f"{len(wrong)} of {len(given)} pictures could not be read, the first: {wrong[0]}")
 
     @property
     def _seen(self) -> list[Probed]:
@@ -249,6 +353,9 @@ class ProbePanel(Panel):
 
     def _paint(self) -> None:
         values, words = self._colors[self.color.value]
+        if self._told:  # neighbors of the same name are framed in green
+            labels = values if words else torch.full((len(values),), -1)
+            self.data = replace(self.data, labels=labels, classes=tuple(words))
         if self._drawn:
             self.scatter.paint(color_by(self.color.value, values, words))
 

@@ -47,12 +47,25 @@ def neighbor_tiles(data: Dataset, i: int, found: Mapping[str, Near]) -> Tiles:
 
 def neighbor_words(data: Dataset, i: int, found: Mapping[str, Near]) -> str:
     """The cosines in words, encoder by encoder."""
-    lines = [f"Image {i}, {escape(caption(data, i))} (blue frame), and its nearest, {_colors()}:"]
+    colors = f", {_colors()}" if int(data.labels[i]) >= 0 else ""
+    lines = [f"Image {i}, {escape(caption(data, i))} (blue frame), and its nearest{colors}:"]
     for name, near in found.items():
         same = int((data.labels[near.index] == data.labels[i]).sum())
         cosines = " ".join(f"{c:.3f}" for c in near.cosine.tolist())
-        lines.append(f"<b>{escape(name)}</b>: {same} of {len(near.index)} of its class; cosine {cosines}")
+        right = f"{same} of {len(near.index)} of its class; " if int(data.labels[i]) >= 0 else ""
+        lines.append(f"<b>{escape(name)}</b>: {right}cosine {cosines}")
     return "<br>".join(lines)
+
+
+def row_table(told: Sequence[str], i: int, found: Mapping[str, Near]) -> str:
+    """A row and its nearest, in words: what is known of each."""
+    lines = [["", "cosine"], [f"<b>{escape(told[i])}</b>", ""]]
+    for name, near in found.items():
+        if len(found) > 1:
+            lines.append([f"<i>{escape(name)}</i>", ""])
+        for j, cosine in zip(near.index.tolist(), near.cosine.tolist(), strict=True):
+            lines.append([escape(told[j]), f"{cosine:.3f}"])
+    return table(lines, "ssl-rows")
 
 
 def _colors() -> str:
@@ -65,11 +78,11 @@ def group_tiles(data: Dataset, index: Int64[Tensor, " m"], most: int) -> Tiles:
     return Tiles(shown, data.images[shown], [], [f"image {i}: {caption(data, i)}" for i in shown.tolist()])
 
 
-def group_words(index: Int64[Tensor, " m"], shares: Sequence[Enrichment]) -> str:
+def group_words(index: Int64[Tensor, " m"], shares: Sequence[Enrichment], what: str = "images") -> str:
     """What a group shares, as a table: the share of the group beside that of all images."""
-    head = f"<b>{len(index):,} images</b>"
+    head = f"<b>{len(index):,} {what}</b>"
     if not shares:
-        return f"{head}, which share nothing more than images drawn at random would."
+        return f"{head}, which share nothing more than {what} drawn at random would."
     rows = [["", "of the group", "of all"]]
     for share in shares[:LINES]:
         value = f"{escape(share.name)} <b>{escape(share.value)}</b>"

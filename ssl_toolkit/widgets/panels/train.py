@@ -25,7 +25,15 @@ from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.neighbor_grid import NeighborGrid
 from ssl_toolkit.widgets.canvases.number import EXACT
-from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, filled_axes, training_curves, training_figure
+from ssl_toolkit.widgets.figures.plots import (
+    BLUE,
+    GREEN,
+    VERMILION,
+    filled_axes,
+    plain,
+    training_curves,
+    training_figure,
+)
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.train_map import TrainMap
 from ssl_toolkit.widgets.panels.train_presets import PRESETS
@@ -289,8 +297,8 @@ class TrainPanel(Panel):
         with self.figure.batch_update():
             curves = training_curves(steps, snapshots, self.baselines, readings)
             for trace, curve in zip(self.figure.data, curves, strict=True):
-                if trace.name != curve.name:
-                    trace.name, trace.showlegend = curve.name, bool(curve.name)
+                if trace.name != (name := plain(curve.name)):
+                    trace.name, trace.showlegend = name, bool(name)
                 trace.x, trace.y = list(curve.x), list(curve.y)
             for column, filled in filled_axes(steps, snapshots).items():
                 self.figure.layout[f"xaxis{column}"].showticklabels = filled

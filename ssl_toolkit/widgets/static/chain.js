@@ -120,7 +120,7 @@ function render({ model, el }) {
     });
     slider.value = frame;
     const captions = model.get("captions");
-    readout.textContent = captions[frame] ?? `step ${frame} of ${g.frames - 1}`;
+    readout.textContent = captions[frame] ?? (g.frames > 1 ? `step ${frame} of ${g.frames - 1}` : "");
     slider.setAttribute("aria-valuetext", readout.textContent);
     root.dataset.frame = frame;
     root.dataset.drawn = ++drawn;

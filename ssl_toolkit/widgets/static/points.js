@@ -4,6 +4,7 @@ const NEAR = 14; // pixels from a point at which it is still meant
 const STILL = 4; // pixels that a click may move
 const THUMB = 96; // pixels a side of the image that hovering shows, at most
 const PAD = 16; // pixels around the points
+const NAMED = 24; // values that have a color and a shape of their own
 const PER_SHAPE = 8; // colors before the next marker shape
 
 function points({ model, el }) {
@@ -17,7 +18,8 @@ function points({ model, el }) {
   el.append(root);
 
   let lassoing = false; // whether dragging draws a lasso, rather than moving the plane
-  let only = -1; // the color that is emphasized
+  let only = -1; // the named value that is emphasized
+  let sought = ""; // what the names in the legend are to contain
   let at = -1; // the point under the pointer or the keys
   let sheet = null; // the thumbnails
   let asked = false; // for them
@@ -122,7 +124,7 @@ function points({ model, el }) {
     const hex = model.get("palette")[i];
     return hex === undefined ? "#767676" : hex === "#000000" ? ink() : hex;
   };
-  const shapeOf = (i) => (model.get("legend").words || []).length ? Math.floor(i / PER_SHAPE) % 3 : 0;
+  const shapeOf = (i) => i < NAMED && (model.get("legend").words || []).length ? Math.floor(i / PER_SHAPE) % 3 : 0;
   const marker = (pen, x, y, r, shape) => {
     pen.beginPath();
     if (shape === 0) pen.arc(x, y, r, 0, 2 * Math.PI);
@@ -171,7 +173,7 @@ function points({ model, el }) {
         }
         return stamps.get(c);
       };
-      const lit = (i) => (only < 0 || data.color[i] === only) && (!selected.size || selected.has(i));
+      const lit = (i) => (only < 0 || data.values[i] === only) && (!selected.size || selected.has(i));
       for (const pass of [false, true]) {
         pen.globalAlpha = pass ? 0.8 : 0.13;
         for (let i = 0; i < data.n; i++) {
@@ -264,11 +266,12 @@ function points({ model, el }) {
     const { name, words } = model.get("legend");
     if (!name) return "";
     const value = data.values[i];
+    if ((words || []).length && value < 0) return `${name} unknown`;
     return `${name} ${(words || [])[value] ?? (Number.isFinite(value) ? value.toPrecision(3) : "unknown")}`;
   };
   const say = () => {
     const i = at >= 0 ? at : model.get("picked");
-    const one = i >= 0 && i < data.n ? `image ${i}, ${valueOf(i)}` : data.n ? model.get("hint") : "";
+    const one = i >= 0 && i < data.n ? model.get("told")[i] ?? `image ${i}, ${valueOf(i)}` : data.n ? model.get("hint") : "";
     const group = `${selected.size.toLocaleString("en")} of ${data.n.toLocaleString("en")} selected`;
     const text = !selected.size ? one : i >= 0 ? `${one} · ${group}` : group;
     if (readout.textContent !== text) readout.textContent = text;
@@ -280,7 +283,28 @@ function points({ model, el }) {
     if (!name) return;
     legend.append(make("span", "ssl-what", name));
     if ((words || []).length) {
+      const many = words.length > NAMED;
+      if (many) {
+        const search = make("input");
+        search.type = "search";
+        search.placeholder = `find one of ${words.length.toLocaleString("en")}`;
+        search.setAttribute("aria-label", `find ${name}`);
+        search.value = sought;
+        search.addEventListener("keydown", (event) => event.stopPropagation());
+        search.addEventListener("input", () => {
+          sought = search.value;
+          const place = search.selectionStart;
+          drawLegend();
+          const again = legend.querySelector("input");
+          again.focus();
+          again.setSelectionRange(place, place);
+        });
+        legend.append(search);
+      }
+      let shown = 0;
       words.forEach((word, i) => {
+        if (many && (shown >= NAMED || !word.toLowerCase().includes(sought.toLowerCase()))) return;
+        const nth = shown++;
         const b = make("button", "", word);
         b.type = "button";
         b.title = `Emphasize ${name} ${word}`;
@@ -290,8 +314,8 @@ function points({ model, el }) {
         swatch.setAttribute("aria-hidden", "true");
         swatch.dataset.decoration = "";
         const pen = swatch.getContext("2d");
-        pen.fillStyle = colorOf(i);
-        marker(pen, 12, 12, 8, shapeOf(i));
+        pen.fillStyle = i < NAMED ? colorOf(i) : "#767676";
+        marker(pen, 12, 12, 8, i < NAMED ? shapeOf(i) : 0);
         pen.fill();
         const picture = make("img");
         picture.alt = "";
@@ -300,7 +324,7 @@ function points({ model, el }) {
         b.addEventListener("click", () => {
           only = only === i ? -1 : i;
           drawLegend();
-          legend.querySelectorAll("button")[i].focus();
+          legend.querySelectorAll("button")[nth].focus();
           later("base");
         });
         legend.append(b);
@@ -482,8 +506,10 @@ function points({ model, el }) {
   model.on("change:titles", build);
   for (const name of ["points", "color", "side"]) model.on(`change:${name}`, () => later("base"));
   for (const name of ["picked", "marks"]) model.on(`change:${name}`, () => later("top"));
+  model.on("change:told", () => later("top"));
   model.on("change:legend", () => {
     only = -1;
+    sought = "";
     drawLegend();
     later("base");
   });
