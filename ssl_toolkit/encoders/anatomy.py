@@ -286,6 +286,7 @@ def _judge(net: nn.Module, seen: Trace, layers: list[str]) -> str | None:
 
 
 def says_classifier(path: str) -> bool:
+    """Whether the last word of a module's path is a usual name of a classifier."""
     word = path.rpartition(".")[2].lower()
     return word in OWN_CLASSIFIERS or "classif" in word or "logit" in word
 

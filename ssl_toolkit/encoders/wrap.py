@@ -123,6 +123,11 @@ class _Hooked(nn.Module):
         """Hugging Face's output: the pooler's where there is one, else the class token, else the mean."""
         hidden, pooled = parts["last_hidden_state"], parts.get("pooler_output")
         first = _first_tokens(self.module) if hidden.ndim == 3 else 0
+        if self.pool is None and pooled is None and "image_embeds" in parts:
+            raise ValueError(
+                "forward projects its features to 'image_embeds': pass output='image_embeds' for these, head= (such as "
+                "'visual_projection') for what goes into the projection, or pool=."
+            )
         pool = self.pool or ("map" if pooled is not None else "cls" if first else "mean")
         if pool == "map":
             if pooled is None:
