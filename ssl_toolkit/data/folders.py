@@ -425,10 +425,10 @@ def _range(values: Float64[np.ndarray, "h w"], image: "Image") -> tuple[float, f
     if not finite.size:
         raise ValueError("it holds no finite value")
     low, high = float(finite.min()), float(finite.max())
-    stated = _stated_range(image)
+    floats, stated = image.mode == "F", _stated_range(image)
     if stated[0] <= low and high <= stated[1]:
-        return *stated, f"are read from {stated[0]:g} (black) to {stated[1]:g} (white), as their files say"
-    floats = image.mode == "F"
+        told = f"are read from {stated[0]:g} (black) to {stated[1]:g} (white), as their files say"
+        return *stated, "" if stated == (0.0, 1.0 if floats else 65535.0) else told
     if (floats and low >= -0.05 and high <= 1.05) or (not floats and low >= 0 and (high == 0 or 4095 < high <= 65535)):
         lost = "" if finite.size == values.size else "hold NaN or infinite values, which are read as black"
         return 0.0, 1.0 if floats else 65535.0, lost

@@ -152,6 +152,13 @@ def train(
                     f"({batch_size}), the width of the network, or the size or number of views."
                 ) from error
             raise
+        except ValueError as error:
+            if "more than 1 value per channel" in str(error):
+                raise ValueError(
+                    f"batch_size is {batch_size}: the network's BatchNorm compares the images of a batch, so it needs "
+                    "at least 2 in each process."
+                ) from error
+            raise
         yield Step(state.step, terms, lr, time.perf_counter() - began)
 
 

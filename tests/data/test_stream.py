@@ -205,9 +205,9 @@ def test_a_range_of_values_that_is_not_plain_is_told_once(workers, tmp_path):
     for i in range(4):
         Image.fromarray(np.full((8, 8), 4000 + i, dtype=np.uint16)).save(tmp_path / "c" / f"{i}.tif")
     stream = Stream(tmp_path, size=8, workers=workers)
-    with pytest.warns(UserWarning, match="hold no value above 4095") as caught:  # noqa: PT031
-        for step in range(4):
-            stream.batch(step, batch_size=2)
+    with pytest.warns(UserWarning, match="hold no value above 4095") as caught:
+        batches = [stream.batch(step, batch_size=2) for step in range(4)]
+    assert len(batches) == 4
     assert len(caught) == 1
 
 

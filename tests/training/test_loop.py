@@ -356,6 +356,11 @@ def test_extra_state_of_a_module_is_kept(tmp_path):
         load(tmp_path / "run", start(torch.nn.Linear(2, 2), ema=0.9, device="cpu"))
 
 
+def test_a_batch_of_one_image_says_that_batch_norm_needs_two():
+    with pytest.raises(ValueError, match=r"batch_size is 1: the network's BatchNorm .* at least 2"):
+        next(train(fresh(), DATA, OBJECTIVES["supervised"], until=1, batch_size=1))
+
+
 def test_another_choice_of_what_is_trained_is_refused(tmp_path):
     save(fresh(), tmp_path / "run")
     model = fresh().model
