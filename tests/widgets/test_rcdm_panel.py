@@ -77,6 +77,7 @@ def test_controls_paint_anew(done):
         before = done.painted["representation"].images
 
 
+@pytest.mark.filterwarnings("ignore:until is")  # on purpose
 def test_what_was_saved_is_gone_on_with(done, tmp_path):
     said = done.save(tmp_path / "shapes.safetensors")
     assert said == "saved shapes.representation.safetensors, shapes.embedding.safetensors"
@@ -97,6 +98,7 @@ def panel_painted(panel, index):
     return panel.painted["embedding"].images
 
 
+@pytest.mark.filterwarnings("ignore:until is")  # on purpose
 def test_what_was_loaded_takes_the_place_of_what_was_trained(done, tmp_path):
     done.save(tmp_path / "x.safetensors")
     panel = panel_of(recipe=replace(TINY, steps=6))
