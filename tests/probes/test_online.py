@@ -133,7 +133,7 @@ def test_depths_of_any_width_learn_at_one_pace():
             "a Sequential: only an Encoder",
         ),
         (lambda s: LinearProbes(s.model, DATA, depths=("stage9",)), "'stage9'.* representation, projector1, embedding"),
-        (lambda s: LinearProbes(s.model, Dataset(DATA.images, DATA.labels, ("a", "b"))), "labels reach 3, and there are 2 classes"),
+        (lambda s: LinearProbes(s.model, Dataset(DATA.images, DATA.labels, ("a", "b"))), "3, and there are 2 classes"),
         (lambda s: LinearProbes(s.model, Dataset(DATA.images, DATA.labels * 0, ("a",))), "1 classes"),
         (lambda s: LinearProbes(s.model, DATA, lr=0.0), "lr=0.0"),
         (lambda s: LinearProbes(s.model, DATA, memory=1), "memory=1"),
