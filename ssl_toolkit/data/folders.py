@@ -56,8 +56,8 @@ def list_folder(folder: Path, *, split: str = "train") -> Listing:
     """List the images below each class folder, at any depth, sorted by name; a flat folder is one class.
 
     A folder may be divided into splits, such as "train" and "test", "Training" and "val", "seg_train" and "seg_test".
-    Then the class folders are inside these, and all splits share their classes: those of the training split, in order,
-    and after them any others. A split that has images but no class folders, where another split has them, is without
+    Then the class folders are inside these, and a name has the same number in all splits: first come the classes that
+    all have, then the others. A split knows the names up to the last that it has. A split that has images but no class folders, where another split has them, is without
     labels (-1). If the folder is not divided, every image belongs to the split "train".
 
     Hidden files are skipped, and what is no file, such as a FIFO. Links are followed, except in a circle, and each file
@@ -75,7 +75,7 @@ def list_folder(folder: Path, *, split: str = "train") -> Listing:
     splits = splits or {"train": folder}
     named = {kind: [f.name for f in _folders(root) if _holds_image(f)] for kind, root in splits.items()}
     kind = _chosen(folder, split, named)
-    root, shared = splits[kind], tuple(dict.fromkeys(name for k in _KINDS for name in named.get(k, ())))
+    root, shared = splits[kind], _shared([named[k] for k in _KINDS if named.get(k)])
     found, flat = _walk(root, named[kind]), _files(root)
     if not named[kind] and not flat:
         raise DataError(f"{root} holds no image: make one folder per class, with {', '.join(USUAL)} files.")
@@ -94,7 +94,13 @@ def list_folder(folder: Path, *, split: str = "train") -> Listing:
     number = {name: i for i, name in enumerate(shared)}
     turns = zip_longest(*([(path, number[name]) for path in paths] for name, paths in found.items()))
     in_turn = [pair for turn in turns for pair in turn if pair]
-    return Listing([path for path, _ in in_turn], [i for _, i in in_turn], shared)
+    return Listing([path for path, _ in in_turn], [i for _, i in in_turn], shared[: 1 + max(number[n] for n in found)])
+
+
+def _shared(named: list[list[str]]) -> tuple[str, ...]:
+    """The classes of all splits in one order, which makes the names of a split that lacks some the first of them."""
+    names = dict.fromkeys(name for some in named for name in some)
+    return tuple(sorted(names, key=lambda name: not all(name in some for some in named)))
 
 
 def _chosen(folder: Path, split: str, named: dict[str, list[str]]) -> str:

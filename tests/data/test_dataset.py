@@ -614,8 +614,19 @@ def test_classes_have_one_number_in_all_splits(tmp_path):
         for name in names:
             put(tmp_path / split / name / "1.png")
     train, test = load_data(tmp_path), load_data(tmp_path, split="test")
-    assert train.classes == test.classes == ("b", "c", "d", "a")
-    assert (train.labels.tolist(), test.labels.tolist()) == ([0, 1, 2], [1, 2])
+    assert train.classes == test.classes == ("d", "b", "c")  # what all have comes first
+    assert (train.labels.tolist(), test.labels.tolist()) == ([1, 2, 0], [2, 0])
+    val = load_data(tmp_path, split="val")
+    assert [val.classes[label] for label in val.labels] == ["a", "d"]
+
+
+def test_a_split_that_lacks_a_class_has_the_first_names(tmp_path):
+    for split, names in {"train": "abc", "test": "bc"}.items():
+        for name in names:
+            put(tmp_path / split / name / "1.png")
+    train, test = load_data(tmp_path), load_data(tmp_path, split="test")
+    assert (train.classes, test.classes) == (("b", "c", "a"), ("b", "c"))
+    assert test.labels.tolist() == [0, 1]
 
 
 def test_a_flat_split_beside_classes_has_no_labels(tmp_path):

@@ -37,8 +37,13 @@ def caption(data: Dataset, i: int) -> str:
     label = int(data.labels[i])
     if label < 0 and data.names:
         return data.names[i]
-    kind = data.classes[label] if 0 <= label < len(data.classes) else "unlabeled" if label < 0 else f"class {label}"
+    kind = class_name(data, label)
     return f"{data.names[i]} ({kind})" if data.names else kind
+
+
+def class_name(data: Dataset, label: int) -> str:
+    """The name of a class; a split need not know those that only others have."""
+    return "unlabeled" if label < 0 else data.classes[label] if label < len(data.classes) else f"class {label}"
 
 
 class Canvas(Pictured, anywidget.AnyWidget):

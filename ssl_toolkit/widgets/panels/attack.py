@@ -19,7 +19,7 @@ from ssl_toolkit.probes import Probe, attack, attack_curve
 from ssl_toolkit.probes.adversarial import AttackResult, Point, Target
 from ssl_toolkit.training import last_of
 from ssl_toolkit.widgets import controls as ui
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid, class_name
 from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.image_strip import image_strip
 from ssl_toolkit.widgets.canvases.number import EXACT
@@ -212,7 +212,7 @@ class AttackPanel(Panel):
 
     def _says(self, p: Tensor) -> str:
         best = int(p.argmax())
-        return f"{self.test.classes[best]} {p[best]:.0%}"
+        return f"{class_name(self.test, best)} {p[best]:.0%}"
 
     def _pictures(self, outcome: Outcome) -> UInt8[Tensor, "3 c h w"]:
         """The image, the attacked one, and what differs, so amplified that the strength is black or white."""
