@@ -57,8 +57,9 @@ def list_folder(folder: Path, *, split: str = "train") -> Listing:
 
     A folder may be divided into splits, such as "train" and "test", "Training" and "val", "seg_train" and "seg_test".
     Then the class folders are inside these, and a name has the same number in all splits: first come the classes that
-    all have, then the others. A split knows the names up to the last that it has. A split that has images but no class folders, where another split has them, is without
-    labels (-1). If the folder is not divided, every image belongs to the split "train".
+    all have, then the others. A split knows the names up to the last that it has. A split that has images but no class
+    folders, where another split has them, is without labels (-1). If the folder is not divided, every image belongs to
+    the split "train".
 
     Hidden files are skipped, and what is no file, such as a FIFO. Links are followed, except in a circle, and each file
     is taken once. Warnings say what else was left out. Raises ValueError for a split that is not "train", "test" or
