@@ -118,7 +118,16 @@ class Player(w.VBox, Generic[T]):
         self.back.add_class("ssl-back")
         self.back.observe(lambda change: self.look_back(change["new"]), "value")
         self.status = w.HTML(layout=w.Layout(flex="1 1 auto", min_width="0"))
-        controls = [self.play_button, self.step_button, self.reset_button, self.speed, self.bar, self.status, Keys()]
+        self._keys = Keys()  # held here, since panels rearrange the toolbar
+        controls = [
+            self.play_button,
+            self.step_button,
+            self.reset_button,
+            self.speed,
+            self.bar,
+            self.status,
+            self._keys,
+        ]
         self.toolbar = w.HBox(controls, layout=w.Layout(align_items="center", grid_gap="6px"))
         super().__init__([self.toolbar, self.back])
         self.add_class("ssl-player")

@@ -214,7 +214,7 @@ BAD = [
     (lambda net, h: RCDM(net, torch.rand(9, 7), (1, 8, 8)), "h has 7 dimensions and the network is conditioned on 2"),
     (lambda net, h: next(sample(RCDM(net, h, (1, 8, 8)), torch.rand(3, 7))), "h has 7 .* this model was made for 2"),
     (lambda net, h: next(sample(RCDM(net, h, (1, 8, 8)), h[:3], noise=torch.rand(3, 1, 4, 4))), "noise has shape"),
-    (lambda net, h: next(sample(RCDM(net, h, (1, 8, 8)), h[:3], steps=0)), "n is 0"),
+    (lambda net, h: next(sample(RCDM(net, h, (1, 8, 8)), h[:3], steps=0)), "steps is 0"),
     (lambda net, h: representation_conditioned(h, drop=1.5), "drop is 1.5"),
     (lambda net, h: UNet(1, attention=(3,)), r"attention holds 3: the levels are 0 \.\.\. 2"),
     (lambda net, h: UNet(1, conditioning="cbn"), "give its width as condition="),

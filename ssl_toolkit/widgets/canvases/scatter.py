@@ -164,8 +164,9 @@ class Scatter(Canvas):
             self.picked, self.marks = picked, [[int(i) for i in plane] for plane in marks]
 
     def select(self, index: Any) -> None:
-        """Bring these images out, by indices or by a mask; none: all."""
-        self.selected = group_index(index, len(self.color)).cpu().numpy().astype(np.uint32).tobytes()
+        """Bring these images out, by indices or by a mask; none: all. Before `show`, by indices, taken as they are."""
+        index = group_index(index, len(self.color)) if self.color else torch.as_tensor(index)
+        self.selected = index.cpu().numpy().astype(np.uint32).tobytes()
 
     def on_select(self, callback: Callable[[list[int]], None]) -> None:
         """Call it with the indices of the images that were selected, whenever some are."""
