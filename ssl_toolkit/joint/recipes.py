@@ -116,7 +116,7 @@ class Views(NamedTuple):
 
 VIEWS = {  # of data sets that ask for others; notebooks/LOG.md has the search
     "garments": Views(jitter=0.6, hue=0.5, gray=0.3),
-    "emoji": Views(jitter=0.6, hue=0.5, gray=0.3),
+    "emoji": Views(jitter=0.4, hue=0.1, gray=0.1),
     "shapes": Views(scale=(0.5, 1.0), flip=0.0, hue=0.5),
     "digits": Views(flip=0.0),
     "mnist": Views(flip=0.0),

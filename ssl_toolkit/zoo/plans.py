@@ -7,14 +7,15 @@ from ssl_toolkit import infusion
 from ssl_toolkit.diffusion import factor_reader as reader, rcdm
 from ssl_toolkit.joint import METHODS, JointRecipe, Views, tuned
 
-DATA = ("shapes", "fashion-mnist")
-WILD = {"simclr": 5000, "supervised": 1500}  # methods and steps of the encoders of garments in the wild
+DATA = ("shapes", "fashion-mnist")  # of the first encoders and painters
 SHIPPED = ("simclr", "supervised", "vicreg", "byol")
 PAINTED = (
     ("simclr", "representation"),
     ("simclr", "embedding"),
     ("supervised", "representation"),
 )
+WILD = {"simclr": 5000, "supervised": 1500}  # methods and steps of the encoders of garments in the wild
+DEEPER = {"representation": 8000, "embedding": 4000, "stem": 4000}  # depths that garments are painted from
 KINDS = {
     "encoder": JointRecipe,
     "reader": reader.ReaderRecipe,
@@ -54,7 +55,7 @@ class Plan(NamedTuple):
 
 
 # The first models were trained by other views than suit the shapes now; painters were trained on what they see.
-FIRST: dict[str, Any] = {**Views((0.3, 1.0), 0.5, 0.8, 0.2, 0.2)._asdict(), "temperature": 0.2}
+FIRST: dict[str, Any] = {**Views()._asdict(), "temperature": 0.2}
 
 
 def _encoder(data: str, method: str) -> Plan:
@@ -68,23 +69,45 @@ def _encoder_of_garments(method: str, steps: int) -> Plan:
     return Plan(f"{METHODS[method].title} encoder of garments in the wild", "garments", recipe)
 
 
-def _painter(data: str, method: str, depth: str) -> Plan:
+def _encoder_of_emoji(method: str, steps: int) -> Plan:
+    recipe = replace(tuned(method), steps=steps, batch_size=128, lr=4e-3, width=512, size=48)
+    return Plan(f"{METHODS[method].title} encoder of emoji", "emoji", recipe)
+
+
+def _painter(data: str, method: str, depth: str, recipe: rcdm.RCDMRecipe) -> Plan:
+    return Plan(f"paints {data} from {METHODS[method].title}'s {depth}", data, recipe, f"{data}-{method}", depth)
+
+
+def _first_painter(data: str, method: str, depth: str) -> Plan:
     # clothes differ in more details, which the representation still holds
     longer = data == "fashion-mnist" and depth == "representation"
-    recipe = rcdm.RCDMRecipe(steps=12_000 if longer else 4_000)
-    return Plan(f"paints {data} from {METHODS[method].title}'s {depth}", data, recipe, f"{data}-{method}", depth)
+    return _painter(data, method, depth, rcdm.RCDMRecipe(steps=12_000 if longer else 4_000))
 
 
 PLANS: dict[str, Plan] = {
     **{f"{data}-{method}": _encoder(data, method) for data in DATA for method in SHIPPED},
-    **{f"garments-{method}": _encoder_of_garments(method, steps) for method, steps in WILD.items()},
-    "emoji-simclr": Plan(
-        "SimCLR encoder of emoji",
-        "emoji",
-        replace(tuned("simclr"), steps=1500, batch_size=128, lr=4e-3, width=512, size=48),
+    "shapes-simclr-any-hue": Plan(
+        "SimCLR encoder of shapes whose views have any hue",
+        "shapes",
+        replace(tuned("simclr"), steps=1000, batch_size=128, width=256),
     ),
+    **{f"garments-{method}": _encoder_of_garments(method, steps) for method, steps in WILD.items()},
+    **{
+        f"emoji-{method}": _encoder_of_emoji(method, steps) for method, steps in (("simclr", 1500), ("supervised", 600))
+    },
     "shapes-reader": Plan("reads hue, background, x, y and scale off shapes", "shapes", reader.ReaderRecipe()),
-    **{f"{data}-{method}-rcdm-{depth}": _painter(data, method, depth) for data in DATA for method, depth in PAINTED},
+    "garments-reader": Plan(
+        "reads hue, background, x, y and scale off garments", "garments", reader.ReaderRecipe(steps=3000)
+    ),
+    **{
+        f"{data}-{method}-rcdm-{depth}": _first_painter(data, method, depth)
+        for data in DATA
+        for method, depth in PAINTED
+    },
+    **{
+        f"garments-simclr-rcdm-{depth}": _painter("garments", "simclr", depth, rcdm.RCDMRecipe(steps=steps))
+        for depth, steps in DEEPER.items()
+    },
     "fashion-mnist-infusion": Plan(
         "a chain that turns noise into garments", "fashion-mnist", infusion.InfusionRecipe()
     ),

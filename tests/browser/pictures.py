@@ -70,7 +70,7 @@ SHOTS = {
     "attack_panel": Shot("10", ".ssl-attack"),
     "infusion_panel": Shot("11", ".ssl-infusion"),
     "claims_board": Shot("12", ".ssl-claims", lambda page: click(page, ".ssl-choice tr:has-text('DJ-6')")),
-    "painted": Shot("13", ".ssl-grid >> nth=1"),
+    "own_panel": Shot("13", ".ssl-probe", lambda page: click(page, ".ssl-scatter canvas", across=0.4, down=0.4)),
 }
 
 
