@@ -8,6 +8,8 @@ import nbformat
 import pytest
 from PIL import Image
 
+from ssl_toolkit import load_data, small_conv
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
 from notebooks import NOTEBOOKS, execute, measured, row  # noqa: E402
@@ -121,8 +123,8 @@ def test_the_table_of_notebooks_has_a_line_for_one_that_fails_too(tmp_path):
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
-def test_the_readme_has_three_examples_with_one_import():
-    assert len(EXAMPLES) == 3
+def test_the_readme_has_four_examples_with_one_import():
+    assert len(EXAMPLES) == 4
     assert all(re.findall(r"^(?:import|from) .*", e, re.M) == ["import ssl_toolkit as stk"] for e in EXAMPLES)
 
 
@@ -141,3 +143,14 @@ def test_the_second_example_of_the_readme_paints(capsys):
 def test_the_third_example_of_the_readme_walks_from_noise_to_clothes(capsys):
     exec(compile(EXAMPLES[2], "README.md", "exec"), {})
     assert [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()] == list(range(1, 16))
+
+
+def test_the_fourth_example_of_the_readme_finds_what_a_network_confuses(tmp_path):
+    data = load_data("digits", limit=200)
+    for i, (image, label) in enumerate(zip(data.images, data.labels.tolist(), strict=True)):
+        place = tmp_path / ("train" if i % 4 else "test") / str(label)
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0].numpy()).save(place / f"{i}.png")
+    names = {"network": small_conv(3)}
+    exec(compile(EXAMPLES[3].replace("photos", str(tmp_path)), "README.md", "exec"), names)
+    assert len(names["said"]) == len(names["test"]) == 50

@@ -228,8 +228,9 @@ def wrap(
     network sees a gray image as three equal channels.
 
     `depths` names submodules whose outputs are features, as in `dict(module.named_modules())`; None: its stages.
-    DataParallel, DDP and `torch.compile` are looked through. The module is shared, not copied; `print` the encoder to
-    see what was found. Raises ValueError for what is missing, never called, or open.
+    DataParallel, DDP and `torch.compile` are looked through, and an `Encoder` stays as it is unless `head` or `depths`
+    say otherwise. The module is shared, not copied; `print` the encoder to see what was found. Raises ValueError for
+    what is missing, never called, or open.
 
     >>> from torchvision.models import resnet18
     >>> encoder = stk.wrap(resnet18(), depths=["layer2", "layer3"], size=64)
@@ -245,6 +246,8 @@ def wrap(
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"module is a {type(module).__name__}: wrap takes a network, an nn.Module.")
+    if isinstance(module, Encoder) and head == "auto" and depths is None:
+        return module
     if pool not in (None, "cls", "mean", "map"):
         raise ValueError(f"pool is {pool!r}: it must be 'cls', 'mean', 'map' or None.")
     net = vision_tower(_unwrapped(module))

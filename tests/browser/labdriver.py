@@ -41,7 +41,8 @@ def in_state(panel: str) -> str:
 # controls that are seen and can be used, but that keys do not reach or that a screen reader has no name for
 NAMELESS = """() => [...document.querySelectorAll('.ssl-panel')].flatMap(p =>
   [...p.querySelectorAll('button, input, select, [role=slider], canvas:not([role=img])')]
-    .filter(e => e.offsetParent && !e.disabled && e.ariaDisabled !== 'true' && getComputedStyle(e).visibility === 'visible')
+    .filter(e => e.offsetParent && !e.disabled && e.ariaDisabled !== 'true')
+    .filter(e => getComputedStyle(e).visibility === 'visible')
     .filter(e => e.tabIndex < 0 || !(e.getAttribute('aria-label') || e.title || e.innerText.trim()
       || (e.labels || []).length || e.closest('.widget-inline-hbox')?.querySelector('label')?.innerText))
     .map(e => e.outerHTML.slice(0, 160)))"""

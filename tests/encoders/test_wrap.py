@@ -515,3 +515,9 @@ def test_hugging_faces_networks_give_what_they_pool_or_classify():
     siglip = transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**small, image_size=32)).eval()
     right = siglip(2 * x - 1).last_hidden_state.mean(dim=1)
     assert torch.allclose(representation(siglip, x, processor=still, pool="mean"), right, atol=1e-4)
+
+
+def test_an_encoder_stays_as_it_is():
+    encoder = small_conv(3)
+    assert wrap(encoder) is encoder
+    assert wrap(encoder, head="projector").features(torch.rand(2, 3, 32, 32))["representation"].shape[0] == 2
