@@ -35,7 +35,8 @@ function render({ model, el }) {
   let at = -1; // the image that keys have moved to
   let frame = 0;
   let timer = 0;
-  let told = 0;
+  let told = 0; // the timer of a message that is to go out
+  let since = -ECHO; // when the last one went
   let drawn = 0; // frames drawn so far, for whoever measures
 
   const geometry = () => {
@@ -129,6 +130,7 @@ function render({ model, el }) {
   const tell = () => {
     told = 0;
     if (model.get("value") === frame) return;
+    since = performance.now();
     model.set("value", frame);
     model.save_changes();
   };
@@ -173,7 +175,12 @@ function render({ model, el }) {
   });
   for (const name of ["shape", "names", "columns", "scale", "pickable"]) model.on(`change:${name}`, build);
   for (const name of ["pixels", "marks", "marked", "captions"]) model.on(`change:${name}`, draw);
-  model.on("change:value", () => !timer && model.get("value") !== frame && !told && ((frame = model.get("value")), draw()));
+  model.on("change:value", () => {
+    if (timer || told || model.get("value") === frame) return;
+    if (performance.now() - since < ECHO) return tell();
+    frame = model.get("value");
+    draw();
+  });
   build();
   measureAgain();
   return () => (stop(), clearTimeout(told));

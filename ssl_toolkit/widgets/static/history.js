@@ -31,7 +31,8 @@ function history({ model, el }) {
   let motion = 0; // the next frame that is asked for
   let playing = false;
   let held = false; // whether a hand is on the slider
-  let told = 0;
+  let told = 0; // the timer of a message that is to go out
+  let since = -ECHO; // when the last one went
   let drawn = 0; // frames drawn so far, for whoever measures
   let redraw = () => {};
 
@@ -102,6 +103,7 @@ function history({ model, el }) {
     told = setTimeout(() => {
       told = 0;
       if (last() < 0 || model.get("value") === Math.round(aim)) return;
+      since = performance.now();
       model.set("value", Math.round(aim));
       model.save_changes();
     }, playing ? TELL_PLAYING : TELL);
@@ -142,6 +144,7 @@ function history({ model, el }) {
   const offer = () => {
     const some = last() >= 0;
     empty.hidden = some;
+    holder.classList.toggle("ssl-nothing", !some); // no tools for it, and no stop of the keys
     slider.max = Math.max(1, last());
     slider.disabled = play.disabled = model.get("live") || last() < 1;
     if (slider.disabled) stop();
@@ -190,7 +193,9 @@ function history({ model, el }) {
   model.on("change:live", offer);
   model.on("change:value", () => {
     const to = model.get("value");
-    if (!playing && !held && !told && to <= last() && to !== aim) glide(to);
+    if (playing || held || told || to > last() || to === aim) return;
+    if (performance.now() - since < ECHO) tell();
+    else glide(to);
   });
   read();
   return () => {

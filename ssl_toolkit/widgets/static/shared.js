@@ -11,6 +11,8 @@ const bytes = (model, name) => {
 };
 // a copy, since bytes may lie where numbers of this type may not begin
 const numbers = (model, name, Type) => new Type(bytes(model, name).slice().buffer);
+// a value that a hand has passed since may come back from the kernel this many milliseconds after it was told
+const ECHO = 500;
 // a plotly figure beside a canvas was measured before both were on the page
 const measureAgain = () => requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
 // a canvas that keys reach, and the words below it that are read out
