@@ -2,15 +2,23 @@
 `claims` tests the claims of four papers, `zoo` lists and builds the shipped models, `bench` measures speed."""
 
 import argparse
+import csv
 import hashlib
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:  # what imports PyTorch takes seconds, and `lab` is not to wait for it
+    from ssl_toolkit.training import Step
+
+Record = TypeVar("Record")
 
 HERE = Path(__file__).parent
 START = "00_start_here.ipynb"
@@ -87,6 +95,37 @@ def lab(args: argparse.Namespace) -> int:
     return subprocess.call(command, env=environment)
 
 
+def _with_progress(records: Iterable[Record], steps: int, batch_size: int, done: int = 0) -> Iterator[Record]:
+    """The records, with a bar that says how long is left on a terminal, and elsewhere a line every 50 steps."""
+    from tqdm import tqdm
+
+    from ssl_toolkit.training import Step
+
+    with tqdm(total=steps, initial=done, unit=" steps", disable=None, dynamic_ncols=True) as bar:
+        for record in records:
+            if isinstance(record, Step):
+                speed = f"{batch_size / record.seconds:.0f} images/s"
+                bar.set_postfix_str(f"loss {record.loss:.4f}, {speed}", refresh=False)
+                bar.update()
+                if bar.disable and (record.step % 50 == 0 or record.step == steps):
+                    terms = "  ".join(f"{name} {value:.4f}" for name, value in record.terms.items())
+                    print(f"step {record.step}/{steps}  loss {record.loss:.4f}  {terms}  {speed}", flush=True)
+            yield record
+
+
+def _with_table(records: "Iterable[Step]", path: Path, more: bool) -> "Iterator[Step]":
+    """The records, each also a row of a CSV file: step, loss, the loss's terms, learning rate, seconds."""
+    with path.open("a" if more else "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        for record in records:
+            if not file.tell():
+                rows.writerow(["step", "loss", *record.terms, "lr", "seconds"])
+            rows.writerow([record.step, record.loss, *record.terms.values(), record.lr, record.seconds])
+            if record.step % 50 == 0:
+                file.flush()
+            yield record
+
+
 def train(args: argparse.Namespace) -> int:
     from ssl_toolkit.data import Dataset, Stream, load_data
     from ssl_toolkit.data.files import real_file
@@ -97,12 +136,13 @@ def train(args: argparse.Namespace) -> int:
     if args.method not in METHODS:
         print(f"--method is {args.method!r}. Choose from {', '.join(METHODS)}.", file=sys.stderr)
         return 2
-    if args.save is not None:
-        try:
-            real_file(args.save)
-        except OSError as error:
-            print(f"--save is {args.save}: give a file in a folder that exists ({error})", file=sys.stderr)
-            return 2
+    for option in ("save", "csv"):
+        if (path := getattr(args, option)) is not None:
+            try:
+                real_file(path)
+            except OSError as error:
+                print(f"--{option} is {path}: give a file in a folder that exists ({error})", file=sys.stderr)
+                return 2
     if args.save_every is not None and (args.save is None or args.save_every < 1):
         print(f"--save-every is {args.save_every}: it must be at least 1 and needs --save.", file=sys.stderr)
         return 2
@@ -128,12 +168,12 @@ def train(args: argparse.Namespace) -> int:
         print(f"{processes} processes train one encoder", flush=True)
     began = state.step
     records = steps(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=recipe.seed)
+    if rank == 0 and args.csv:
+        records = _with_table(records, args.csv, more=bool(args.resume))
+    if rank == 0:
+        records = _with_progress(records, recipe.steps, recipe.batch_size, began)
     try:
         for step in records:
-            if rank == 0 and (step.step % 50 == 0 or step.step == recipe.steps):
-                terms = "  ".join(f"{name} {value:.4f}" for name, value in step.terms.items())
-                done, speed = f"step {step.step}/{recipe.steps}", recipe.batch_size / step.seconds
-                print(f"{done}  loss {step.loss:.4f}  {terms}  {speed:.0f} images/s", flush=True)
             if rank == 0 and args.save_every and step.step % args.save_every == 0:
                 save(state, args.save)
     except BaseException:  # a NaN, Ctrl-C, an image that cannot be read: what was learned so far is kept
@@ -329,17 +369,16 @@ Its class score, between 1 and 10, and its KID use the supervised encoder. Its b
 
 
 def zoo_build(args: argparse.Namespace) -> int:
-    from ssl_toolkit.training import Step
     from ssl_toolkit.zoo import PLANS, Shipped, build, write
 
     if args.name not in PLANS:
         print(f"There is no recipe for {args.name!r}. Choose from {', '.join(sorted(PLANS))}.", file=sys.stderr)
         return 2
     args.folder.mkdir(parents=True, exist_ok=True)
-    for record in build(args.name, folder=args.folder, steps=args.steps, limit=args.limit):
-        if isinstance(record, Step) and record.step % 100 == 0:
-            print(f"step {record.step}  loss {record.loss:.4f}", flush=True)
-        elif isinstance(record, Shipped):
+    recipe = PLANS[args.name].recipe
+    records = build(args.name, folder=args.folder, steps=args.steps, limit=args.limit)
+    for record in _with_progress(records, args.steps or recipe.steps, recipe.batch_size):
+        if isinstance(record, Shipped):
             write(record, args.folder)
             print("\n".join(f"{what} {value:.4g}" for what, value in record.card.measures.items()))
     return 0
@@ -355,18 +394,35 @@ def machine() -> dict[str, str | int | None]:
     return {"cores": os.cpu_count(), "system": system, "python": platform.python_version(), "torch": torch.__version__}
 
 
+def _command(
+    among: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    call: Callable[[argparse.Namespace], int],
+    what: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    shown = argparse.RawDescriptionHelpFormatter  # an example keeps its lines
+    made = among.add_parser(name, help=what, description=what, epilog=example, formatter_class=shown)
+    made.set_defaults(call=call)
+    return made
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="ssl-toolkit", description=__doc__)
-    commands = top.add_subparsers(required=True)
-    p = commands.add_parser("lab", help="copy the notebooks into a folder and open JupyterLab there")
+    top = argparse.ArgumentParser(
+        prog="ssl-toolkit",
+        description=__doc__,
+        epilog="It returns 0 when all went well, 1 after an error, 2 for arguments that it does not understand, 130 "
+        "after Ctrl-C. `ssl-toolkit COMMAND --help` shows an example.",
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    p = _command(commands, "lab", lab, "copy the notebooks into a folder and open JupyterLab there", LAB)
     p.add_argument("folder", nargs="?", type=Path, default=FOLDER, help=f"by default {FOLDER}")
     p.add_argument("jupyter", nargs="*", help="more arguments for JupyterLab, after --")
     p.add_argument("--copy-only", action="store_true", help="only copy the notebooks")
-    p.set_defaults(call=lab)
-    p = commands.add_parser(
-        "train", help="train one encoder; `accelerate launch -m ssl_toolkit train` uses all devices"
-    )
-    p.add_argument("--data", default="fashion-mnist", help="a name, or a folder of class folders")
+
+    p = _command(commands, "train", train, "train one encoder", TRAIN)
+    p.add_argument("--data", default="garments", help="a name, or a folder of class folders")
     p.add_argument("--size", type=int, help="resize images to this many pixels")
     p.add_argument(
         "--workers", type=int, metavar="N", help="decode a folder that is too large for memory with N processes"
@@ -377,27 +433,52 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--save", type=Path, help="write the trained state to this file")
     p.add_argument("--save-every", type=int, metavar="N", help="also write it every N steps")
     p.add_argument("--resume", type=Path, help="continue from this file")
-    p.set_defaults(call=train)
-    p = commands.add_parser("claims", help="test claims of the papers; without an id, list them")
+    p.add_argument("--csv", type=Path, help="write a row for each step to this file; --resume adds to it")
+
+    p = _command(commands, "claims", claims, "test claims of the papers; without an id, list them", CLAIMS_EXAMPLE)
     p.add_argument("ids", nargs="*", metavar="id", help="such as DJ-2")
     p.add_argument("--budget", default="standard", choices=["smoke", "standard", "full"])
     p.add_argument("--folder", type=Path, help="keep the results here, and continue from what is there")
     p.add_argument("--page", action="store_true", help="print notebooks/CLAIMS.md")
-    p.set_defaults(call=claims)
-    p = commands.add_parser("zoo", help="list the shipped models, or train one of them again")
+
+    p = _command(commands, "zoo", zoo, "list the shipped models, or train one of them again", ZOO)
     p.add_argument("--page", action="store_true", help="print notebooks/ZOO.md")
-    p.set_defaults(call=zoo)
-    p = p.add_subparsers().add_parser("build", help="train one from its recipe, and write it with its card")
+    models = p.add_subparsers()
+    p = _command(models, "build", zoo_build, "train one from its recipe, and write it with its card", BUILD)
     p.add_argument("name", help="such as shapes-simclr; a wrong name lists them all")
     p.add_argument("--folder", type=Path, required=True, help="write it here; the encoder of an RCDM may be here too")
     for name in ("steps", "limit"):
         p.add_argument(f"--{name}", type=int, help="override the recipe for a quick trial")
-    p.set_defaults(call=zoo_build)
-    p = commands.add_parser("bench", help="measure speed and quality against other libraries (needs the extra `bench`)")
+
+    p = _command(
+        commands, "bench", bench, "measure speed and quality against other libraries (needs the extra `bench`)", BENCH
+    )
     p.add_argument("names", nargs="*", help="which benchmarks to run, such as views; the default is all")
     p.add_argument("--out", type=Path, help="also write the results to this JSON file")
-    p.set_defaults(call=bench)
+
+    if find_spec("shtab"):
+        from shtab import add_argument_to
+
+        add_argument_to(top, help="print a script that completes commands and options when you press Tab")
     return top
+
+
+LAB = """examples:
+  ssl-toolkit lab                        # into ssl_toolkit_notebooks, and opens the first one
+  ssl-toolkit lab mine -- --no-browser   # into mine; JupyterLab prints the address to open"""
+TRAIN = """examples:
+  ssl-toolkit train --data garments --steps 500 --save run.safetensors --csv run.csv
+  ssl-toolkit train --data garments --steps 900 --resume run.safetensors --save run.safetensors --csv run.csv
+  accelerate launch -m ssl_toolkit train --data photos --workers 4     # on all devices"""
+CLAIMS_EXAMPLE = """example:
+  ssl-toolkit claims DJ-2 --folder results   # if you stop it, it continues where it was"""
+ZOO = """examples:
+  ssl-toolkit zoo
+  ssl-toolkit zoo build shapes-simclr --folder models"""
+BUILD = """example:
+  ssl-toolkit zoo build shapes-simclr --folder models --steps 100"""
+BENCH = """example:
+  ssl-toolkit bench views imports --out figures.json"""
 
 
 def main(argv: list[str] | None = None) -> int:

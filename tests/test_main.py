@@ -1,5 +1,6 @@
 """The command line, as a new user types it."""
 
+import csv
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import torch
 from PIL import Image
 
 from ssl_toolkit import Recipe, load_data, zoo
-from ssl_toolkit.__main__ import FOLDER, START, copy_notebooks, main, notebooks
+from ssl_toolkit.__main__ import FOLDER, START, copy_notebooks, main, notebooks, parser
 from ssl_toolkit.training import load
 
 ROOT = Path(__file__).parent.parent
@@ -177,6 +178,47 @@ def test_the_benchmarks_print_their_figures(tmp_path, monkeypatch):
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["imports"]["ssl_toolkit s"] > 0
     assert figures["machine"]["torch"] == torch.__version__
+
+
+def test_a_table_has_a_row_for_each_step_and_a_run_that_goes_on_adds_to_it(tmp_path):
+    path, run = tmp_path / "run.csv", tmp_path / "run.st"
+    common = ["train", "--data", "digits", "--method", "vicreg", "--batch-size", "16", "--width", "16"]
+    common += ["--csv", str(path), "--save", str(run)]
+    assert main([*common, "--steps", "3"]) == 0
+    assert main([*common, "--steps", "5", "--resume", str(run)]) == 0
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["1", "2", "3", "4", "5"]
+    terms = [name for name in rows[0] if name not in ("step", "loss", "lr", "seconds")]
+    assert len(terms) == 3  # invariance, variance, covariance
+    for row in rows:
+        assert float(row["loss"]) == pytest.approx(sum(float(row[name]) for name in terms))
+
+
+def test_a_terminal_sees_how_long_is_left(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["train", "--data", "digits", "--batch-size", "16", "--width", "16", "--steps", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search(r"3/3 \[\d\d:\d\d<\d\d:\d\d.* steps/s, loss [\d.]+, \d+ images/s\]", err)
+
+
+@pytest.mark.parametrize("command", [["lab"], ["train"], ["claims"], ["zoo"], ["zoo", "build"], ["bench"]])
+def test_every_command_shows_an_example(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main([*command, "--help"])
+    examples = capsys.readouterr().out.split("example")[-1].splitlines()[1:]
+    lines = [line.split("#")[0].split() for line in examples if line.lstrip().startswith("ssl-toolkit")]
+    assert lines
+    for line in lines:
+        parser().parse_args(line[1:])
+
+
+def test_tab_completes_commands_and_options(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--print-completion", "bash"])
+    script = capsys.readouterr().out
+    assert all(word in script for word in ("zoo", "claims", "--save-every", "--csv"))
 
 
 def test_help_names_every_command(capsys):
