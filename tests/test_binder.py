@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,10 +21,11 @@ def dockerfile() -> str:
     return done.stdout + done.stderr
 
 
-def test_repo2docker_takes_the_conda_environment_and_the_hooks(dockerfile):
-    assert "environment.yml" in dockerfile
+def test_repo2docker_takes_the_lock_file_and_the_hooks(dockerfile):
+    assert "binder/requirements.txt" in dockerfile
     assert "binder/postBuild" in dockerfile
     assert re.search(r"R2D_ENTRYPOINT.*binder/start", dockerfile)
+    assert "python=3.11" in dockerfile
 
 
 def test_the_hooks_are_executable_scripts():
@@ -34,10 +36,15 @@ def test_the_hooks_are_executable_scripts():
         assert not mode or mode.startswith("100755")  # not asked of an unpacked source archive
 
 
-def test_binder_installs_what_the_package_needs_and_pytorch_for_the_cpu():
+def test_the_lock_names_all_that_is_needed_in_a_version_that_is_allowed():
+    lines = (ROOT / "binder" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    locked = dict(line.split("==") for line in lines if "==" in line)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = {re.split(r"[>=<]", spec)[0] for spec in project["dependencies"]}
-    listed = re.findall(r"^  - ([a-z-]+)", (ROOT / "binder" / "environment.yml").read_text(encoding="utf-8"), re.M)
-    assert needed - {"torch"} <= set(listed)
-    assert "pytorch-cpu" in listed
-    assert "pytorch" not in listed
+    made = subprocess.run([sys.executable, ROOT / "binder" / "lock.py"], capture_output=True, text=True, check=True)
+    for need in map(Requirement, project["dependencies"] + project["optional-dependencies"]["lab"]):
+        assert need.specifier.contains(locked[need.name]), need
+        assert f"\n{need.name}==" in made.stdout
+
+
+def test_no_part_of_cuda_is_locked():
+    assert not re.search(r"^(nvidia|triton|cuda)", (ROOT / "binder" / "requirements.txt").read_text("utf-8"), re.M)

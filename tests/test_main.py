@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -165,6 +166,15 @@ def test_a_wheel_carries_the_notebooks_the_scripts_of_the_widgets_and_the_models
     assert all(f"ssl_toolkit/zoo/{model}.safetensors" in names for model in zoo.names())
     assert all(f"ssl_toolkit/zoo/{model}.json" in names for model in zoo.names())
     assert not [name for name in names if name.startswith(("tests/", "notebooks/"))]
+
+
+def test_a_release_starts_from_a_commit_that_carries_its_version(tmp_path):
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(tmp_path / "clone")], check=True)
+    shutil.copy(ROOT / ".ci" / "release", tmp_path / "clone" / ".ci" / "release")
+    done = subprocess.run([tmp_path / "clone" / ".ci" / "release"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "CHANGELOG.md has no section for" in done.stderr or "is not tagged" in done.stderr
+    assert not (tmp_path / "clone" / "dist").exists()
 
 
 def test_an_unknown_benchmark_is_named(capsys):
