@@ -384,6 +384,22 @@ def zoo_build(args: argparse.Namespace) -> int:
     return 0
 
 
+def zoo_runs(args: argparse.Namespace) -> int:
+    from ssl_toolkit.joint import JointRecipe
+    from ssl_toolkit.widgets import TrainPanel
+    from ssl_toolkit.widgets.panels.train_presets import PRESETS
+    from ssl_toolkit.zoo.runs import Run, save_run
+
+    # the start notebook's, which is shorter, and those of the presets
+    for recipe in (JointRecipe(steps=600), *(recipe for recipe, _ in PRESETS.values())):
+        panel = TrainPanel("garments", recipe, probes=True)
+        panel.wait()
+        assert panel.baselines is not None
+        run = Run(panel.steps, panel.snapshots, panel.readings, panel.baselines)
+        print(save_run(run, panel.recipe, panel.bank, panel.queries, args.folder), flush=True)
+    return 0
+
+
 def machine() -> dict[str, str | int | None]:
     """The machine that the figures were measured on."""
     import platform
@@ -449,6 +465,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--folder", type=Path, required=True, help="write it here; the encoder of an RCDM may be here too")
     for name in ("steps", "limit"):
         p.add_argument(f"--{name}", type=int, help="override the recipe for a quick trial")
+    p = _command(models, "runs", zoo_runs, "make the runs anew that training panels open on", RUNS)
+    p.add_argument("--folder", type=Path, required=True, help="write them here")
 
     p = _command(
         commands, "bench", bench, "measure speed and quality against other libraries (needs the extra `bench`)", BENCH
@@ -477,6 +495,8 @@ ZOO = """examples:
   ssl-toolkit zoo build shapes-simclr --folder models"""
 BUILD = """example:
   ssl-toolkit zoo build shapes-simclr --folder models --steps 100"""
+RUNS = """example:
+  ssl-toolkit zoo runs --folder ssl_toolkit/zoo/runs   # some twenty minutes"""
 BENCH = """example:
   ssl-toolkit bench views imports --out figures.json"""
 

@@ -1,12 +1,13 @@
 """Panel: what all panels have. A title, a message, a run with its states, a picture for saved notebooks."""
 
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from html import escape
 from typing import Any
 
 import ipywidgets as w
 import traitlets
 
+from ssl_toolkit.widgets import state as states
 from ssl_toolkit.widgets.canvases.number import Keys
 from ssl_toolkit.widgets.controls import Muted, beside
 from ssl_toolkit.widgets.life import close_all, close_former
@@ -84,6 +85,25 @@ class Panel(Pictured, w.VBox):
         if self.comm is not None:
             close_all(self)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the controls and the view say, for `json.dump` and for `load_state_dict`."""
+        return {"panel": type(self).__name__, "controls": states.values_of(self), "view": self._looking_at()}
+
+    def load_state_dict(self, state: Mapping[str, Any] | str) -> None:
+        """Make the controls and the view say this: a state, or a link to one.
+
+        Raises ValueError for the state of another panel and for what a control does not take; then nothing changes.
+        """
+        state = states.read_link(state) if isinstance(state, str) else state
+        if state.get("panel") != type(self).__name__:
+            raise ValueError(f"state is of a {state.get('panel')}: this is a {type(self).__name__}.")
+        self._load(state)
+        self._look_at(state.get("view", {}))
+
+    def link(self) -> str:
+        """The state as one line of text, for `load_state_dict` and `open_link`."""
+        return states.as_link(self.state_dict())
+
     def picture(self) -> Pixels:
         """What is seen of it, as pixels."""
         assert self._pictured is not None
@@ -94,6 +114,17 @@ class Panel(Pictured, w.VBox):
         return [self.picture()] if self._pictured is None else self._pictured.pictures()
 
     # for the panels ----------------------------------------------------------------------------------------------
+    def _load(self, state: Mapping[str, Any]) -> None:
+        """Make the controls say what this state says."""
+        states.set_values(self, state.get("controls", {}))
+
+    def _looking_at(self) -> dict[str, Any]:
+        """Where a person is looking, beyond the controls."""
+        return {}
+
+    def _look_at(self, view: Mapping[str, Any]) -> None:
+        """Look there again, as far as there is such a place now."""
+
     def _run(self) -> Player[Any]:
         if self.player is None:
             raise RuntimeError(f"this {type(self).__name__} has no run: it is drawn as soon as a control changes.")
@@ -132,8 +163,8 @@ class Panel(Pictured, w.VBox):
         self._say(f"failed: {type(error).__name__}: {error}")
 
     def _say(self, text: str) -> None:
-        """Show this message, which screen readers read out, beside the title."""
-        self.message.value = f'<div role="status" class="ssl-message" style="line-height:1.4">{escape(text)}</div>'
+        """Show this message, which screen readers read out, beside the title; "" takes it away."""
+        self.message.value = text and f'<div role="status" class="ssl-message" style="line-height:1.4">{escape(text)}</div>'
 
     def _report(self, action: Callable[[], str]) -> None:
         """Do it soon; the message says what it returns, or what went wrong."""

@@ -127,6 +127,13 @@ class AttackPanel(Panel):
         self.picked, self.grid.selected = index, index if index < PICKS else -1
         self._on_control()
 
+    def _looking_at(self) -> dict[str, Any]:
+        return {"index": self.picked}
+
+    def _look_at(self, view: Mapping[str, Any]) -> None:
+        if "index" in view:
+            self.pick(view["index"])
+
     def wait(self) -> dict[str, Outcome]:
         """Attack and paint to the end, raise what went wrong, and return what each encoder sees of the image."""
         super().wait()

@@ -1,8 +1,8 @@
 """EditPanel: change a representation, and see in samples painted from it what the change means."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ipywidgets as w
 import torch
@@ -159,6 +159,14 @@ class EditPanel(Panel):
         marks = {self.b: ORANGE, self.a: BLUE}
         self.grid.selected, self.grid.frames = -1, [marks.get(i, "") for i in range(len(self.grid.images))]
         self._on_control()
+
+    def _looking_at(self) -> dict[str, Any]:
+        return {"a": self.a, "b": self.b}
+
+    def _look_at(self, view: Mapping[str, Any]) -> None:
+        for name, other in (("a", False), ("b", True)):
+            if name in view:
+                self.pick(view[name], other=other)
 
     def move(self, direction: int, amount: float) -> None:
         """Add so many standard deviations of this direction, or so much of this atom."""

@@ -1,5 +1,6 @@
 """InfusionPanel: a trained chain beside the same chain infused with targets, and images completed where one paints."""
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any, NamedTuple
 
@@ -138,6 +139,13 @@ class InfusionPanel(Panel):
         self.index = index
         self.painter.show(self.images[index])
         self._complete()
+
+    def _looking_at(self) -> dict[str, Any]:
+        return {"index": self.index}
+
+    def _look_at(self, view: Mapping[str, Any]) -> None:
+        if "index" in view:
+            self.pick(view["index"])
 
     def draw(self) -> None:
         """Chains, bound and completions as the operator and the controls are now."""

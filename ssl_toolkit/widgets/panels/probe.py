@@ -247,6 +247,13 @@ class ProbePanel(Panel):
         else:
             self.words.value = ui.paragraph(HINT)
 
+    def _looking_at(self) -> dict[str, Any]:
+        return {"selection": self._selection.tolist()}
+
+    def _look_at(self, view: Mapping[str, Any]) -> None:
+        if "selection" in view:
+            self.select(view["selection"])
+
     def selected(self) -> Any:
         """The selected rows, as a table of the kind that was given, or as a `Dataset`."""
         index = self._selection.tolist()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ipywidgets as w
 import torch
@@ -143,6 +144,13 @@ class RcdmPanel(Panel):
         """Paint from the features of this test image."""
         check_index(index, self.test)
         self._give(self.test.images[index].cpu(), index)
+
+    def _looking_at(self) -> dict[str, Any]:
+        return {"index": self.picked}  # -1: an image of one's own, which does not travel
+
+    def _look_at(self, view: Mapping[str, Any]) -> None:
+        if view.get("index", -1) >= 0:
+            self.pick(view["index"])
 
     def upload(self, content: bytes) -> str:
         """Paint from the features of an image file's content, fitted to the data. Raises DataError for a bad one."""

@@ -1,8 +1,8 @@
 """TrainPanel: train an encoder and watch its loss, its neighbors and its rank while it learns."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from ssl_toolkit.widgets.panels.train_map import TrainMap
 from ssl_toolkit.widgets.panels.train_presets import PRESETS
 from ssl_toolkit.widgets.pictures import Pixels, below
 from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.zoo.runs import Run, find_run
 
 BANK, QUERIES, SHOWN, K = 2000, 500, 2, 7
 LEAST = 10  # images: of less there is nothing to see
@@ -53,6 +54,14 @@ LEGEND = ui.paragraph(
 )
 
 Record = Step | Snapshot | Reading | None
+
+
+def recipe_of(values: Mapping[str, Any]) -> JointRecipe:
+    """The recipe of what `asdict` and JSON made of one. Raises ValueError for what is no setting."""
+    if unknown := sorted(set(values) - {field.name for field in fields(JointRecipe)}):
+        raise ValueError(f"recipe has {unknown[0]!r}, which is no setting of a Recipe.")
+    settings: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
+    return JointRecipe(**settings)
 
 
 class TrainPanel(Panel):
@@ -86,6 +95,8 @@ class TrainPanel(Panel):
         self.snapshots: list[Snapshot] = []
         self.readings: list[Reading] = []
         self.baselines: Baselines | None = None
+        self._shipped: Run | None = None  # what is shown before the first run, and the settings that it was found by
+        self._shipped_for: tuple[JointRecipe, bool] | None = None
         self._loaded: TrainState | None = None  # what the next run goes on from
         self._ran: JointRecipe | None = None  # what the last run was made by
         self._own = isinstance(data, Dataset)
@@ -99,8 +110,8 @@ class TrainPanel(Panel):
         self.player.back.layout.display = "none"  # the map has a slider for this
         self.map = TrainMap(lambda snapshot: self._soon(lambda: self.player.draw_again(snapshot)))
         self.player.observe(lambda change: setattr(self.map, "live", change["new"] == "running"), "state")
-        _, self._bank, self._queries = self._divided()
-        self.grid = NeighborGrid(self._bank, self._queries, self._by_pixels())
+        _, self.bank, self.queries = self._divided()
+        self.grid = NeighborGrid(self.bank, self.queries, self._by_pixels())
         before, meanwhile = (
             w.HTML(f'<b style="font-size:12px">{text}</b>')
             for text in ("Set before the run", "Adjustable during training")
@@ -200,6 +211,33 @@ class TrainPanel(Panel):
         self.reset()
         self._show(recipe)
 
+    def state_dict(self) -> dict[str, Any]:
+        """What the controls say, the whole recipe, and the step that the run has come to.
+
+        The same recipe on the same data and machine gives the same run, bit for bit.
+        """
+        step = self.train_state.step if self.train_state is not None else 0
+        own = {"data": self.data.name, "recipe": asdict(self.recipe), "step": step}
+        return super().state_dict() | own
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        recipe, name = state.get("recipe"), state.get("data", self.data.name)
+        if recipe is None or name != self.data.name:
+            raise ValueError(
+                f"state is of a run on {name!r}, and this panel has {self.data.name!r}: make it with that data."
+            )
+        self.recipe = recipe_of(recipe)
+        self.probing.value = bool(state.get("controls", {}).get("probing", self.probing.value))
+        if state.get("step"):
+            self._say(f"These are the settings of a run at step {state['step']:,}: press Play to repeat it.")
+
+    def _looking_at(self) -> dict[str, Any]:
+        return {"moment": self.map.value}
+
+    def _look_at(self, view: Mapping[str, Any]) -> None:
+        if 0 <= view.get("moment", -1) < len(self.map.snapshots):
+            self.map.value = view["moment"]
+
     def wait(self) -> TrainState:
         """Run to the end, raise what went wrong, and return the trained state."""
         super().wait()
@@ -250,13 +288,13 @@ class TrainPanel(Panel):
     def _records(self) -> Iterator[Record]:
         recipe, data = self.recipe, self._chosen_data()
         self._ran = recipe
-        training, self._bank, self._queries = self._divided()
+        training, self.bank, self.queries = self._divided()
         fresh = recipe.start(data)
         self.train_state, self._loaded = self._loaded or fresh, None
         self.steps, self.snapshots, self.readings = [], [], []
         self._objective = recipe.objective(data)
-        self.map.begin_with(self._queries)
-        for base in baselines(fresh.model, self._bank, self._queries):
+        self.map.begin_with(self.queries)
+        for base in baselines(fresh.model, self.bank, self.queries):
             self.baselines = base
             yield None
 
@@ -265,8 +303,8 @@ class TrainPanel(Panel):
 
         probes = LinearProbes(self.train_state.model, training, seed=recipe.seed) if self.probing.value else None
         for record in monitor(
-            self.train_state, training, objective, until=self.train_state.total or recipe.steps, bank=self._bank,
-            queries=self._queries, augment=recipe.augment(data), probes=probes, every=self.every,
+            self.train_state, training, objective, until=self.train_state.total or recipe.steps, bank=self.bank,
+            queries=self.queries, augment=recipe.augment(data), probes=probes, every=self.every,
             batch_size=recipe.batch_size, seed=recipe.seed,
         ):  # fmt: skip
             if isinstance(record, Step):
@@ -313,32 +351,52 @@ class TrainPanel(Panel):
             score = f"Right neighbors <b>{now.right:.1f} of {now.neighbors.shape[1]}</b> ({beaten}) · kNN accuracy "
             score += f"<b>{now.knn:.1%}</b> (raw pixels {base.pixels:.1%}, untrained {base.untrained:.1%}, "
             score += f"chance {base.chance:.0%}) · "
-        unlabeled = int((self._queries.labels < 0).sum())
+        unlabeled = int((self.queries.labels < 0).sum())
         if unlabeled and now.knn is not None:
-            score += f"{unlabeled} of {len(self._queries)} queries have no label and are left out · "
+            score += f"{unlabeled} of {len(self.queries)} queries have no label and are left out · "
         self._tell(
             f"{score}RankMe <b>{now.verdict}</b> · LiDAR <b>{now.lidar:.0f}</b> · eigenvalues fall like "
             f"<b>j<sup>−{now.alpha:.1f}</sup></b> · std per dimension <b>{now.std:.2f}</b> of 1"
         )
-        self.grid.compare(self._bank, self._queries, {**base.neighbors, f"step {now.step:,}": now.neighbors})
+        self.grid.compare(self.bank, self.queries, {**base.neighbors, f"step {now.step:,}": now.neighbors})
 
     def _tell(self, text: str) -> None:
         self.metrics.value = ui.paragraph(text, "ssl-metrics")
 
     def _before_run(self) -> None:
-        """Forget the run before, and show what a representation has to beat."""
+        """Forget the run before, and show the run of these settings that came with the toolkit.
+
+        Where there is none, show what a representation has to beat.
+        """
         self.train_state = self.baselines = self._ran = None
         self.steps, self.snapshots, self.readings = [], [], []
+        _, self.bank, self.queries = self._divided()
+        self.map.begin_with(self.queries)
+        self._shipped = find_run(self.recipe, self.bank, self.queries)
+        self._shipped_for = self.recipe, self.probing.value
+        if self._shipped is not None:
+            self.steps, self.snapshots, self.readings, self.baselines = self._shipped
+            if not self.probing.value:
+                self.readings = []
+            self._draw(self.steps[-1])
+            self._say("You see a run that came with the toolkit. Press Play to train one here.")
+            return
         self._show_curves([], [], [])
-        _, self._bank, self._queries = self._divided()
-        self.map.begin_with(self._queries)
         self._tell("Press Play to train. The neighbors below are those of the raw pixels.")
-        self.grid.compare(self._bank, self._queries, self._by_pixels())
+        self.grid.compare(self.bank, self.queries, self._by_pixels())
+
+    def _show_other_settings(self) -> None:
+        """Before a run: the shipped run of what the controls say now, if there is one, or none."""
+        if self.state != "idle" or self._shipped_for in (None, (self.recipe, self.probing.value)):
+            return
+        if self._shipped or find_run(self.recipe, self.bank, self.queries):
+            self._say("")
+            self._before_run()
 
     def _by_pixels(self) -> dict[str, Int64[Tensor, "q k"]]:
-        asked = self._queries.images[:SHOWN]
-        k = min(K, len(self._bank))
-        return {"raw pixels": neighbors(pixels(self._bank.images), pixels(asked), k=k)[1]}
+        asked = self.queries.images[:SHOWN]
+        k = min(K, len(self.bank))
+        return {"raw pixels": neighbors(pixels(self.bank.images), pixels(asked), k=k)[1]}
 
     def _show(self, recipe: JointRecipe) -> None:
         """What the controls say is this recipe, every number as it is."""
@@ -383,6 +441,7 @@ class TrainPanel(Panel):
             return
         self._name_preset()
         self.temperature.disabled = not METHODS[self.method.value].temperature
+        self._soon(self._show_other_settings)
         if self.state in ("done", "failed") and self.recipe != self._ran:
             self._say("Settings changed: press Reset, then Play, to use them")
         if self.state not in ("running", "paused") or self.train_state is None:

@@ -1,5 +1,6 @@
 """ViewsPanel: pick an image, drag the strengths of the augmentations, and see what its views still share."""
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -126,6 +127,13 @@ class ViewsPanel(Panel):
         if index < self.candidates.shape[0]:
             self.candidates.selected = index
         self._draw()
+
+    def _looking_at(self) -> dict[str, Any]:
+        return {"index": self.index}
+
+    def _look_at(self, view: Mapping[str, Any]) -> None:
+        if "index" in view:
+            self.pick(view["index"])
 
     def draw_again(self) -> None:
         """The same strengths with other random numbers."""
