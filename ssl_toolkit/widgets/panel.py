@@ -164,7 +164,8 @@ class Panel(Pictured, w.VBox):
 
     def _say(self, text: str) -> None:
         """Show this message, which screen readers read out, beside the title; "" takes it away."""
-        self.message.value = text and f'<div role="status" class="ssl-message" style="line-height:1.4">{escape(text)}</div>'
+        shown = f'<div role="status" class="ssl-message" style="line-height:1.4">{escape(text)}</div>'
+        self.message.value = shown if text else ""
 
     def _report(self, action: Callable[[], str]) -> None:
         """Do it soon; the message says what it returns, or what went wrong."""

@@ -7,6 +7,7 @@ const make = (tag, name = "", text = "") => {
 };
 const bytes = (model, name) => {
   const raw = model.get(name);
+  if (!raw) return new Uint8Array(0); // Colab brings no bytes with the first state; they follow
   return new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength);
 };
 // a copy, since bytes may lie where numbers of this type may not begin
