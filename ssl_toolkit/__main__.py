@@ -1,5 +1,6 @@
 """The command line: `ssl-toolkit lab` opens the notebooks, `train` trains an encoder without them,
-`claims` tests the claims of four papers, `zoo` lists and builds the shipped models, `bench` measures speed."""
+`site` makes pages of executed notebooks, `claims` tests the claims of four papers, `zoo` lists and builds the shipped
+models, `bench` measures speed."""
 
 import argparse
 import hashlib
@@ -15,6 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 START = "00_start_here.ipynb"
 FOLDER = Path("ssl_toolkit_notebooks")  # where `lab` copies them unless told otherwise
+SITE = Path("ssl_toolkit_site")  # where `site` writes its pages
 
 
 def notebooks() -> Path:
@@ -85,6 +87,18 @@ def lab(args: argparse.Namespace) -> int:
     if os.name == "posix":
         os.execvpe(command[0], command, environment)  # replaces this process: whatever ends it ends JupyterLab
     return subprocess.call(command, env=environment)
+
+
+def site(args: argparse.Namespace) -> int:
+    from ssl_toolkit.widgets.site import build
+
+    total = 0
+    for made in build(args.folder, args.notebooks or [notebooks()], run=args.run):
+        total += made.size
+        alive = f", {made.alive} canvases alive" if made.alive else ""
+        print(f"{made.name}: {made.size / 1000:,.0f} kB{alive}", flush=True)
+    print(f"{total / 1e6:.1f} MB. Open {args.folder / 'index.html'} in a browser; no server is needed.")
+    return 0
 
 
 def train(args: argparse.Namespace) -> int:
@@ -363,6 +377,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("jupyter", nargs="*", help="more arguments for JupyterLab, after --")
     p.add_argument("--copy-only", action="store_true", help="only copy the notebooks")
     p.set_defaults(call=lab)
+    p = commands.add_parser("site", help="make pages of executed notebooks, which live without a kernel or a network")
+    p.add_argument("folder", nargs="?", type=Path, default=SITE, help=f"by default {SITE}")
+    p.add_argument("--notebooks", nargs="+", type=Path, metavar="PATH", help="files or folders, instead of our own")
+    p.add_argument("--run", action="store_true", help="execute them first: one to three minutes each")
+    p.set_defaults(call=site)
     p = commands.add_parser(
         "train", help="train one encoder; `accelerate launch -m ssl_toolkit train` uses all devices"
     )
@@ -404,7 +423,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         return args.call(args)
-    except (ValueError, OSError, ArithmeticError, MemoryError) as error:  # the library's errors for wrong arguments
+    except (
+        ValueError,
+        OSError,
+        ArithmeticError,
+        MemoryError,
+        ImportError,
+    ) as error:  # the library's errors for wrong arguments
         print(f"ssl-toolkit: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -183,4 +183,4 @@ def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     words = capsys.readouterr().out
-    assert all(name in words for name in ("lab", "train", "claims", "zoo", "bench"))
+    assert all(name in words for name in ("lab", "site", "train", "claims", "zoo", "bench"))
