@@ -41,9 +41,13 @@ def gather(widgets: Sequence[w.Widget]) -> State:
 
 
 def write_state(ids: Iterable[str], path: str) -> None:
-    """In a kernel: gather the widgets of these model ids into a file of JSON."""
+    """In a kernel: let the widgets of these model ids end what they do, then gather them into a file of JSON."""
     known = getattr(w.widgets.widget, "_instances", None) or w.Widget.widgets
-    Path(path).write_text(json.dumps(gather([known[i] for i in ids if i in known])), encoding="utf-8")
+    widgets = [known[i] for i in ids if i in known]
+    for player in [part for widget in widgets for part in parts_of(widget)]:
+        if getattr(player, "state", "") == "running":
+            player.wait()
+    Path(path).write_text(json.dumps(gather(widgets)), encoding="utf-8")
 
 
 class Content(NamedTuple):

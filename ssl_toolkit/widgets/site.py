@@ -95,7 +95,9 @@ def execute(source: Path, path: Path) -> None:
     notebook = nbformat.read(source, as_version=4)
     with TemporaryDirectory() as place:
         where = {"metadata": {"path": place}}
-        client = NotebookClient(notebook, timeout=CELL, store_widget_state=False, resources=where)
+        client = NotebookClient(
+            notebook, timeout=CELL, store_widget_state=False, coalesce_streams=True, resources=where
+        )
         with client.setup_kernel(env={"OMP_NUM_THREADS": "1", **os.environ}):
             for i, cell in enumerate(list(notebook.cells)):
                 client.execute_cell(cell, i)

@@ -6,6 +6,7 @@ const sslToolkit = (() => {
   const parts = { modules: {}, styles: {}, plotly: "" };
   const models = new Map();
   const loaded = new Map(); // modules, by their name
+  const dressed = new Set(); // styles that are on the page
   const waiting = []; // what is to be drawn once it is on the page
 
   const node = (tag, name = "", text = "") => {
@@ -138,6 +139,10 @@ const sslToolkit = (() => {
     const made = models.get(id);
     if (made === undefined) return el;
     place(el, made.state);
+    if (made.css !== undefined && !dressed.has(made.css)) {
+      dressed.add(made.css); // in the order of the page, as later styles win
+      document.head.append(node("style", "", parts.styles[made.css]));
+    }
     if (made.esm === undefined) kinds[made.kind]?.(el, made.state);
     else waiting.push(async () => {
       const { initialize, render } = await module(made.esm);
@@ -174,7 +179,6 @@ const sslToolkit = (() => {
         models.set(id, { ...made, model: modelOf(made.state) });
       }),
     );
-    for (const css of Object.values(parts.styles)) document.head.append(node("style", "", css));
     document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').forEach(show);
     await Promise.all(waiting.map((draw) => draw()));
     const dark = matchMedia("(prefers-color-scheme: dark)");
