@@ -37,7 +37,7 @@ def gather(widgets: Sequence[w.Widget]) -> State:
         for part in (widget, *parts_of(widget)):
             if hasattr(part, "prepare"):
                 part.prepare()
-    return dependency_state(list(widgets), drop_defaults=False)
+    return dependency_state(list(widgets), drop_defaults=False) if widgets else {}
 
 
 def write_state(ids: Iterable[str], path: str) -> None:

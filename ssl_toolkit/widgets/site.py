@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import plotly.graph_objects as go
+
 from ssl_toolkit.data.files import atomic_write
 from ssl_toolkit.widgets import page
 from ssl_toolkit.widgets.canvases.chart import Chart
@@ -75,9 +77,8 @@ def build(folder: Path, notebooks: Sequence[Path], *, run: bool = False) -> Iter
         code.append(part._replace(models={}))
         beside = [entries[j] if 0 <= j < len(entries) else None for j in (i - 1, i + 1)]
         html = _framed(entries[i].question, _linked(body, known), beside, part)
-        yield _written(
-            folder / f"{path.stem}.html", html, sum("esm" in m and bool(m["bytes"]) for m in part.models.values())
-        )
+        alive = sum(bool(made["bytes"]) or "shown" in made["state"] for made in part.models.values())
+        yield _written(folder / f"{path.stem}.html", html, alive)
     for path in texts:
         body = _from_markdown(path.read_text(encoding="utf-8"))
         yield _written(folder / f"{path.stem}.html", _framed(path.stem, _linked(body, known)))
@@ -88,28 +89,34 @@ def build(folder: Path, notebooks: Sequence[Path], *, run: bool = False) -> Iter
 
 
 def execute(source: Path, path: Path) -> None:
-    """Run every cell of a notebook in a folder of its own, and write it with its outputs and its widgets to `path`."""
+    """Run every cell of a notebook in a folder of its own, and write it with its outputs and its widgets to `path`.
+
+    Raises ValueError where a cell fails.
+    """
     import nbformat
     from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
 
     notebook = nbformat.read(source, as_version=4)
     with TemporaryDirectory() as place:
-        where = {"metadata": {"path": place}}
         client = NotebookClient(
-            notebook, timeout=CELL, store_widget_state=False, coalesce_streams=True, resources=where
-        )
+            notebook, timeout=CELL, store_widget_state=False, coalesce_streams=True,
+            resources={"metadata": {"path": place}},
+        )  # fmt: skip
+        # a kernel knows what messages to a browser do not tell, such as the figure that a chart shows now
+        ask = nbformat.v4.new_code_cell("from ssl_toolkit.widgets.page import write_state\nwrite_state({!r}, {!r})")
+        notebook.cells.append(ask)
+        state = Path(place) / "widgets.json"
         with client.setup_kernel(env={"OMP_NUM_THREADS": "1", **os.environ}):
-            for i, cell in enumerate(list(notebook.cells)):
-                client.execute_cell(cell, i)
-            # a kernel knows what messages to a browser do not tell, such as the figure that a chart shows now
-            state = Path(place) / "widgets.json"
-            code = (
-                f"from ssl_toolkit.widgets.page import write_state\nwrite_state({_views(notebook)!r}, {str(state)!r})"
-            )
-            notebook.cells.append(nbformat.v4.new_code_cell(code))
-            client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1)
-            del notebook.cells[-1]
-            models = json.loads(state.read_text(encoding="utf-8"))
+            for i, cell in enumerate(notebook.cells):
+                if cell is ask:
+                    cell.source = cell.source.format(_views(notebook), str(state))
+                try:
+                    client.execute_cell(cell, i)
+                except CellExecutionError as error:
+                    raise ValueError(f"{source.name} fails in cell {i}: {error.ename}: {error.evalue}") from error
+        models = json.loads(state.read_text(encoding="utf-8"))
+    del notebook.cells[-1]
     notebook.metadata.widgets = {STATE: {"version_major": 2, "version_minor": 0, "state": models}}
     with atomic_write(path) as partial:
         nbformat.write(notebook, partial)
@@ -128,13 +135,15 @@ def body_of(path: Path) -> tuple[str, page.Content]:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if FIGURE in data:
-                chart = Chart(data[FIGURE])
+                figure = json.loads(json.dumps(data[FIGURE]))  # plain dicts, as Plotly wants them
+                chart = Chart(go.Figure(figure["data"], figure.get("layout")))
                 state |= page.gather([chart])
                 output.data = {page.VIEW: {"model_id": chart.model_id}}
                 chart.close()
             elif page.VIEW in data and data[page.VIEW]["model_id"] not in state:
                 del data[page.VIEW]  # its picture stays
     part = page.content(state, _views(notebook))
+    notebook.metadata.widgets = {STATE: {"state": {i: {} for i in state}}}  # the exporter asks which models there are
     exporter = HTMLExporter(template_name="classic", raw_template=TEMPLATE, exclude_anchor_links=True)
     return exporter.from_notebook_node(notebook)[0], part
 
