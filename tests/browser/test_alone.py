@@ -6,9 +6,11 @@ import labdriver
 import pytest
 
 from ssl_toolkit import ChainPanel, ImageGrid, ProbePanel, Recipe, TrainPanel, load_data, pixels, zoo
+from ssl_toolkit.__main__ import notebooks
 from ssl_toolkit.diffusion import exact_denoiser, flow_schedule
 from ssl_toolkit.widgets import MaskCanvas
 from ssl_toolkit.widgets.canvases.scatter import Scatter
+from ssl_toolkit.widgets.site import build
 
 pytestmark = pytest.mark.browser
 
@@ -193,4 +195,37 @@ def test_canvases_live_where_a_model_neither_sends_nor_saves(tab, tmp_path):
             tab.keyboard.press(key)
         tab.wait_for_timeout(200)
         assert target.evaluate(OF_CANVAS) != before
+    assert tab.said == []
+
+
+@pytest.mark.notebook
+def test_notebooks_become_pages_whose_panels_live(tab, tmp_path, monkeypatch, shots, note):
+    monkeypatch.setenv("SSL_TOOLKIT_FAST", "1")
+    names = "01_two_views", "07_diffusion_step_by_step"
+    made = {page.name: page for page in build(tmp_path, [notebooks() / f"{n}.ipynb" for n in names], run=True)}
+    tab.said.clear()
+    tab.goto((tmp_path / "index.html").as_uri())
+    assert tab.locator(".site-card").count() == 2
+    tab.click(".site-card >> nth=0")
+    for name in names:
+        tab.wait_for_selector(SHOWN, timeout=60_000)
+        assert tab.url.endswith(f"{name}.html")
+        page = made[f"{name}.html"]
+        assert page.alive >= 2
+        assert page.size < 3_000_000
+        note(**{f"page_{name}_kB": page.size // 1000})
+        assert tab.locator(NOTE).count() == tab.locator(".ssl-panel").count() > 0
+        blank = "() => [...document.querySelectorAll('canvas')].filter(c => c.offsetParent && !c.width).length"
+        assert tab.evaluate(blank) == 0
+        assert tab.evaluate(labdriver.NAMELESS) == []
+        for scheme in ("light", "dark"):
+            tab.emulate_media(color_scheme=scheme)
+            labdriver.picture(tab, ".ssl-panel", shots / f"page_{name}_{scheme}.png")
+        tab.emulate_media(color_scheme="light")
+        if tab.locator(".site-next").count():
+            tab.click(".site-next")
+    tab.wait_for_selector(".js-plotly-plot .main-svg", timeout=30_000)
+    tab.locator(".ssl-chain-slider").first.fill("0")
+    tab.locator(".ssl-chain-play").first.click()
+    tab.wait_for_function("() => Number(document.querySelector('.ssl-chain').dataset.frame) > 3", timeout=10_000)
     assert tab.said == []
