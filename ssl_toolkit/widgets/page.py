@@ -33,11 +33,17 @@ OF_KERNEL = re.compile("_(model|view|anywidget)_")  # names in a state that no b
 
 def gather(widgets: Sequence[w.Widget]) -> State:
     """All that a browser needs to show these widgets, as notebooks store it: also what it would have asked for."""
-    for widget in widgets:
-        for part in (widget, *parts_of(widget)):
-            if hasattr(part, "prepare"):
-                part.prepare()
-    return dependency_state(list(widgets), drop_defaults=False) if widgets else {}
+    if not widgets:
+        return {}
+    parts = {part for widget in widgets for part in (widget, *parts_of(widget))}
+    for part in parts:
+        if hasattr(part, "prepare"):
+            part.prepare()
+    state = dependency_state(list(widgets), drop_defaults=False)
+    for part in parts:
+        for canvas, chart, places in part.cursors() if hasattr(part, "cursors") else ():
+            state[chart.model_id]["state"]["cursor"] = {"of": canvas.model_id, "places": places}
+    return state
 
 
 def write_state(ids: Iterable[str], path: str) -> None:

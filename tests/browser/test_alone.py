@@ -71,8 +71,8 @@ def test_a_saved_chain_panel_scrubs_and_plays(opened, shots):
     page.locator(".ssl-chain-slider").fill("6")
     assert root.get_attribute("data-frame") == "6"
     assert page.locator(".ssl-chain output").inner_text().startswith("step 6 of 20")
-    noisy = canvas.evaluate(OF_CANVAS)
-    assert noisy != last
+    assert canvas.evaluate(OF_CANVAS) != last
+    page.wait_for_function("() => document.querySelector('.js-plotly-plot').layout.shapes[0].x0 === 6", timeout=5000)
     page.select_option(".ssl-chain select", "30")
     page.click(".ssl-chain-play")
     page.wait_for_function("() => document.querySelector('.ssl-chain').dataset.frame === '20'", timeout=10_000)

@@ -116,6 +116,12 @@ def test_a_chart_is_the_one_that_is_shown_now():
     assert part.models[chart.model_id]["state"]["shown"]["data"][0]["y"] == [3.0, 0.33333, None]
 
 
+def test_the_line_in_the_chart_of_a_chain_knows_where_to_go(panels):
+    panel = panels["chain"]
+    made = content_of(panel).models[panel.chart.model_id]
+    assert made["state"]["cursor"] == {"of": panel.canvas.model_id, "places": [0, 1, 2, 3, 4]}
+
+
 def test_only_what_is_shown_is_on_the_page(panels):
     state = page.gather(list(panels.values()))
     few = page.content(state, [panels["chain"].model_id])

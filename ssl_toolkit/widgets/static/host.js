@@ -40,7 +40,10 @@ const sslToolkit = (() => {
       save_changes: () => {},
       send: async (message) => {
         if (message?.type === "plotly") emit("msg:custom", message, [await unpack(parts.plotly, false)]);
-        else if (["pick", "drag"].includes(message?.type)) model.asked?.();
+        else if (["pick", "drag"].includes(message?.type)) {
+          if (state.marks?.length) model.set("marks", []); // they were of what was picked before
+          model.asked?.();
+        }
       },
     };
     return model;
@@ -169,6 +172,13 @@ const sslToolkit = (() => {
     script.replaceWith(root);
   };
 
+  // the line in a chart goes where a chain is
+  const follow = (chart, { of, places }) =>
+    models.get(of)?.model.on("change:value", ({ get }) => {
+      const { layout, ...shown } = chart.get("shown"), x = places[get("value")];
+      chart.set("shown", { ...shown, layout: { ...layout, shapes: (layout.shapes ?? []).map((line) => ({ ...line, x0: x, x1: x })) } });
+    });
+
   const start = async () => {
     const stored = document.querySelector("script.ssl-state");
     if (!stored) return;
@@ -179,6 +189,7 @@ const sslToolkit = (() => {
         models.set(id, { ...made, model: modelOf(made.state) });
       }),
     );
+    for (const { model, state } of models.values()) if (state.cursor) follow(model, state.cursor);
     document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').forEach(show);
     await Promise.all(waiting.map((draw) => draw()));
     const dark = matchMedia("(prefers-color-scheme: dark)");
