@@ -51,6 +51,7 @@ const sslToolkit = (() => {
 
   // controls, shown as they were left -----------------------------------------------------------------------------
   const refer = (text) => models.get(String(text).slice(REF.length)) ?? { state: {} };
+  const hint = (s) => s.tooltip ?? s.description_tooltip ?? ""; // of ipywidgets 8 and 7
   const labelled = (el, s, name, ...children) => {
     el.classList.add("widget-inline-hbox", name);
     if (s.description) {
@@ -63,8 +64,8 @@ const sslToolkit = (() => {
     el.append(...children);
   };
   const field = (tag, s, values) => {
-    const e = Object.assign(node(tag), { disabled: true, title: s.tooltip ?? "" }, values);
-    if (!s.description && s.tooltip) e.setAttribute("aria-label", s.tooltip);
+    const e = Object.assign(node(tag), { disabled: true, title: hint(s) }, values);
+    if (!s.description && hint(s)) e.setAttribute("aria-label", hint(s));
     return e;
   };
   const pressed = (s, text, on) => {
@@ -100,6 +101,7 @@ const sslToolkit = (() => {
     track.append(done);
     labelled(el, s, "widget-progress", track);
   };
+  const unknown = (el, s, kind) => el.append(node("small", "ssl-unknown", `${kind}: not shown without a kernel`));
   const kinds = {
     Box: box("widget-box"), HBox: box("widget-hbox"), VBox: box("widget-vbox"), GridBox: box("widget-gridbox"),
     HTML: html, HTMLMath: html,
@@ -146,7 +148,7 @@ const sslToolkit = (() => {
       dressed.add(made.css); // in the order of the page, as later styles win
       document.head.append(node("style", "", parts.styles[made.css]));
     }
-    if (made.esm === undefined) kinds[made.kind]?.(el, made.state);
+    if (made.esm === undefined) (kinds[made.kind] ?? unknown)(el, made.state, made.kind);
     else waiting.push(async () => {
       const { initialize, render } = await module(made.esm);
       made.begun ??= Promise.resolve(initialize?.({ model: made.model }));
