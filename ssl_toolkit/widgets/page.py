@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ipywidgets as w
+import numpy as np
 from ipywidgets.embed import dependency_state
 
 from ssl_toolkit.widgets.life import parts_of
@@ -27,6 +28,7 @@ STATIC = Path(__file__).parent / "static"
 PLOTLY = STATIC / "plotly" / "plotly-basic.min.js.gz"
 VIEW = "application/vnd.jupyter.widget-view+json"
 SHEET = 900_000  # bytes of the thumbnails of a map; where they take more, they are made smaller
+CHAIN = 800_000  # bytes of the pixels of a chain, compressed; of a longer one fewer frames are on the page
 DIGITS = 5  # of the numbers of a chart
 OF_KERNEL = re.compile("_(model|view|anywidget)_")  # names in a state that no browser reads
 
@@ -70,6 +72,7 @@ def content(state: State, shown: Iterable[str]) -> Content:
     models: dict[str, dict[str, Any]] = {}
     modules: dict[str, str] = {}
     styles: dict[str, str] = {}
+    left: dict[str, list[int]] = {}  # of chains that are too long, the frames that stay
     for i in _needed(state, shown):
         kept = {name: _plain(value) for name, value in state[i]["state"].items() if value is not None}
         raw = {b["path"][0]: _bytes_of(b) for b in state[i].get("buffers", ()) if len(b["path"]) == 1}
@@ -78,11 +81,16 @@ def content(state: State, shown: Iterable[str]) -> Content:
             if text := kept.pop(f"_{kind}", ""):
                 made[kind] = blake2b(text.encode(), digest_size=6).hexdigest()
                 texts[made[kind]] = text
+        if len(kept.get("shape", ())) == 6 and (frames := _fewer_frames(kept, raw)):
+            left[i] = frames
         _thin(kept, raw)
         made["state"] = {n: v for n, v in kept.items() if not OF_KERNEL.match(n) and n not in raw}
         made["bytes"] = {
             n: base64.b64encode(gzip.compress(b, 9, mtime=0)).decode() if b else "" for n, b in raw.items()
         }
+    for cursor in [made["state"]["cursor"] for made in models.values() if "cursor" in made["state"]]:
+        if (canvas := cursor["of"]) in left:
+            cursor["places"] = [cursor["places"][j] for j in left[canvas]]
     return Content(models, modules, styles, any("shown" in made["state"] for made in models.values()))
 
 
@@ -108,6 +116,22 @@ def _thin(state: dict[str, Any], raw: dict[str, bytes]) -> None:
         state["shown"] = _plain(state["shown"], DIGITS)
     if len(raw.get("sheet", b"")) > SHEET:
         state["tile"], state["pitch"], raw["sheet"] = _smaller(raw["sheet"], state["tile"], state["pitch"])
+
+
+def _fewer_frames(state: dict[str, Any], raw: dict[str, bytes]) -> list[int]:
+    """Leave as many frames of a chain, evenly taken, as its bytes allow, and tell which; none where all may stay."""
+    count, frames, *_ = state["shape"]
+    if (size := len(gzip.compress(raw["pixels"], 6))) <= CHAIN:
+        return []
+    left = np.linspace(0, frames - 1, max(2, frames * CHAIN // size)).round().astype(int)
+    for name in ("pixels", "marks"):
+        if raw[name]:
+            raw[name] = np.frombuffer(raw[name], np.uint8).reshape(count, frames, -1)[:, left].tobytes()
+    captions = state["captions"] or [f"step {i} of {frames - 1}" for i in range(frames)]
+    state["captions"] = [captions[j] for j in left]
+    state["value"] = int(np.abs(left - state["value"]).argmin())
+    state["shape"] = [count, len(left), *state["shape"][2:]]
+    return left.tolist()
 
 
 def _plain(thing: Any, digits: int = 17) -> Any:

@@ -18,7 +18,7 @@ from PIL import Image
 from ssl_toolkit import ChainPanel, LossPanel, ProbePanel, Recipe, TrainPanel, load_data, pixels
 from ssl_toolkit.data import rng
 from ssl_toolkit.diffusion import exact_denoiser, flow_schedule
-from ssl_toolkit.widgets import ImageGrid, page, records
+from ssl_toolkit.widgets import ChainCanvas, ImageGrid, page, records
 from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.scatter import thumbnails
 from ssl_toolkit.widgets.life import parts_of
@@ -162,6 +162,30 @@ def test_thousands_of_thumbnails_take_few_bytes_and_stay_where_they_were(monkeyp
     for i in (0, 21, 399):
         seen = picture[i // columns * down + 2, i % columns * across + 2]
         assert np.abs(seen - shade[i].flatten().numpy()).max() < 40
+
+
+@pytest.mark.parametrize("captions", [[], [f"at {i}" for i in range(40)]])
+def test_a_long_chain_of_large_images_has_fewer_frames_on_the_page(monkeypatch, captions):
+    monkeypatch.setattr(page, "CHAIN", 30_000)
+    noise = torch.randint(0, 256, (40, 2, 3, 16, 16), generator=rng(0), dtype=torch.uint8)
+    marks = noise[:, :, 0] > 200
+    canvas, chart = ChainCanvas(), Chart(go.Figure(go.Scatter(y=[0.0])))
+    canvas.show({"a": noise, "b": noise.flip(0)}, captions=captions, marks={"b": marks}, value=38)
+    state = page.gather([w.VBox([canvas, chart])])
+    state[chart.model_id]["state"]["cursor"] = {"of": canvas.model_id, "places": [10 * i for i in range(40)]}
+    part = page.content(state, [canvas.model_id, chart.model_id])
+    made = part.models[canvas.model_id]
+    _, frames, *_ = made["state"]["shape"]
+    places = part.models[chart.model_id]["state"]["cursor"]["places"]
+    left = [place // 10 for place in places]
+    assert (len(places), left[0], left[-1]) == (frames, 0, 39)
+    assert len(gzip.compress(raw(made, "pixels"))) < 33_000
+    chains = np.frombuffer(raw(made, "pixels"), np.uint8).reshape(2, frames, 2, 3, 16, 16)
+    assert np.array_equal(chains[0], noise[left].numpy())
+    tinted = np.frombuffer(raw(made, "marks"), np.uint8).reshape(2, frames, 2, 16, 16)
+    assert np.array_equal(tinted[1], marks[left].numpy())
+    assert made["state"]["captions"] == [f"at {i}" if captions else f"step {i} of 39" for i in left]
+    assert made["state"]["value"] in (frames - 1, frames - 2)
 
 
 def test_a_page_is_small_and_fetches_nothing(panels, tmp_path):
