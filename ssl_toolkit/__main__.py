@@ -1,5 +1,6 @@
 """The command line: `ssl-toolkit lab` opens the notebooks, `train` trains an encoder without them,
-`claims` tests the claims of four papers, `zoo` lists and builds the shipped models, `bench` measures speed."""
+`site` makes pages of executed notebooks, `claims` tests the claims of four papers, `zoo` lists and builds the shipped
+models, `bench` measures speed."""
 
 import argparse
 import csv
@@ -23,6 +24,7 @@ Record = TypeVar("Record")
 HERE = Path(__file__).parent
 START = "00_start_here.ipynb"
 FOLDER = Path("ssl_toolkit_notebooks")  # where `lab` copies them unless told otherwise
+SITE = Path("ssl_toolkit_site")  # where `site` writes its pages
 
 
 def notebooks() -> Path:
@@ -124,6 +126,18 @@ def _with_table(records: "Iterable[Step]", path: Path, more: bool) -> "Iterator[
             if record.step % 50 == 0:
                 file.flush()
             yield record
+
+
+def site(args: argparse.Namespace) -> int:
+    from ssl_toolkit.widgets.site import build
+
+    total = 0
+    for made in build(args.folder, args.notebooks or [notebooks()], run=args.run):
+        total += made.size
+        alive = f", {made.alive} canvases alive" if made.alive else ""
+        print(f"{made.name}: {made.size / 1000:,.0f} kB{alive}", flush=True)
+    print(f"{total / 1e6:.1f} MB. Open {args.folder / 'index.html'} in a browser; no server is needed.")
+    return 0
 
 
 def train(args: argparse.Namespace) -> int:
@@ -437,6 +451,17 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("jupyter", nargs="*", help="more arguments for JupyterLab, after --")
     p.add_argument("--copy-only", action="store_true", help="only copy the notebooks")
 
+    p = _command(
+        commands,
+        "site",
+        site,
+        "make pages of executed notebooks, alive without a kernel or a network",
+        SITE_EXAMPLE,
+    )
+    p.add_argument("folder", nargs="?", type=Path, default=SITE, help=f"by default {SITE}")
+    p.add_argument("--notebooks", nargs="+", type=Path, metavar="PATH", help="files or folders, instead of our own")
+    p.add_argument("--run", action="store_true", help="execute them first: one to three minutes each")
+
     p = _command(commands, "train", train, "train one encoder", TRAIN)
     p.add_argument("--data", default="garments", help="a name, or a folder of class folders")
     p.add_argument("--size", type=int, help="resize images to this many pixels")
@@ -484,6 +509,9 @@ def parser() -> argparse.ArgumentParser:
 LAB = """examples:
   ssl-toolkit lab                        # into ssl_toolkit_notebooks, and opens the first one
   ssl-toolkit lab mine -- --no-browser   # into mine; JupyterLab prints the address to open"""
+SITE_EXAMPLE = """examples:
+  ssl-toolkit site --run                      # of our notebooks: half an hour, then open index.html
+  ssl-toolkit site pages --notebooks mine.ipynb --run"""
 TRAIN = """examples:
   ssl-toolkit train --data garments --steps 500 --save run.safetensors --csv run.csv
   ssl-toolkit train --data garments --steps 900 --resume run.safetensors --save run.safetensors --csv run.csv
@@ -505,7 +533,13 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         return args.call(args)
-    except (ValueError, OSError, ArithmeticError, MemoryError) as error:  # the library's errors for wrong arguments
+    except (
+        ValueError,
+        OSError,
+        ArithmeticError,
+        MemoryError,
+        ImportError,
+    ) as error:  # the library's errors for wrong arguments
         print(f"ssl-toolkit: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -213,7 +213,7 @@ def test_a_terminal_sees_how_long_is_left(monkeypatch, capsys):
     assert re.search(r"3/3 \[\d\d:\d\d<\d\d:\d\d.* steps/s, loss [\d.]+, \d+ images/s\]", err)
 
 
-@pytest.mark.parametrize("command", [["lab"], ["train"], ["claims"], ["zoo"], ["zoo", "build"], ["bench"]])
+@pytest.mark.parametrize("command", [["lab"], ["site"], ["train"], ["claims"], ["zoo"], ["zoo", "build"], ["bench"]])
 def test_every_command_shows_an_example(command, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([*command, "--help"])
@@ -235,4 +235,4 @@ def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     words = capsys.readouterr().out
-    assert all(name in words for name in ("lab", "train", "claims", "zoo", "bench"))
+    assert all(name in words for name in ("lab", "site", "train", "claims", "zoo", "bench"))

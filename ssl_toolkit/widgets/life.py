@@ -12,7 +12,7 @@ _made: dict[str, tuple[int, WeakSet[w.Widget]]] = {}  # by cell: its last execut
 
 def close_all(widget: w.Widget) -> None:
     """Close a widget and all that it holds, shown or not: ipywidgets keeps every open widget for ever."""
-    parts = list(_parts(widget))
+    parts = list(parts_of(widget))
     w.Widget.close(widget)
     for part in parts:
         part.close()
@@ -50,7 +50,7 @@ def _forget(shell: Any, widget: w.Widget) -> None:
             del names[name]
 
 
-def _parts(widget: w.Widget, seen: set[int] | None = None) -> Iterator[w.Widget]:
+def parts_of(widget: w.Widget, seen: set[int] | None = None) -> Iterator[w.Widget]:
     """Every widget that this one holds: as a child, an attribute or its layout, or in a dict or list of those."""
     seen = {id(widget)} if seen is None else seen
     for thing in [*widget._trait_values.values(), *vars(widget).values()]:
@@ -58,7 +58,7 @@ def _parts(widget: w.Widget, seen: set[int] | None = None) -> Iterator[w.Widget]
             if id(part) not in seen:
                 seen.add(id(part))
                 yield part
-                yield from _parts(part, seen)
+                yield from parts_of(part, seen)
 
 
 def _widgets_in(thing: object) -> Iterator[w.Widget]:

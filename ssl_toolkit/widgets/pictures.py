@@ -16,6 +16,8 @@ from torch import Tensor
 from ssl_toolkit.data import as_bytes, as_float
 from ssl_toolkit.data.dataset import check_unit_range
 from ssl_toolkit.data.files import atomic_write
+from ssl_toolkit.widgets.page import page_of
+from ssl_toolkit.widgets.records import Row, as_csv, as_parquet
 
 Pixels = UInt8[np.ndarray, "H W 3"]  # a picture, in RGB
 FRAME = 120  # milliseconds of one frame of a chain
@@ -65,6 +67,8 @@ def png(sheet: UInt8[np.ndarray, "H W _"]) -> bytes:
 class Pictured:
     """A widget that saved and exported notebooks show as a PNG of its `picture()`, where no kernel draws it."""
 
+    state_ending = ""  # of the files of states that it saves; "" for none
+
     def picture(self) -> Pixels:
         """What is seen of it, as pixels."""
         raise NotImplementedError
@@ -73,9 +77,14 @@ class Pictured:
         """What is seen of it one after the other: of a chain, all its frames."""
         return [self.picture()]
 
-    def export(self, path: str | os.PathLike[str]) -> None:
-        """Write it to a file, as the function `export` does."""
+    def records(self) -> list[Row]:
+        """What it is drawn from as a table, a dict for each row; empty where there is none."""
+        return []
+
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write it to a file by the ending of its name, as `export` does, and say so. A .html needs no kernel."""
         export(self, path)
+        return f"saved {Path(path).name}"
 
     _ipython_display_ = None  # ipywidgets 7 displays by this one, which knows no picture
 
@@ -96,15 +105,20 @@ def _widget_bundle(widget: Any) -> dict[str, Any]:
 def export(thing: Pictured | BaseFigure | Pixels, path: str | os.PathLike[str]) -> None:
     """Write a panel, a canvas, a Plotly figure or a sheet of pixels to a file, by the ending of its name.
 
-    .png is for all of them, .svg for figures, .gif for chains, and .html for figures, and for chains that one can play.
-    The file appears whole or not at all. Raises ValueError for an ending that does not suit the thing,
-    FileNotFoundError for a folder that does not exist, and ImportError where an image of a figure needs kaleido.
+    .png is for all of them, .svg for figures, and .gif for what has several frames. A .html of a panel or a canvas is
+    one file that lives without network and kernel: it is played, hovered and selected from as before. .csv and .parquet
+    are the records of a panel that has some. The file appears whole or not at all. Raises ValueError for an ending that
+    does not suit the thing, FileNotFoundError for a folder that does not exist, and ImportError where an image of a
+    figure needs kaleido or a .parquet needs pyarrow.
 
     >>> export(tile(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), columns=2), "four.png")          # doctest: +SKIP
     """
-    ending = Path(path).suffix.lower()
+    title, ending = Path(path).stem, Path(path).suffix.lower()
     with atomic_write(path) as partial:
-        partial.write_bytes(_as_figure(thing, ending) if isinstance(thing, BaseFigure) else _as_pixels(thing, ending))
+        if isinstance(thing, Pictured):
+            partial.write_bytes(_as_view(thing, ending, title))
+        else:
+            partial.write_bytes((_as_figure if isinstance(thing, BaseFigure) else _as_pixels)(thing, ending))
 
 
 def _as_figure(figure: BaseFigure, ending: str) -> bytes:
@@ -117,16 +131,29 @@ def _as_figure(figure: BaseFigure, ending: str) -> bytes:
     return figure.to_image(ending[1:])
 
 
-def _as_pixels(thing: Pictured | Pixels, ending: str) -> bytes:
+def _as_pixels(sheet: Pixels, ending: str) -> bytes:
+    if ending != ".png":
+        raise ValueError(f"the ending is {ending!r}: a sheet of pixels can be .png.")
+    return png(sheet)
+
+
+def _as_view(thing: Pictured, ending: str, title: str) -> bytes:
+    if ending == ".html":
+        return page_of(thing, title).encode()
     if ending == ".png":
-        return png(thing.picture() if isinstance(thing, Pictured) else thing)
-    frames = thing.pictures() if isinstance(thing, Pictured) else [thing]
-    if len(frames) > 1 and ending == ".gif":
+        return png(thing.picture())
+    if ending == ".gif" and len(frames := thing.pictures()) > 1:
         return _gif(frames)
-    if len(frames) > 1 and ending == ".html":
-        return _page(frames)
-    possible = ".png, .gif or .html" if len(frames) > 1 else ".png only, since it has but one frame"
-    raise ValueError(f"the ending is {ending!r}: this {type(thing).__name__} can be {possible}.")
+    if ending in (".csv", ".parquet") and (rows := thing.records()):
+        return as_csv(rows) if ending == ".csv" else as_parquet(rows)
+    raise ValueError(f"the ending is {ending!r}: this {type(thing).__name__} can be {', '.join(endings(thing))} now.")
+
+
+def endings(thing: Pictured) -> list[str]:
+    """What a panel or a canvas can be saved as, while it shows what it shows."""
+    moving, table = len(thing.pictures()) > 1, bool(thing.records())
+    state = [thing.state_ending] if thing.state_ending else []
+    return [*state, ".html", ".png", *([".gif"] if moving else []), *([".csv", ".parquet"] if table else [])]
 
 
 def _gif(frames: list[Pixels]) -> bytes:
@@ -138,23 +165,3 @@ def _gif(frames: list[Pixels]) -> bytes:
     times = [FRAME] * len(others) + [10 * FRAME]
     first.save(buffer, "GIF", save_all=True, append_images=others, duration=times, loop=0)
     return buffer.getvalue()
-
-
-def _page(frames: list[Pixels]) -> bytes:
-    """A page with everything in it: the frames, and a slider that plays them."""
-    images = ",".join(f"'{base64.b64encode(png(frame)).decode()}'" for frame in frames)
-    return f"""<!doctype html><meta charset="utf-8"><title>A chain</title>
-<img id="frame" alt="a frame of the chain"><br>
-<button id="play">Play</button> <input id="at" type="range" aria-label="frame" max="{len(frames) - 1}" value="0">
-<script>
-const images = [{images}], frame = document.getElementById('frame'), at = document.getElementById('at');
-const show = () => {{ frame.src = 'data:image/png;base64,' + images[at.value]; }};
-at.oninput = show;
-document.getElementById('play').onclick = () => {{
-  at.value = 0;
-  const next = () => {{ show(); if (at.value === at.max) clearInterval(timer); else at.value++; }};
-  const timer = setInterval(next, {FRAME});
-}};
-show();
-</script>
-""".encode()

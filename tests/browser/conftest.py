@@ -31,10 +31,16 @@ def note(shots):
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
+def chromium():
+    """Its path; a test that wants it is skipped where there is none, but fails in CI."""
     if labdriver.CHROMIUM is None:
         message = "no Chromium: install Debian's package chromium, or set CHROMIUM to its path"
         pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return labdriver.CHROMIUM
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory, chromium):
     root = tmp_path_factory.mktemp("root")
     with labdriver.jupyterlab(root, tmp_path_factory.mktemp("jupyter")) as lab:
         yield lab

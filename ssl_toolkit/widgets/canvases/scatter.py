@@ -181,6 +181,10 @@ class Scatter(Canvas):
         elif content.get("type") == "select":
             self._selected([int(i) for i in content["indices"]])
 
+    def prepare(self) -> None:
+        """Have the thumbnails, which a browser asks for: of a page that is to live without a kernel."""
+        self._on_message({"type": "sheet"})
+
     def picture(self) -> Pixels:
         """The planes side by side as pixels, for notebooks that are read without a kernel."""
         return self._drawn(np.frombuffer(self.points, np.float32).reshape(max(1, len(self.titles)), -1, 2))

@@ -33,6 +33,7 @@ from ssl_toolkit.widgets.figures.chains import chain_figure, show_chains, show_c
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.pictures import as_pixels
 from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.widgets.records import Row, flat
 
 SAMPLERS: dict[str, Callable[..., Iterator[Denoised]]] = {
     "ddpm": ddpm, "ddim": ddim, "euler": euler, "heun": heun, "dpmpp_2m": dpmpp_2m,
@@ -132,6 +133,14 @@ class ChainPanel(Panel):
         """Run to the end, raise what went wrong, and return the frames of both chains."""
         super().wait()
         return self.frames
+
+    def records(self) -> list[Row]:
+        """Of each step its time, its ratio of signal to noise, and the network calls until then."""
+        return [flat(frame) for frame in self.frames]
+
+    def cursors(self) -> list[tuple[ChainCanvas, Chart, list[int]]]:
+        """Where the line in the chart is at each frame of the canvas: for pages on which no kernel moves it."""
+        return [(self.canvas, self.chart, [frame.i for frame in self._shown])]
 
     # the run -----------------------------------------------------------------------------------------------------
     def _chains(self) -> dict[str, Chain]:

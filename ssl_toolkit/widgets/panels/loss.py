@@ -18,6 +18,7 @@ from ssl_toolkit.widgets.life import close_all
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.loss_presets import LOSSES, PRESETS, Preset
 from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.widgets.records import Row, flat
 
 STEPS = 300
 TRAIL = 25  # steps
@@ -121,6 +122,10 @@ class LossPanel(Panel):
             f"for moment in descend(points, {loss}, lr={self.rate.value}, until={self.steps}):\n"
             "    print(moment.step, moment.terms, spread(moment.za, moment.zb).word)"
         )
+
+    def records(self) -> list[Row]:
+        """Of each step of the run what the terms say."""
+        return [flat(moment) for moment in self.moments]
 
     # the run -----------------------------------------------------------------------------------------------------
     @property

@@ -45,6 +45,7 @@ from ssl_toolkit.widgets.panels.probe_views import (
     row_table,
 )
 from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.widgets.records import Row
 
 PROJECTIONS = ("PCA", "t-SNE")
 GIVEN = "as given"  # of embeddings that are points of the plane
@@ -260,6 +261,17 @@ class ProbePanel(Panel):
         if self.table is not None:
             return rows_of(self.table, index)
         return {"row": index} if self._told else self.data[index]
+
+    def records(self) -> list[Row]:
+        """Of each image, or row, its class and factors, its place in each plane, and whether it is selected."""
+        chosen, rows = set(self._selection.tolist()), []
+        known = {name: (values.tolist(), words) for name, (values, words) in self._colors.items()}
+        places = {p.name: plane.tolist() for p, plane in zip(self._seen, self._drawn, strict=False)}
+        for i in range(len(self.data)):
+            named = {name: words[v[i]] if words and v[i] >= 0 else v[i] for name, (v, words) in known.items()}
+            drawn = {f"{name} {axis}": x for name, at in places.items() for axis, x in zip("xy", at[i], strict=True)}
+            rows.append({"row": i, **named, **drawn, "selected": i in chosen})
+        return rows
 
     def _take(self, z: Any, table: Any, images: Any, text: Any, limit: int) -> tuple[dict[str, Tensor], Dataset]:
         """Embeddings by name, and all that is known of their rows as a data set, of one pixel without pictures."""

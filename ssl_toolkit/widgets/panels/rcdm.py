@@ -1,5 +1,6 @@
 """RcdmPanel: train a diffusion model on what an encoder says of images, and see what it knows and what it does not."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -27,6 +28,7 @@ from ssl_toolkit.widgets.panel import Panel, check_index
 from ssl_toolkit.widgets.panels.rcdm_rows import sample_images, sample_rows
 from ssl_toolkit.widgets.pictures import Pixels, tile
 from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.widgets.records import Row, flat
 
 REDRAW = 0.5  # seconds; the browser needs a core that training needs as well
 PICKS, COLUMNS = 24, 12  # test images to choose from
@@ -55,6 +57,8 @@ class RcdmPanel(Panel):
     >>> models = {"embedding": stk.zoo.load("shapes-simclr-rcdm-embedding")}
     >>> panel = stk.RcdmPanel(stk.zoo.load("shapes-simclr"), data, test, depths=("embedding",), models=models)
     """
+
+    state_ending = ".safetensors"
 
     def __init__(
         self,
@@ -184,8 +188,18 @@ class RcdmPanel(Panel):
         self.painter.wait()
         return self.subjects
 
-    def save(self, path: str | Path | None = None) -> str:
-        """Write the model of each depth to `path` with the depth before its ending; a run goes on from it exactly."""
+    def records(self) -> list[Row]:
+        """The loss of every step, and what was measured then, by depth."""
+        return [flat(progress) for progress in self.history]
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Write what is seen, as every panel does, or models to .safetensors: one for each depth, named before it.
+
+        A run goes on from models exactly.
+        """
+        path = Path(path or self.path.value)
+        if path.suffix.lower() != self.state_ending:
+            return super().save(path)
         states = {d: subject.state for d, subject in self.subjects.items() if d in self.depths}
         written = []
         for depth, file in self._files(path).items():

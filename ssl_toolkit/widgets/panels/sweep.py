@@ -30,6 +30,7 @@ from ssl_toolkit.widgets.panels.sweep_views import (
     word,
 )
 from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.widgets.records import Row, flat
 
 REDRAW = 0.5  # seconds; the browser needs a core that the sweep needs as well
 MEAN, ONE_ROW = "mean of all", "one row"  # what a control says where no setting is chosen
@@ -175,6 +176,12 @@ class SweepPanel(Panel):
         self._picked = None if row < 0 else (row, column)
         self.map.selected = -1 if row < 0 else row * len(columns) + column
         self._again()
+
+    def records(self) -> list[Row]:
+        """Of each finished run its setting, its result and its seconds."""
+        return [
+            flat({**cell.result, **cell.setting, "seconds": cell.seconds, "error": cell.error}) for cell in self.cells
+        ]
 
     # the run -----------------------------------------------------------------------------------------------------
     def _finished(self, settings: Sequence[Setting]) -> list[Cell]:

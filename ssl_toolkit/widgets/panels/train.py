@@ -1,5 +1,6 @@
 """TrainPanel: train an encoder and watch its loss, its neighbors and its rank while it learns."""
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, replace
@@ -39,6 +40,7 @@ from ssl_toolkit.widgets.panels.train_map import TrainMap
 from ssl_toolkit.widgets.panels.train_presets import PRESETS
 from ssl_toolkit.widgets.pictures import Pixels, below
 from ssl_toolkit.widgets.player import Player
+from ssl_toolkit.widgets.records import Row, flat, joined
 from ssl_toolkit.zoo.runs import Run, find_run
 
 BANK, QUERIES, SHOWN, K = 2000, 500, 2, 7
@@ -77,6 +79,8 @@ class TrainPanel(Panel):
     >>> panel.wait().step
     2
     """
+
+    state_ending = ".safetensors"
 
     def __init__(
         self,
@@ -248,11 +252,21 @@ class TrainPanel(Panel):
         """The map and the neighbors as pixels."""
         return below(self.map.picture(), self.grid.picture()) if self.map.snapshots else self.grid.picture()
 
-    def save(self, path: str | Path | None = None) -> str:
-        """Write the state; a run that goes on from it is bit for bit the run that never stopped."""
+    def records(self) -> list[Row]:
+        """Of each step its loss, and what was measured then."""
+        steps = [{"step": step.step, "loss": step.loss} | flat(step) for step in self.steps]
+        return joined([*steps, *map(flat, self.snapshots), *map(flat, self.readings)], by="step")
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Write what is seen, as every panel does, or the state to a .safetensors.
+
+        A run that goes on from a state is bit for bit the run that never stopped.
+        """
+        path = Path(path or self.path.value)
+        if path.suffix.lower() != self.state_ending:
+            return super().save(path)
         if (state := self._loaded or self.train_state) is None:
             raise ValueError("there is nothing to save yet: press Play or Step first.")
-        path = Path(path or self.path.value)
         save(state, path)
         return f"saved step {state.step:,} to {path.name}"
 

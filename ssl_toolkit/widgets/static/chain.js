@@ -185,4 +185,4 @@ function render({ model, el }) {
   measureAgain();
   return () => (stop(), clearTimeout(told));
 }
-export default { render };
+export default hosted({ render });

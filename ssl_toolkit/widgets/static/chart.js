@@ -81,4 +81,4 @@ function render({ model, el }) {
     drawn?.purge(root);
   };
 }
-export default { initialize, render };
+export default hosted({ initialize, render });

@@ -62,4 +62,4 @@ function render({ model, el }) {
   draw();
   measureAgain();
 }
-export default { render };
+export default hosted({ render });

@@ -121,4 +121,4 @@ function render({ model, el }) {
   for (const name of ["rows", "columns", "names", "tiles", "best", "selected", "scale"]) model.on(`change:${name}`, draw);
   draw();
 }
-export default { render };
+export default hosted({ render });

@@ -204,4 +204,4 @@ function history({ model, el }) {
     leave();
   };
 }
-export default { render: history };
+export default hosted({ render: history });

@@ -97,4 +97,4 @@ function render({ model, el }) {
   draw();
   measureAgain();
 }
-export default { render };
+export default hosted({ render });

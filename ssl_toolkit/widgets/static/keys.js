@@ -18,4 +18,4 @@ function render({ el }) {
     if (panel) panel.removeEventListener("keydown", keep);
   };
 }
-export default { render };
+export default hosted({ render });

@@ -105,4 +105,4 @@ function render({ model, el }) {
   model.on("change:bits change:pixels change:scale", take);
   take();
 }
-export default { render };
+export default hosted({ render });

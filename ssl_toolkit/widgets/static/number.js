@@ -110,4 +110,4 @@ function render({ model, el }) {
   for (const trait of ["description", "disabled", "tooltip", "label_width"]) model.on(`change:${trait}`, draw);
   draw();
 }
-export default { render };
+export default hosted({ render });

@@ -232,4 +232,4 @@ function render({ model, el }) {
     placed.disconnect();
   };
 }
-export default { render };
+export default hosted({ render });

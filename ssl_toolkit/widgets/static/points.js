@@ -496,8 +496,8 @@ function points({ model, el }) {
     later("base");
   };
   const loadSheet = async () => {
-    const raw = model.get("sheet");
-    if (!raw || !raw.byteLength) return;
+    const raw = bytes(model, "sheet");
+    if (!raw.byteLength) return;
     sheet = await createImageBitmap(new Blob([raw]));
     root.dataset.sheet = "here";
     later("top");

@@ -1,2 +1,2 @@
 // Points of the plane, as they are.
-export default { render: points };
+export default hosted({ render: points });

@@ -8,6 +8,7 @@ const make = (tag, name = "", text = "") => {
 const bytes = (model, name) => {
   const raw = model.get(name);
   if (!raw) return new Uint8Array(0); // Colab brings no bytes with the first state; they follow
+  if (typeof raw === "string") return Uint8Array.from(atob(raw), (letter) => letter.charCodeAt(0)); // base64, on a page of MyST
   return new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength);
 };
 // a copy, since bytes may lie where numbers of this type may not begin
@@ -25,4 +26,24 @@ const canvasWithWords = (el, name) => {
   root.append(canvas, readout);
   el.append(root);
   return { root, canvas, readout };
+};
+// A page without a kernel may give a model that sends nothing and throws where it would save, as MyST's does, or hears
+// one name at a time: the canvas lives on, and nobody is told.
+const hosted = (widget) => {
+  const attempt = (act) => {
+    try {
+      act();
+    } catch (error) {
+      console.debug(error);
+    }
+  };
+  const quiet = (model) => ({
+    get: (name) => model.get(name),
+    set: (name, value) => model.set(name, value),
+    on: (names, action) => names.split(" ").forEach((name) => model.on(name, action)),
+    off: (name, action) => model.off(name, action),
+    send: (...told) => attempt(() => model.send(...told)),
+    save_changes: () => attempt(() => model.save_changes()),
+  });
+  return Object.fromEntries(Object.entries(widget).map(([name, act]) => [name, ({ model, ...given }) => act({ ...given, model: quiet(model) })]));
 };
