@@ -40,6 +40,7 @@ SAMPLERS: dict[str, Callable[..., Iterator[Denoised]]] = {
 RANDOM = ("ddpm", "ddim")  # draw noise on the way, and take a seed for it
 NONE = "none"
 FRAMES = 100  # of longer chains so many travel to the browser
+LEAD = "Both chains start at the same noise. Watch when each guess of the image stops changing."
 IDLE = "Pure noise. Press Play to see what comes out of it."
 
 
@@ -81,7 +82,7 @@ class ChainPanel(Panel):
             raise ValueError(f"samplers holds {wrong[0]!r}: it may hold {', '.join([*SAMPLERS, NONE])}.")
         if shape[0] not in (1, 3):
             raise ValueError(f"shape is {shape}: images of 1 or 3 channels can be shown.")
-        super().__init__("chains", "Images out of noise")
+        super().__init__("chains", "Images out of noise", LEAD)
         self.shape, self.schedule, self.n = shape, schedule, n
         self._bank = None if bank is None else as_pixels(bank).float()
         self.frames: list[Frame] = []
@@ -92,19 +93,22 @@ class ChainPanel(Panel):
             self._records, self._draw, progress=lambda frame: (frame.i, self.steps.value), history=0, name=name
         )
         self.player.back.layout.display = "none"  # the canvas is played and scrubbed by itself
-        self.canvas = ChainCanvas(columns=n, scale=max(1, round(52 / shape[2])), label="chains")
+        self.player.speed.value = 10.0  # slow enough to be seen
+        self.canvas = ChainCanvas(columns=n, scale=max(1, round(96 / shape[2])), label="chains")
         self.figure = chain_figure()
         self.chart = Chart(self.figure, toolbar=False)
         self.summary = w.HTML()
-        lines = {key: [self.sampler[key], self.eta[key]] for key in "AB"}
+        lines = {key: [self.sampler[key]] for key in "AB"}
         if len(self.denoise) > 1:
             for key in "AB":
                 self.sampler[key].description = "by"  # one letter is enough before the two
                 lines[key].insert(0, self.denoiser[key])
-        body = ui.two_columns([self.canvas], [self.chart, self.summary])
-        body.children[0].layout.max_width = "66%"
-        first = ui.row(*lines["A"], self.steps, self.seed, self.clip)
-        self._place(first, ui.row(*lines["B"]), self.player, body, pictured=self.canvas)
+        for key in "AB":
+            self.eta[key].description = f"eta {key}"
+        body = ui.two_columns([self.canvas], [self.chart, self.summary], width="500px", least="280px", share=2)
+        seldom = ui.more(*self.eta.values(), self.seed, self.clip)
+        controls = ui.row(*lines["A"], *lines["B"], self.steps, seldom)
+        self._place(controls, self.player, body, pictured=self.canvas)
         self._before_run()
         of_chains = [*self.denoiser.values(), *self.sampler.values(), *self.eta.values()]
         ui.on_change((*of_chains, self.steps, self.seed, self.clip), self._on_control)

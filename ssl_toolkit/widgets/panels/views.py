@@ -1,5 +1,6 @@
 """ViewsPanel: pick an image, drag the strengths of the augmentations, and see what its views still share."""
 
+import base64
 from html import escape
 from typing import Any
 
@@ -13,6 +14,7 @@ from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.canvases.number import NumberSlider
 from ssl_toolkit.widgets.figures.plots import BLUE
 from ssl_toolkit.widgets.panel import Panel, check_index
+from ssl_toolkit.widgets.pictures import png, tile
 
 # name of the argument of simclr_views: (label, maximum, what it does)
 STRENGTHS = {
@@ -52,6 +54,9 @@ PRESETS: dict[str, tuple[dict[str, float], str]] = {
 }  # fmt: skip
 
 
+LEAD = "An encoder is taught that all views below are one thing: what you can tell from every one of them, it can learn."
+
+
 class ViewsPanel(Panel):
     """Views of one image under augmentations whose strengths are sliders; the numbers drawn for each view are shown.
 
@@ -64,17 +69,17 @@ class ViewsPanel(Panel):
     """
 
     def __init__(self, data: Dataset, *, size: int | None = None, n: int = 12, seed: int = 0):
-        super().__init__("views", "Views of an image")
+        super().__init__("views", "Views of an image", LEAD)
         self.data, self.n, self.index = data, n, 0
         self.size = size or data.images.shape[-1]
         shown = min(12, len(data))
         scale = max(1, round(56 / self.size))
-        self.candidates = ImageGrid(data.images[:shown], columns=12, label="images to choose from")
+        self.candidates = ImageGrid(data.images[:shown], columns=12, largest=72, label="images to choose from")
         self.candidates.selected = 0
         self.candidates.on_pick(lambda i: self._attempt(lambda: self.pick(i)))
         tip = "Strengths that teach well, or fail in a way worth seeing"
         make = ui.Controls("views")
-        sliders = ui.Controls("views", width="290px", label="76px")
+        sliders = ui.Controls("views", width="auto", label="76px")
         self.preset = make.presets(PRESETS, next(iter(PRESETS)), tip, width="230px")
         self.why = w.HTML(PRESETS[self.preset.value][1])
         self.seed = make.seed_box(seed, "Of the numbers that are drawn for the views")
@@ -93,12 +98,16 @@ class ViewsPanel(Panel):
         note = "<i>These images are gray: saturation, hue and gray change nothing.</i>" if gray else ""
         blank = torch.zeros(n, data.images.shape[1], self.size, self.size, dtype=torch.uint8)
         self.views = ImageGrid(
-            blank, columns=6, scale=2 * scale if self.size < 64 else scale, label="views of the image"
+            blank, columns=6, scale=2 * scale if self.size < 64 else scale, largest=160, label="views of the image"
         )
         self.views.on_pick(self._show_numbers)
         self.numbers = w.HTML()
-        body = ui.two_columns([*self.strengths.values(), w.HTML(note)], [self.views, self.numbers], width="310px")
-        self._place(ui.row(self.preset, self.seed, self.again), self.why, self.candidates, body, pictured=self.views)
+        self.again.add_class("ssl-primary")
+        self.original = w.HTML()
+        drawn = ui.two_columns([self.original], [self.numbers], width="220px", least="280px")
+        body = ui.two_columns([*self.strengths.values(), w.HTML(note)], [self.views, drawn])
+        top = ui.row(self.again, self.preset, ui.more(self.seed))
+        self._place(top, self.why, self.candidates, body, pictured=self.views)
         self._set(PRESETS[self.preset.value][0])
         self.preset.observe(self._on_preset, "value")
         self._react((self.seed, *self.strengths.values()), self._draw)
@@ -149,17 +158,32 @@ class ViewsPanel(Panel):
     def _frames(self) -> list[str]:
         return [BLUE if i == max(0, self.views.selected) else "" for i in range(self.n)]
 
+    def _show_original(self, index: int) -> None:
+        """The image as it is, and where each view was cut from it."""
+        image = self.data.images[self.index]
+        frames = []
+        for i, box in enumerate(self._view.params["crop.box"].tolist() if "crop.box" in self._view.params else ()):
+            top, left, height, width = (
+                f"{100 * v / side:.1f}%" for v, side in zip(box, 2 * tuple(image.shape[-2:]), strict=True)
+            )
+            place = f"top:{top};left:{left};height:{height};width:{width}"
+            frames.append(f"<div class='ssl-crop{' ssl-chosen' * (i == index)}' style='{place}'></div>")
+        data = base64.b64encode(png(tile(image[None], 1, gap=0))).decode()
+        picture = f"<img alt='the image, and where view {index + 1} was cut' src='data:image/png;base64,{data}'>"
+        self.original.value = (
+            f"<b>Where view {index + 1} was cut</b><div class='ssl-original'>{picture}{''.join(frames)}</div>"
+        )
+
     def _show_numbers(self, index: int) -> None:
+        self._show_original(index)
         cells = []
         for name, values in self._view.params.items():
             if name != "noise.e":  # as many numbers as pixels
-                cells.append(f"<span>{name}</span><b style='font-weight:500'>{_written(values[index])}</b>")
+                cells.append(f"<span>{name}</span><b>{_written(values[index])}</b>")
         code = escape(self.code())
         self.numbers.value = ui.paragraph(
-            f"<b>Drawn for view {index + 1}</b> (click another)"
-            "<div style='display:grid;grid-template-columns:repeat(2,max-content auto);gap:2px 12px;margin:4px 0 10px'>"
-            f"{''.join(cells)}</div><b>The same without the panel</b>"
-            f"<br><code style='font-size:11px'>{code}</code>"
+            f"<b>Drawn for view {index + 1}</b> (click another)<div class='ssl-drawn'>{''.join(cells)}</div>"
+            f"<details><summary>The same without the panel</summary><code>{code}</code></details>"
         )
 
     def _set(self, strengths: dict[str, float]) -> None:

@@ -30,6 +30,7 @@ function render({ model, el }) {
   bar.append(back, play, on, slider, speed);
   root.append(rows, bar, readout);
   el.append(root);
+  readOutAtRest(readout);
 
   let canvases = [];
   let at = -1; // the image that keys have moved to
@@ -53,7 +54,7 @@ function render({ model, el }) {
       const canvas = make("canvas");
       canvas.width = g.columns * (g.width + GAP) - GAP;
       canvas.height = g.lines * (g.height + GAP) - GAP;
-      canvas.style.width = `${canvas.width * scale}px`;
+      canvas.style.maxWidth = `${canvas.width * scale}px`; // else as wide as its place
       canvas.setAttribute("role", model.get("pickable") ? "application" : "img");
       canvas.setAttribute("aria-label", `${model.get("label")}: ${name}${model.get("pickable") ? "; arrow keys move, Enter picks" : ""}`);
       canvas.classList.toggle("ssl-pickable", model.get("pickable"));
