@@ -154,14 +154,22 @@ def _of_class(name: str, children: Sequence[w.Widget]) -> w.HBox:
 
 
 def two_columns(
-    left: Sequence[w.Widget], right: Sequence[w.Widget], *, width: str = "260px", least: str = "420px", share: int = 0
+    left: Sequence[w.Widget],
+    right: Sequence[w.Widget],
+    *,
+    width: str = "260px",
+    least: str = "420px",
+    share: int = 0,
+    most: str = "none",
 ) -> w.HBox:
     """The left column of `width` and the right one over the rest, or below it where that leaves it less than `least`.
 
-    With a `share`, the left column takes that many parts of what is left over as well, and the right one takes one.
+    With a `share`, the left column takes that many parts of what is left over as well, up to `most`, and the right one
+    takes one.
     """
+    grown = w.Layout(flex=f"{share or 1} 1 {width}", min_width=f"min({width}, 100%)", max_width=most)
     columns = [
-        w.VBox(left, layout=w.Layout(flex=f"{share or 1} 1 {width}", min_width=f"min({width}, 100%)")),
+        w.VBox(left, layout=grown),
         w.VBox(right, layout=w.Layout(flex=f"{1 if share else 999} 1 {least}", min_width=f"min({least}, 100%)")),
     ]
     return w.HBox(columns, layout=w.Layout(grid_gap="16px", flex_flow="row wrap", align_items="flex-start"))
@@ -208,7 +216,7 @@ def table(rows: Sequence[Sequence[str]], name: str = "", *, align: str = "right"
         cells = "".join(f"<td style='text-align:{align}'>{cell}</td>" for cell in others)
         look = "" if i == 0 else " style='vertical-align:top'"
         lines.append(f"<tr{look}><td>{first}</td>{cells}</tr>")
-    return f"<div class='ssl-scroll'><table class='ssl-table {name}'>{''.join(lines)}</table></div>"
+    return f"<div class='ssl-scroll' tabindex='0'><table class='ssl-table {name}'>{''.join(lines)}</table></div>"
 
 
 class Muted:

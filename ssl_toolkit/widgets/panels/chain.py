@@ -94,7 +94,7 @@ class ChainPanel(Panel):
         )
         self.player.back.layout.display = "none"  # the canvas is played and scrubbed by itself
         self.player.speed.value = 10.0  # slow enough to be seen
-        self.canvas = ChainCanvas(columns=n, scale=max(1, round(96 / shape[2])), label="chains")
+        self.canvas = ChainCanvas(columns=n, scale=max(1, round(80 / shape[2])), label="chains")
         self.figure = chain_figure()
         self.chart = Chart(self.figure, toolbar=False)
         self.summary = w.HTML()
@@ -105,7 +105,7 @@ class ChainPanel(Panel):
                 lines[key].insert(0, self.denoiser[key])
         for key in "AB":
             self.eta[key].description = f"eta {key}"
-        body = ui.two_columns([self.canvas], [self.chart, self.summary], width="500px", least="280px", share=2)
+        body = ui.two_columns([self.canvas], [self.chart, self.summary], width="620px", least="280px", share=2, most="860px")
         seldom = ui.more(*self.eta.values(), self.seed, self.clip)
         controls = ui.row(*lines["A"], *lines["B"], self.steps, seldom)
         self._place(controls, self.player, body, pictured=self.canvas)
@@ -173,6 +173,7 @@ class ChainPanel(Panel):
         if not running:
             settled = {key: [_gray_levels(f.x0[key], frame.x0[key]) for f in made] for key in frame.x0}
             show_chains(self.figure, [f.snr for f in made], settled)
+            self.chart.layout.display = ""
             self.chart.draw()
             self.summary.value = self._told(frame)
         self._follow()
@@ -225,6 +226,7 @@ class ChainPanel(Panel):
         self.frames, self._shown = [], []
         self._offer_settings()
         self.canvas.show({"noise": _as_pixels(self._noise())[None]}, captions=[IDLE])
+        self.chart.layout.display = "none"  # no empty axes
         self.summary.value = ""
 
     def _offer_settings(self) -> None:

@@ -69,7 +69,7 @@ class ClaimsBoard(Panel):
         self.outcome = w.HTML()
 
         test = ui.row(self.budget, ui.more(self.shows, self.number))
-        content = [self.table, self.words, self.outcome, self.player, test, self.chart]
+        content = [self.table, self.words, self.outcome, test, self.player, self.chart]
         self._place(self.summary, self.paper, *content, pictured=self.table)
         self._list()
         self.choose(self.chosen.id)

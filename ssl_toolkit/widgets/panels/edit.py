@@ -104,7 +104,7 @@ class EditPanel(Panel):
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 44 // test.images.shape[-1]))
         self.grid.label, self.grid.largest = "images that can be edited", 56
         self.grid.on_pick(lambda i: self._soon(lambda: self.pick(i, other=self.picking.value == "B")))
-        self.canvas = ChainCanvas(columns=k, scale=max(1, round(96 / test.images.shape[-1])), label="samples")
+        self.canvas = ChainCanvas(columns=k, scale=max(1, round(128 / test.images.shape[-1])), label="samples")
         self.canvas.value = stops // 2
         self.note, self.html, self.controls = w.HTML(), w.HTML(), ui.row()
         self.html.add_class("ssl-edit-rows")

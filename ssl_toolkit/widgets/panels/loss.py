@@ -58,7 +58,7 @@ class LossPanel(Panel):
         seldom = ui.more(self.choice, self.shared, self.seed, below=True)
         controls = [self.sliders, self.rate, self.arrows, self._flags, seldom]
         body = ui.two_columns(
-            [self.metrics, self.canvas], [self.numbers, *controls], width="430px", least="300px", share=1
+            [self.metrics, self.canvas], [self.numbers, *controls], width="430px", least="300px", share=9, most="602px"
         )
         self._place(ui.beside(self.preset, self.why), self.player, body, pictured=self.canvas)
         self.preset.observe(self._on_preset, "value")

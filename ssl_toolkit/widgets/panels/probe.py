@@ -57,7 +57,7 @@ TIPS = (
     "How alike two depths are",
 )
 REDRAW = 0.3  # seconds; the browser that draws needs a core, too
-SCATTER = 420  # pixels of a plane, or less where the page is narrow
+SCATTER = 560, 420  # pixels of one plane, or of each of two, or less where the page is narrow
 NEIGHBORS, SHOWN = 7, 40
 HINT = (
     "Hover over a point to see its image, click it for its nearest neighbors. <b>Lasso</b> a group to see what it "
@@ -163,7 +163,12 @@ class ProbePanel(Panel):
         self.player.toolbar.layout.flex, self.player.bar.layout.width = "1 1 280px", "80px"
         two = len(models) == 2
         self.body = ui.two_columns(
-            [self.scatter], [self.words], width="520px" if two else "400px", least="300px", share=3 if two else 1
+            [self.scatter],
+            [self.words],
+            width="520px" if two else "400px",
+            least="300px",
+            share=3 if two else 1,
+            most="860px" if two else "562px",
         )
         self.beside = self.body.children[1]
         self.below = w.VBox()  # the other views, in the place of the points
@@ -197,7 +202,7 @@ class ProbePanel(Panel):
 
     def _make_views(self, *, two: bool) -> None:
         shown = None if self._told and not self._has_images else self.data.images
-        self.scatter = Scatter(shown, side=SCATTER, label="features of images in the plane")
+        self.scatter = Scatter(shown, side=SCATTER[two], label="features of images in the plane")
         self.scatter.told = self._told
         self.scatter.on_pick(lambda i: self._soon(lambda: self.pick(i)))
         self.scatter.on_select(lambda index: self._soon(lambda: self.select(torch.tensor(index).long())))

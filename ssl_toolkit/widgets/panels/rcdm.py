@@ -98,6 +98,7 @@ class RcdmPanel(Panel):
         self.figure = learning_figure(() if reader is None else FACTORS)
         show_learning(self.figure, [], self.depths)  # else its legend has Plotly's own names
         self.chart = Chart(self.figure, toolbar=False)
+        self.chart.layout.display = "none"
         self.rows = w.HTML()
         self.rows.add_class("ssl-rcdm-samples")
         picks = w.VBox([w.HTML("Pick an image that was never trained on, or give your own:"), self.grid])
@@ -278,6 +279,7 @@ class RcdmPanel(Panel):
 
     def _learned(self, records: list[Progress]) -> None:
         show_learning(self.figure, records, self.depths)
+        self.chart.layout.display = "" if records else "none"  # no empty axes
         self.chart.draw()
 
     def _show(self, painted: Canvas | None) -> None:

@@ -139,7 +139,7 @@ function render({ model, el }) {
     for (const [i, names] of ends) {
       names.sort((a, b) => a.top - b.top);
       names.forEach((name, k) => k && (name.top = Math.max(name.top, names[k - 1].top + NAME)));
-      for (let k = names.length - 1, limit = names[k].last + NAME / 2; k >= 0; k--, limit -= NAME)
+      for (let k = names.length - 1, limit = names[k].last - NAME / 2; k >= 0; k--, limit -= NAME)
         names[k].top = Math.min(names[k].top, limit);
       const next = axesOf(full).map((j) => full[`xaxis${j}`]._offset).filter((left) => left > names[0].left);
       const end = Math.min(root.clientWidth, ...next.map((left) => left - 30));
