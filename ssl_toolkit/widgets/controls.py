@@ -200,7 +200,9 @@ def word(html: str, color: str) -> str:
 
 def tiles(numbers: Mapping[str, tuple[str, str]], name: str = "") -> str:
     """The numbers that matter most, large and beside one another: by name, each with what it is to be compared with."""
-    cells = [f"<div><span>{name}</span><b>{number}</b><span>{more}</span></div>" for name, (number, more) in numbers.items()]
+    cells = [
+        f"<div><span>{of}</span><b>{number}</b><span>{words}</span></div>" for of, (number, words) in numbers.items()
+    ]
     return f"<div class='ssl-tiles {name}'>{''.join(cells)}</div>"
 
 

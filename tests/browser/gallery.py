@@ -115,9 +115,7 @@ def open_gallery(page: Page, lab: labdriver.Lab, cases: tuple[Case, ...], name: 
     labdriver.run_cell(page, 0)
     for i, case in enumerate(cases):
         labdriver.run_cell(page, 2 * i + 1)
-        page.wait_for_selector(
-            f".t-{named(case)} {case.seen}, {labdriver.FAILED}", state="attached", timeout=240_000
-        )
+        page.wait_for_selector(f".t-{named(case)} {case.seen}, {labdriver.FAILED}", state="attached", timeout=240_000)
         if said := labdriver.errors(page):
             raise RuntimeError(said[0][-1500:])
     page.wait_for_function(labdriver.READY, timeout=120_000)

@@ -68,11 +68,11 @@ class Canvas(Pictured, anywidget.AnyWidget):
 class ImageGrid(Canvas):
     """A grid of images (n, c, h, w), uint8 or floats in [0, 1], with one or three channels.
 
-    The images grow with the page until each is `largest` pixels wide (None: 72, or what `scale` makes of it), and shrink
-    so that all are seen. In its picture, `scale` pixels show one pixel (None: about 48 a tile); `frames` are CSS colors,
-    one per tile, "" for none; `captions` are read out below while a tile is hovered; `rows` are words to the left of
-    each row. A click, or Enter after arrow keys, sets `selected` and calls what was given to `on_pick(callback)` with
-    the index.
+    The images grow with the page until each is `largest` pixels wide (None: 72, or what `scale` makes of it), and
+    shrink so that all are seen. In its picture, `scale` pixels show one pixel (None: about 48 a tile); `frames` are CSS
+    colors, one per tile, "" for none; `captions` are read out below while a tile is hovered; `rows` are words to the
+    left of each row. A click, or Enter after arrow keys, sets `selected` and calls what was given to
+    `on_pick(callback)` with the index.
 
     >>> data = stk.load_data("digits")
     >>> grid = stk.ImageGrid(data.images[:16], columns=8)

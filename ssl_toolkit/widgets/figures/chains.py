@@ -9,7 +9,6 @@ from plotly.subplots import make_subplots
 from ssl_toolkit.diffusion.monitor import Progress
 from ssl_toolkit.widgets.figures.plots import BLUE, GRAY, GRID, LAYOUT, LEGEND, ORANGE, POINTS, VERMILION, plain
 
-
 FAITHFUL = 0.5  # of the reciprocal rank: from here on samples are of their image more often than not
 
 

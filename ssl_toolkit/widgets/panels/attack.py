@@ -188,12 +188,13 @@ class AttackPanel(Panel):
             self._row(name, outcome, color)
             for (name, outcome), (color, _) in zip(self.outcomes.items(), LOOKS, strict=False)
         ]
-        below = "Each encoder is attacked through its own gradients. In the difference, gray is no change. "
+        below = "Each encoder is attacked through its own gradients. In the noise, gray is no change. "
         below += "Under each sample: how far its features are from those it was painted from. " if self.painters else ""
         below += f"Chance is {chance:.0%}. Distances are in units of that between two images at random."
         top = ui.paragraph(self._headline(truth), "ssl-headline")
         self.html.value = top + "".join(rows) + ui.paragraph(below)
         show_attacks(self.figure, self.curves, chance=chance, strength=self.strength.value)
+        self.chart.layout.display = "" if any(self.curves.values()) else "none"
         self.chart.draw()
 
     def _headline(self, truth: str) -> str:
@@ -212,7 +213,7 @@ class AttackPanel(Panel):
         seen, unit = outcome.seen, self.units[name]
         says = " → ".join(f"<b>{escape(self._says(p[0]))}</b>" for p in (seen.before, seen.after))
         title = f"{ui.word(escape(name), color)} says {says}; h moved by {seen.moved.item() / unit:.2f}"
-        pictures, gain = self._pictures(outcome), f"difference × {self._gain():.0f}"
+        pictures, gain = self._pictures(outcome), f"noise × {self._gain():.0f}"
         if outcome.rows is None:
             return image_strip(pictures, ["as it is", "attacked", gain], title=title)
         rows = []
@@ -220,7 +221,9 @@ class AttackPanel(Panel):
             distances = [] if outcome.rows.distance is None else outcome.rows.distance[i].tolist()
             under = [what, *([f"{d / unit:.2f}" for d in distances] or [""] * self.k)]
             images = torch.cat([pictures[[i]], outcome.rows.images[i], pictures[2:][:i]])
-            rows.append(image_strip(images, [*under, gain][: len(images)], title="" if i else title, columns=self.k + 2))
+            rows.append(
+                image_strip(images, [*under, gain][: len(images)], title="" if i else title, columns=self.k + 2)
+            )
         return "".join(rows)
 
     def _says(self, p: Tensor) -> str:
@@ -239,6 +242,7 @@ class AttackPanel(Panel):
         """Show the image as it is."""
         image, label = self.test.images[[self.picked]], self.test.classes[int(self.test.labels[self.picked])]
         self.html.value = image_strip(image, [label], title="Press Play to attack it.")
+        self.chart.layout.display = "none"  # no empty axes
 
     def _on_control(self) -> None:
         self.steps.disabled = METHODS[self.method.value] == 1

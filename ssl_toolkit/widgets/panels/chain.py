@@ -41,7 +41,7 @@ RANDOM = ("ddpm", "ddim")  # draw noise on the way, and take a seed for it
 NONE = "none"
 FRAMES = 100  # of longer chains so many travel to the browser
 LEAD = "Both chains start at the same noise. Watch when each guess of the image stops changing."
-IDLE = "Pure noise. Press Play to see what comes out of it."
+IDLE = "From pure noise a denoiser guesses a blur. Press Play to see what comes out of it, step by step."
 
 
 class ChainPanel(Panel):
@@ -105,7 +105,9 @@ class ChainPanel(Panel):
                 lines[key].insert(0, self.denoiser[key])
         for key in "AB":
             self.eta[key].description = f"eta {key}"
-        body = ui.two_columns([self.canvas], [self.chart, self.summary], width="620px", least="280px", share=2, most="860px")
+        body = ui.two_columns(
+            [self.canvas], [self.chart, self.summary], width="620px", least="280px", share=2, most="860px"
+        )
         seldom = ui.more(*self.eta.values(), self.seed, self.clip)
         controls = ui.row(*lines["A"], *lines["B"], self.steps, seldom)
         self._place(controls, self.player, body, pictured=self.canvas)
@@ -153,12 +155,13 @@ class ChainPanel(Panel):
     def _noise(self) -> Float[Tensor, "n c h w"]:
         return torch.randn(self.n, *self.shape, generator=rng(self.seed.value, 0, "noise"))
 
+    def _frames(self, steps: int) -> Iterator[Frame]:
+        clip = 1.0 if self.clip.value else None
+        return side_by_side(self._chains(), self._noise(), schedule=self.schedule, steps=steps, clip=clip)
+
     def _records(self) -> Iterator[Frame]:
         self.frames = []
-        clip = 1.0 if self.clip.value else None
-        for frame in side_by_side(
-            self._chains(), self._noise(), schedule=self.schedule, steps=self.steps.value, clip=clip
-        ):
+        for frame in self._frames(self.steps.value):
             self.frames.append(frame)
             yield frame
 
@@ -222,10 +225,11 @@ class ChainPanel(Panel):
             self.chart.draw()
 
     def _before_run(self) -> None:
-        """Show what both chains start at."""
+        """Show what both chains start at, and what the denoiser of A guesses from it."""
         self.frames, self._shown = [], []
         self._offer_settings()
-        self.canvas.show({"noise": _as_pixels(self._noise())[None]}, captions=[IDLE])
+        rows = {"noise": self._noise(), "first guess": next(self._frames(1)).x0["A"]}
+        self.canvas.show({name: _as_pixels(x)[None] for name, x in rows.items()}, captions=[IDLE])
         self.chart.layout.display = "none"  # no empty axes
         self.summary.value = ""
 

@@ -134,7 +134,9 @@ class ClaimsBoard(Panel):
         colors = [COLORS[verdict.result if verdict else ""] for verdict in verdicts]
         self.table.show(rows, colors=colors, selected=claims.index(self.chosen) if self.chosen in claims else -1)
         counts = Counter(row[2] for row in rows)
-        large = {word: (str(counts[word]), f"of {len(rows)} claims") for word in (*COLORS, "not measured") if counts[word]}
+        large = {
+            word: (str(counts[word]), f"of {len(rows)} claims") for word in (*COLORS, "not measured") if counts[word]
+        }
         self.summary.value = ui.tiles(large)
 
     def _draw(self, record: Record) -> None:

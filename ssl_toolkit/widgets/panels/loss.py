@@ -170,8 +170,8 @@ class LossPanel(Panel):
         self.canvas.show(z, -self._scale * gradients[self.arrows.value], trail, directions)
         s = spread(now.za, now.zb, directions=directions)
         self.metrics.value = ui.paragraph(
-            f"The {'directions' if directions else 'points'}: <b>{s.word}</b> · standard deviation {s.long:.2f} × {s.short:.2f} · "
-            f"pairs {s.pairs:.2f} apart",
+            f"The {'directions' if directions else 'points'}: <b>{s.word}</b> · "
+            f"standard deviation {s.long:.2f} × {s.short:.2f} · pairs {s.pairs:.2f} apart",
             "ssl-metrics",
         )
         ways = {name: [m.terms[name] for m in run] for name in now.terms} | {WHOLE: [m.loss for m in run]}

@@ -117,7 +117,9 @@ class SweepPanel(Panel):
         # a map makes the page measure its plots again
         self._hidden = w.Box([self.map], layout=w.Layout(display="none"))
         self._wide = w.VBox()  # in which the curves are as wide as the page
-        self._by_map = ui.two_columns([self.map], [self.chart, self.numbers], width="400px", least="380px", share=1, most="480px")
+        self._by_map = ui.two_columns(
+            [self.map], [self.chart, self.numbers], width="400px", least="380px", share=1, most="480px"
+        )
         self._body = w.VBox()
         controls = ui.row(self.rows, self.columns, self.value, ui.more(*self.where.values(), self.curve))
         self._place(

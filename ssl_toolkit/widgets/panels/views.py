@@ -12,7 +12,7 @@ from ssl_toolkit.data import Dataset, as_bytes, as_float, rng
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.canvases.number import NumberSlider
-from ssl_toolkit.widgets.figures.plots import BLUE
+from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION
 from ssl_toolkit.widgets.panel import Panel, check_index
 from ssl_toolkit.widgets.pictures import png, tile
 
@@ -54,7 +54,8 @@ PRESETS: dict[str, tuple[dict[str, float], str]] = {
 }  # fmt: skip
 
 
-LEAD = "An encoder is taught that all views below are one thing: what you can tell from every one of them, it can learn."
+CARDS = 6  # of the game: views, two of them of one image
+LEAD = "An encoder is taught that all views below are one thing: what you can tell from all of them, it can learn."
 
 
 class ViewsPanel(Panel):
@@ -62,7 +63,8 @@ class ViewsPanel(Panel):
 
     `panel.augment` is what the sliders say, to train with; `panel.code()` the line that makes it; `panel.pick(i)`,
     `panel.draw_again()` and `panel.strengths["noise"].value = 0.2` do what the controls do.
-    It has no run, since views take no time.
+    `panel.deal()` and `panel.guess(i)`, twice, play a game: which two views are of one image? It has no run, since views
+    take no time.
 
     >>> panel = stk.ViewsPanel(stk.load_data("shapes", limit=20))
     >>> panel.pick(3)
@@ -104,14 +106,22 @@ class ViewsPanel(Panel):
         self.numbers = w.HTML()
         self.again.add_class("ssl-primary")
         self.original = w.HTML()
+        self.score, self._deals = (0, 0), 0  # right, played
+        self.cards = ImageGrid(data.images[:1], columns=CARDS, largest=120, label="views, two of them of one image")
+        self.cards.on_pick(lambda i: self._attempt(lambda: self.guess(i)))
+        self.told = w.HTML()
+        anew = make.button("Deal again", "random", "Other images, with the strengths of the sliders")
+        anew.on_click(lambda _: self._attempt(self.deal))
+        game = ui.more(ui.beside(anew, self.told), self.cards, text="A game: which two are one image?", below=True)
         drawn = ui.two_columns([self.original], [self.numbers], width="220px", least="280px")
         body = ui.two_columns([*self.strengths.values(), w.HTML(note)], [self.views, drawn])
         top = ui.row(self.again, self.preset, ui.more(self.seed))
-        self._place(top, self.why, self.candidates, body, pictured=self.views)
+        self._place(top, self.why, self.candidates, body, game, pictured=self.views)
         self._set(PRESETS[self.preset.value][0])
         self.preset.observe(self._on_preset, "value")
         self._react((self.seed, *self.strengths.values()), self._draw)
         self._draw()
+        self.deal()
 
     @property
     def augment(self) -> Augment:
@@ -139,6 +149,36 @@ class ViewsPanel(Panel):
     def draw_again(self) -> None:
         """The same strengths with other random numbers."""
         self.seed.value += 1
+
+    def deal(self) -> None:
+        """Views of other images, as strong as the sliders say; two of them are of one image."""
+        self._deals += 1
+        draw = rng(self.seed.value, self._deals, "game")
+        images = torch.randperm(len(self.data), generator=draw)[: CARDS - 1]
+        images = torch.cat([images, images[:1]])  # the first one twice
+        self._dealt = images[torch.randperm(len(images), generator=draw)]
+        self._guessed: list[int] = []
+        self.cards.selected = -1
+        self.cards.show(as_bytes(self.augment(as_float(self.data.images[self._dealt]), draw).x))
+        self.told.value = "Click the two views that you think are of one image."
+
+    def guess(self, card: int) -> None:
+        """Take a view as one of the two; the second time the answer is shown, and the score."""
+        check_index(card, self._dealt)
+        if card in self._guessed or len(self._guessed) == 2:
+            return
+        self._guessed.append(card)
+        frames = [BLUE if i in self._guessed else "" for i in range(len(self._dealt))]
+        if len(self._guessed) == 2:
+            pair = [i for i, image in enumerate(self._dealt) if (self._dealt == image).sum() == 2]
+            right = sorted(self._guessed) == pair
+            self.score = (self.score[0] + right, self.score[1] + 1)
+            frames = [GREEN if i in pair else VERMILION if i in self._guessed else "" for i in range(len(frames))]
+            words = "Right!" if right else "No: it is the two in green."
+            self.told.value = f"<b>{words}</b> {self.score[0]} of {self.score[1]} right"
+            self._keys.said = f"{words} {self.score[0]} of {self.score[1]} right"
+        self.cards.selected = -1
+        self.cards.show(self.cards.images, frames=frames)
 
     @property
     def view(self) -> View:
