@@ -1,12 +1,13 @@
 """What the panels share: controls that look and are named alike, rows and columns of them, words."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as w
 
-from ssl_toolkit.widgets.canvases.number import EXACT, IntBox, NumberSlider
+from ssl_toolkit.widgets.canvases.number import EXACT, IntBox, More, NumberSlider
+from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, ORANGE, VERMILION
 
 OWN = "your own settings"  # the name of what is none of the presets
 OLD = int(w.__version__.split(".")[0]) < 8  # as Colab has it
@@ -125,24 +126,53 @@ def uploaded(files: w.FileUpload) -> list[bytes]:
 
 def row(*children: w.Widget) -> w.HBox:
     """Controls side by side, on further lines where the page is narrow."""
-    return w.HBox(children, layout=w.Layout(flex_flow="row wrap", align_items="center", grid_gap="2px 12px"))
+    return _of_class("ssl-row", children)
 
 
 def beside(*children: w.Widget) -> w.HBox:
-    """Controls and words on one line, in which the words may take several."""
-    return w.HBox(children, layout=w.Layout(align_items="center", grid_gap="12px"))
+    """Controls and words on one line, in which the words may take several, or go below where the page is narrow."""
+    return _of_class("ssl-beside", children)
+
+
+def more(*children: w.Widget, text: str = "More", below: bool = False) -> w.HBox:
+    """A button that shows and hides these, beside itself or `below`: what few people need, or only once.
+
+    >>> box = more(w.Label("seldom"))
+    >>> box.children[0].opened
+    False
+    """
+    box = _of_class("ssl-more", (More(text=text), *children))
+    if below:
+        box.add_class("ssl-below")
+    return box
+
+
+def _of_class(name: str, children: Sequence[w.Widget]) -> w.HBox:
+    box = w.HBox(children)
+    box.add_class(name)
+    return box
 
 
 def two_columns(
-    left: Sequence[w.Widget], right: Sequence[w.Widget], *, width: str = "auto", least: str = "0", wrap: bool = False
+    left: Sequence[w.Widget],
+    right: Sequence[w.Widget],
+    *,
+    width: str = "260px",
+    least: str = "420px",
+    share: int = 0,
+    most: str = "none",
 ) -> w.HBox:
-    """The left column as wide as `width`, and the right one over the rest, or below it where that has not `least`."""
+    """The left column of `width` and the right one over the rest, or below it where that leaves it less than `least`.
+
+    With a `share`, the left column takes that many parts of what is left over as well, up to `most`, and the right one
+    takes one.
+    """
+    grown = w.Layout(flex=f"{share or 1} 1 {width}", min_width=f"min({width}, 100%)", max_width=most)
     columns = [
-        w.VBox(left, layout=w.Layout(flex="0 0 auto", width=width)),
-        w.VBox(right, layout=w.Layout(flex="1 1 0", min_width=least)),
+        w.VBox(left, layout=grown),
+        w.VBox(right, layout=w.Layout(flex=f"{1 if share else 999} 1 {least}", min_width=f"min({least}, 100%)")),
     ]
-    flow = "row wrap" if wrap else "row"
-    return w.HBox(columns, layout=w.Layout(grid_gap="20px", flex_flow=flow, margin="4px 0 0 0"))
+    return w.HBox(columns, layout=w.Layout(grid_gap="16px", flex_flow="row wrap", align_items="flex-start"))
 
 
 def on_change(controls: Iterable[w.Widget], action: Callable[[], object]) -> None:
@@ -153,7 +183,27 @@ def on_change(controls: Iterable[w.Widget], action: Callable[[], object]) -> Non
 
 def paragraph(html: str, name: str = "") -> str:
     """A paragraph as high as those of the notebook."""
-    return f"<div class='{name}' style='line-height:1.4'>{html}</div>"
+    return f"<div class='{name}'>{html}</div>"
+
+
+WORDS = {BLUE: "blue", GREEN: "green", VERMILION: "vermilion", ORANGE: "orange"}
+
+
+def word(html: str, color: str) -> str:
+    """A bold word in the color of a mark, as dark or as light as the theme needs for words.
+
+    >>> word("A", BLUE)
+    "<b class='ssl-blue'>A</b>"
+    """
+    return f"<b class='ssl-{WORDS.get(color, 'note')}'>{html}</b>"
+
+
+def tiles(numbers: Mapping[str, tuple[str, str]], name: str = "") -> str:
+    """The numbers that matter most, large and beside one another: by name, each with what it is to be compared with."""
+    cells = [
+        f"<div><span>{of}</span><b>{number}</b><span>{words}</span></div>" for of, (number, words) in numbers.items()
+    ]
+    return f"<div class='ssl-tiles {name}'>{''.join(cells)}</div>"
 
 
 def duration(seconds: float) -> str:
@@ -165,11 +215,10 @@ def table(rows: Sequence[Sequence[str]], name: str = "", *, align: str = "right"
     """Cells of HTML as a table: the first row names the columns; all but the first of a row go by `align`."""
     lines = []
     for i, (first, *others) in enumerate(rows):
-        cells = "".join(f"<td style='text-align:{align};padding:1px 0 1px 18px'>{cell}</td>" for cell in others)
-        look = "opacity:.75" if i == 0 else "vertical-align:top"
-        lines.append(f"<tr style='{look}'><td>{first}</td>{cells}</tr>")
-    style = "line-height:1.5;font-variant-numeric:tabular-nums"
-    return f"<table class='{name}' style='{style}'>{''.join(lines)}</table>"
+        cells = "".join(f"<td style='text-align:{align}'>{cell}</td>" for cell in others)
+        look = "" if i == 0 else " style='vertical-align:top'"
+        lines.append(f"<tr{look}><td>{first}</td>{cells}</tr>")
+    return f"<div class='ssl-scroll' tabindex='0'><table class='ssl-table {name}'>{''.join(lines)}</table></div>"
 
 
 class Muted:

@@ -8,15 +8,18 @@ import ipywidgets as w
 import traitlets
 
 from ssl_toolkit.widgets import state as states
+from ssl_toolkit.widgets.canvases.link import LinkButton
 from ssl_toolkit.widgets.canvases.number import Keys
-from ssl_toolkit.widgets.controls import Muted, beside
+from ssl_toolkit.widgets.controls import Muted
 from ssl_toolkit.widgets.life import close_all, close_former
 from ssl_toolkit.widgets.pictures import Pictured, Pixels
 from ssl_toolkit.widgets.player import STATES, Player, running_loop, show_state, soon
 
 
 class Panel(Pictured, w.VBox):
-    """A view with controls, and the run of its `player`; one without a run is drawn as soon as a control changes.
+    """A card with controls, and the run of its `player`; one without a run is drawn as soon as a control changes.
+
+    It says in its title what it is, in one sentence, the `lead`, what to look at, and in its footer what happened.
 
     A panel calls `super().__init__` first, then makes its controls and its `player`, and ends with `_place`. Its state
     is that of the player, and a CSS class as well: `ssl-state-running`. A cell that is run again closes the panel that
@@ -26,11 +29,13 @@ class Panel(Pictured, w.VBox):
     state = traitlets.Enum(STATES, "idle")
     player: Player[Any] | None = None
 
-    def __init__(self, name: str, title: str):
+    def __init__(self, name: str, title: str, lead: str = ""):
         super().__init__()
         close_former(self)
-        self.title = w.HTML(f'<b class="ssl-title">{escape(title)}</b>', layout=w.Layout(flex="0 0 auto"))
+        self.title = w.HTML(f'<div class="ssl-title" role="heading" aria-level="3">{escape(title)}</div>')
+        self.lead = w.HTML(f'<div class="ssl-lead">{escape(lead)}</div>' if lead else "")
         self.message = w.HTML()
+        self._keys = Keys()
         self._loop = running_loop()
         self._muted = Muted()  # while several controls are moved at once
         self._locked: list[w.Widget] = []
@@ -40,12 +45,16 @@ class Panel(Pictured, w.VBox):
         show_state(self, self.state)
 
     def _place(self, *children: w.Widget, locked: Sequence[w.Widget] = (), pictured: Pictured | None = None) -> None:
-        """Show these below the title, and follow the player; while it runs or pauses, the `locked` controls rest.
+        """Show these below the title and the lead, and the message in the footer; follow the player, and while it runs
+        or pauses, let the `locked` controls rest.
 
         The panel's picture is that of the canvas `pictured`; a panel without one has a `picture` of its own.
         """
         self._pictured = pictured
-        self.children = [beside(self.title, self.message, Keys()), *children]
+        footer = w.HBox([self.message, LinkButton(self.link)])
+        footer.add_class("ssl-footer")
+        lead = [self.lead] if self.lead.value else []
+        self.children = [self.title, *lead, *children, footer, self._keys]
         self._locked = list(locked)
         if self.player is not None:
             self.player.observe(self._on_state, "state")
@@ -160,22 +169,23 @@ class Panel(Pictured, w.VBox):
                 raise
 
     def _failed(self, error: Exception) -> None:
-        self._say(f"failed: {type(error).__name__}: {error}")
+        self._say(f"failed: {type(error).__name__}: {error}", failed=True)
 
-    def _say(self, text: str) -> None:
-        """Show this message, which screen readers read out, beside the title; "" takes it away."""
-        shown = f'<div role="status" class="ssl-message" style="line-height:1.4">{escape(text)}</div>'
-        self.message.value = shown if text else ""
+    def _say(self, text: str, *, failed: bool = False) -> None:
+        """Show this message in the footer; screen readers read it out."""
+        look = "ssl-message ssl-failed" if failed else "ssl-message"
+        self.message.value = f'<div class="{look}">{escape(text)}</div>' if text else ""
+        self._keys.said = text
 
     def _report(self, action: Callable[[], str]) -> None:
         """Do it soon; the message says what it returns, or what went wrong."""
 
         def act() -> None:
             try:
-                said = action()
+                said, failed = action(), False
             except Exception as error:
-                said = f"{type(error).__name__}: {error}"
-            self._say(said)
+                said, failed = f"{type(error).__name__}: {error}", True
+            self._say(said, failed=failed)
 
         self._soon(act)
 

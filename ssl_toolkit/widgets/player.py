@@ -91,6 +91,7 @@ class Player(w.VBox, Generic[T]):
         self._iterator: Iterator[T] | None = None
         self._task: asyncio.Task[None] | None = None
         self._once = False  # pause after the next record
+        self.text = ""  # of the status line
         self.subject = ""  # what the run is of, said before its numbers
         self._gone = ""  # why it never runs again
         self._stale = False  # reset, and the source not closed yet: by the loop, or by whoever asks for a record before
@@ -117,18 +118,12 @@ class Player(w.VBox, Generic[T]):
         )  # fmt: skip
         self.back.add_class("ssl-back")
         self.back.observe(lambda change: self.look_back(change["new"]), "value")
-        self.status = w.HTML(layout=w.Layout(flex="1 1 auto", min_width="0"))
+        self.status = w.HTML()
         self._keys = Keys()  # held here, since panels rearrange the toolbar
-        controls = [
-            self.play_button,
-            self.step_button,
-            self.reset_button,
-            self.speed,
-            self.bar,
-            self.status,
-            self._keys,
-        ]
-        self.toolbar = w.HBox(controls, layout=w.Layout(align_items="center", grid_gap="6px"))
+        buttons = [self.play_button, self.step_button, self.reset_button]
+        self.toolbar = w.HBox([*buttons, self.speed, self.bar, self.status, self._keys])
+        self.toolbar.add_class("ssl-toolbar")
+        self.status.add_class("ssl-told")
         super().__init__([self.toolbar, self.back])
         self.add_class("ssl-player")
         self._show_state()
@@ -180,7 +175,7 @@ class Player(w.VBox, Generic[T]):
         if began:
             self.play()
         else:
-            self.soon(otherwise)
+            self.soon(lambda: otherwise() if self.state == "idle" else None)  # not if it was played meanwhile
 
     def look_back(self, index: int) -> None:
         """Draw the record at this place of `records` again; playing goes on from the last."""
@@ -355,6 +350,7 @@ class Player(w.VBox, Generic[T]):
         self.reset_button.disabled = bool(self._gone)
         self.bar.bar_style = {"failed": "danger", "done": "success"}.get(self.state, "info")
         self._say(self._word())
+        self._keys.said = self.text  # results are read out, not every step
 
     def _offer_looking_back(self) -> None:
         """The slider stands at the last record; it is there, but empty, while there is nothing to look back at."""
@@ -388,7 +384,6 @@ class Player(w.VBox, Generic[T]):
             where = traceback.extract_tb(self.error.__traceback__)[-1:]
             place = f" ({os.path.basename(where[0].filename)}, line {where[0].lineno})" if where else ""
             text = f"failed · {type(self.error).__name__}: {self.error}{place}"
-        said = escape(text)
-        self.status.value = (
-            f'<span role="status" aria-live="polite" class="ssl-status" style="line-height:1.4">{said}</span>'
-        )
+        self.text = text
+        failed = " ssl-failed" if self.error is not None else ""
+        self.status.value = f'<span class="ssl-status{failed}">{escape(text)}</span>'

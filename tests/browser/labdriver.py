@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlparse
@@ -249,3 +250,18 @@ def show(page: Page, selector: str) -> None:
 def shut_kernels(lab: Lab) -> None:
     for session in json.loads(lab.api("GET", "/api/sessions")):
         lab.api("DELETE", "/api/sessions/" + session["id"])
+
+
+WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
+
+
+def barriers(page: Page, selector: str) -> list[str]:
+    """What axe-core finds against WCAG 2.2 AA in the first that the selector finds: rule, how often, an example."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate(
+        """async ([selector, tags]) => (await axe.run(document.querySelector(selector),
+          {runOnly: tags, resultTypes: ['violations']})).violations""",
+        [selector, list(WCAG)],
+    )
+    return [f"{v['id']} x {len(v['nodes'])}: {v['nodes'][0]['html'][:200]}" for v in found]

@@ -100,7 +100,9 @@ def test_an_attack_is_seen_and_another_strength_begins_anew(notebook, shots):
     click_image(page, ".ssl-attack", 3, 2)
     page.wait_for_function(f"(old) => ({text})() !== old", arg=before, timeout=60_000)
     wait_for(page, ".ssl-attack", "done")
+    assert labdriver.barriers(page, ".ssl-attack") == []
     with labdriver.dark(page):
         labdriver.picture(page, ".ssl-attack", shots / "attack_dark.png")
+        assert labdriver.barriers(page, ".ssl-attack") == []
     assert page.evaluate(labdriver.NAMELESS) == []
     assert labdriver.errors(page) == []

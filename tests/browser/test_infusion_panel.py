@@ -75,7 +75,7 @@ def test_a_mask_is_painted_and_completed_in_both_themes(notebook, shots):
     page.get_by_role("button", name="Clear").click()
     page.wait_for_function(NOTE, arg="Paint", timeout=20_000)
     targets = page.locator(".ssl-infusion .ssl-chain canvas:nth-of-type(3)").first
-    targets.click(position={"x": 3 * 73 + 20, "y": 20})
+    targets.click(position={"x": targets.bounding_box()["width"] * 3.5 / 8, "y": 20})
     targets.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
@@ -102,6 +102,7 @@ def test_a_mask_is_painted_and_completed_in_both_themes(notebook, shots):
         page.keyboard.press("Home")
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
+        page.locator(".ssl-infusion .ssl-more-button").first.click()
         page.get_by_label("Means").uncheck()
         labdriver.picture(page, ".ssl-infusion", shots / "infusion_dark.png")
     assert labdriver.errors(page) == []

@@ -32,8 +32,8 @@ FOCUSED = """() => { const e = document.activeElement, panel = e.closest('.ssl-t
       || e.title).trim()}; }"""
 GRID = "queries and their neighbors: 16 images; arrow keys move, Enter picks"
 IN_ORDER = [
-    *("Preset", "Play", "Step", "Reset", "Method", "Width", "Batch", "Steps", "Seed", "Probe every depth"),
-    *("Rate", "Temp.", "Crop from", "Jitter", "Hue", "Gray", GRID, "File", "Save", "Load"),
+    *("Preset", "Play", "Step", "Reset", "Method", "Steps", "Rate", "Crop from", "More"),
+    *("Width", "Batch", "Seed", "Probe every depth", "Temp.", "Jitter", "Hue", "Gray", "File", "Save", "Load", GRID),
 ]
 
 
@@ -79,6 +79,7 @@ def has_players_at_work(page, count: int, cell: int = 3) -> bool:
 def test_keys_alone_reach_and_use_every_control_and_where_they_are_is_seen(notebook):
     page, names, unseen = notebook, [], []
     labdriver.show(page, ".ssl-train")
+    page.locator(".ssl-train .ssl-more-button").first.click()
     page.locator(".ssl-train select").first.focus()
     for _ in range(80):
         focused = page.evaluate(FOCUSED)

@@ -47,7 +47,7 @@ def notebook(lab, page):
             f"() => window.jupyterapp.shell.currentWidget.content.widgets[{i}].model.executionCount !== null",
             timeout=60_000,
         )
-    page.wait_for_selector(".ssl-train .js-plotly-plot", timeout=60_000)
+    page.wait_for_selector(".ssl-train .ssl-grid canvas", timeout=60_000)
     page.wait_for_selector(".t-grid canvas", timeout=60_000)
     assert labdriver.errors(page) == []
     return page

@@ -62,11 +62,14 @@ def test_paused_a_control_paints_anew_and_the_dark_theme_is_legible(notebook, sh
     page.wait_for_timeout(2000)
     last = f"() => [...document.querySelectorAll('{SAMPLES}')].at(-1).src"
     before = page.evaluate(last)
+    page.click(".ssl-rcdm .ssl-more-button")
     page.locator(".ssl-rcdm-seed input").fill("5")
     page.keyboard.press("Enter")
     page.wait_for_function(f"(old) => ({last})() !== old", arg=before, timeout=60_000)
+    assert labdriver.barriers(page, ".ssl-rcdm") == []
     with labdriver.dark(page):
         labdriver.picture(page, ".ssl-rcdm", shots / "rcdm_dark.png")
+        assert labdriver.barriers(page, ".ssl-rcdm") == []
     assert page.evaluate(labdriver.NAMELESS) == []
 
 

@@ -24,7 +24,7 @@ panel
 """
 STATE = labdriver.in_state(".ssl-sweep")
 HEAD = "(t) => (document.querySelector('.ssl-sweep .ssl-sweep-table td') || {}).innerText === t"
-LIVE = "() => [...document.querySelectorAll('.ssl-sweep .legendtext')].some(e => e.textContent === 'simclr')"
+LIVE = "() => [...document.querySelectorAll('.ssl-sweep .ssl-line-name')].some(e => e.textContent === 'simclr')"
 CURVES = "() => document.querySelectorAll('.ssl-sweep .js-plotly-plot .scatterlayer .trace .points path').length"
 
 

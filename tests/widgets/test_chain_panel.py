@@ -99,14 +99,14 @@ def test_the_cursor_follows_the_canvas():
 
 def test_one_step_shows_what_there_is_so_far():
     panel = panel_of()
-    assert panel.canvas.names == ["noise"]
+    assert panel.canvas.names == ["noise", "first guess"]
     for _ in range(3):
         panel.player.step()
     assert panel.player.state == "paused"
     assert panel.canvas.shape[1] == 3
     assert panel.canvas.captions[-1].startswith("step 2 of 8")
     panel.player.reset()
-    assert panel.canvas.names == ["noise"]
+    assert panel.canvas.names == ["noise", "first guess"]
 
 
 def test_a_control_makes_the_chains_anew_once_there_are_some():

@@ -5,7 +5,8 @@ from contextlib import suppress
 import ipywidgets as w
 import pytest
 
-from ssl_toolkit.widgets.controls import Controls, Muted, on_change, paragraph, row, two_columns
+from ssl_toolkit.widgets.controls import Controls, Muted, more, on_change, paragraph, row, tiles, two_columns, word
+from ssl_toolkit.widgets.figures.plots import BLUE
 
 
 @pytest.mark.parametrize("control", [w.FloatSlider(), w.BoundedIntText(), w.Checkbox(), w.Dropdown()], ids=type)
@@ -22,7 +23,7 @@ def test_menus_and_buttons_say_what_they_do_and_lines_wrap():
     assert (press.description, press.icon, press.tooltip) == ("Save", "save", "keep it")
     both = row(menu, press)
     assert both.children == (menu, press)
-    assert "wrap" in both.layout.flex_flow
+    assert "ssl-row" in both._dom_classes
     assert "ssl-w" in paragraph("<b>x</b>", "ssl-w")
 
 
@@ -30,7 +31,23 @@ def test_the_second_of_two_columns_takes_the_rest():
     one, other = w.Button(), w.Button()
     left, right = two_columns([one], [other], width="90px").children
     assert (left.children, right.children) == ((one,), (other,))
-    assert (left.layout.width, left.layout.flex, right.layout.flex) == ("90px", "0 0 auto", "1 1 0")
+    assert (left.layout.flex, right.layout.flex) == ("1 1 90px", "999 1 420px")
+    shared = two_columns([one], [other], width="90px", least="50px", share=2).children
+    assert [column.layout.flex for column in shared] == ["2 1 90px", "1 1 50px"]
+
+
+def test_what_few_need_is_behind_a_button():
+    seldom = w.Button()
+    box = more(seldom, text="Files", below=True)
+    assert box.children[1:] == (seldom,)
+    assert (box.children[0].text, box.children[0].opened) == ("Files", False)
+    assert set(box._dom_classes) == {"ssl-more", "ssl-below"}
+
+
+def test_words_and_large_numbers_take_their_look_from_the_theme():
+    assert word("A", BLUE) == "<b class='ssl-blue'>A</b>"
+    assert "#" not in tiles({"kNN": ("90 %", "chance 10 %")})
+    assert "<b>90 %</b>" in tiles({"kNN": ("90 %", "chance 10 %")})
 
 
 def test_a_change_of_any_control_is_told():

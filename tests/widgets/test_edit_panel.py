@@ -107,7 +107,7 @@ def test_every_mode_says_what_it_does_and_has_its_controls(panel):
 
 def test_before_it_is_played_it_shows_what_was_picked(panel):
     assert "Press Play" in panel.html.value
-    assert panel.grid.frames[:2] == ["#0072B2", "#E69F00"]
+    assert panel.grid.frames[:2] == ["#0072B2", "#B87D00"]
     before = panel.html.value
     panel.picking.value = "B"
     panel.grid._handle_custom_msg({"type": "pick", "index": 9}, [])

@@ -90,7 +90,8 @@ def test_the_map_of_a_panel_goes_with_its_curves_and_its_neighbors(panel):
     assert panel.map.value == 3
     panel.map.set_state({"value": 1})
     assert "looking back · step 2 of 6" in panel.player.status.value
-    assert list(panel.figure.data[0].x) == [1, 2]
+    assert list(panel.figure.data[0].x) == [1, 2, 3, 4, 5, 6]  # the whole run, and a line where it is looked at
+    assert [shape.x0 for shape in panel.figure.layout.shapes] == [2, 2]
     panel.player.look_back([record.step for record in panel.player.records].index(5))
     assert panel.map.value == 2  # the last snapshot before step 5
     assert panel.picture().shape[0] > panel.grid.picture().shape[0]

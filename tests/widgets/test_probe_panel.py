@@ -232,7 +232,7 @@ def test_a_handful_of_images_will_do(model, data):
 
 def test_a_saved_notebook_shows_the_points(panel):
     bundle, _ = panel._repr_mimebundle_()
-    assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).size == (430, 430)
+    assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).size == (560, 560)
 
 
 def test_the_nearest_leave_out_the_image_itself_even_among_equals():

@@ -312,7 +312,7 @@ def test_either_view_can_be_chosen_and_both_are_of_the_same_runs(tmp_path):
     panel.view.value = "map"
     assert panel._body.children == (panel._by_map,)
     panel.view.value = "curves"
-    assert panel._body.children[0].children[1].children == (panel.curves,)
+    assert panel._body.children[0].children == (panel.curves,)
     panel.columns.value = "method"
     assert set(drawn(panel)) == {"8", "64", "8, stored", "64, stored"}
     assert panel.curves.figure.layout.xaxis.type == "category"

@@ -167,7 +167,7 @@ def test_after_a_run_a_change_says_what_it_needs_and_the_words_go_with_it():
     assert panel.message.value == ""
 
 
-def test_looking_back_shows_the_run_as_it_stood():
+def test_looking_back_shows_where_in_the_run_it_is():
     panel = TrainPanel(DATA, SMALL, every=1)
     panel.wait()
     loss, knn = panel.figure.data[0], panel.figure.data[5]
@@ -175,8 +175,20 @@ def test_looking_back_shows_the_run_as_it_stood():
     assert list(knn.x) == [0, 1, 2, 3]
     moment = [record.step for record in panel.player.records].index(2)
     panel.player.look_back(moment)
-    assert list(loss.x) == [1, 2]
+    assert list(loss.x) == [1, 2, 3]
+    assert [shape.x0 for shape in panel.figure.layout.shapes] == [2, 2]
     assert "step 2 of 3" in panel.player.status.value
+    panel.player.look_back(len(panel.player.records) - 1)
+    assert not panel.figure.layout.shapes
+
+
+def test_before_a_run_there_are_no_empty_axes():
+    panel = TrainPanel(DATA, SMALL, every=1)
+    seen = [part.layout.display != "none" for part in (panel.empty, panel.chart, panel.map)]
+    assert seen == [True, False, False]
+    panel.step()
+    panel.wait()
+    assert [part.layout.display != "none" for part in (panel.empty, panel.chart, panel.map)] == [False, True, True]
 
 
 def test_probes_of_every_depth_are_drawn_and_leave_no_trace_in_the_run():

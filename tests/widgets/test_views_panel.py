@@ -7,6 +7,7 @@ import torch
 
 from ssl_toolkit.augment import simclr_views
 from ssl_toolkit.data import Dataset, load_data, rng
+from ssl_toolkit.widgets.figures.plots import GREEN, VERMILION
 from ssl_toolkit.widgets.panels.views import PRESETS, ViewsPanel
 
 DATA = load_data("shapes", limit=20)
@@ -64,3 +65,33 @@ def test_gray_images_lock_what_cannot_change_them():
 def test_a_saved_notebook_shows_the_views():
     bundle, _ = ViewsPanel(DATA)._repr_mimebundle_()
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+
+
+def test_a_game_asks_which_two_views_are_of_one_image():
+    panel = ViewsPanel(DATA)
+    for played, wrong in enumerate((False, True), start=1):
+        panel.deal()
+        dealt = panel._dealt.tolist()
+        pair = [i for i, image in enumerate(dealt) if dealt.count(image) == 2]
+        assert len(pair) == 2
+        other = next(i for i in range(len(dealt)) if i not in pair)
+        panel.guess(pair[0])
+        panel.guess(pair[0])  # the same one again is no guess
+        assert panel.score[1] == played - 1
+        panel.guess(other if wrong else pair[1])
+        assert panel.score == (1, played)
+        assert [panel.cards.frames[i] for i in pair] == [GREEN, GREEN]
+        assert panel.cards.frames[other] == (VERMILION if wrong else "")
+        panel.guess(other)  # the answer is shown already
+        assert panel.score == (1, played)
+    with pytest.raises(ValueError, match="index is 6"):
+        panel.guess(6)
+
+
+def test_the_crop_of_the_chosen_view_is_drawn_on_the_original():
+    panel = ViewsPanel(DATA)
+    top, left, height, width = panel._view.params["crop.box"][0].tolist()
+    side = DATA.images.shape[-1]
+    assert f"top:{100 * top / side:.1f}%;left:{100 * left / side:.1f}%" in panel.original.value
+    assert panel.original.value.count("ssl-crop") == panel.n
+    assert panel.original.value.count("ssl-chosen") == 1

@@ -23,8 +23,9 @@ def script(*names: str) -> str:
 
 
 def style(*names: str) -> str:
-    """The CSS of a canvas, as text: of a Path, anywidget would watch the file and keep every canvas for ever."""
-    return "".join((STATIC / f"{file}.css").read_text(encoding="utf-8") for file in names)
+    """The CSS of a canvas, after what all of them share: as text, since of a Path, anywidget would watch the file and
+    keep every canvas for ever."""
+    return "".join((STATIC / f"{file}.css").read_text(encoding="utf-8") for file in ("panel", *names))
 
 
 def packed(x: Tensor) -> bytes:
@@ -67,9 +68,11 @@ class Canvas(Pictured, anywidget.AnyWidget):
 class ImageGrid(Canvas):
     """A grid of images (n, c, h, w), uint8 or floats in [0, 1], with one or three channels.
 
-    `scale` screen pixels show one pixel (None: about 48 a tile); `frames` are CSS colors, one per tile, "" for none;
-    `captions` are read out below while a tile is hovered; `rows` are words to the left of each row. A click, or Enter
-    after arrow keys, sets `selected` and calls what was given to `on_pick(callback)` with the index.
+    The images grow with the page until each is `largest` pixels wide (None: 72, or what `scale` makes of it), and
+    shrink so that all are seen. In its picture, `scale` pixels show one pixel (None: about 48 a tile); `frames` are CSS
+    colors, one per tile, "" for none; `captions` are read out below while a tile is hovered; `rows` are words to the
+    left of each row. A click, or Enter after arrow keys, sets `selected` and calls what was given to
+    `on_pick(callback)` with the index.
 
     >>> data = stk.load_data("digits")
     >>> grid = stk.ImageGrid(data.images[:16], columns=8)
@@ -88,6 +91,7 @@ class ImageGrid(Canvas):
     captions = traitlets.List(traitlets.Unicode()).tag(sync=True)
     rows = traitlets.List(traitlets.Unicode()).tag(sync=True)
     selected = traitlets.Int(-1).tag(sync=True)
+    largest = traitlets.Int(0).tag(sync=True)  # 0: as much as is usual
     label = traitlets.Unicode("images").tag(sync=True)
 
     def __init__(
@@ -99,12 +103,13 @@ class ImageGrid(Canvas):
         frames: Sequence[str] = (),
         captions: Sequence[str] = (),
         rows: Sequence[str] = (),
+        largest: int | None = None,
         label: str = "images",
     ):
         if len(images) == 0 or images.shape[1] not in (1, 3):
             raise ValueError(f"images has shape {tuple(images.shape)}: a grid shows n > 0 images of 1 or 3 channels.")
         scale = scale or max(1, round(48 / images.shape[-1]))
-        super().__init__(columns=columns, scale=scale, rows=list(rows), label=label)
+        super().__init__(columns=columns, scale=scale, rows=list(rows), largest=largest or 0, label=label)
         self.show(images, frames=frames, captions=captions)
 
     def show(

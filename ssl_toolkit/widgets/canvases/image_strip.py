@@ -10,15 +10,23 @@ from torch import Tensor
 from ssl_toolkit.widgets.pictures import png, tile
 
 
-def image_strip(images: Shaped[Tensor, "n c h w"], captions: Sequence[str], *, title: str, size: int = 64) -> str:
-    """One row: `size` screen pixels an image, its caption under it, the title above."""
+def image_strip(
+    images: Shaped[Tensor, "n c h w"],
+    captions: Sequence[str],
+    *,
+    title: str,
+    size: int = 96,
+    columns: int | None = None,
+) -> str:
+    """One row: `size` screen pixels an image, or as much as there is room for, its caption under it, the title above.
+
+    Strips of the same `columns` have images of the same size (None: as many as there are images).
+    """
     cells = []
     for image, caption in zip(images, captions, strict=True):
         data = base64.b64encode(png(tile(image[None], 1, gap=0))).decode()
-        look = f"width:{size}px;height:{size}px;image-rendering:pixelated;display:block"
-        picture = f"<img alt='{escape(caption)}' style='{look}' src='data:image/png;base64,{data}'>"
-        cells.append(
-            f"<figure style='margin:0;text-align:center'>{picture}<figcaption>{escape(caption)}</figcaption></figure>"
-        )
-    row = f"<div style='display:flex;flex-wrap:wrap;gap:4px;font-size:12px'>{''.join(cells)}</div>"
-    return f"<div class='ssl-strip' style='line-height:1.4;margin-bottom:6px'><div>{title}</div>{row}</div>"
+        picture = f"<img alt='{escape(caption)}' src='data:image/png;base64,{data}'>"
+        cells.append(f"<figure>{picture}<figcaption title='{escape(caption)}'>{escape(caption)}</figcaption></figure>")
+    widths = f"grid-template-columns:repeat({columns or len(cells)},minmax(0,{size}px))"
+    row = f"<div class='ssl-images' style='{widths}'>{''.join(cells)}</div>"
+    return f"<div class='ssl-strip'><div>{title}</div>{row}</div>"

@@ -35,9 +35,10 @@ class NeighborGrid(ImageGrid):
         found: Mapping[str, Int64[Tensor, "q k"]],
         *,
         scale: int | None = None,
+        largest: int | None = None,
         label: str = "queries and their neighbors",
     ):
-        super().__init__(queries.images[:1], scale=scale, label=label)
+        super().__init__(queries.images[:1], scale=scale, largest=largest, label=label)
         self.compare(bank, queries, found)
 
     def compare(self, bank: Dataset, queries: Dataset, found: Mapping[str, Int64[Tensor, "q k"]]) -> None:

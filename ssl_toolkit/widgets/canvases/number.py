@@ -45,10 +45,25 @@ class NumberSlider(anywidget.AnyWidget):
 
 
 class Keys(anywidget.AnyWidget):
-    """Unseen: brings the style of all panels, and keeps the keys that are pressed in one from JupyterLab."""
+    """Unseen: brings the style of all panels, keeps the keys that are pressed in one from JupyterLab, and says `said`.
+
+    What it says is heard from screen readers, so it is meant for results, not for every step on the way to them.
+    """
 
     _esm = script("keys")
-    _css = style("panel")
+    _css = style("card")
+
+    said = traitlets.Unicode("").tag(sync=True)
+
+
+class More(anywidget.AnyWidget):
+    """A button that shows or hides what stands after it in a box of the CSS class `ssl-more`."""
+
+    _esm = script("more")
+    _css = style("card")
+
+    text = traitlets.Unicode("More").tag(sync=True)
+    opened = traitlets.Bool(False).tag(sync=True)
 
 
 class _Refusing:

@@ -14,7 +14,7 @@ from ssl_toolkit.widgets.canvases.canvas import Canvas, packed, script, style
 from ssl_toolkit.widgets.canvases.colors import COLORS
 from ssl_toolkit.widgets.pictures import Pixels
 
-SIDE = 430  # pixels
+SIDE = 600  # pixels, or less where the page is narrow
 LONGEST = 1.2  # arrow, in units of the plane
 SMALLEST = 2.5  # half a side, in units of the plane, however close the points are
 

@@ -9,6 +9,8 @@ from plotly.subplots import make_subplots
 from ssl_toolkit.diffusion.monitor import Progress
 from ssl_toolkit.widgets.figures.plots import BLUE, GRAY, GRID, LAYOUT, LEGEND, ORANGE, POINTS, VERMILION, plain
 
+FAITHFUL = 0.5  # of the reciprocal rank: from here on samples are of their image more often than not
+
 
 def chain_figure() -> go.Figure:
     """Two plots below one another, to be filled by `show_chains`: signal to noise, and when the guesses settle."""
@@ -95,6 +97,9 @@ def show_learning(figure: BaseFigure, records: Sequence[Progress], depths: Seque
             loss.x, loss.y = [r.step for r in learned], [r.loss[depth] for r in learned]
             ranks.x, ranks.y = [r.step for r in looks], [r.faithful[depth].mrr for r in looks]
             for bar in bars:
+                # of samples that are not of the image yet, nothing follows
+                known = bool(looks) and looks[-1].faithful[depth].mrr >= FAITHFUL
+                bar.marker.color = (BLUE, ORANGE)[i] if known else GRAY
                 bar.x = [looks[-1].kept[depth].get(factor) if looks else None for factor in bar.y]
             for trace in (loss, ranks, *bars):
                 trace.name, trace.showlegend = plain(depth), bool(depth) and trace is loss

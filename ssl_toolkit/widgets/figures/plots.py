@@ -13,9 +13,9 @@ from ssl_toolkit.probes.online import Reading
 from ssl_toolkit.training import Step
 from ssl_toolkit.training.intervals import mean_interval
 
-# Okabe and Ito (2008)
-BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-GRAY = "#767676"  # readable on white and on JupyterLab's dark background
+# The hues of Okabe and Ito (2008), so dark that each has a contrast of 3 or more on white and on JupyterLab's dark
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#B87D00", "#009E73", "#BD4F00", "#C26C9B", "#2F96D2"
+GRAY = "#767676"  # of lines; the browser gives words the color of the theme
 POINTS = 400  # of a curve; more would only cost time on the way to the browser
 LAYOUT: dict[str, Any] = {  # what all figures have in common
     "autosize": True,
@@ -48,10 +48,15 @@ PROBE_SLOTS = 4  # the representation, two layers of the projector, one of a pre
 
 
 def training_curves(
-    steps: Sequence[Step], snapshots: Sequence[Snapshot], base: Baselines | None, readings: Sequence[Reading] = ()
+    steps: Sequence[Step],
+    snapshots: Sequence[Snapshot],
+    base: Baselines | None,
+    readings: Sequence[Reading] = (),
+    *,
+    shown: Snapshot | None = None,
 ) -> list[Curve]:
     """The curves of `training_figure`, in the order of its traces: the loss and its terms, accuracies by neighbors and
-    by the linear probes of `readings`, the spectrum."""
+    by the linear probes of `readings`, the spectrum at the snapshot `shown` (None: the last)."""
     thin = steps[:: max(1, len(steps) // POINTS)]
     if steps and thin[-1] is not steps[-1]:
         thin = [*thin, steps[-1]]
@@ -68,7 +73,8 @@ def training_curves(
     depths = list(readings[-1].accuracy)[:PROBE_SLOTS] if readings else []
     probes = [Curve(depth, read, [r.accuracy[depth] for r in readings]) for depth in depths]
     probes += [Curve("", [], [])] * (PROBE_SLOTS - len(probes))
-    spectrum = snapshots[-1].spectrum if snapshots else torch.empty(0)
+    shown = shown or (snapshots[-1] if snapshots else None)
+    spectrum = torch.empty(0) if shown is None else shown.spectrum
     spectrum = spectrum / spectrum[:1].clamp_min(1e-12)
     return [
         Curve("loss", x, [s.loss for s in thin]),
@@ -131,6 +137,12 @@ def training_figure(
     figure.update_yaxes(tickformat=".0%", row=1, col=2)
     figure.update_yaxes(type="log", exponentformat="power", row=1, col=3)
     return figure
+
+
+def show_moment(figure: BaseFigure, step: int | None) -> None:
+    """A line through the curves of a `training_figure` at the step that is looked back at; none for None."""
+    line = {"type": "line", "x0": step, "x1": step, "y0": 0, "y1": 1, "line": {"color": VERMILION, "width": 2}}
+    figure.layout.shapes = [line | {"xref": f"x{i}", "yref": f"y{i} domain"} for i in ("", 2) if step is not None]
 
 
 RUN_COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY)

@@ -28,6 +28,7 @@ from ssl_toolkit.widgets.panel import Panel, check_index
 from ssl_toolkit.widgets.pictures import Pixels, tile
 from ssl_toolkit.widgets.player import Player
 
+LEAD = "Noise too faint to see is added to an image. Watch which encoder says something else, and which still knows it."
 METHODS = {"FGSM: one step": 1, "PGD": 0}
 TARGETS: dict[str, Target] = {"its probe": "head", "its representation": "representation"}
 PICKS, COLUMNS = 24, 4
@@ -81,7 +82,7 @@ class AttackPanel(Panel):
             )
         if unknown := set(painters or {}) - set(encoders):
             raise ValueError(f"painters has {sorted(unknown)[0]!r}: there is no encoder of that name.")
-        super().__init__("attack", "Attack an image")
+        super().__init__("attack", "Attack an image", LEAD)
         self.encoders, self.probes, self.painters = dict(encoders), dict(probes), dict(painters or {})
         self.test, self.depth, self.strengths, self.k, self.many = test, depth, tuple(strengths), k, many
         self.units: dict[str, float] = {}  # by encoder: the distance of two images at random
@@ -98,14 +99,15 @@ class AttackPanel(Panel):
         self.player.back.layout.display = self.player.speed.layout.display = "none"
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 44 // test.images.shape[-1]))
         self.grid.captions = [test.classes[label] for label in test.labels[:PICKS].tolist()]
-        self.grid.label, self.grid.selected = "images to attack", 0
+        self.grid.label, self.grid.selected, self.grid.largest = "images to attack", 0, 56
         self.grid.on_pick(lambda i: self._soon(lambda: self.pick(i)))
         self.html = w.HTML()
         self.html.add_class("ssl-attack-rows")
         self.figure = attack_figure()
         self.chart = Chart(self.figure, toolbar=False)
-        right = [ui.row(*self._controls), self.player, self.html]
-        self._place(ui.two_columns([w.HTML("Pick an image:"), self.grid], right), self.chart)
+        seldom = ui.more(self.method, self.steps, self.seed)
+        right = [ui.row(self.strength, self.target, seldom), self.player, self.html]
+        self._place(ui.two_columns([w.HTML("Pick an image:"), self.grid], right, width="240px"), self.chart)
         ui.on_change(self._controls, self._on_control)
         self._on_control()
 
@@ -193,20 +195,32 @@ class AttackPanel(Panel):
             self._row(name, outcome, color)
             for (name, outcome), (color, _) in zip(self.outcomes.items(), LOOKS, strict=False)
         ]
-        below = "Each encoder is attacked through its own gradients. In the difference, gray is no change. "
+        below = "Each encoder is attacked through its own gradients. In the noise, gray is no change. "
         below += "Under each sample: how far its features are from those it was painted from. " if self.painters else ""
-        below += "Distances are in units of that between two images at random."
-        top = ui.paragraph(f"It is: <b>{truth}</b>. Chance is {chance:.0%}.")
+        below += f"Chance is {chance:.0%}. Distances are in units of that between two images at random."
+        top = ui.paragraph(self._headline(truth), "ssl-headline")
         self.html.value = top + "".join(rows) + ui.paragraph(below)
         show_attacks(self.figure, self.curves, chance=chance, strength=self.strength.value)
+        self.chart.layout.display = "" if any(self.curves.values()) else "none"
         self.chart.draw()
+
+    def _headline(self, truth: str) -> str:
+        """One sentence: what each encoder says of the attacked image."""
+        if not self.outcomes:
+            return f"It is: <b>{truth}</b>."
+        says = [
+            f"{escape(name)} {'still says' if seen.before.argmax() == seen.after.argmax() else 'now says'} "
+            f"<b>{escape(class_name(self.test, int(seen.after.argmax())))}</b>"
+            for name, (seen, _) in self.outcomes.items()
+        ]
+        return f"It is: <b>{truth}</b>. With noise of {self.strength.value:g} gray levels, {', '.join(says)}."
 
     def _row(self, name: str, outcome: Outcome, color: str) -> str:
         """An encoder's rows: the image, then the attacked one and the difference, each with what is painted of it."""
         seen, unit = outcome.seen, self.units[name]
         says = " → ".join(f"<b>{escape(self._says(p[0]))}</b>" for p in (seen.before, seen.after))
-        title = f"<b style='color:{color}'>{escape(name)}</b> says {says}; h moved by {seen.moved.item() / unit:.2f}"
-        pictures, gain = self._pictures(outcome), f"difference × {self._gain():.0f}"
+        title = f"{ui.word(escape(name), color)} says {says}; h moved by {seen.moved.item() / unit:.2f}"
+        pictures, gain = self._pictures(outcome), f"noise × {self._gain():.0f}"
         if outcome.rows is None:
             return image_strip(pictures, ["as it is", "attacked", gain], title=title)
         rows = []
@@ -214,7 +228,9 @@ class AttackPanel(Panel):
             distances = [] if outcome.rows.distance is None else outcome.rows.distance[i].tolist()
             under = [what, *([f"{d / unit:.2f}" for d in distances] or [""] * self.k)]
             images = torch.cat([pictures[[i]], outcome.rows.images[i], pictures[2:][:i]])
-            rows.append(image_strip(images, [*under, gain][: len(images)], title="" if i else title))
+            rows.append(
+                image_strip(images, [*under, gain][: len(images)], title="" if i else title, columns=self.k + 2)
+            )
         return "".join(rows)
 
     def _says(self, p: Tensor) -> str:
@@ -233,6 +249,7 @@ class AttackPanel(Panel):
         """Show the image as it is."""
         image, label = self.test.images[[self.picked]], self.test.classes[int(self.test.labels[self.picked])]
         self.html.value = image_strip(image, [label], title="Press Play to attack it.")
+        self.chart.layout.display = "none"  # no empty axes
 
     def _on_control(self) -> None:
         self.steps.disabled = METHODS[self.method.value] == 1

@@ -41,7 +41,8 @@ SAMPLERS: dict[str, Callable[..., Iterator[Denoised]]] = {
 RANDOM = ("ddpm", "ddim")  # draw noise on the way, and take a seed for it
 NONE = "none"
 FRAMES = 100  # of longer chains so many travel to the browser
-IDLE = "Pure noise. Press Play to see what comes out of it."
+LEAD = "Both chains start at the same noise. Watch when each guess of the image stops changing."
+IDLE = "From pure noise a denoiser guesses a blur. Press Play to see what comes out of it, step by step."
 
 
 class ChainPanel(Panel):
@@ -82,7 +83,7 @@ class ChainPanel(Panel):
             raise ValueError(f"samplers holds {wrong[0]!r}: it may hold {', '.join([*SAMPLERS, NONE])}.")
         if shape[0] not in (1, 3):
             raise ValueError(f"shape is {shape}: images of 1 or 3 channels can be shown.")
-        super().__init__("chains", "Images out of noise")
+        super().__init__("chains", "Images out of noise", LEAD)
         self.shape, self.schedule, self.n = shape, schedule, n
         self._bank = None if bank is None else as_pixels(bank).float()
         self.frames: list[Frame] = []
@@ -93,19 +94,24 @@ class ChainPanel(Panel):
             self._records, self._draw, progress=lambda frame: (frame.i, self.steps.value), history=0, name=name
         )
         self.player.back.layout.display = "none"  # the canvas is played and scrubbed by itself
-        self.canvas = ChainCanvas(columns=n, scale=max(1, round(52 / shape[2])), label="chains")
+        self.player.speed.value = 10.0  # slow enough to be seen
+        self.canvas = ChainCanvas(columns=n, scale=max(1, round(80 / shape[2])), label="chains")
         self.figure = chain_figure()
         self.chart = Chart(self.figure, toolbar=False)
         self.summary = w.HTML()
-        lines = {key: [self.sampler[key], self.eta[key]] for key in "AB"}
+        lines = {key: [self.sampler[key]] for key in "AB"}
         if len(self.denoise) > 1:
             for key in "AB":
                 self.sampler[key].description = "by"  # one letter is enough before the two
                 lines[key].insert(0, self.denoiser[key])
-        body = ui.two_columns([self.canvas], [self.chart, self.summary])
-        body.children[0].layout.max_width = "66%"
-        first = ui.row(*lines["A"], self.steps, self.seed, self.clip)
-        self._place(first, ui.row(*lines["B"]), self.player, body, pictured=self.canvas)
+        for key in "AB":
+            self.eta[key].description = f"eta {key}"
+        body = ui.two_columns(
+            [self.canvas], [self.chart, self.summary], width="620px", least="280px", share=2, most="860px"
+        )
+        seldom = ui.more(*self.eta.values(), self.seed, self.clip)
+        controls = ui.row(*lines["A"], *lines["B"], self.steps, seldom)
+        self._place(controls, self.player, body, pictured=self.canvas)
         self._before_run()
         of_chains = [*self.denoiser.values(), *self.sampler.values(), *self.eta.values()]
         ui.on_change((*of_chains, self.steps, self.seed, self.clip), self._on_control)
@@ -158,12 +164,13 @@ class ChainPanel(Panel):
     def _noise(self) -> Float[Tensor, "n c h w"]:
         return torch.randn(self.n, *self.shape, generator=rng(self.seed.value, 0, "noise"))
 
+    def _frames(self, steps: int) -> Iterator[Frame]:
+        clip = 1.0 if self.clip.value else None
+        return side_by_side(self._chains(), self._noise(), schedule=self.schedule, steps=steps, clip=clip)
+
     def _records(self) -> Iterator[Frame]:
         self.frames = []
-        clip = 1.0 if self.clip.value else None
-        for frame in side_by_side(
-            self._chains(), self._noise(), schedule=self.schedule, steps=self.steps.value, clip=clip
-        ):
+        for frame in self._frames(self.steps.value):
             self.frames.append(frame)
             yield frame
 
@@ -178,6 +185,7 @@ class ChainPanel(Panel):
         if not running:
             settled = {key: [_gray_levels(f.x0[key], frame.x0[key]) for f in made] for key in frame.x0}
             show_chains(self.figure, [f.snr for f in made], settled)
+            self.chart.layout.display = ""
             self.chart.draw()
             self.summary.value = self._told(frame)
         self._follow()
@@ -226,10 +234,12 @@ class ChainPanel(Panel):
             self.chart.draw()
 
     def _before_run(self) -> None:
-        """Show what both chains start at."""
+        """Show what both chains start at, and what the denoiser of A guesses from it."""
         self.frames, self._shown = [], []
         self._offer_settings()
-        self.canvas.show({"noise": _as_pixels(self._noise())[None]}, captions=[IDLE])
+        rows = {"noise": self._noise(), "first guess": next(self._frames(1)).x0["A"]}
+        self.canvas.show({name: _as_pixels(x)[None] for name, x in rows.items()}, captions=[IDLE])
+        self.chart.layout.display = "none"  # no empty axes
         self.summary.value = ""
 
     def _offer_settings(self) -> None:

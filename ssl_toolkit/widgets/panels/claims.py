@@ -19,6 +19,7 @@ from ssl_toolkit.widgets.player import Player
 
 COLORS = {"confirmed": GREEN, "not confirmed": VERMILION, "inconclusive": ORANGE, "": GRAY}
 COLUMNS = ("claim", "what the paper says", "verdict", "effect, 95 % interval", "seeds", "time")
+LEAD = "Choose a claim to see the rule that was to decide it and the numbers that did; Play puts it to the test here."
 ALL, STORED, HERE = "all papers", "as stored", "made here"
 Record = Cell | Verdict | None
 
@@ -35,7 +36,7 @@ class ClaimsBoard(Panel):
     """
 
     def __init__(self, *, folder: str | os.PathLike[str] | None = None, name: str | None = None):
-        super().__init__("claims", "What the papers claim, and what was found")
+        super().__init__("claims", "What the papers claim, and what was found", LEAD)
         self.folder = folder
         self.tested: dict[str, Verdict] = {}
         self._stored: dict[str, tuple[Verdict, list[Cell]]] = {}
@@ -67,8 +68,9 @@ class ClaimsBoard(Panel):
         self.chart = Chart(self.figure)
         self.outcome = w.HTML()
 
-        top, test = ui.row(self.paper, self.summary), ui.row(self.budget, self.shows, self.number)
-        self._place(top, self.table, self.words, self.player, test, self.outcome, self.chart, pictured=self.table)
+        test = ui.row(self.budget, ui.more(self.shows, self.number))
+        content = [self.table, self.words, self.outcome, test, self.player, self.chart]
+        self._place(self.summary, self.paper, *content, pictured=self.table)
         self._list()
         self.choose(self.chosen.id)
         ui.on_change([self.paper], self._list)
@@ -86,7 +88,7 @@ class ClaimsBoard(Panel):
         self._list()
         claim = self.chosen
         self.words.value = ui.paragraph(
-            f"<b>{escape(claim.id)}</b> {escape(claim.statement)}<br><span style='color:{GRAY}'>{escape(claim.paper)}"
+            f"<b>{escape(claim.id)}</b> {escape(claim.statement)}<br><span class='ssl-note'>{escape(claim.paper)}"
             f"</span><br><b>The rule, {'made stricter later' if claim.changed else 'written beforehand'}:</b> "
             f"{escape(f'{claim.rule} {claim.changed}')}"
         )
@@ -132,9 +134,10 @@ class ClaimsBoard(Panel):
         colors = [COLORS[verdict.result if verdict else ""] for verdict in verdicts]
         self.table.show(rows, colors=colors, selected=claims.index(self.chosen) if self.chosen in claims else -1)
         counts = Counter(row[2] for row in rows)
-        self.summary.value = ui.paragraph(
-            f"<b>{len(rows)} claims</b>: " + ", ".join(f"{n} {w}" for w, n in counts.items())
-        )
+        large = {
+            word: (str(counts[word]), f"of {len(rows)} claims") for word in (*COLORS, "not measured") if counts[word]
+        }
+        self.summary.value = ui.tiles(large)
 
     def _draw(self, record: Record) -> None:
         if record is not None and self.chosen is self._under_test:
@@ -184,7 +187,7 @@ class ClaimsBoard(Panel):
             said = "The verdict comes when all is measured."
         else:
             said = "No result is stored. Press Play to measure it."
-        self.outcome.value = f'<div class="ssl-claims-outcome" role="status" style="line-height:1.4">{said}</div>'
+        self.outcome.value = f'<div class="ssl-claims-outcome">{said}</div>'
 
 
 def _row(claim: Claim, verdict: Verdict | None) -> list[str]:
@@ -198,6 +201,6 @@ def _row(claim: Claim, verdict: Verdict | None) -> list[str]:
 def _verdict(verdict: Verdict) -> str:
     low, high = verdict.ci95
     return (
-        f"<b style='color:{COLORS[verdict.result]}'>{verdict.result}</b>, {verdict.effect:.3g} "
+        f"{ui.word(verdict.result, COLORS[verdict.result])}, {verdict.effect:.3g} "
         f"[{low:.3g}, {high:.3g}] {escape(verdict.what)}; {verdict.seeds} seeds."
     )

@@ -27,6 +27,7 @@ from ssl_toolkit.widgets.panel import Panel, check_index
 from ssl_toolkit.widgets.pictures import Pixels, as_pixels, tile
 from ssl_toolkit.widgets.player import Player
 
+LEAD = "Change the numbers an encoder keeps of image A, and see in what is painted from them what the change means."
 MODES = {
     "Interpolate": "From A to B: every step of the way is painted from the same noise. Drag the slider below.",
     "Directions": "Each slider adds a direction of the space of representations to A's; several add up.",
@@ -86,7 +87,7 @@ class EditPanel(Panel):
                 f"test has images of {tuple(test.images.shape[1:])} and the model paints {tuple(model.shape)}: "
                 "give images of the kind that it was trained on."
             )
-        super().__init__("edit", "Edit a representation")
+        super().__init__("edit", "Edit a representation", LEAD)
         self.encoder, self.model, self.test, self.depth = encoder, model, test, depth
         self.k, self.stops = k, stops
         self.h: Tensor | None = None  # of the test images
@@ -101,16 +102,17 @@ class EditPanel(Panel):
         )  # fmt: skip
         self.player.back.layout.display = self.player.speed.layout.display = "none"
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 44 // test.images.shape[-1]))
-        self.grid.label = "images that can be edited"
+        self.grid.label, self.grid.largest = "images that can be edited", 56
         self.grid.on_pick(lambda i: self._soon(lambda: self.pick(i, other=self.picking.value == "B")))
-        self.canvas = ChainCanvas(columns=k, scale=max(1, round(96 / test.images.shape[-1])), label="samples")
+        self.canvas = ChainCanvas(columns=k, scale=max(1, round(128 / test.images.shape[-1])), label="samples")
         self.canvas.value = stops // 2
         self.note, self.html, self.controls = w.HTML(), w.HTML(), ui.row()
         self.html.add_class("ssl-edit-rows")
-        which = f"<b style='color:{BLUE}'>A</b>: edited, <b style='color:{ORANGE}'>B</b>: the other"
+        which = f"{ui.word('A', BLUE)}: edited, {ui.word('B', ORANGE)}: the other"
         left = [ui.row(w.HTML("A click picks"), self.picking), self.grid, w.HTML(which)]
-        top = [self.mode, self.note, self.controls, ui.row(*self._sampling), self.player]
-        self._place(ui.two_columns(left, [*top, self.canvas, self.html]))
+        sampling = ui.row(self.guidance, ui.more(self.steps, self.seed))
+        top = [self.mode, self.note, self.controls, sampling, self.player]
+        self._place(ui.two_columns(left, [*top, self.canvas, self.html], width="240px"))
         ui.on_change([self.mode], self._on_mode)
         ui.on_change(self._sampling + self._editing, self._on_control)
         self.zero.on_click(lambda _: self.zero_all())
@@ -265,7 +267,7 @@ class EditPanel(Panel):
         ends = as_pixels(self.test.images[[self.a, self.b]]).cpu()
         images = torch.cat([ends[:1], rows.images[:, 0], ends[1:]])
         title = f"The first sample at λ = {', '.join(asked.names)}:"
-        self.html.value = image_strip(images, ["A", *words, "B"], title=title, size=44) + ui.paragraph(WHERE)
+        self.html.value = image_strip(images, ["A", *words, "B"], title=title, size=72) + ui.paragraph(WHERE)
 
     def _draw_rows(self, task: Task, rows: Rows) -> None:
         assert self.h is not None

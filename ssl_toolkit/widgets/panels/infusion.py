@@ -36,8 +36,10 @@ PRESETS = {
     "a lot from the start": Preset(0.3, 0.0, "The target shows at once; trained so, an operator meets no blank noise."),
     "nothing but the target": Preset(1.0, 0.0, "Every pixel is copied at every step: nothing is left to denoise."),
 }
+LEAD = "Both chains start at the same noise; the second is given pixels of its target on the way. See which arrives."
 MODEL, INFUSED, TARGET = "model's chain", "infused chain", "target"
 COMPLETIONS = "completions"
+PAINTED = 280  # pixels of the image that one paints on
 
 
 class InfusionPanel(Panel):
@@ -67,7 +69,7 @@ class InfusionPanel(Panel):
     ):
         if not len(images):
             raise ValueError("images is empty: the infused chain needs targets.")
-        super().__init__("infusion", "Infusion chains")
+        super().__init__("infusion", "Infusion chains", LEAD)
         self.operator, self.prior, self.infusion, self.images = operator, prior, infusion, images[:n]
         self.links: dict[str, list[Link]] = {}
         self.completions: list[Link] = []
@@ -75,18 +77,18 @@ class InfusionPanel(Panel):
         self._make_controls(growth, seed)
         self.why, self.note = w.HTML(), w.HTML()
         self.note.add_class("ssl-infusion-note")
-        self.canvas = ChainCanvas(scale=max(1, round(72 / images.shape[-1])), label="chain")
+        self.canvas = ChainCanvas(scale=max(1, round(112 / images.shape[-1])), label="chain")
         self.figure = runs_figure(height=250)
         self.chart = Chart(self.figure)
-        self.painter = MaskCanvas(self.images[0])
+        self.painter = MaskCanvas(self.images[0], scale=max(1, round(PAINTED / images.shape[-1])))
         self.tries = ChainCanvas(columns=4, scale=self.canvas.scale, label=COMPLETIONS)
         left = [self.painter, ui.row(*self.buttons.values())]
         self._place(
             ui.row(self.preset, self.why),
-            ui.row(self.first, self.growth, self.steps, self.seed, self.means, self.marked),
+            ui.row(self.growth, self.marked, ui.more(self.first, self.steps, self.seed, self.means)),
             self.canvas,
-            self.chart,
-            ui.two_columns(left, [self.note, self.tries]),
+            ui.two_columns(left, [self.note, self.tries], width="290px", least="300px"),
+            ui.more(self.chart, text="The bound, step by step", below=True),
             pictured=self.canvas,
         )
         # soon, not now: the operator may be in training, and is whole only between two of its steps

@@ -22,6 +22,7 @@ from ssl_toolkit.widgets.records import Row, flat
 
 STEPS = 300
 TRAIL = 25  # steps
+LEAD = "Each arrow is where the loss pulls a view of an image. Take a term away, press Play, and see what collapses."
 WHOLE = "loss"  # beside the names of the terms
 ARROW = 0.7  # of the strongest pull at the beginning, in units of the plane
 
@@ -42,7 +43,7 @@ class LossPanel(Panel):
     def __init__(self, preset: str = "VICReg", *, n: int = 8, seed: int = 8, name: str | None = None):
         if preset not in PRESETS:
             raise ValueError(f"preset is {preset!r}: it must be one of {', '.join(PRESETS)}.")
-        super().__init__("loss", "Points under a loss")
+        super().__init__("loss", "Points under a loss", LEAD)
         self.n = n
         self.canvas = PlaneCanvas()
         self.canvas.on_drag(lambda *to: self._soon(lambda: self.drag(*to)))
@@ -53,9 +54,13 @@ class LossPanel(Panel):
         self.player: Player[Moment] = Player(self._records, self._draw, progress=self._progress, name=name)
         self.player.speed.value = 30.0
         boxes = [self.predictor, self.stop_gradient]
-        self._flags = w.HBox(boxes, layout=w.Layout(padding="0 0 0 84px", grid_gap="14px"))
-        controls = [self.choice, self.shared, self._flags, self.sliders, self.rate, self.seed, self.arrows]
-        body = ui.two_columns([self.canvas], [*controls, self.metrics, self.numbers], least="300px")
+        self._flags = ui.row(*boxes)
+        self.sliders.layout.width = "100%"
+        seldom = ui.more(self.choice, self.shared, self.seed, below=True)
+        controls = [self.sliders, self.rate, self.arrows, self._flags, seldom]
+        body = ui.two_columns(
+            [self.metrics, self.canvas], [self.numbers, *controls], width="430px", least="300px", share=9, most="602px"
+        )
         self._place(ui.beside(self.preset, self.why), self.player, body, pictured=self.canvas)
         self.preset.observe(self._on_preset, "value")
         self.choice.observe(self._on_choice, "value")
@@ -65,7 +70,7 @@ class LossPanel(Panel):
         self._set(PRESETS[preset])
 
     def _make_controls(self, preset: str, seed: int) -> None:
-        make = self._make = ui.Controls("loss", width="300px", label="80px")  # they stand below each other
+        make = self._make = ui.Controls("loss", width="auto", label="80px")  # they stand below each other
         tip = "A set of controls that works, or fails in a way worth seeing"
         self.preset = make.presets(PRESETS, preset, tip, width="330px")
         tip = "The loss whose gradient the points follow"
@@ -170,8 +175,8 @@ class LossPanel(Panel):
         self.canvas.show(z, -self._scale * gradients[self.arrows.value], trail, directions)
         s = spread(now.za, now.zb, directions=directions)
         self.metrics.value = ui.paragraph(
-            f"The {'directions' if directions else 'points'}: "
-            f"<b>{s.word}</b><br>standard deviation {s.long:.2f} × {s.short:.2f} · pairs {s.pairs:.2f} apart",
+            f"The {'directions' if directions else 'points'}: <b>{s.word}</b> · "
+            f"standard deviation {s.long:.2f} × {s.short:.2f} · pairs {s.pairs:.2f} apart",
             "ssl-metrics",
         )
         ways = {name: [m.terms[name] for m in run] for name in now.terms} | {WHOLE: [m.loss for m in run]}

@@ -47,6 +47,7 @@ from ssl_toolkit.widgets.panels.probe_views import (
 from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.records import Row
 
+LEAD = "Each point is an image. Which images lie together tells what the encoder sees in them, and what it does not."
 PROJECTIONS = ("PCA", "t-SNE")
 GIVEN = "as given"  # of embeddings that are points of the plane
 IMAGES, PROBES, FACTORS, CKA = VIEWS = ("Images", "Probes", "Factors", "CKA")
@@ -57,6 +58,7 @@ TIPS = (
     "How alike two depths are",
 )
 REDRAW = 0.3  # seconds; the browser that draws needs a core, too
+SCATTER = 560, 420  # pixels of one plane, or of each of two, or less where the page is narrow
 NEIGHBORS, SHOWN = 7, 40
 HINT = (
     "Hover over a point to see its image, click it for its nearest neighbors. <b>Lasso</b> a group to see what it "
@@ -109,7 +111,7 @@ class ProbePanel(Panel):
             raise ValueError("give encoders and data, or z, the embeddings, alone.")
         if z is None and not (table is None and images is None and text is None):
             raise ValueError("table, images and text go with z: data has images and labels of its own.")
-        super().__init__("probe", "What a representation knows")
+        super().__init__("probe", "What a representation knows", LEAD)
         self._has_images, self._cut = True, ""
         self.table = table
         self._pending: list[Any] | None = None  # pictures to be loaded
@@ -159,8 +161,16 @@ class ProbePanel(Panel):
             self._work, self._draw, progress=lambda r: (r.done, r.total), history=1, redraw=REDRAW, name=name
         )
         self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
-        self.player.toolbar.layout.flex, self.player.bar.layout.width = "1 1 0", "80px"
-        self.body = ui.two_columns([self.scatter], [self.words], least="300px", wrap=True)
+        self.player.toolbar.layout.flex, self.player.bar.layout.width = "1 1 280px", "80px"
+        two = len(models) == 2
+        self.body = ui.two_columns(
+            [self.scatter],
+            [self.words],
+            width="520px" if two else "400px",
+            least="300px",
+            share=3 if two else 1,
+            most="860px" if two else "562px",
+        )
         self.beside = self.body.children[1]
         self.below = w.VBox()  # the other views, in the place of the points
         tools = ui.beside(self.view, self.player.toolbar)
@@ -193,7 +203,7 @@ class ProbePanel(Panel):
 
     def _make_views(self, *, two: bool) -> None:
         shown = None if self._told and not self._has_images else self.data.images
-        self.scatter = Scatter(shown, side=300 if two else 430, label="features of images in the plane")
+        self.scatter = Scatter(shown, side=SCATTER[two], label="features of images in the plane")
         self.scatter.told = self._told
         self.scatter.on_pick(lambda i: self._soon(lambda: self.pick(i)))
         self.scatter.on_select(lambda index: self._soon(lambda: self.select(torch.tensor(index).long())))
@@ -416,7 +426,7 @@ class ProbePanel(Panel):
     def _show_images(self, tiles: Tiles, told: str, columns: int) -> None:
         self._shown = tiles.index
         if self.grid is None:
-            self.grid = ImageGrid(tiles.images, columns=columns, scale=_scale(self.data), label="images")
+            self.grid = ImageGrid(tiles.images, columns=columns, scale=_scale(self.data), largest=72, label="images")
             self.grid.on_pick(lambda i: self._soon(partial(self._pick_shown, i)))
         self.grid.columns, self.grid.selected = columns, -1
         self.grid.show(tiles.images, frames=tiles.frames, captions=tiles.captions)

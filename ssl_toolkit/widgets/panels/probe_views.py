@@ -15,7 +15,7 @@ from ssl_toolkit.probes.workbench import PIXELS, Near
 from ssl_toolkit.widgets.canvases.canvas import caption
 from ssl_toolkit.widgets.canvases.heat_map import Tile
 from ssl_toolkit.widgets.canvases.neighbor_grid import frame_of
-from ssl_toolkit.widgets.controls import table
+from ssl_toolkit.widgets.controls import table, word
 from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION, Curve
 
 LINES = 8  # of what a group shares
@@ -46,14 +46,14 @@ def neighbor_tiles(data: Dataset, i: int, found: Mapping[str, Near]) -> Tiles:
 
 
 def neighbor_words(data: Dataset, i: int, found: Mapping[str, Near]) -> str:
-    """The cosines in words, encoder by encoder."""
+    """In words, encoder by encoder, how many are of its class and how near; each cosine is told on hovering."""
     colors = f", {_colors()}" if int(data.labels[i]) >= 0 else ""
     lines = [f"Image {i}, {escape(caption(data, i))} (blue frame), and its nearest{colors}:"]
     for name, near in found.items():
         same = int((data.labels[near.index] == data.labels[i]).sum())
-        cosines = " ".join(f"{c:.3f}" for c in near.cosine.tolist())
-        right = f"{same} of {len(near.index)} of its class; " if int(data.labels[i]) >= 0 else ""
-        lines.append(f"<b>{escape(name)}</b>: {right}cosine {cosines}")
+        far = f"cosines down to {float(near.cosine.min()):.2f}"
+        right = f"{same} of {len(near.index)} of its class, " if int(data.labels[i]) >= 0 else ""
+        lines.append(f"<b>{escape(name)}</b>: {right}{far}")
     return "<br>".join(lines)
 
 
@@ -69,7 +69,7 @@ def row_table(told: Sequence[str], i: int, found: Mapping[str, Near]) -> str:
 
 
 def _colors() -> str:
-    return f"<b style='color:{GREEN}'>green</b> of its class, <b style='color:{VERMILION}'>orange</b> of another"
+    return f"{word('green', GREEN)} of its class, {word('orange', VERMILION)} of another"
 
 
 def group_tiles(data: Dataset, index: Int64[Tensor, " m"], most: int) -> Tiles:

@@ -32,6 +32,7 @@ from ssl_toolkit.widgets.records import Row, flat
 
 REDRAW = 0.5  # seconds; the browser needs a core that training needs as well
 PICKS, COLUMNS = 24, 12  # test images to choose from
+LEAD = "All samples of a row come from the same features: what stays the same is known there, what varies is not."
 NONE = "nothing"  # to compare with
 Canvas = dict[str, Painted]
 
@@ -77,7 +78,7 @@ class RcdmPanel(Panel):
         seed: int = 0,
         name: str | None = None,
     ):
-        super().__init__("rcdm", "What a representation tells of an image")
+        super().__init__("rcdm", "What a representation tells of an image", LEAD)
         self.data, self.test, self.models, self.reader = data, test, dict(models or {}), reader
         self.choices = _choices(encoder, test)
         usual = [depth for depth in DEPTHS if depth in self.choices] or [c for c in self.choices if DEPTHS[0] in c]
@@ -97,17 +98,19 @@ class RcdmPanel(Panel):
             self._painting, self._show, history=0, name=name and f"{name}, samples"
         )
         self.grid = ImageGrid(test.images[:PICKS], columns=COLUMNS, scale=max(1, 48 // test.images.shape[-1]))
+        self.grid.largest = 64
         self.grid.label, self.grid.selected = "images that were never trained on", 0
         self.figure = learning_figure(() if reader is None else FACTORS)
         show_learning(self.figure, [], self.depths)  # else its legend has Plotly's own names
         self.chart = Chart(self.figure, toolbar=False)
+        self.chart.layout.display = "none"
         self.rows = w.HTML()
         self.rows.add_class("ssl-rcdm-samples")
         picks = w.VBox([w.HTML("Pick an image that was never trained on, or give your own:"), self.grid])
-        files = ui.row(self.file, self.path, self.save_button, self.load_button)
-        sampling = ui.row(*self.menus, self.guidance, self.steps, self.seed)
-        state = ui.row(w.HTML("samples:"), self.painter.status)
-        self._place(self.player, picks, sampling, self.rows, state, self.chart, files)
+        seldom = ui.more(self.steps, self.seed, self.path, self.save_button, self.load_button)
+        sampling = ui.row(*self.menus, self.guidance, self.file, seldom)
+        state = ui.row(w.HTML("Samples:"), self.painter.status)
+        self._place(picks, sampling, self.rows, state, self.player, self.chart)
         ui.on_change((self.guidance, self.steps, self.seed), self.repaint)
         for place, menu in enumerate(self.menus):
             menu.observe(lambda change, place=place: self._chosen(place, change["new"]), "value")
@@ -298,6 +301,7 @@ class RcdmPanel(Panel):
 
     def _learned(self, records: list[Progress]) -> None:
         show_learning(self.figure, records, self.depths)
+        self.chart.layout.display = "" if records else "none"  # no empty axes
         self.chart.draw()
 
     def _show(self, painted: Canvas | None) -> None:

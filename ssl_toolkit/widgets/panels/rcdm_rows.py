@@ -9,11 +9,11 @@ from torch import Tensor
 
 from ssl_toolkit.diffusion.monitor import Painted, Subject
 from ssl_toolkit.widgets.canvases.image_strip import image_strip
-from ssl_toolkit.widgets.controls import paragraph
+from ssl_toolkit.widgets.controls import paragraph, word
 from ssl_toolkit.widgets.figures.plots import BLUE, ORANGE
 from ssl_toolkit.widgets.pictures import as_pixels
 
-SIZE = 88  # screen pixels of an image, so that eight of them fit beside JupyterLab's files on a laptop
+SIZE = 112  # screen pixels of an image where there is room
 BRIGHT = 4.0  # a pixel that varies by a quarter of its range is white in the map of variation
 LEGEND = paragraph(
     "Under each sample: how far its features are from those of the image; two images at "
@@ -39,7 +39,7 @@ def sample_rows(
         return image_strip(image[None], ["given"], title=hint, size=SIZE)
     html = ""
     for depth, color in zip(depths, (BLUE, ORANGE), strict=False):
-        title = f"<b style='color:{color}'>{escape(depth)}</b>"
+        title = word(escape(depth), color)
         if (result := painted.get(depth)) is None:
             html += f"<div class='ssl-strip'>{title}: press Play, and its model learns to paint.</div>"
             continue

@@ -33,6 +33,7 @@ from ssl_toolkit.widgets.player import Player
 from ssl_toolkit.widgets.records import Row, flat
 
 REDRAW = 0.5  # seconds; the browser needs a core that the sweep needs as well
+LEAD = "Where are the results best, and how much do they depend on each setting?"
 MEAN, ONE_ROW = "mean of all", "one row"  # what a control says where no setting is chosen
 VIEWS = _, CURVES = ("map", "curves")
 TIPS = ("A place for each row and column", "A curve for each row, over the columns")
@@ -84,7 +85,7 @@ class SweepPanel(Panel):
             raise ValueError("run and settings belong together: give both, or neither to show the file at path.")
         if path is None and (run is not None or not stored):
             raise ValueError("path is missing: say where the results are kept.")
-        super().__init__("sweep", "A sweep over settings")
+        super().__init__("sweep", "A sweep over settings", LEAD)
         self.run, self.goal, self.chance, self.version = run, goal, chance, version
         self.path = None if path is None else Path(path)
         self.stored = list(stored)
@@ -116,11 +117,12 @@ class SweepPanel(Panel):
         self._rows_drawn: str | None = None  # what its curves are of
         # a map makes the page measure its plots again
         self._hidden = w.Box([self.map], layout=w.Layout(display="none"))
-        self._wide = ui.two_columns([], [])  # in which the curves are as wide as the page
-        self._by_map = ui.two_columns([self.map], [self.chart, self.numbers])
-        self._by_map.children[0].layout.max_width, self._by_map.children[0].layout.min_width = "60%", "300px"
+        self._wide = w.VBox()  # in which the curves are as wide as the page
+        self._by_map = ui.two_columns(
+            [self.map], [self.chart, self.numbers], width="400px", least="380px", share=1, most="480px"
+        )
         self._body = w.VBox()
-        controls = ui.row(self.rows, self.columns, self.value, *self.where.values(), self.curve)
+        controls = ui.row(self.rows, self.columns, self.value, ui.more(*self.where.values(), self.curve))
         self._place(
             *([self.player] if self.player else []),
             controls,
@@ -157,7 +159,7 @@ class SweepPanel(Panel):
             self.where[name] = make.dropdown(name, options, MEAN, f"All of {name}, or only one of them")
         self.curve = make.dropdown("Curve", [], None, "The number of the records that is drawn")
         self.at = w.SelectionSlider(options=self._values[second], value=self._values[second][-1])
-        make.add(self.at, "The column of which the table tells", name="at", width="420px")
+        make.add(self.at, "The column of which the table tells", name="at", width="auto")
 
     # what a person may call --------------------------------------------------------------------------------------
     def wait(self) -> list[Cell]:
@@ -272,6 +274,7 @@ class SweepPanel(Panel):
         title = f"{where(runs[0], axes)}{'' if curves else ': no curve'}" if runs else ""
         level = ("chance", self.chance) if curves and self.chance is not None and key == self.value.value else None
         show_runs(self.figure, curves, title=title, axes=(STEP, key or ""), level=level)
+        self.chart.layout.display = "" if curves else "none"
         self.chart.draw()
         told = runs_table(runs, names) if runs else "Click a cell to see its runs."
         self.numbers.value = ui.paragraph(told)
@@ -327,7 +330,7 @@ class SweepPanel(Panel):
                 close_all(self.curves)
             self.curves = Chart(axis_figure(plots, of_row, dashed=bool(self.stored)))
         if curves:
-            self._wide.children[1].children = [self.curves]
+            self._wide.children = [self.curves]
         self._body.children = [self._wide, self.at, self.numbers, self._hidden] if curves else [self._by_map]
         self._by_map.children[1].children = [self.chart, self.numbers]
 

@@ -32,6 +32,7 @@ from ssl_toolkit.widgets.figures.plots import (
     VERMILION,
     filled_axes,
     plain,
+    show_moment,
     training_curves,
     training_figure,
 )
@@ -50,10 +51,11 @@ REDRAW = 0.5  # seconds; the browser needs the core that draws, and there may be
 SOURCES = ("garments", "emoji", "shapes", "fashion-mnist", "digits")
 
 LEGEND = ui.paragraph(
-    f"Two images that were never trained on (<b style='color:{BLUE}'>blue</b>), and what lies nearest to them by raw "
-    f"pixels, by the network before training and by the network now: <b style='color:{GREEN}'>green</b> of the same "
-    f"class, <b style='color:{VERMILION}'>orange</b> of another."
+    f"Two images that were never trained on ({ui.word('blue', BLUE)}) and what lies nearest to them: "
+    f"{ui.word('green', GREEN)} of the same class, {ui.word('orange', VERMILION)} of another."
 )
+LEAD = "Do the neighbors of an image turn green? Then images of one class come together, though no label is used."
+EMPTY = "Press Play to train. The curves and the map of the images appear here."
 
 Record = Step | Snapshot | Reading | None
 
@@ -91,7 +93,7 @@ class TrainPanel(Panel):
         probes: bool = False,
         name: str | None = None,
     ):
-        super().__init__("train", "Train an encoder")
+        super().__init__("train", "Train an encoder", LEAD)
         self.data = data if isinstance(data, Dataset) else load_data(data, limit=IMAGES)
         self.every = every
         self.train_state: TrainState | None = None
@@ -115,14 +117,15 @@ class TrainPanel(Panel):
         self.map = TrainMap(lambda snapshot: self._soon(lambda: self.player.draw_again(snapshot)))
         self.player.observe(lambda change: setattr(self.map, "live", change["new"] == "running"), "state")
         _, self.bank, self.queries = self._divided()
-        self.grid = NeighborGrid(self.bank, self.queries, self._by_pixels())
-        before, meanwhile = (
-            w.HTML(f'<b style="font-size:12px">{text}</b>')
-            for text in ("Set before the run", "Adjustable during training")
-        )
-        files = ui.row(self.path, self.save_button, self.load_button)
+        self.grid = NeighborGrid(self.bank, self.queries, self._by_pixels(), largest=72)
+        self.empty = w.HTML(f'<div class="ssl-empty">{EMPTY}</div>')
+        before, meanwhile = (w.HTML(f"<b>{text}</b>") for text in ("Set before the run", "Adjustable during training"))
+        often = [self.method, self.source, self.count], [self.rate, self.crop]
+        seldom = [control for control in (*self._fixed, *self._live) if control not in (*often[0], *often[1])]
+        files = [self.path, ui.row(self.save_button, self.load_button)]
+        rail = [before, *often[0], meanwhile, *often[1], ui.more(*seldom, *files, below=True)]
         body = ui.two_columns(
-            [before, *self._fixed, meanwhile, *self._live], [self.map, self.legend, self.grid, files], width="300px"
+            rail, [self.legend, self.grid, self.metrics, self.empty, self.chart, self.map], width="250px"
         )
         locked = [self.preset, *self._fixed]
         if self._own:  # else there is a choice of data
@@ -130,8 +133,6 @@ class TrainPanel(Panel):
         self._place(
             ui.beside(self.preset, self.why),
             self.player,
-            self.chart,
-            self.metrics,
             body,
             locked=locked,
         )
@@ -149,7 +150,7 @@ class TrainPanel(Panel):
         self._before_run()
 
     def _make_controls(self, name: str, probes: bool) -> None:
-        make = ui.Controls("train", width="270px", label="76px")  # they stand below each other
+        make = ui.Controls("train", width="auto", label="76px")  # they stand below each other
         tip = "A set of controls that works, or fails in a way worth seeing"
         self.preset = make.presets(PRESETS, ui.OWN, tip, width="330px")
         self.why = w.HTML()
@@ -170,7 +171,6 @@ class TrainPanel(Panel):
         tip = "Linear probes after the encoder's last block and every layer of the projector: "
         tip += "they learn beside the run, in 5 % more time, and change nothing in it"
         self.probing = make.checkbox("Probe every depth", probes, tip)
-        self.probing.layout.margin = "2px 2px 2px 84px"  # below the other controls, not their labels
         self._fixed = [self.method, self.source, self.width, self.batch, self.count, self.seed, self.probing]
 
         # may change while it runs
@@ -195,7 +195,7 @@ class TrainPanel(Panel):
         self._live = [self.rate, self.temperature, self.crop, self.jitter, self.hue, self.gray]
 
         tip = "Where the state of the run is saved and loaded"
-        self.path = ui.Controls("train").add(w.Text("run.safetensors", description="File"), tip, width="250px")
+        self.path = ui.Controls("train").add(w.Text("run.safetensors", description="File"), tip)
         self.save_button = make.button("Save", "save", "Write the state to this file")
         self.load_button = make.button("Load", "folder-open", "Go on from the state in this file")
 
@@ -337,17 +337,21 @@ class TrainPanel(Panel):
         """The run as it stood at this record."""
         if record is None:
             return
-        steps = self.steps[: bisect_right(self.steps, record.step, key=lambda step: step.step)]
         snapshots = self.snapshots[: bisect_right(self.snapshots, record.step, key=lambda snapshot: snapshot.step)]
-        readings = self.readings[: bisect_right(self.readings, record.step, key=lambda reading: reading.step)]
-        self._show_curves(steps, snapshots, readings)
+        self._show_curves(snapshots[-1] if snapshots else None, record.step)
         if not snapshots or self.baselines is None:
             return
         self._show_snapshot(record.step, snapshots[-1], self.baselines)
 
-    def _show_curves(self, steps: list[Step], snapshots: list[Snapshot], readings: list[Reading]) -> None:
+    def _show_curves(self, shown: Snapshot | None, step: int) -> None:
+        """The whole run, with a line at the step that is looked back at."""
+        steps, snapshots = self.steps, self.snapshots
+        some = bool(steps or snapshots)
+        for part, seen in ((self.empty, not some), (self.chart, some), (self.map, some)):
+            part.layout.display = "" if seen else "none"
         with self.figure.batch_update():
-            curves = training_curves(steps, snapshots, self.baselines, readings)
+            curves = training_curves(steps, snapshots, self.baselines, self.readings, shown=shown)
+            show_moment(self.figure, step if steps and step < steps[-1].step else None)
             for trace, curve in zip(self.figure.data, curves, strict=True):
                 if trace.name != (name := plain(curve.name)):
                     trace.name, trace.showlegend = name, bool(name)
@@ -359,19 +363,22 @@ class TrainPanel(Panel):
 
     def _show_snapshot(self, step: int, now: Snapshot, base: Baselines) -> None:
         self.map.show_until(step, self.snapshots)
-        score = "No labels, so no accuracy · "
+        large = {"kNN accuracy": ("–", "No labels, so no accuracy")}
+        notes = []
         if now.knn is not None:
+            levels = f"raw pixels {base.pixels:.1%}, untrained {base.untrained:.1%}, chance {base.chance:.0%}"
+            large["kNN accuracy"] = (f"{now.knn:.1%}", levels)
             beaten = ", ".join(f"{name} {right:.1f}" for name, right in base.right.items())
-            score = f"Right neighbors <b>{now.right:.1f} of {now.neighbors.shape[1]}</b> ({beaten}) · kNN accuracy "
-            score += f"<b>{now.knn:.1%}</b> (raw pixels {base.pixels:.1%}, untrained {base.untrained:.1%}, "
-            score += f"chance {base.chance:.0%}) · "
+            notes.append(f"right neighbors {now.right:.1f} of {now.neighbors.shape[1]} ({beaten})")
+        large["RankMe"] = (f"{now.rankme:.0f}", now.verdict)
+        if (place := bisect_right(self.steps, step, key=lambda done: done.step)) > 0:
+            large["Loss"] = (f"{self.steps[place - 1].loss:.3g}", f"at step {step:,}")
         unlabeled = int((self.queries.labels < 0).sum())
         if unlabeled and now.knn is not None:
-            score += f"{unlabeled} of {len(self.queries)} queries have no label and are left out · "
-        self._tell(
-            f"{score}RankMe <b>{now.verdict}</b> · LiDAR <b>{now.lidar:.0f}</b> · eigenvalues fall like "
-            f"<b>j<sup>−{now.alpha:.1f}</sup></b> · std per dimension <b>{now.std:.2f}</b> of 1"
-        )
+            notes.append(f"{unlabeled} of {len(self.queries)} queries have no label and are left out")
+        notes.append(f"LiDAR {now.lidar:.0f} · eigenvalues fall like j<sup>−{now.alpha:.1f}</sup>")
+        notes.append(f"std per dimension {now.std:.2f} of 1")
+        self._tell(ui.tiles(large) + f"<div class='ssl-note'>{' · '.join(notes)}</div>")
         self.grid.compare(self.bank, self.queries, {**base.neighbors, f"step {now.step:,}": now.neighbors})
 
     def _tell(self, text: str) -> None:
@@ -395,8 +402,8 @@ class TrainPanel(Panel):
             self._draw(self.steps[-1])
             self._say("You see a run that came with the toolkit. Press Play to train one here.")
             return
-        self._show_curves([], [], [])
-        self._tell("Press Play to train. The neighbors below are those of the raw pixels.")
+        self._show_curves(None, 0)
+        self._tell("<span class='ssl-note'>Before training: the neighbors by the raw pixels.</span>")
         self.grid.compare(self.bank, self.queries, self._by_pixels())
 
     def _show_other_settings(self) -> None:

@@ -10,7 +10,7 @@ from ssl_toolkit.probes.monitor import Snapshot
 from ssl_toolkit.widgets.canvases.history import History, spread
 from ssl_toolkit.widgets.canvases.scatter import color_by
 
-SIDE = 258  # pixels of a plane: two are as wide as the neighbors below
+SIDE = 400  # pixels of a plane, or less where the page is narrow
 KEPT = 40  # snapshots: those of a longer run are thinned out evenly
 
 

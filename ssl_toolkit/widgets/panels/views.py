@@ -1,5 +1,6 @@
 """ViewsPanel: pick an image, drag the strengths of the augmentations, and see what its views still share."""
 
+import base64
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -12,8 +13,9 @@ from ssl_toolkit.data import Dataset, as_bytes, as_float, rng
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.canvas import ImageGrid
 from ssl_toolkit.widgets.canvases.number import NumberSlider
-from ssl_toolkit.widgets.figures.plots import BLUE
+from ssl_toolkit.widgets.figures.plots import BLUE, GREEN, VERMILION
 from ssl_toolkit.widgets.panel import Panel, check_index
+from ssl_toolkit.widgets.pictures import png, tile
 
 # name of the argument of simclr_views: (label, maximum, what it does)
 STRENGTHS = {
@@ -53,29 +55,34 @@ PRESETS: dict[str, tuple[dict[str, float], str]] = {
 }  # fmt: skip
 
 
+CARDS = 6  # of the game: views, two of them of one image
+LEAD = "An encoder is taught that all views below are one thing: what you can tell from all of them, it can learn."
+
+
 class ViewsPanel(Panel):
     """Views of one image under augmentations whose strengths are sliders; the numbers drawn for each view are shown.
 
     `panel.augment` is what the sliders say, to train with; `panel.code()` the line that makes it; `panel.pick(i)`,
     `panel.draw_again()` and `panel.strengths["noise"].value = 0.2` do what the controls do.
-    It has no run, since views take no time.
+    `panel.deal()` and `panel.guess(i)`, twice, play a game: which two views are of one image? It has no run, since views
+    take no time.
 
     >>> panel = stk.ViewsPanel(stk.load_data("shapes", limit=20))
     >>> panel.pick(3)
     """
 
     def __init__(self, data: Dataset, *, size: int | None = None, n: int = 12, seed: int = 0):
-        super().__init__("views", "Views of an image")
+        super().__init__("views", "Views of an image", LEAD)
         self.data, self.n, self.index = data, n, 0
         self.size = size or data.images.shape[-1]
         shown = min(12, len(data))
         scale = max(1, round(56 / self.size))
-        self.candidates = ImageGrid(data.images[:shown], columns=12, label="images to choose from")
+        self.candidates = ImageGrid(data.images[:shown], columns=12, largest=72, label="images to choose from")
         self.candidates.selected = 0
         self.candidates.on_pick(lambda i: self._attempt(lambda: self.pick(i)))
         tip = "Strengths that teach well, or fail in a way worth seeing"
         make = ui.Controls("views")
-        sliders = ui.Controls("views", width="290px", label="76px")
+        sliders = ui.Controls("views", width="auto", label="76px")
         self.preset = make.presets(PRESETS, next(iter(PRESETS)), tip, width="230px")
         self.why = w.HTML(PRESETS[self.preset.value][1])
         self.seed = make.seed_box(seed, "Of the numbers that are drawn for the views")
@@ -94,16 +101,28 @@ class ViewsPanel(Panel):
         note = "<i>These images are gray: saturation, hue and gray change nothing.</i>" if gray else ""
         blank = torch.zeros(n, data.images.shape[1], self.size, self.size, dtype=torch.uint8)
         self.views = ImageGrid(
-            blank, columns=6, scale=2 * scale if self.size < 64 else scale, label="views of the image"
+            blank, columns=6, scale=2 * scale if self.size < 64 else scale, largest=160, label="views of the image"
         )
         self.views.on_pick(self._show_numbers)
         self.numbers = w.HTML()
-        body = ui.two_columns([*self.strengths.values(), w.HTML(note)], [self.views, self.numbers], width="310px")
-        self._place(ui.row(self.preset, self.seed, self.again), self.why, self.candidates, body, pictured=self.views)
+        self.again.add_class("ssl-primary")
+        self.original = w.HTML()
+        self.score, self._deals = (0, 0), 0  # right, played
+        self.cards = ImageGrid(data.images[:1], columns=CARDS, largest=120, label="views, two of them of one image")
+        self.cards.on_pick(lambda i: self._attempt(lambda: self.guess(i)))
+        self.told = w.HTML()
+        anew = make.button("Deal again", "random", "Other images, with the strengths of the sliders")
+        anew.on_click(lambda _: self._attempt(self.deal))
+        game = ui.more(ui.beside(anew, self.told), self.cards, text="A game: which two are one image?", below=True)
+        drawn = ui.two_columns([self.original], [self.numbers], width="220px", least="280px")
+        body = ui.two_columns([*self.strengths.values(), w.HTML(note)], [self.views, drawn])
+        top = ui.row(self.again, self.preset, ui.more(self.seed))
+        self._place(top, self.why, self.candidates, body, game, pictured=self.views)
         self._set(PRESETS[self.preset.value][0])
         self.preset.observe(self._on_preset, "value")
         self._react((self.seed, *self.strengths.values()), self._draw)
         self._draw()
+        self.deal()
 
     @property
     def augment(self) -> Augment:
@@ -139,6 +158,36 @@ class ViewsPanel(Panel):
         """The same strengths with other random numbers."""
         self.seed.value += 1
 
+    def deal(self) -> None:
+        """Views of other images, as strong as the sliders say; two of them are of one image."""
+        self._deals += 1
+        draw = rng(self.seed.value, self._deals, "game")
+        images = torch.randperm(len(self.data), generator=draw)[: CARDS - 1]
+        images = torch.cat([images, images[:1]])  # the first one twice
+        self._dealt = images[torch.randperm(len(images), generator=draw)]
+        self._guessed: list[int] = []
+        self.cards.selected = -1
+        self.cards.show(as_bytes(self.augment(as_float(self.data.images[self._dealt]), draw).x))
+        self.told.value = "Click the two views that you think are of one image."
+
+    def guess(self, card: int) -> None:
+        """Take a view as one of the two; the second time the answer is shown, and the score."""
+        check_index(card, self._dealt)
+        if card in self._guessed or len(self._guessed) == 2:
+            return
+        self._guessed.append(card)
+        frames = [BLUE if i in self._guessed else "" for i in range(len(self._dealt))]
+        if len(self._guessed) == 2:
+            pair = [i for i, image in enumerate(self._dealt) if (self._dealt == image).sum() == 2]
+            right = sorted(self._guessed) == pair
+            self.score = (self.score[0] + right, self.score[1] + 1)
+            frames = [GREEN if i in pair else VERMILION if i in self._guessed else "" for i in range(len(frames))]
+            words = "Right!" if right else "No: it is the two in green."
+            self.told.value = f"<b>{words}</b> {self.score[0]} of {self.score[1]} right"
+            self._keys.said = f"{words} {self.score[0]} of {self.score[1]} right"
+        self.cards.selected = -1
+        self.cards.show(self.cards.images, frames=frames)
+
     @property
     def view(self) -> View:
         """The n views shown, and what was drawn for each."""
@@ -157,17 +206,32 @@ class ViewsPanel(Panel):
     def _frames(self) -> list[str]:
         return [BLUE if i == max(0, self.views.selected) else "" for i in range(self.n)]
 
+    def _show_original(self, index: int) -> None:
+        """The image as it is, and where each view was cut from it."""
+        image = self.data.images[self.index]
+        frames = []
+        for i, box in enumerate(self._view.params["crop.box"].tolist() if "crop.box" in self._view.params else ()):
+            top, left, height, width = (
+                f"{100 * v / side:.1f}%" for v, side in zip(box, 2 * tuple(image.shape[-2:]), strict=True)
+            )
+            place = f"top:{top};left:{left};height:{height};width:{width}"
+            frames.append(f"<div class='ssl-crop{' ssl-chosen' * (i == index)}' style='{place}'></div>")
+        data = base64.b64encode(png(tile(image[None], 1, gap=0))).decode()
+        picture = f"<img alt='the image, and where view {index + 1} was cut' src='data:image/png;base64,{data}'>"
+        self.original.value = (
+            f"<b>Where view {index + 1} was cut</b><div class='ssl-original'>{picture}{''.join(frames)}</div>"
+        )
+
     def _show_numbers(self, index: int) -> None:
+        self._show_original(index)
         cells = []
         for name, values in self._view.params.items():
             if name != "noise.e":  # as many numbers as pixels
-                cells.append(f"<span>{name}</span><b style='font-weight:500'>{_written(values[index])}</b>")
+                cells.append(f"<span>{name}</span><b>{_written(values[index])}</b>")
         code = escape(self.code())
         self.numbers.value = ui.paragraph(
-            f"<b>Drawn for view {index + 1}</b> (click another)"
-            "<div style='display:grid;grid-template-columns:repeat(2,max-content auto);gap:2px 12px;margin:4px 0 10px'>"
-            f"{''.join(cells)}</div><b>The same without the panel</b>"
-            f"<br><code style='font-size:11px'>{code}</code>"
+            f"<b>Drawn for view {index + 1}</b> (click another)<div class='ssl-drawn'>{''.join(cells)}</div>"
+            f"<details><summary>The same without the panel</summary><code>{code}</code></details>"
         )
 
     def _set(self, strengths: dict[str, float]) -> None:

@@ -1,5 +1,6 @@
 // Chains of images that travel once, as bytes, and are played, scrubbed and stepped here, whatever the kernel does.
 const GAP = 1; // pixels of a picture between two pictures
+const NAMES = 128; // pixels beside the images
 const TELL = 100; // milliseconds between two messages that say which frame is shown
 
 function render({ model, el }) {
@@ -30,6 +31,7 @@ function render({ model, el }) {
   bar.append(back, play, on, slider, speed);
   root.append(rows, bar, readout);
   el.append(root);
+  readOutAtRest(readout);
 
   let canvases = [];
   let at = -1; // the image that keys have moved to
@@ -53,7 +55,7 @@ function render({ model, el }) {
       const canvas = make("canvas");
       canvas.width = g.columns * (g.width + GAP) - GAP;
       canvas.height = g.lines * (g.height + GAP) - GAP;
-      canvas.style.width = `${canvas.width * scale}px`;
+      canvas.style.maxWidth = `${canvas.width * scale}px`; // else as wide as its place
       canvas.setAttribute("role", model.get("pickable") ? "application" : "img");
       canvas.setAttribute("aria-label", `${model.get("label")}: ${name}${model.get("pickable") ? "; arrow keys move, Enter picks" : ""}`);
       canvas.classList.toggle("ssl-pickable", model.get("pickable"));
@@ -61,6 +63,8 @@ function render({ model, el }) {
       rows.append(make("span", "ssl-chain-name", name), canvas);
       return canvas;
     });
+    // the bar is no longer than the images and their names
+    root.style.maxWidth = `${(g.columns * (g.width + GAP) - GAP) * scale + NAMES}px`;
     slider.max = Math.max(0, g.frames - 1);
     bar.style.visibility = g.frames > 1 ? "visible" : "hidden";
     frame = Math.max(0, Math.min(model.get("value"), g.frames - 1));

@@ -6,9 +6,9 @@ function render({ model, el }) {
   table.setAttribute("role", "grid");
   const scale = make("div", "ssl-scale");
   const readout = make("output");
-  readout.setAttribute("aria-live", "polite");
   root.append(table, scale, readout);
   el.append(root);
+  readOutAtRest(readout);
 
   let places = [];
   let shape = "";

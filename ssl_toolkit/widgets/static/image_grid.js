@@ -1,6 +1,8 @@
 // A grid of small images on one canvas: drawn pixel by pixel, enlarged by the browser without smoothing.
 // Hovering and moving by keys stay in the browser; a click or Enter reaches Python as a message of its own.
 const GAP = 3; // device-independent pixels between two tiles, where the frames are drawn
+const USUAL = 72; // pixels a side of an image where there is room; a grid may name another size
+const LEAST = 16;
 
 function render({ model, el }) {
   const { root, canvas, readout } = canvasWithWords(el, "ssl-grid");
@@ -8,14 +10,18 @@ function render({ model, el }) {
   const labels = make("div", "ssl-rows"), sheet = make("div", "ssl-sheet");
   sheet.append(labels, canvas);
   root.prepend(sheet);
+  el.style.flex = "1 1 auto"; // beside others it takes what is left
   const tile = make("canvas");
   let at = -1;
 
   const geometry = () => {
     const [n, channels, height, width] = model.get("shape");
     const columns = Math.max(1, Math.min(model.get("columns"), n));
-    const scale = model.get("scale");
-    return { n, channels, height, width, columns, rows: Math.ceil(n / columns), w: width * scale + 2 * GAP, h: height * scale + 2 * GAP };
+    const natural = width * model.get("scale");
+    const room = sheet.clientWidth && sheet.clientWidth - (labels.clientWidth && labels.clientWidth + 8);
+    const most = model.get("largest") || Math.max(USUAL, natural);
+    const side = room ? Math.max(LEAST, Math.min(most, Math.floor(room / columns) - 2 * GAP)) : natural;
+    return { n, channels, height, width, columns, rows: Math.ceil(n / columns), w: side + 2 * GAP, h: Math.round((side * height) / width) + 2 * GAP };
   };
 
   const outline = (g, i, color, size) => {
@@ -27,14 +33,20 @@ function render({ model, el }) {
   };
 
   const draw = () => {
+    const told = model.get("rows").join();
+    if (labels.dataset.told !== told) labels.replaceChildren(...model.get("rows").map((text) => make("span", "", text)));
+    labels.dataset.told = told;
     const g = geometry();
+    const ratio = window.devicePixelRatio || 1;
     const pixels = bytes(model, "pixels");
     if (pixels.length !== g.n * g.channels * g.height * g.width) return; // the shape travels first
-    canvas.width = g.columns * g.w;
-    canvas.height = g.rows * g.h;
+    canvas.width = Math.round(g.columns * g.w * ratio);
+    canvas.height = Math.round(g.rows * g.h * ratio);
+    canvas.style.width = `${g.columns * g.w}px`;
     tile.width = g.width;
     tile.height = g.height;
     const pen = canvas.getContext("2d");
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.imageSmoothingEnabled = false;
     const frames = model.get("frames");
     const area = g.width * g.height;
@@ -50,10 +62,9 @@ function render({ model, el }) {
       if (frames[i]) outline(g, i, frames[i], GAP);
     }
     const selected = model.get("selected");
-    if (selected >= 0 && selected < g.n) outline(g, selected, getComputedStyle(root).getPropertyValue("--ssl-accent") || "#0072B2", GAP);
+    if (selected >= 0 && selected < g.n) outline(g, selected, getComputedStyle(root).getPropertyValue("--ssl-accent"), GAP);
     if (at >= 0 && at < g.n) outline(g, at, getComputedStyle(root).color, 1);
     canvas.setAttribute("aria-label", `${model.get("label")}: ${g.n} images; arrow keys move, Enter picks`);
-    labels.replaceChildren(...model.get("rows").map((text) => make("span", "", text)));
     const captions = model.get("captions");
     readout.textContent = captions[at >= 0 ? at : selected] ?? "";
     readout.style.display = captions.length ? "" : "none";
@@ -93,8 +104,15 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation(); // JupyterLab's own keys must not see it
   });
-  for (const name of ["pixels", "frames", "selected", "captions", "rows", "scale"]) model.on(`change:${name}`, draw);
+  for (const name of ["pixels", "frames", "selected", "captions", "rows", "scale", "columns", "largest"]) model.on(`change:${name}`, draw);
+  const leave = onTheme(draw);
+  const placed = new ResizeObserver(draw); // images grow and shrink with their place
+  placed.observe(root);
   draw();
   measureAgain();
+  return () => {
+    leave();
+    placed.disconnect();
+  };
 }
 export default hosted({ render });

@@ -36,4 +36,4 @@ function render({ model, el }) {
   model.on("msg:custom", (message) => message.link && copy(message.link));
   return () => clearTimeout(timer);
 }
-export default { render };
+export default hosted({ render });

@@ -27,7 +27,7 @@ function render({ model, el }) {
     pen.imageSmoothingEnabled = false;
     pen.drawImage(small, 0, 0, w * scale, h * scale);
     if (cursor) {
-      pen.strokeStyle = "#56b4e9";
+      pen.strokeStyle = getComputedStyle(root).getPropertyValue("--ssl-accent");
       pen.lineWidth = 2;
       pen.strokeRect(cursor[0] * scale, cursor[1] * scale, scale, scale);
     }

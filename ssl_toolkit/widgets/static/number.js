@@ -40,6 +40,7 @@ function render({ model, el }) {
     field.title = handle.title = `${model.get("tooltip") || model.get("description")}: ${text}`;
     field.contentEditable = String(!model.get("disabled"));
     handle.setAttribute("aria-valuenow", value);
+    handle.setAttribute("aria-valuetext", text);
     handle.setAttribute("aria-valuemin", mark(0));
     handle.setAttribute("aria-valuemax", mark(last));
     root.classList.toggle("ssl-disabled", model.get("disabled"));

@@ -64,7 +64,7 @@ function render({ model, el }) {
     const [side, ratio] = [model.get("side"), window.devicePixelRatio || 1];
     if (canvas.width !== Math.round(side * ratio)) {
       canvas.width = canvas.height = Math.round(side * ratio);
-      canvas.style.width = canvas.style.height = `${side}px`;
+      canvas.style.width = `${side}px`; // or less, where the place is narrow
     }
     const pen = canvas.getContext("2d");
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -222,13 +222,12 @@ function render({ model, el }) {
     draw();
   });
   for (const name of ["arrows", "trail", "circle", "reach"]) model.on(`change:${name}`, draw);
-  const themes = new MutationObserver(draw); // another theme is another ink
-  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "class"] });
+  const leave = onTheme(draw); // another theme is another ink
   const placed = new ResizeObserver(draw); // colors are known only once it is on the page
   placed.observe(canvas);
   draw();
   return () => {
-    themes.disconnect();
+    leave();
     placed.disconnect();
   };
 }

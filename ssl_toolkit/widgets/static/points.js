@@ -13,9 +13,9 @@ function points({ model, el }) {
   const planes = make("div", "ssl-planes");
   const legend = make("div", "ssl-legend");
   const readout = make("output");
-  readout.setAttribute("aria-live", "polite");
   root.append(bar, planes, legend, readout);
   el.append(root);
+  readOutAtRest(readout);
 
   let lassoing = false; // whether dragging draws a lasso, rather than moving the plane
   let only = -1; // the named value that is emphasized
@@ -366,6 +366,11 @@ function points({ model, el }) {
   const listen = (p) => {
     const canvas = p.top;
     let held = null; // what a pressed pointer does
+    const fingers = new Map(); // where each is
+    const pinch = () => {
+      const [[x, y], [u, v]] = fingers.values();
+      return { far: Math.hypot(x - u, y - v), x: (x + u) / 2, y: (y + v) / 2 };
+    };
     const where = (event) => {
       const box = canvas.getBoundingClientRect();
       const scale = model.get("side") / box.width;
@@ -374,11 +379,26 @@ function points({ model, el }) {
     canvas.addEventListener("pointerdown", (event) => {
       if (event.button) return;
       const [x, y] = where(event);
+      fingers.set(event.pointerId, [x, y]);
+      if (fingers.size === 2) {
+        held = p.lasso = null; // two fingers zoom and move
+        return later("top");
+      }
       held = { x, y, cx: p.cx, cy: p.cy, lasso: lassoing !== event.shiftKey, moved: false };
       canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
       const [x, y] = where(event);
+      if (fingers.size === 2 && fingers.has(event.pointerId)) {
+        const before = pinch();
+        fingers.set(event.pointerId, [x, y]);
+        const now = pinch();
+        zoom(p, now.far / Math.max(1, before.far), now.x, now.y);
+        const unit = (model.get("side") / 2 - PAD) * p.zoom;
+        p.cx -= (now.x - before.x) / unit;
+        p.cy += (now.y - before.y) / unit;
+        return later("base");
+      }
       if (!held) {
         at = nearest(p, x, y, NEAR);
         panes.forEach((q) => (q.over = q === p));
@@ -399,6 +419,7 @@ function points({ model, el }) {
       }
     });
     canvas.addEventListener("pointerup", (event) => {
+      fingers.delete(event.pointerId);
       if (!held) return;
       const [x, y] = where(event);
       if (!held.moved) pick(nearest(p, x, y, NEAR));
@@ -409,7 +430,10 @@ function points({ model, el }) {
       held = p.lasso = null;
       later("top");
     });
-    canvas.addEventListener("pointercancel", () => (held = p.lasso = null));
+    canvas.addEventListener("pointercancel", (event) => {
+      fingers.delete(event.pointerId);
+      held = p.lasso = null;
+    });
     for (const name of ["pointerleave", "blur"])
       canvas.addEventListener(name, () => {
         if (held) return;
@@ -518,11 +542,10 @@ function points({ model, el }) {
     later("base");
   });
   model.on("change:sheet", loadSheet);
-  const themes = new MutationObserver(() => {
+  const leave = onTheme(() => {
     drawLegend();
     later("base");
   });
-  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "class"] });
   const placed = new ResizeObserver(() => later("base")); // colors are known only once it is on the page
   placed.observe(root);
   selected = new Set(numbers(model, "selected", Uint32Array));
@@ -531,7 +554,7 @@ function points({ model, el }) {
   drawLegend();
   loadSheet();
   return () => {
-    themes.disconnect();
+    leave();
     placed.disconnect();
   };
 }

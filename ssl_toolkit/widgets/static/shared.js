@@ -17,14 +17,29 @@ const numbers = (model, name, Type) => new Type(bytes(model, name).slice().buffe
 const ECHO = 500;
 // a plotly figure beside a canvas was measured before both were on the page
 const measureAgain = () => requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
-// a canvas that keys reach, and the words below it that are read out
+// Words that change many times a second are for the eye; a screen reader hears them when they have come to rest.
+const QUIET = 700; // milliseconds without a change
+const readOutAtRest = (words) => {
+  const spoken = make("div", "ssl-unseen");
+  spoken.setAttribute("role", "status");
+  words.setAttribute("aria-live", "off"); // an output is read out by itself
+  words.after(spoken);
+  let timer = 0;
+  const watch = new MutationObserver(() => {
+    clearTimeout(timer);
+    timer = setTimeout(() => (spoken.textContent = words.textContent), QUIET);
+  });
+  watch.observe(words, { childList: true, characterData: true, subtree: true });
+  return words;
+};
+// a canvas that keys reach, and the words below it
 const canvasWithWords = (el, name) => {
   const root = make("div", name), canvas = make("canvas"), readout = make("output");
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
-  readout.setAttribute("aria-live", "polite");
   root.append(canvas, readout);
   el.append(root);
+  readOutAtRest(readout);
   return { root, canvas, readout };
 };
 // A page without a kernel may give a model that sends nothing and throws where it would save, as MyST's does, or hears
@@ -46,4 +61,10 @@ const hosted = (widget) => {
     save_changes: () => attempt(() => model.save_changes()),
   });
   return Object.fromEntries(Object.entries(widget).map(([name, act]) => [name, ({ model, ...given }) => act({ ...given, model: quiet(model) })]));
+};
+// do it again where the theme, and with it every color, has become another; returns how to stop
+const onTheme = (action) => {
+  const themes = new MutationObserver(action);
+  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "class"] });
+  return () => themes.disconnect();
 };
