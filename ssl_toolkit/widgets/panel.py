@@ -109,6 +109,15 @@ class Panel(Pictured, w.VBox):
         self._load(state)
         self._look_at(state.get("view", {}))
 
+    def show_only(self, *names: str) -> None:
+        """Hide all controls but these, by their attributes' names, and of the run "play", "step", "reset",
+        "speed", "back".
+
+        For a lesson: `panel.show_only("play", "temperature")`. Raises ValueError for a name that is none.
+        """
+        parts = ("play_button", "step_button", "reset_button", "speed", "back") if self.player is not None else ()
+        states.show_only(self, names, {part: getattr(self.player, part) for part in parts})
+
     def link(self) -> str:
         """The state as one line of text, for `load_state_dict` and `open_link`."""
         return states.as_link(self.state_dict())

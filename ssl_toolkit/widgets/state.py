@@ -10,28 +10,82 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as w
 import traitlets
 
 from ssl_toolkit.widgets.canvases.number import IntBox, NumberSlider
+from ssl_toolkit.widgets.controls import More
 
 PREFIX = "stk://"
 MOST = 1_000_000  # characters of the JSON in a link, so that a crafted one cannot fill the memory
 CHOICES = (w.Dropdown, w.SelectionSlider, w.ToggleButtons)
 WHOLE = (w.Checkbox, w.IntSlider, IntBox)  # which would round or convert what they are given
 CONTROLS = (NumberSlider, *WHOLE, *CHOICES)
+OTHERS = (w.Button, w.Text, w.FileUpload)  # which have no state to be kept
 
 
 def controls_of(panel: w.Widget) -> dict[str, w.Widget]:
-    """The controls of a panel by the names of its attributes, in the order in which they were made."""
-    return {
-        name: control
-        for name, control in vars(panel).items()
-        if isinstance(control, CONTROLS) and not name.startswith("_")
-    }
+    """The controls of a panel by the names of its attributes, in the order in which they were made.
+
+    One of several is "strengths.noise" or "menus.0".
+    """
+    return {name: part for name, part in _parts_of(panel).items() if isinstance(part, CONTROLS)}
+
+
+def _parts_of(panel: w.Widget) -> dict[str, Any]:
+    parts: dict[str, Any] = {}
+    for name, part in vars(panel).items():
+        if name.startswith("_") or isinstance(part, str):
+            continue
+        if isinstance(part, Mapping):
+            parts |= {f"{name}.{key}": one for key, one in part.items()}
+        elif isinstance(part, (list, tuple)):
+            parts |= {f"{name}.{i}": one for i, one in enumerate(part)}
+        else:
+            parts[name] = part
+    return {name: part for name, part in parts.items() if isinstance(part, (*CONTROLS, *OTHERS))}
+
+
+def show_only(panel: w.Box, names: Sequence[str], player: Mapping[str, w.Widget]) -> None:
+    """Hide all controls but these, and the headings and boxes in which nothing is left.
+
+    Raises ValueError for a name that is neither that of a control nor of one of the player's.
+    """
+    known = {name.removesuffix("_button"): part for name, part in {**_parts_of(panel), **player}.items()}
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"show has {unknown[0]!r}: {type(panel).__name__} has {', '.join(known)}.")
+    _tidy(panel, {control for name, control in known.items() if name not in names}, set(known.values()))
+
+
+def _tidy(box: w.Box, hidden: set[w.Widget], controls: set[w.Widget]) -> bool:
+    """Hide what is hidden below this box, and what is empty without it; return whether anything is seen."""
+    seen: list[bool | None] = []  # None: a heading, which is seen with what follows it
+    for child in box.children:
+        if isinstance(child, w.Box):
+            seen.append(_tidy(child, hidden, controls))
+        elif isinstance(child, w.HTML) and child.value.startswith("<b>"):
+            seen.append(None)
+        else:
+            seen.append(child not in hidden and not isinstance(child, More))
+    for i, (child, visible) in enumerate(zip(box.children, seen, strict=True)):
+        if visible is None:
+            after = seen[i + 1 :]
+            visible = any(after[: after.index(None)] if None in after else after)
+        if isinstance(child, More):
+            child.opened = True  # what is shown of it stands there at once
+        elif not visible:
+            child.layout.display = "none"
+    return any(seen) or not any(child in controls for child in _all_below(box))
+
+
+def _all_below(box: w.Box) -> Iterator[w.Widget]:
+    for child in box.children:
+        yield child
+        if isinstance(child, w.Box):
+            yield from _all_below(child)
 
 
 def values_of(panel: w.Widget) -> dict[str, Any]:

@@ -5,8 +5,9 @@ import json
 import random
 import zlib
 
+import ipywidgets as w
 import pytest
-from test_random_use import PANELS, controls, move
+from every_panel import PANELS, controls, move
 
 import ssl_toolkit as stk
 from ssl_toolkit.widgets.canvases.number import NumberSlider
@@ -112,3 +113,40 @@ def test_a_damaged_link_is_refused(link):
 
 def test_a_link_may_stand_between_spaces():
     assert read_link(f"  {LINK}\n") == {"panel": "LossPanel", "controls": {}, "view": {}}
+
+
+def seen(box):
+    """The controls that are seen, by their texts."""
+    texts = []
+    for child in box.children:
+        if child.layout.display == "none":
+            continue
+        if hasattr(child, "children"):
+            texts += seen(child)
+        elif isinstance(child, w.HTML) and child.value.startswith("<b>"):
+            texts.append(child.value)
+        elif getattr(child, "description", ""):
+            texts.append(child.description)
+    return texts
+
+
+def test_a_lesson_shows_the_controls_that_it_is_about():
+    data = stk.load_data("digits", size=16, limit=60)
+    panel = stk.TrainPanel(data, stk.Recipe(steps=2, batch_size=16), show=("play", "temperature"))
+    assert seen(panel) == ["Play", "<b>Adjustable during training</b>", "Temp."]
+    panel.wait()
+    assert panel.state == "done"
+
+
+def test_a_control_that_is_none_is_named():
+    with pytest.raises(ValueError, match=r"show has 'temprature': LossPanel has "):
+        stk.LossPanel().show_only("play", "temprature")
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_a_panel_without_controls_still_has_its_picture(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    panel = PANELS[name](monkeypatch)
+    panel.show_only()
+    assert seen(panel) == []
+    assert panel.picture().size

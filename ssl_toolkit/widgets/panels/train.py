@@ -2,7 +2,7 @@
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ class TrainPanel(Panel):
     depth from the representation on, which learn while the encoder does and leave no trace in it. Every control is also
     an attribute or a method: `panel.play()`, `panel.pause()`, `panel.recipe = Recipe(...)`, `panel.save(path)`;
     `panel.train_state` holds the model, which the next cell may probe while it trains. `panel.wait()` runs to the end.
+    `show=("play", "temperature")` hides all other controls, for a lesson.
 
     >>> panel = stk.TrainPanel(stk.load_data("digits", size=28), stk.Recipe(steps=2))
     >>> panel.wait().step
@@ -91,6 +92,7 @@ class TrainPanel(Panel):
         *,
         every: int = 50,
         probes: bool = False,
+        show: Sequence[str] | None = None,
         name: str | None = None,
     ):
         super().__init__("train", "Train an encoder", LEAD)
@@ -148,6 +150,8 @@ class TrainPanel(Panel):
         self.save_button.on_click(lambda _: self._report(self.save))
         self.load_button.on_click(lambda _: self._report(self.load))
         self._before_run()
+        if show is not None:
+            self.show_only(*show)
 
     def _make_controls(self, name: str, probes: bool) -> None:
         make = ui.Controls("train", width="auto", label="76px")  # they stand below each other

@@ -64,8 +64,8 @@ class ViewsPanel(Panel):
 
     `panel.augment` is what the sliders say, to train with; `panel.code()` the line that makes it; `panel.pick(i)`,
     `panel.draw_again()` and `panel.strengths["noise"].value = 0.2` do what the controls do.
-    `panel.deal()` and `panel.guess(i)`, twice, play a game: which two views are of one image? It has no run, since views
-    take no time.
+    `panel.deal()` and `panel.guess(i)`, twice, play a game: which two views are of one image? It has no run, since
+    views take no time.
 
     >>> panel = stk.ViewsPanel(stk.load_data("shapes", limit=20))
     >>> panel.pick(3)
@@ -111,9 +111,9 @@ class ViewsPanel(Panel):
         self.cards = ImageGrid(data.images[:1], columns=CARDS, largest=120, label="views, two of them of one image")
         self.cards.on_pick(lambda i: self._attempt(lambda: self.guess(i)))
         self.told = w.HTML()
-        anew = make.button("Deal again", "random", "Other images, with the strengths of the sliders")
-        anew.on_click(lambda _: self._attempt(self.deal))
-        game = ui.more(ui.beside(anew, self.told), self.cards, text="A game: which two are one image?", below=True)
+        self.anew = make.button("Deal again", "random", "Other images, with the strengths of the sliders")
+        self.anew.on_click(lambda _: self._attempt(self.deal))
+        game = ui.more(ui.beside(self.anew, self.told), self.cards, text="A game: which two are one image?", below=True)
         drawn = ui.two_columns([self.original], [self.numbers], width="220px", least="280px")
         body = ui.two_columns([*self.strengths.values(), w.HTML(note)], [self.views, drawn])
         top = ui.row(self.again, self.preset, ui.more(self.seed))
