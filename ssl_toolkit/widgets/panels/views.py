@@ -63,8 +63,8 @@ class ViewsPanel(Panel):
 
     `panel.augment` is what the sliders say, to train with; `panel.code()` the line that makes it; `panel.pick(i)`,
     `panel.draw_again()` and `panel.strengths["noise"].value = 0.2` do what the controls do.
-    `panel.deal()` and `panel.guess(i)`, twice, play a game: which two views are of one image? It has no run, since views
-    take no time.
+    `panel.deal()` and `panel.guess(i)`, twice, play a game: which two views are of one image? It has no run, since
+    views take no time.
 
     >>> panel = stk.ViewsPanel(stk.load_data("shapes", limit=20))
     >>> panel.pick(3)
