@@ -90,7 +90,7 @@ def test_a_game_asks_which_two_views_are_of_one_image():
 
 def test_the_crop_of_the_chosen_view_is_drawn_on_the_original():
     panel = ViewsPanel(DATA)
-    top, left, _, _ = panel._view.params["crop.box"][0].tolist()
+    top, left, *_ = panel._view.params["crop.box"][0].tolist()
     side = DATA.images.shape[-1]
     assert f"top:{100 * top / side:.1f}%;left:{100 * left / side:.1f}%" in panel.original.value
     assert panel.original.value.count("ssl-crop") == panel.n
