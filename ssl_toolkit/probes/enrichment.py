@@ -82,11 +82,14 @@ def enrichment(
 def _values(
     name: str, values: Int64[Tensor, " n"], index: Int64[Tensor, " m"], words: Sequence[str]
 ) -> list[Enrichment]:
+    known, place = values.unique(return_inverse=True)
+    in_group, in_all = (torch.bincount(places, minlength=len(known)).tolist() for places in (place[index], place))
     shares = []
-    for v in values[index].unique().tolist():
-        group, everywhere = (values[index] == v).float().mean().item(), (values == v).float().mean().item()
-        word = words[v] if 0 <= v < len(words) else "unlabeled" if v < 0 else str(v)
-        shares.append(Enrichment(name, word, group, everywhere, _z(group, everywhere, len(index), len(values))))
+    for v, some, most in zip(known.tolist(), in_group, in_all, strict=True):
+        if some:
+            group, everywhere = some / len(index), most / len(values)
+            word = words[v] if 0 <= v < len(words) else "unlabeled" if v < 0 else str(v)
+            shares.append(Enrichment(name, word, group, everywhere, _z(group, everywhere, len(index), len(values))))
     return shares
 
 

@@ -14,10 +14,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ssl_toolkit.data import checked_finite, rng
-from ssl_toolkit.encoders.statistics import at_least, mean_and_std, neighbors, principal_axes, unit_rows
+from ssl_toolkit.encoders.statistics import at_least, mean_and_std, neighbor_portions, principal_axes, unit_rows
 from ssl_toolkit.probes.logistic import Fit, logistic
 
-BLOCK = 1 << 24  # similarities in one step: some ten milliseconds for features of a few hundred numbers
+BLOCK = 1 << 22  # similarities in one step: some ten milliseconds for features of a few hundred numbers
 FOLDS = 5
 MOST = 10_000  # rows that a logistic regression is fitted on; it predicts all others
 ROUNDS, ITERATIONS = 4, 6  # of one fit
@@ -55,9 +55,9 @@ def knn_graph_steps(
     k = min(k, len(bank) - (other is None))
     z, bank = unit_rows(at_least(1, z)), unit_rows(bank)
     indices, distances, done = [], [], 0
-    portion = max(16, min(1024, BLOCK // len(bank)))
-    for rows in z.split(portion):
-        cosine, index = neighbors(bank, rows, k=k + (other is None))
+    portion = max(32, min(1024, BLOCK // len(bank)))
+    blocks = neighbor_portions(bank, z, k=k + (other is None), portion=portion)
+    for rows, (_, index) in zip(z.split(portion), blocks, strict=True):
         if other is None:
             itself = index == torch.arange(done, done + len(rows))[:, None]
             itself[:, -1] |= ~itself.any(dim=1)  # of more than k copies: one of them

@@ -10,14 +10,16 @@ from torch import Tensor
 
 from ssl_toolkit.data import Dataset, rng
 from ssl_toolkit.encoders import AnyEncoder, embed_steps
-from ssl_toolkit.encoders.statistics import neighbors
+from ssl_toolkit.encoders.statistics import distances, neighbors, principal_axes
 from ssl_toolkit.probes.cka import linear_cka
 from ssl_toolkit.probes.layerwise import Score, read_depths, small_pixels
-from ssl_toolkit.probes.tsne import pca, tsne
+from ssl_toolkit.probes.tsne import pca, pca_steps, tsne
 
 PIXELS = "pixels"
 TRAIN, TEST = 1500, 500  # images that the probes by depth are trained and tested on
 COMPARED = 1000  # images between which CKA compares depths
+SAMPLE = 10_000  # images of which t-SNE makes a map; each of the others lies where its nearest three of these do
+REDUCED = 50  # principal axes along which these three are found
 
 
 class Near(NamedTuple):
@@ -29,9 +31,14 @@ class Near(NamedTuple):
 
 def nearest(z: Float[Tensor, "n d"], i: int, k: int) -> Near:
     """The k nearest others of image i among all; fewer where there are fewer."""
-    cosine, index = neighbors(z, z[i : i + 1], k=min(k + 1, len(z)))
-    other = index[0] != i
-    return Near(index[0][other][:k], cosine[0][other][:k])
+    length = z.norm(dim=1)
+    cosines = (z @ z[i]) / (length * length[i])
+    if bool(cosines.isfinite().all()):  # in one product; the general way makes a copy of all features
+        cosine, index = cosines.topk(min(k + 1, len(z)))
+    else:
+        cosine, index = (found[0] for found in neighbors(z, z[i : i + 1], k=min(k + 1, len(z))))
+    other = index != i
+    return Near(index[other][:k], cosine[other][:k])
 
 
 class Work(NamedTuple):
@@ -80,6 +87,16 @@ def embed_all(probed: Sequence[Probed], images: UInt8[Tensor, "n c h w"], batch_
             p.error = type(error)(f"{p.name}: {error}")
 
 
+def flatten_out(probed: Sequence[Probed]) -> Iterator[None]:
+    """Find the principal plane of each encoder without one at its shown depth, block by block."""
+    for p in probed:
+        if ("PCA", p.depth) not in p.planes:
+            for points in pca_steps(p.z):
+                yield None
+            assert points is not None
+            p.planes["PCA", p.depth] = points
+
+
 def spread_out(probed: Sequence[Probed]) -> Iterator[Work | None]:
     """Run t-SNE for each encoder without one at its shown depth; you can watch its progress."""
     for k, p in enumerate(probed):
@@ -87,13 +104,39 @@ def spread_out(probed: Sequence[Probed]) -> Iterator[Work | None]:
         if key in p.planes:
             continue
         try:
-            for layout in tsne(p.z, perplexity=min(30.0, (len(p.z) - 1) / 3)):
-                p.planes[key] = layout.points
+            sample, near, weight = torch.arange(len(p.z)), None, None
+            if len(p.z) > SAMPLE:
+                sample = torch.randperm(len(p.z), generator=rng(0, 0, "t-SNE"))[:SAMPLE]
+                for done, near, weight in _nearest_of_sample(p.z, sample):
+                    yield Work("image", done, len(p.z))
+            for layout in tsne(p.z[sample], perplexity=min(30.0, (len(sample) - 1) / 3)):
+                if near is None or weight is None:
+                    p.planes[key] = layout.points
+                else:
+                    p.planes[key] = (layout.points[near] * weight[:, :, None]).sum(dim=1)
                 done, total = layout.iteration + k * layout.iterations, layout.iterations * len(probed)
                 yield Work("iteration", done, total) if layout.iteration else None
         except GeneratorExit:  # an unfinished layout does not represent the features
-            del p.planes[key]
+            p.planes.pop(key, None)
             raise
+
+
+def _nearest_of_sample(
+    z: Float[Tensor, "n d"], sample: Int64[Tensor, " s"]
+) -> Iterator[tuple[int, Int64[Tensor, "n 3"], Float[Tensor, "n 3"]]]:
+    """The places of the nearest three in the sample, and weights, of each row; a row of the sample is its own."""
+    some = z[sample].float()
+    mean = some.mean(dim=0)
+    axes = principal_axes(some - mean)[0][:, :REDUCED]
+    some = (some - mean) @ axes
+    near, weight = torch.zeros(len(z), 3, dtype=torch.int64), torch.zeros(len(z), 3)
+    for rows in torch.arange(len(z)).split(512):
+        far, near[rows] = next(distances((z[rows].float() - mean) @ axes, some)).topk(3, dim=1, largest=False)
+        share = 1 / (far / far[:, 1:2].clamp_min(1e-12)).square().clamp_min(1e-3).float()
+        weight[rows] = share / share.sum(dim=1, keepdim=True)
+        yield int(rows[-1]) + 1, near, weight
+    near[sample, 0], weight[sample] = torch.arange(len(sample)), torch.tensor([1.0, 0.0, 0.0])
+    yield len(z), near, weight
 
 
 def read_all(probed: Sequence[Probed], data: Dataset, seed: int) -> Iterator[Work]:
