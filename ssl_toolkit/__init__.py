@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         SweepPanel as SweepPanel,
         TrainPanel as TrainPanel,
         ViewsPanel as ViewsPanel,
+        explore as explore,
     )
 
 __version__ = "0.1.0"
@@ -83,7 +84,7 @@ _HOMES = {
     "diffusion.rcdm": "sample",
     "infusion": "chain",
     "widgets": "AttackPanel ChainPanel ClaimsBoard EditPanel ImageGrid InfusionPanel LossPanel NeighborGrid "
-    "ProbePanel RcdmPanel SweepPanel TrainPanel ViewsPanel",
+    "ProbePanel RcdmPanel SweepPanel TrainPanel ViewsPanel explore",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -30,6 +30,10 @@ class KnnGraph(NamedTuple):
     index: Int64[Tensor, "n k"]  # type: ignore[assignment]  # hides tuple.index, of no use here
     distance: Float[Tensor, "n k"]
 
+    def nearest(self, k: int) -> "KnnGraph":
+        """The graph of the first k of them, or of all where there are fewer."""
+        return KnnGraph(self.index[:, :k], self.distance[:, :k])
+
 
 class GraphPart(NamedTuple):
     """How many rows are done, and at the end the graph."""
@@ -94,8 +98,9 @@ class LabelErrors(NamedTuple):
 
 
 class ErrorsPart(NamedTuple):
-    """How many of the steps are done, and at the end what was found."""
+    """How many images or fits are done, and at the end what was found."""
 
+    unit: str  # "image", then "fit"
     done: int
     total: int
     found: LabelErrors | None
@@ -117,21 +122,20 @@ def label_error_steps(
     classes, y = labels[known].unique(return_inverse=True)
     if len(classes) < 2 or len(known) < 2 * FOLDS:
         raise ValueError(f"labels has {len(known)} labeled rows of {len(classes)} classes: give ten of two at least.")
-    blocks = 0
     if graph is None or len(known) < len(z):  # only neighbors with a label can vote
         for part in knn_graph_steps(z[known], k=30):
-            graph, blocks = part.graph, part.total
-            yield ErrorsPart(part.done, part.total + 1, None)
+            graph = part.graph
+            yield ErrorsPart("image", part.done, part.total, None)
     assert graph is not None
     votes = torch.zeros(len(y), len(classes))
     similarity = 1 - graph.distance.square() / 2
     weight = ((similarity - similarity[:, :1]) / temperature).exp().float()
     votes.scatter_add_(1, y[graph.index], weight)
     votes = ((votes + 0.1) / (votes + 0.1).sum(dim=1, keepdim=True)).log()
-    linear = torch.empty_like(votes)
+    linear, fits = torch.empty_like(votes), FOLDS * len(DECAYS)
     for done in _out_of_fold(z[known].float(), y, linear, seed):
-        yield ErrorsPart(blocks + done, blocks + done + 1, None)
-    yield ErrorsPart(1, 1, _posterior(known, classes, y, votes, linear))
+        yield ErrorsPart("fit", done, fits, None)
+    yield ErrorsPart("fit", fits, fits, _posterior(known, classes, y, votes, linear))
 
 
 def label_errors(

@@ -12,10 +12,13 @@ from ssl_toolkit.data import Dataset, rng
 from ssl_toolkit.encoders import AnyEncoder, embed_steps
 from ssl_toolkit.encoders.statistics import distances, neighbors, principal_axes
 from ssl_toolkit.probes.cka import linear_cka
+from ssl_toolkit.probes import review
 from ssl_toolkit.probes.layerwise import Score, read_depths, small_pixels
 from ssl_toolkit.probes.tsne import pca, pca_steps, tsne
 
 PIXELS = "pixels"
+LABELS, DUPLICATES, OUTLIERS = REVIEWS = ("labels that may be wrong", "duplicates", "outliers")
+Found = review.LabelErrors | review.Duplicates | review.Outliers
 TRAIN, TEST = 1500, 500  # images that the probes by depth are trained and tested on
 COMPARED = 1000  # images between which CKA compares depths
 SAMPLE = 10_000  # images of which t-SNE makes a map; each of the others lies where its nearest three of these do
@@ -58,6 +61,7 @@ class Probed:
     depth: str  # which of its depths is shown
     features: dict[str, Tensor] = field(default_factory=dict)
     planes: dict[tuple[str, str], Float[Tensor, "n 2"]] = field(default_factory=dict)  # by projection and depth
+    graphs: dict[str, review.KnnGraph] = field(default_factory=dict)  # by depth
     scores: list[Score] = field(default_factory=list)
     measured: bool = False
     error: Exception | None = None
@@ -87,10 +91,10 @@ def embed_all(probed: Sequence[Probed], images: UInt8[Tensor, "n c h w"], batch_
             p.error = type(error)(f"{p.name}: {error}")
 
 
-def flatten_out(probed: Sequence[Probed]) -> Iterator[None]:
-    """Find the principal plane of each encoder without one at its shown depth, block by block."""
+def flatten_out(probed: Sequence[Probed], projection: str) -> Iterator[None]:
+    """Find the principal plane of each encoder without this projection at its shown depth, block by block."""
     for p in probed:
-        if ("PCA", p.depth) not in p.planes:
+        if not {("PCA", p.depth), (projection, p.depth)} & p.planes.keys():
             for points in pca_steps(p.z):
                 yield None
             assert points is not None
@@ -153,6 +157,30 @@ def read_all(probed: Sequence[Probed], data: Dataset, seed: int) -> Iterator[Wor
             p.scores.append(score)
             yield Work("score", len(p.scores), len(features) * (2 + len(data.factors)))
         p.measured = True
+
+
+def look_for(
+    what: str, p: Probed, labels: Int64[Tensor, " n"], named: str, known: dict[tuple[str, ...], Found]
+) -> Iterator[Work]:
+    """Fill `known` with what of REVIEWS is asked for, at the shown depth; of labels, for those that are `named` so."""
+    key = (what, p.depth, named)
+    if key in known:
+        return
+    if p.depth not in p.graphs:
+        for part in review.knn_graph_steps(p.z, k=30):
+            yield Work("image", part.done, part.total)
+        assert part.graph is not None
+        p.graphs[p.depth] = part.graph
+    graph = p.graphs[p.depth]
+    if what == LABELS:
+        for errors in review.label_error_steps(p.z, labels, graph=graph):
+            yield Work(errors.unit, errors.done, errors.total)
+        assert errors.found is not None
+        known[key] = errors.found
+    elif what == DUPLICATES:
+        known[key] = review.duplicates(p.z, graph=graph.nearest(10))
+    else:
+        known[key] = review.outliers(p.z, graph=graph)
 
 
 def compare(a: Probed, b: Probed, known: dict[tuple[str, str], float]) -> Iterator[Work]:

@@ -397,7 +397,18 @@ function points({ model, el }) {
     light();
     later("base");
   };
-  const tell = () => model.send({ type: "select", indices: [...selected] });
+  // what was told from here comes back, perhaps when it is no longer what is selected
+  let echoes = [];
+  const sign = (indices) => {
+    let [sum, mix] = [0, 0];
+    for (const i of indices) [sum, mix] = [sum + i, mix ^ Math.imul(i + 1, 0x9e3779b1)];
+    return `${indices.length} ${sum} ${mix}`;
+  };
+  const tell = () => {
+    const indices = [...selected];
+    echoes = [...echoes.slice(-UNDONE), sign(indices)];
+    model.send({ type: "select", indices });
+  };
   const remember = () => {
     past = [...past.slice(1 - UNDONE), [...selected]];
     future = [];
@@ -628,10 +639,12 @@ function points({ model, el }) {
     later("base");
   });
   model.on("change:selected", () => {
-    const told = new Set(numbers(model, "selected", Uint32Array));
-    if (told.size === selected.size && [...told].every((i) => selected.has(i))) return; // what was said from here
+    const indices = [...numbers(model, "selected", Uint32Array)];
+    const echo = echoes.indexOf(sign(indices));
+    echoes = echoes.slice(echo + 1);
+    if (echo >= 0 || sign(indices) === sign([...selected])) return;
     remember();
-    take(told);
+    take(indices);
   });
   const themes = new MutationObserver(() => {
     drawLegend();
