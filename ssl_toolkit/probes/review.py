@@ -167,11 +167,12 @@ def label_errors(
 
 def _out_of_fold(z: Tensor, y: Tensor, out: Tensor, seed: int) -> Iterator[int]:
     """Fill `out` with log p(y | z) of logistic regressions that did not see the row; yields how many fits are done."""
-    mean, std = mean_and_std(z)
-    x = (z - mean) / std
-    axes, variance = principal_axes(x)
-    x = axes.T @ x.T
     folds = torch.randperm(len(y), generator=rng(seed, 0, "label errors")).tensor_split(FOLDS)
+    some = z[torch.cat(folds)[:MOST]]
+    mean, std = mean_and_std(some)
+    axes, variance = principal_axes((some - mean) / std)
+    x = torch.cat([(part - mean) / std @ axes for part in z.split(1 << 14)]).T
+    yield 0
     start = Fit(x.new_zeros(out.shape[1], len(x)), x.new_zeros(out.shape[1]))
     fits = [start] * FOLDS
     best, done = -math.inf, 0
@@ -199,27 +200,29 @@ def _posterior(known: Tensor, classes: Tensor, y: Tensor, votes: Tensor, linear:
     free = torch.tensor([0.5, 0.5, -3.0], dtype=torch.float64, requires_grad=True)  # a, b, and e as a logit
     v, w = votes.double(), linear.double()
 
-    def of_label() -> Tensor:
-        return (free[0] * v + free[1] * w).log_softmax(dim=1)
+    def of_label(rows: slice) -> Tensor:
+        return (free[0] * v[rows] + free[1] * w[rows]).log_softmax(dim=1)
 
-    def terms(log_p: Tensor) -> tuple[Tensor, Tensor]:
-        p = log_p.gather(1, y[:, None])[:, 0].exp()
+    def terms(log_p: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+        p = log_p.gather(1, y[rows, None])[:, 0].exp()
         noise = free[2].sigmoid()
         return (1 - noise) * p, noise * (1 - p) / others
 
     solver = torch.optim.LBFGS([free], max_iter=100, line_search_fn="strong_wolfe")
+    some = slice(None, None, -(-len(y) // MOST))  # of very many rows, evenly taken: there are but three numbers
 
     def closure() -> Tensor:
         solver.zero_grad()
-        right, wrong = terms(of_label())
+        right, wrong = terms(of_label(some), some)
         loss = -(right + wrong).clamp_min(1e-12).log().mean()
         loss.backward()
         return loss
 
     solver.step(closure)
     with torch.no_grad():
-        log_p = of_label()
-        right, wrong = terms(log_p)
+        everything = slice(None)
+        log_p = of_label(everything)
+        right, wrong = terms(log_p, everything)
         score = wrong / (right + wrong).clamp_min(1e-300)
         log_p.scatter_(1, y[:, None], -torch.inf)
         order = score.argsort(descending=True, stable=True)
@@ -263,8 +266,6 @@ def duplicates(
     tensor([[  0, 500],
             [  1, 501]])
     """
-    from scipy.stats import beta
-
     if not expected > 0:
         raise ValueError(f"expected is {expected}: it must be positive; 0.5 marks about one chance pair in two sets.")
     if len(z if other is None else other) < 4:
@@ -277,7 +278,7 @@ def duplicates(
         raise ValueError(f"graph has {k} neighbors a row: it needs at least 3; 10 are usual.")
     second = ratio[:, 1][ratio[:, 1] > 1e-4]
     middle = second.median().item() if len(second) else 1e-4
-    dimension = math.log(beta.median(2, k - 2)) / min(-1e-3, math.log(middle))
+    dimension = math.log(_median_of_second(k)) / min(-1e-3, math.log(middle))
     by_chance = -math.expm1(math.log1p(-min(0.5, expected / n)) / (k - 1))
     threshold = by_chance ** (1 / dimension)
     i, column = (ratio < threshold).nonzero().T
@@ -289,6 +290,15 @@ def duplicates(
         distance = distance.new_zeros(len(pairs)).scatter_(0, where, distance)
     order = distance.argsort(stable=True)
     return Duplicates(pairs[order], distance[order], share[order], threshold, dimension)
+
+
+def _median_of_second(k: int) -> float:
+    """The median of the second smallest of k - 1 uniform numbers, Beta(2, k - 2): half of 1 - (1 - x)^b (1 + b x)."""
+    low, high, b = 0.0, 1.0, k - 2
+    for _ in range(60):
+        x = (low + high) / 2
+        low, high = (x, high) if (1 - x) ** b * (1 + b * x) > 0.5 else (low, x)
+    return low
 
 
 class Outliers(NamedTuple):

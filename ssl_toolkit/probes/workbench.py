@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssl_toolkit.data import Dataset, rng
 from ssl_toolkit.encoders import AnyEncoder, embed_steps
-from ssl_toolkit.encoders.statistics import distances, neighbors, principal_axes
+from ssl_toolkit.encoders.statistics import neighbors, principal_axes
 from ssl_toolkit.probes.cka import linear_cka
 from ssl_toolkit.probes import review
 from ssl_toolkit.probes.layerwise import Score, read_depths, small_pixels
@@ -133,10 +133,13 @@ def _nearest_of_sample(
     mean = some.mean(dim=0)
     axes = principal_axes(some - mean)[0][:, :REDUCED]
     some = (some - mean) @ axes
+    half = some.square().sum(dim=1) / 2
     near, weight = torch.zeros(len(z), 3, dtype=torch.int64), torch.zeros(len(z), 3)
     for rows in torch.arange(len(z)).split(512):
-        far, near[rows] = next(distances((z[rows].float() - mean) @ axes, some)).topk(3, dim=1, largest=False)
-        share = 1 / (far / far[:, 1:2].clamp_min(1e-12)).square().clamp_min(1e-3).float()
+        x = (z[rows].float() - mean) @ axes
+        near[rows] = (x @ some.T - half).topk(3, dim=1).indices  # |x - s|^2 = |x|^2 - 2 (x s - |s|^2 / 2)
+        far = (x[:, None] - some[near[rows]]).square().sum(dim=2)
+        share = 1 / (far / far[:, 1:2].clamp_min(1e-12)).clamp_min(1e-3)
         weight[rows] = share / share.sum(dim=1, keepdim=True)
         yield int(rows[-1]) + 1, near, weight
     near[sample, 0], weight[sample] = torch.arange(len(sample)), torch.tensor([1.0, 0.0, 0.0])
