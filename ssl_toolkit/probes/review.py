@@ -1,15 +1,14 @@
 """What to look at first in a set of images: labels that may be wrong, duplicates, outliers, impure classes, confusions.
 
-All of it is read from the nearest neighbors of each image in a representation, its kNN graph, which is computed once and
+All of it is read from the nearest neighbors of each image in a representation, its kNN graph, which is computed once,
 block by block: the memory grows with n, the time with n^2. What takes seconds for many images is a generator, too.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -258,8 +257,10 @@ def duplicates(
         P(r < t) = 1 - (1 - t^D)^(k - 1)        (Facco et al., 2017, for k = 2)
 
     D comes from the second nearest, whose share to the power of D is Beta(2, k - 2), since the nearest may be a copy
-    everywhere. `threshold` is the t at which `expected` of all n rows would have such a neighbor by chance. `graph` is `knn_graph(z, other, k=10)`, if it is there already: k must be 3 or more, and a group of more
-    than k copies is linked, but not each to each. Raises ValueError for fewer than four rows to compare with.
+    everywhere. `threshold` is the t at which `expected` of all n rows would have such a neighbor by chance.
+
+    `graph` is `knn_graph(z, other, k=10)`, if it is there already: k must be 3 or more. A group of more than k copies
+    is linked, but not each to each. Raises ValueError for fewer than four rows to compare with.
 
     >>> z = torch.randn(500, 16, generator=stk.rng(0))
     >>> stk.probes.duplicates(torch.cat([z, z[:2] + 1e-3])).pairs
@@ -341,7 +342,7 @@ class Purity(NamedTuple):
     share: float
     interval: tuple[float, float]  # 95 %
     chance: float  # the share of the class among all others
-    count: int  # rows of the class
+    rows: int  # of the class
 
 
 @checked_finite
@@ -379,7 +380,6 @@ class Confusion(NamedTuple):
 
     label: int
     predicted: int
-    count: int
     share: float  # of the rows with this label
     index: Int64[Tensor, " m"]  # type: ignore[assignment]
 
@@ -389,8 +389,8 @@ def confusions(labels: Int64[Tensor, " n"], predicted: Int64[Tensor, " n"]) -> l
     """What is taken for what, the most frequent confusion first, with the rows to look at. Label -1 is left out.
 
     >>> first = stk.probes.confusions([0, 0, 0, 1], [0, 1, 1, 1])[0]
-    >>> (first.label, first.predicted, first.count, first.index.tolist())
-    (0, 1, 2, [1, 2])
+    >>> (first.label, first.predicted, first.index.tolist())
+    (0, 1, [1, 2])
     """
     wrong = ((labels != predicted) & (labels >= 0)).nonzero().squeeze(1)
     if not len(wrong):
@@ -400,5 +400,5 @@ def confusions(labels: Int64[Tensor, " n"], predicted: Int64[Tensor, " n"]) -> l
     )
     of_class = {label: int((labels == label).sum()) for label in pairs[:, 0].unique().tolist()}
     parts = wrong[where.argsort(stable=True)].split(counts.tolist())
-    found = [Confusion(a, b, len(rows), len(rows) / of_class[a], rows) for (a, b), rows in zip(pairs.tolist(), parts, strict=True)]
-    return sorted(found, key=lambda c: -c.count)
+    found = [Confusion(a, b, len(rows) / of_class[a], rows) for (a, b), rows in zip(pairs.tolist(), parts, strict=True)]
+    return sorted(found, key=lambda c: -len(c.index))

@@ -11,8 +11,8 @@ from torch import Tensor
 from ssl_toolkit.data import Dataset, rng
 from ssl_toolkit.encoders import AnyEncoder, embed_steps
 from ssl_toolkit.encoders.statistics import neighbors, principal_axes
-from ssl_toolkit.probes.cka import linear_cka
 from ssl_toolkit.probes import review
+from ssl_toolkit.probes.cka import linear_cka
 from ssl_toolkit.probes.layerwise import Score, read_depths, small_pixels
 from ssl_toolkit.probes.tsne import pca, pca_steps, tsne
 
@@ -96,9 +96,10 @@ def flatten_out(probed: Sequence[Probed], projection: str) -> Iterator[None]:
     for p in probed:
         if not {("PCA", p.depth), (projection, p.depth)} & p.planes.keys():
             for points in pca_steps(p.z):
-                yield None
-            assert points is not None
-            p.planes["PCA", p.depth] = points
+                if points is None:
+                    yield None
+                else:
+                    p.planes["PCA", p.depth] = points
 
 
 def spread_out(probed: Sequence[Probed]) -> Iterator[Work | None]:
@@ -108,16 +109,14 @@ def spread_out(probed: Sequence[Probed]) -> Iterator[Work | None]:
         if key in p.planes:
             continue
         try:
-            sample, near, weight = torch.arange(len(p.z)), None, None
-            if len(p.z) > SAMPLE:
-                sample = torch.randperm(len(p.z), generator=rng(0, 0, "t-SNE"))[:SAMPLE]
-                for done, near, weight in _nearest_of_sample(p.z, sample):
-                    yield Work("image", done, len(p.z))
-            for layout in tsne(p.z[sample], perplexity=min(30.0, (len(sample) - 1) / 3)):
-                if near is None or weight is None:
-                    p.planes[key] = layout.points
-                else:
-                    p.planes[key] = (layout.points[near] * weight[:, :, None]).sum(dim=1)
+            z, others = p.z, None
+            if len(z) > SAMPLE:
+                sample = torch.randperm(len(z), generator=rng(0, 0, "t-SNE"))[:SAMPLE]
+                for others in _nearest_of_sample(z, sample):
+                    yield Work("image", others.done, len(z))
+                z = z[sample]
+            for layout in tsne(z, perplexity=min(30.0, (len(z) - 1) / 3)):
+                p.planes[key] = layout.points if others is None else others.place(layout.points)
                 done, total = layout.iteration + k * layout.iterations, layout.iterations * len(probed)
                 yield Work("iteration", done, total) if layout.iteration else None
         except GeneratorExit:  # an unfinished layout does not represent the features
@@ -125,10 +124,20 @@ def spread_out(probed: Sequence[Probed]) -> Iterator[Work | None]:
             raise
 
 
-def _nearest_of_sample(
-    z: Float[Tensor, "n d"], sample: Int64[Tensor, " s"]
-) -> Iterator[tuple[int, Int64[Tensor, "n 3"], Float[Tensor, "n 3"]]]:
-    """The places of the nearest three in the sample, and weights, of each row; a row of the sample is its own."""
+class _Others(NamedTuple):
+    """The nearest three in a sample of each row, and their weights; how many rows are done."""
+
+    done: int
+    near: Int64[Tensor, "n 3"]
+    weight: Float[Tensor, "n 3"]
+
+    def place(self, points: Float[Tensor, "s 2"]) -> Float[Tensor, "n 2"]:
+        """All rows in a map of the sample."""
+        return (points[self.near] * self.weight[:, :, None]).sum(dim=1)
+
+
+def _nearest_of_sample(z: Float[Tensor, "n d"], sample: Int64[Tensor, " s"]) -> Iterator[_Others]:
+    """Find them along the principal axes; a row of the sample is its own."""
     some = z[sample].float()
     mean = some.mean(dim=0)
     axes = principal_axes(some - mean)[0][:, :REDUCED]
@@ -141,9 +150,9 @@ def _nearest_of_sample(
         far = (x[:, None] - some[near[rows]]).square().sum(dim=2)
         share = 1 / (far / far[:, 1:2].clamp_min(1e-12)).clamp_min(1e-3)
         weight[rows] = share / share.sum(dim=1, keepdim=True)
-        yield int(rows[-1]) + 1, near, weight
+        yield _Others(int(rows[-1]) + 1, near, weight)
     near[sample, 0], weight[sample] = torch.arange(len(sample)), torch.tensor([1.0, 0.0, 0.0])
-    yield len(z), near, weight
+    yield _Others(len(z), near, weight)
 
 
 def read_all(probed: Sequence[Probed], data: Dataset, seed: int) -> Iterator[Work]:

@@ -1,4 +1,4 @@
-"""The map as a person works with it: 100,000 points, images on zoom, lassos that add and take away, search, review, tags."""
+"""The map as a person works with it: 100,000 points, images on zoom, lassos, undo, search, reviews, tags."""
 
 import json
 import re
@@ -22,7 +22,8 @@ z = torch.randn(10, 64, generator=g)[y] * 2 + torch.randn(n, 64, generator=g)
 pictures = (25 * y[:, None, None, None]).expand(n, 3, 16, 16).to(torch.uint8).clone()
 pictures[:, 0, 4:12, 4:12] = 255
 began = time.perf_counter()
-big = stk.explore(z=z, images=pictures, table={"class": [f"kind {int(i)}" for i in y], "name": [f"row-{i}" for i in range(n)]})
+table = {"class": [f"kind {int(i)}" for i in y], "name": [f"row-{i}" for i in range(n)]}
+big = stk.explore(z=z, images=pictures, table=table)
 print("MADE", round(time.perf_counter() - began, 2))
 big
 """
@@ -35,8 +36,8 @@ REVIEW = """
 data = stk.load_data("garments", limit=1500)
 wrong = torch.arange(0, 1500, 20)
 data.labels[wrong] = (data.labels[wrong] + 1 + torch.arange(75) % 9) % 10
-twice = stk.data.Dataset(torch.cat([data.images, data.images[:10]]), torch.cat([data.labels, data.labels[:10]]), data.classes)
-panel = stk.explore(stk.zoo.load("garments-simclr"), twice)
+twice = list(range(1500)) + list(range(10))
+panel = stk.explore(stk.zoo.load("garments-simclr"), data[twice])
 panel
 """
 ASK = """
@@ -191,7 +192,11 @@ def test_what_was_looked_for_is_ranked_and_a_click_finds_it_on_the_map(notebook,
     new = ".ssl-probe:not(.t-old)"
     page.wait_for_selector(f"{new} .ssl-scatter[data-sheet=here]", timeout=120_000)
     labdriver.show(page, new)
-    for review, word in (("duplicates", "pairs among"), ("outliers", "loneliest"), ("labels that may be wrong", "labels are wrong")):
+    for review, word in (
+        ("duplicates", "pairs among"),
+        ("outliers", "loneliest"),
+        ("labels that may be wrong", "labels are wrong"),
+    ):
         page.locator(f"{new} .ssl-probe-review select").select_option(review)
         page.wait_for_function(f"() => document.querySelector('{new}').innerText.includes('{word}')", timeout=120_000)
         labdriver.picture(page, new, shots / f"review_{review.split()[0]}.png")
@@ -201,7 +206,9 @@ def test_what_was_looked_for_is_ranked_and_a_click_finds_it_on_the_map(notebook,
     labdriver.show(page, new)
     grid = page.locator(f"{new} .ssl-grid canvas").first
     grid.click(position={"x": 20, "y": 20})
-    page.wait_for_function(f"() => document.querySelector('{new}').innerText.includes('and its nearest')", timeout=20_000)
+    page.wait_for_function(
+        f"() => document.querySelector('{new}').innerText.includes('and its nearest')", timeout=20_000
+    )
     labdriver.picture(page, new, shots / "review_picked.png")
     with labdriver.dark(page):
         labdriver.show(page, new)
@@ -217,9 +224,13 @@ def test_a_tag_is_a_column_and_a_color(notebook, shots):
     labdriver.show(page, new)
     page.locator(f"{new} .ssl-probe-tag input").first.fill("odd")
     page.locator(f"{new} button.ssl-probe-tag").click()
-    page.wait_for_function(f"() => document.querySelector('{new}').innerText.includes('panel.tags is the column')", timeout=20_000)
+    page.wait_for_function(
+        f"() => document.querySelector('{new}').innerText.includes('panel.tags is the column')", timeout=20_000
+    )
     page.locator(f"{new} .ssl-probe-color select").select_option("tag")
-    page.wait_for_function(f"() => document.querySelector('{new} .ssl-legend').innerText.includes('odd')", timeout=20_000)
+    page.wait_for_function(
+        f"() => document.querySelector('{new} .ssl-legend').innerText.includes('odd')", timeout=20_000
+    )
     labdriver.picture(page, new, shots / "map_tag.png")
     assert printed(page, 4, "ROWS").split()[3] == "8"
     assert labdriver.errors(page) == []

@@ -34,10 +34,13 @@ REFUSED = """const get = HTMLCanvasElement.prototype.getContext;
 HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
   return kind === 'webgl2' ? null : get.call(this, kind, ...more); };"""
 # mean color of blocks of ten pixels
-BLOCKS = """() => { const c = document.querySelector('.ssl-stack canvas'), d = c.getContext('2d').getImageData(0, 0, 440, 440).data;
+BLOCKS = """() => {
+  const d = document.querySelector('.ssl-stack canvas').getContext('2d').getImageData(0, 0, 440, 440).data;
   const out = new Array(44 * 44 * 4).fill(0);
-  for (let i = 0; i < 440 * 440; i++) for (let k = 0; k < 4; k++)
-    out[4 * (44 * Math.floor(i / 4400) + Math.floor((i % 440) / 10)) + k] += d[4 * i + k] * (k < 3 ? d[4 * i + 3] / 255 : 1) / 100;
+  for (let i = 0; i < 440 * 440; i++) for (let k = 0; k < 4; k++) {
+    const block = 44 * Math.floor(i / 4400) + Math.floor((i % 440) / 10);
+    out[4 * block + k] += d[4 * i + k] * (k < 3 ? d[4 * i + 3] / 255 : 1) / 100;
+  }
   return out; }"""
 FRAMES = "() => Number(document.querySelector('.ssl-scatter').dataset.frames)"
 
@@ -62,8 +65,10 @@ def opened(page, scatter, before: str):
     page.set_content("<!doctype html><div id=here></div>")
     page.add_script_tag(content=before)
     page.add_style_tag(content=Scatter._css)
-    page.add_script_tag(content=f"(() => {{ const RAW = {json.dumps(raw)}; {MODEL} {script}\n"
-                        "window.leave = widget.render({model: window.model, el: document.getElementById('here')}); })()")
+    page.add_script_tag(
+        content=f"(() => {{ const RAW = {json.dumps(raw)}; {MODEL} {script}\n"
+        "window.leave = widget.render({model: window.model, el: document.getElementById('here')}); })()"
+    )
     page.wait_for_function("() => document.querySelector('.ssl-scatter')?.dataset.drawn === '2000'")
     return np.array(page.evaluate(BLOCKS)).reshape(44, 44, 4)
 
@@ -104,7 +109,9 @@ def test_points_that_move_and_a_selection_are_drawn_anew(scatter, before):
 def test_a_context_that_is_lost_is_made_anew(scatter):
     with labdriver.browser() as page:
         first = opened(page, scatter, CARD)
-        page.evaluate("() => window[Symbol.for('ssl-toolkit.webgl')].gl.getExtension('WEBGL_lose_context').loseContext()")
+        page.evaluate(
+            "() => window[Symbol.for('ssl-toolkit.webgl')].gl.getExtension('WEBGL_lose_context').loseContext()"
+        )
         page.locator("button", has_text="Fit").click()
         page.wait_for_timeout(300)
         again = np.array(page.evaluate(BLOCKS)).reshape(44, 44, 4)
@@ -115,8 +122,12 @@ def test_a_context_that_is_lost_is_made_anew(scatter):
 
 def test_nothing_is_computed_anew_while_the_plane_moves(scatter):
     """What went to the card once stays there."""
-    count = CARD + """const fill = WebGL2RenderingContext.prototype.bufferData; window.filled = 0;
-        WebGL2RenderingContext.prototype.bufferData = function (...all) { window.filled++; return fill.apply(this, all); };"""
+    count = (
+        CARD
+        + """const fill = WebGL2RenderingContext.prototype.bufferData; window.filled = 0;
+        WebGL2RenderingContext.prototype.bufferData = function (...all) {
+          window.filled++; return fill.apply(this, all); };"""
+    )
     with labdriver.browser() as page:
         opened(page, scatter, count)
         before = page.evaluate("() => window.filled")

@@ -134,13 +134,13 @@ def test_purity_is_the_share_of_neighbors_of_the_class():
         shares = [sum(int(labels[j]) == p.label for j in index[i].tolist()) / 4 for i in rows]
         assert p.share == pytest.approx(sum(shares) / len(rows))
         assert p.interval[0] < p.share < p.interval[1]
-        assert (p.count, p.chance) == (len(rows), pytest.approx((len(rows) - 1) / 49))
+        assert (p.rows, p.chance) == (len(rows), pytest.approx((len(rows) - 1) / 49))
 
 
 def test_confusions_count_and_name_the_rows():
     labels, said = torch.tensor([0, 0, 1, 1, 1, -1]), torch.tensor([0, 2, 0, 0, 1, 2])
     first, second = confusions(labels, said)
-    assert (first.label, first.predicted, first.count, first.index.tolist()) == (1, 0, 2, [2, 3])
+    assert (first.label, first.predicted, first.index.tolist()) == (1, 0, [2, 3])
     assert first.share == pytest.approx(2 / 3)
     assert (second.label, second.predicted, second.index.tolist()) == (0, 2, [1])
     assert confusions(labels, labels) == []

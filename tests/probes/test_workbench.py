@@ -110,5 +110,9 @@ def test_a_review_is_computed_once(what):
     assert [r.done for r in look_for(what, p, labels, "class", known)][-1] > 0
     assert list(look_for(what, p, labels, "class", known)) == []
     found = known[what, "representation", "class"]
-    alone = {REVIEWS[0]: lambda: label_errors(z, labels), REVIEWS[1]: lambda: duplicates(z), REVIEWS[2]: lambda: outliers(z)}
+    alone = {
+        REVIEWS[0]: lambda: label_errors(z, labels),
+        REVIEWS[1]: lambda: duplicates(z),
+        REVIEWS[2]: lambda: outliers(z),
+    }
     assert all(torch.equal(a, b) for a, b in zip(found, alone[what](), strict=True) if isinstance(a, torch.Tensor))

@@ -287,7 +287,10 @@ def test_a_class_that_is_named_like_a_tag_is_written_letter_by_letter():
 @pytest.fixture
 def twice(model, data):
     """A panel whose last five images are copies of the first."""
-    panel = ProbePanel(model, Dataset(torch.cat([data.images, data.images[:5]]), torch.cat([data.labels, data.labels[:5]]), data.classes))
+    panel = ProbePanel(
+        model,
+        Dataset(torch.cat([data.images, data.images[:5]]), torch.cat([data.labels, data.labels[:5]]), data.classes),
+    )
     panel.wait()
     return panel
 

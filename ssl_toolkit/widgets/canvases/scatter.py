@@ -103,12 +103,13 @@ def thumbnails(images: Shaped[Tensor, "n c h w"]) -> tuple[bytes, tuple[int, int
 class Scatter(Canvas):
     """Images as points: hovering shows one, a click picks it, a lasso (or Shift) selects a group.
 
-    WebGL draws them where the browser has it. From a zoom of four, images stand in place of dots; where dots cover the
-    plane, contours say where most of them are. `show(points)` takes (n, 2), or (p, n, 2) for planes side by side, in which hovering and selection are linked.
-    `on_pick(callback)` gets the index of an image, `on_select(callback)` the list of all that were selected. Drag to
-    move; the wheel zooms once the plane was clicked. Shift adds what a lasso holds to the selection, Alt takes it away,
-    Control and Z undoes. By keys: arrows go from point to point, Enter picks, Space selects one and V all in view,
-    + - 0 zoom, Shift with arrows moves, L is the lasso, I shows images, C contours, Escape clears.
+    From a zoom of four, images stand in place of dots; where dots cover the plane, contours say where most of them are.
+    `show(points)` takes (n, 2), or (p, n, 2) for planes side by side, in which hovering and selection are linked.
+    `on_pick(callback)` gets the index of an image, `on_select(callback)` the list of all that were selected,
+    `on_find(callback)` what was searched for. Drag to move; the wheel zooms once the plane was clicked. Shift adds what
+    a lasso holds to the selection, Alt takes it away, Control and Z undoes. By keys: arrows go from point to point,
+    Enter picks, Space selects one and V all in view, + - 0 zoom, Shift with arrows moves, L is the lasso, I shows
+    images, C contours, Escape clears.
     """
 
     _esm = script(*POINTS, "scatter")

@@ -28,8 +28,8 @@ from ssl_toolkit.probes.workbench import (
     read_all,
     spread_out,
 )
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid, caption
 from ssl_toolkit.widgets import controls as ui
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid, caption
 from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap
 from ssl_toolkit.widgets.canvases.scatter import Scatter, color_by
@@ -83,14 +83,17 @@ class ProbePanel(Panel):
     """Any depth of an encoder, or of two beside each other: points to hover, pick and lasso, and probes by depth.
 
     `encoders` is an `Encoder`, any module or function (b, c, h, w) -> (b, d), or two of these by name. `data` are
-    images that it was not trained on, of which the first `limit` are used (None: 10,000; 100,000 rows of `z`). `panel.selection` holds the indices of the
-    group, or of the picked image and its neighbors: `data[panel.selection]`. Controls are attributes (`panel.depth`,
-    `panel.projection`, `panel.color`, `panel.view`) or methods (`panel.pick(i)`, `panel.select(indices)`), and what it
-    shows comes from plain functions: `embed_steps`, `pca`, `tsne`, `neighbors`, `enrichment`, `read_depths`,
-    `linear_cka`, `label_errors`, `duplicates`, `outliers`. `panel.review` ranks images to look at first: "labels that
-    may be wrong", "duplicates" or "outliers", which are then the selection. `panel.tag("blurred")` tags the selected,
-    and `panel.tags` is the column of all tags. `panel.find("coat")` selects by name or class. `panel.wait()` ends the work and raises what went wrong. Raises ValueError for more than two encoders
-    and for a projection, color or view that there is not.
+    images that it was not trained on, of which the first `limit` are used (None: 10,000; 100,000 rows of `z`).
+    `panel.selection` holds the indices of the group, or of the picked image and its neighbors:
+    `data[panel.selection]`. Controls are attributes (`panel.depth`, `panel.projection`, `panel.color`, `panel.view`)
+    or methods (`panel.pick(i)`, `panel.select(indices)`, `panel.find("coat")`). `panel.review` ranks what to look at
+    first, and selects it: "labels that may be wrong", "duplicates" or "outliers". `panel.tag("blurred")` tags the
+    selected, and `panel.tags` is the column of all tags.
+
+    What it shows comes from plain functions: `embed_steps`, `pca`, `tsne` (of more than 10,000 images, of a sample,
+    near which the others lie), `neighbors`, `enrichment`, `read_depths`, `linear_cka`, `label_errors`, `duplicates`,
+    `outliers`. `panel.wait()` ends the work and raises what went wrong. Raises ValueError for more than two encoders
+    and for a projection, color, view or review that there is not.
 
     Embeddings alone are enough: `z` (n, d), or two of the same rows by name, as {"A": a, "B": b}. `table`, a DataFrame,
     a Hugging Face data set or a dict, gives columns to color by; `images`, arrays, paths or addresses, and `text`, a

@@ -1,4 +1,4 @@
-"""What the probing workbench shows of a review: ranked images and what is said of them, from what `probes.review` found."""
+"""What the probing workbench shows of a review: ranked images and words, from what `probes.review` found."""
 
 from collections.abc import Sequence
 from html import escape
@@ -36,7 +36,8 @@ def review_tiles(data: Dataset, found: Found, most: int) -> Tiles:
     else:
         index = found.index[:most]
         frames = [VERMILION if score > found.threshold else "" for score in found.score[:most].tolist()]
-    told = [f"image {i}: {caption(data, i)}, {note}" for i, note in zip(index.tolist(), _notes(data, found), strict=False)]
+    notes = zip(index.tolist(), _notes(data, found), strict=False)
+    told = [f"image {i}: {caption(data, i)}, {note}" for i, note in notes]
     return Tiles(index, data.images[index], frames, told)
 
 
@@ -56,8 +57,8 @@ def review_words(data: Dataset, found: Found) -> str:
             f"{found.threshold:.2f} of the way to the tenth neighbor."
         )
     return (
-        f"<b>Outliers</b>, by the distance to the tenth neighbor, the loneliest first: {rows:,} of {len(found.index):,} "
-        "are farther than one expects from the others (framed)."
+        f"<b>Outliers</b>, by the distance to the tenth neighbor, the loneliest first: {rows:,} of "
+        f"{len(found.index):,} are farther than one expects from the others (framed)."
     )
 
 

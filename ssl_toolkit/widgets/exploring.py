@@ -21,7 +21,7 @@ def explore(
     text: Any = None,
     limit: int | None = None,
 ) -> ProbePanel:
-    """Open a `ProbePanel`: of what a model makes of images, or of embeddings `z` (n, d) and what is known of their rows.
+    """Open a `ProbePanel` of what a model makes of images, or of embeddings `z` (n, d) and what is known of their rows.
 
     `model` is an `Encoder`, any network, which is wrapped, or a function (b, c, h, w) -> (b, d). `images` are a
     `Dataset`, the name or the folder of one, or arrays (n, c, h, w) or (n, h, w, c), with `labels` if there are some.
@@ -32,7 +32,7 @@ def explore(
     >>> panel = stk.explore(z=torch.randn(9, 4), table={"kind": list("aabbbccca")})
     """
     if (z is None) == (model is None) or (model is not None and images is None):
-        raise ValueError("give a model and images, or z, the embeddings: stk.explore(model, images) or stk.explore(z=z).")
+        raise ValueError("give a model and images, or z, the embeddings: explore(model, images) or explore(z=z).")
     if z is not None:
         if labels is not None and table is not None:
             raise ValueError("labels is a column of table here: give one of the two.")
@@ -47,7 +47,7 @@ def explore(
 
 def _as_data(images: Any, labels: Any) -> Dataset:
     if isinstance(images, str | os.PathLike):
-        images = load_data(images)  # type: ignore[arg-type]
+        images = load_data(images)
     if not isinstance(images, Dataset):
         x = torch.as_tensor(images)
         if x.ndim == 4 and x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
