@@ -263,9 +263,8 @@ def duplicates(
     is linked, but not each to each. Raises ValueError for fewer than four rows to compare with.
 
     >>> z = torch.randn(500, 16, generator=stk.rng(0))
-    >>> stk.probes.duplicates(torch.cat([z, z[:2] + 1e-3])).pairs
-    tensor([[  0, 500],
-            [  1, 501]])
+    >>> stk.probes.duplicates(torch.cat([z, z[:1] + 1e-3])).pairs
+    tensor([[  0, 500]])
     """
     if not expected > 0:
         raise ValueError(f"expected is {expected}: it must be positive; 0.5 marks about one chance pair in two sets.")
@@ -388,7 +387,7 @@ class Confusion(NamedTuple):
 def confusions(labels: Int64[Tensor, " n"], predicted: Int64[Tensor, " n"]) -> list[Confusion]:
     """What is taken for what, the most frequent confusion first, with the rows to look at. Label -1 is left out.
 
-    >>> first = stk.probes.confusions([0, 0, 0, 1], [0, 1, 1, 1])[0]
+    >>> first = stk.probes.confusions(torch.tensor([0, 0, 0, 1]), torch.tensor([0, 1, 1, 1]))[0]
     >>> (first.label, first.predicted, first.index.tolist())
     (0, 1, [1, 2])
     """
