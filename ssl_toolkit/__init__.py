@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         SweepPanel as SweepPanel,
         TrainPanel as TrainPanel,
         ViewsPanel as ViewsPanel,
+        explore as explore,
         open_link as open_link,
     )
 
@@ -84,7 +85,7 @@ _HOMES = {
     "diffusion.rcdm": "sample",
     "infusion": "chain",
     "widgets": "AttackPanel ChainPanel ClaimsBoard EditPanel ImageGrid InfusionPanel LossPanel NeighborGrid "
-    "ProbePanel RcdmPanel SweepPanel TrainPanel ViewsPanel open_link",
+    "ProbePanel RcdmPanel SweepPanel TrainPanel ViewsPanel explore open_link",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 

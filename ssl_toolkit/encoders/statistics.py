@@ -41,19 +41,26 @@ def neighbors(
 
     Raises ValueError for k outside 1 ... n and for features that are not finite.
     """
+    if not len(queries) and 1 <= k <= len(bank):
+        dtype = torch.promote_types(torch.promote_types(bank.dtype, queries.dtype), torch.float32)
+        return bank.new_zeros(0, k, dtype=dtype), bank.new_zeros(0, k, dtype=torch.int64)
+    similarity, index = (torch.cat(parts) for parts in zip(*neighbor_portions(bank, queries, k=k), strict=True))
+    return similarity, index
+
+
+def neighbor_portions(
+    bank: Float[Tensor, "n d"], queries: Float[Tensor, "q d"], *, k: int, portion: int = 256
+) -> Iterator[tuple[Float[Tensor, "p k"], Int64[Tensor, "p k"]]]:
+    """`neighbors` of some queries at a time."""
     if not 1 <= k <= len(bank):
         raise ValueError(f"k is {k}: it must be 1 ... {len(bank)}, the size of the bank.")
     dtype = torch.promote_types(torch.promote_types(bank.dtype, queries.dtype), torch.float32)
-    if not len(queries):
-        return bank.new_zeros(0, k, dtype=dtype), bank.new_zeros(0, k, dtype=torch.int64)
     keys = unit_rows(bank.to(dtype)).T.contiguous()
     similarities = keys.new_empty(
-        256, len(bank)
+        portion, len(bank)
     )  # one buffer for all portions: fresh memory pages cost as much as the product
-    portions = unit_rows(queries.to(keys)).split(len(similarities))
-    found = [_largest(torch.mm(q, keys, out=similarities[: len(q)]), k) for q in portions]
-    similarity, index = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return similarity, index
+    for q in unit_rows(queries.to(keys)).split(portion):
+        yield _largest(torch.mm(q, keys, out=similarities[: len(q)]), k)
 
 
 def _largest(x: Float[Tensor, "q n"], k: int, members: int = 32) -> tuple[Float[Tensor, "q k"], Int64[Tensor, "q k"]]:

@@ -37,5 +37,15 @@ from ssl_toolkit.probes.metrics import (
 )
 from ssl_toolkit.probes.monitor import monitor as monitor
 from ssl_toolkit.probes.online import LinearProbes as LinearProbes
+from ssl_toolkit.probes.review import (
+    confusions as confusions,
+    duplicates as duplicates,
+    knn_graph as knn_graph,
+    knn_graph_steps as knn_graph_steps,
+    label_error_steps as label_error_steps,
+    label_errors as label_errors,
+    outliers as outliers,
+    purity as purity,
+)
 from ssl_toolkit.probes.tsne import pca as pca, tsne as tsne
 from ssl_toolkit.probes.width import gradient_rank as gradient_rank

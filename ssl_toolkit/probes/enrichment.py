@@ -68,25 +68,31 @@ def enrichment(
     by indices or by a mask, as `group_index` takes them. Raises IndexError for indices outside the data.
     """
     index = group_index(index, len(data)).to(data.labels.device)
-    shares = _values("class", data.labels, index, data.classes) if len(index) > 1 else []
+    shares = _values("class", data.labels, index, data.classes, least) if len(index) > 1 else []
     for name, values in data.factors.items() if len(index) > 1 else ():
         if values.is_floating_point():
             if len(index) < RANGED:
                 continue
             shares.append(_range(name, values, index))
         elif not torch.equal(values, data.labels):  # the class under another name
-            shares += _values(name, values, index, words.get(name, ()))
+            shares += _values(name, values, index, words.get(name, ()), least)
     return sorted((share for share in shares if share.z >= least), key=lambda share: -share.z)
 
 
 def _values(
-    name: str, values: Int64[Tensor, " n"], index: Int64[Tensor, " m"], words: Sequence[str]
+    name: str, values: Int64[Tensor, " n"], index: Int64[Tensor, " m"], words: Sequence[str], least: float
 ) -> list[Enrichment]:
+    known, place = values.unique(return_inverse=True)
+    in_group, in_all = (torch.bincount(places, minlength=len(known)) for places in (place[index], place))
+    more = in_group > 0
+    if least > 0:  # of very many values, most are no more common
+        more = in_group * len(values) > in_all * len(index)
     shares = []
-    for v in values[index].unique().tolist():
-        group, everywhere = (values[index] == v).float().mean().item(), (values == v).float().mean().item()
-        word = words[v] if 0 <= v < len(words) else "unlabeled" if v < 0 else str(v)
-        shares.append(Enrichment(name, word, group, everywhere, _z(group, everywhere, len(index), len(values))))
+    for v, some, most in zip(known[more].tolist(), in_group[more].tolist(), in_all[more].tolist(), strict=True):
+        group, everywhere = some / len(index), most / len(values)
+        if (z := _z(group, everywhere, len(index), len(values))) >= least:
+            word = words[v] if 0 <= v < len(words) else "unlabeled" if v < 0 else str(v)
+            shares.append(Enrichment(name, word, group, everywhere, z))
     return shares
 
 

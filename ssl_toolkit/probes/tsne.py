@@ -37,6 +37,48 @@ def pca(z: Float[Tensor, "n d"]) -> Float[Tensor, "n 2"]:
     return times_power(_pca(z), power)
 
 
+def pca_steps(z: Float[Tensor, "n d"], *, rows: int = 4096) -> Iterator[Float[Tensor, "n 2"] | None]:
+    """`pca` that lets others have their turn: yields None after some rows, and at last the points.
+
+    >>> *_, points = pca_steps(torch.randn(50, 8, generator=stk.rng(0)), rows=20)
+    >>> points.shape
+    torch.Size([50, 2])
+    """
+    if len(z) <= 2 * rows or z.shape[1] < 2:
+        yield pca(z)
+        return
+    largest = torch.zeros(())
+    for part in z.split(rows):
+        largest = torch.maximum(largest, part.detach().abs().amax().float().cpu())
+        yield None
+    if not largest.isfinite():
+        raise ValueError("z holds NaN or infinite values: a projection needs finite features.")
+    power = exponent(largest)
+
+    def scaled() -> Iterator[Float[Tensor, "r d"]]:
+        return (times_power(part.detach().cpu().float(), -power) for part in z.split(rows))
+
+    mean, size = torch.zeros(2, z.shape[1], dtype=torch.float64)
+    for part in scaled():
+        mean += part.sum(dim=0, dtype=torch.float64) / len(z)
+        size += part.abs().sum(dim=0, dtype=torch.float64) / len(z)
+        yield None
+    covariance = torch.zeros(z.shape[1], z.shape[1], dtype=torch.float64)
+    for part in scaled():
+        x = part - mean.float()
+        covariance += (x.T @ x).double() / len(z)
+        yield None
+    if bool((covariance.diagonal().sqrt() <= 1e-6 * size).all()):
+        raise ValueError("the features z are the same for all images: the encoder has collapsed.")
+    axes = torch.linalg.eigh(covariance)[1].flip(1)[:, :2].float()
+    axes = axes * axes.gather(0, axes.abs().argmax(dim=0, keepdim=True)).sign()
+    points = []
+    for part in scaled():
+        points.append(times_power((part - mean.float()) @ axes, power))
+        yield None
+    yield torch.cat(points)
+
+
 def _pca(z: Float[Tensor, "n d"]) -> Float[Tensor, "n 2"]:
     if z.shape[1] == 1:
         return torch.cat([z - z.mean(), torch.zeros_like(z)], dim=1)

@@ -7,6 +7,7 @@ from ssl_toolkit.widgets.canvases.heat_map import HeatMap as HeatMap
 from ssl_toolkit.widgets.canvases.mask import MaskCanvas as MaskCanvas
 from ssl_toolkit.widgets.canvases.neighbor_grid import NeighborGrid as NeighborGrid
 from ssl_toolkit.widgets.canvases.scatter import Scatter as Scatter
+from ssl_toolkit.widgets.exploring import explore as explore
 from ssl_toolkit.widgets.links import open_link as open_link
 from ssl_toolkit.widgets.panels.attack import AttackPanel as AttackPanel
 from ssl_toolkit.widgets.panels.chain import ChainPanel as ChainPanel

@@ -2,14 +2,16 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import torch
 
-from ssl_toolkit.data import load_data
+from ssl_toolkit.data import load_data, rng
 from ssl_toolkit.encoders import embed, small_conv
-from ssl_toolkit.probes import linear_cka, pca
-from ssl_toolkit.probes.workbench import Probed, compare, embed_all, nearest, read_all
+from ssl_toolkit.probes import duplicates, label_errors, linear_cka, outliers, pca, tsne, workbench
+from ssl_toolkit.probes.tsne import pca_steps
+from ssl_toolkit.probes.workbench import REVIEWS, Probed, compare, embed_all, look_for, nearest, read_all
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +61,58 @@ def test_the_nearest_of_an_image_are_the_others_by_cosine(probed):
     cosine[3] = -2
     assert torch.equal(near.index, cosine.topk(5).indices)
     assert len(nearest(probed.z[:3], 0, 5).index) == 2
+
+
+def test_pca_in_blocks_is_pca():
+    z = torch.randn(500, 12, generator=rng(0)) * torch.arange(12, 0, -1) + 100
+    *waits, points = pca_steps(z, rows=60)
+    assert len(waits) > 20
+    assert all(wait is None for wait in waits)
+    assert torch.allclose(points, pca(z), atol=1e-2)
+    large = list(pca_steps(1e30 * z, rows=60))[-1]  # its squares leave float32
+    assert torch.allclose(large / 1e30, points, rtol=1e-3, atol=1e-2)
+    with pytest.raises(ValueError, match="has collapsed"):
+        list(pca_steps(torch.ones(500, 3), rows=60))
+    z[400, 3] = torch.nan
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        list(pca_steps(z, rows=60))
+
+
+def test_beyond_the_sample_a_point_lies_among_its_nearest_three(monkeypatch):
+    monkeypatch.setattr(workbench, "SAMPLE", 100)
+    monkeypatch.setattr(workbench, "tsne", partial(tsne, iterations=5))
+    z = torch.randn(6, 8, generator=rng(1))[torch.arange(400) % 6] * 4 + torch.randn(400, 8, generator=rng(2))
+    p = Probed("one", lambda x: x, "representation", features={"representation": z})
+    records = list(workbench.spread_out([p]))
+    assert {r.unit for r in records if r is not None} == {"image", "iteration"}
+    points = p.planes["t-SNE", "representation"]
+    sample = torch.randperm(400, generator=rng(0, 0, "t-SNE"))[:100]
+    near = torch.cdist(z, z[sample]).topk(3, dim=1, largest=False).indices
+    inside = points[sample][near]
+    assert (points >= inside.amin(dim=1) - 1e-4).all()
+    assert (points <= inside.amax(dim=1) + 1e-4).all()
+    *_, layout = tsne(z[sample], perplexity=30.0, iterations=5)
+    assert torch.allclose(points[sample], layout.points, atol=1e-4)
+
+
+def test_the_nearest_of_zeros_and_of_huge_features_are_found():
+    z = torch.randn(30, 4, generator=rng(3))
+    assert torch.equal(nearest(1e30 * z, 3, 5).index, nearest(z, 3, 5).index)
+    z[7] = 0
+    assert len(nearest(z, 7, 5).index) == 5
+    assert 3 not in nearest(z, 3, 5).index
+
+
+@pytest.mark.parametrize("what", REVIEWS)
+def test_a_review_is_computed_once(what):
+    z, labels = torch.randn(80, 6, generator=rng(4)), torch.arange(80) % 3
+    p, known = Probed("one", lambda x: x, "representation", features={"representation": z}), {}
+    assert [r.done for r in look_for(what, p, labels, "class", known)][-1] > 0
+    assert list(look_for(what, p, labels, "class", known)) == []
+    found = known[what, "representation", "class"]
+    alone = {
+        REVIEWS[0]: lambda: label_errors(z, labels),
+        REVIEWS[1]: lambda: duplicates(z),
+        REVIEWS[2]: lambda: outliers(z),
+    }
+    assert all(torch.equal(a, b) for a, b in zip(found, alone[what](), strict=True) if isinstance(a, torch.Tensor))

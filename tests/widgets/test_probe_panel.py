@@ -282,3 +282,58 @@ def test_a_class_that_is_named_like_a_tag_is_written_letter_by_letter():
     panel.view.value = "Probes"
     panel.wait()
     assert "<img" not in str(panel.figure.to_dict())
+
+
+@pytest.fixture
+def twice(model, data):
+    """A panel whose last five images are copies of the first."""
+    panel = ProbePanel(
+        model,
+        Dataset(torch.cat([data.images, data.images[:5]]), torch.cat([data.labels, data.labels[:5]]), data.classes),
+    )
+    panel.wait()
+    return panel
+
+
+def test_what_was_looked_for_is_ranked_and_selected(twice, data):
+    twice.review.value = "duplicates"
+    twice.wait()
+    pairs = [set(pair) for pair in zip(twice._ranking[::2].tolist(), twice._ranking[1::2].tolist(), strict=True)]
+    assert all({i, 120 + i} in pairs for i in range(5))
+    assert set(twice.selection.tolist()) >= set(range(5)) | set(range(120, 125))
+    assert len(twice.selected()) == len(twice.selection)
+    assert "pairs among" in twice.ranked_words.value
+    twice.ranked._handle_custom_msg({"type": "pick", "index": 0}, [])
+    assert twice.scatter.picked == int(twice._ranking[0])
+    assert twice.beside.children == (twice.ranked_words, twice.ranked, twice.words, twice.grid)
+    for review in ("outliers", "labels that may be wrong"):
+        twice.review.value = review
+        twice.wait()
+        assert twice.ranked.shape[0] == 40
+    assert "rather" in twice.ranked.captions[0]
+    twice.review.value = "nothing"
+    assert twice.ranked not in twice.beside.children
+
+
+def test_tags_are_a_column_a_color_and_a_name(panel, data):
+    panel.tag("lonely")
+    assert "Nothing is selected" in panel.message.value
+    panel.select([3, 5])
+    panel.tag(" odd ")
+    panel.select([5])
+    panel.tag("even")
+    assert panel.tags == ["", "", "", "odd", "", "even", *[""] * 114]
+    panel.color.value = "tag"
+    assert panel.scatter.legend["words"] == ["even", "odd"]
+    panel.find("odd")
+    assert panel.selection.tolist() == [3]
+    panel.tag("")
+    assert set(panel.tags) == {"", "even"}
+
+
+def test_a_search_selects_by_class(panel, data):
+    panel.find(data.classes[1].upper())
+    assert torch.equal(panel.selection, (data.labels == 1).nonzero().squeeze(1))
+    panel.find("no such thing")
+    assert len(panel.selection) == 0
+    assert "Nothing is called" in panel.message.value

@@ -125,3 +125,38 @@ def test_points_at_one_place_are_drawn_and_those_at_none_are_an_error(scatter):
         scatter.show(torch.full((50, 2), torch.nan))
     with pytest.raises(ValueError, match="1 or 3 channels"):
         Scatter(torch.zeros(4, 2, 8, 8, dtype=torch.uint8))
+
+
+def test_of_very_many_only_what_is_looked_at_travels(monkeypatch, data):
+    monkeypatch.setattr("ssl_toolkit.widgets.canvases.scatter.SHEET", 1000)
+    monkeypatch.setattr("ssl_toolkit.widgets.canvases.scatter.TOLD", 10)
+    scatter = Scatter(data.images)
+    scatter.show(torch.randn(50, 2, generator=rng(0)))
+    scatter.tell([f"row {i}" for i in range(50)])
+    sent = []
+    monkeypatch.setattr(scatter, "send", lambda content, buffers=None: sent.append((content, buffers)))
+    scatter._handle_custom_msg({"type": "sheet"}, [])
+    assert (scatter.sheet, scatter.told, scatter.asks, list(scatter.tile)) == (b"", [], True, [32, 32, 8])
+    scatter._handle_custom_msg({"type": "look", "indices": [7, 49, 50, -1]}, [])
+    [(content, [raw])] = sent
+    assert (content["indices"], content["told"], content["columns"]) == ([7, 49], ["row 7", "row 49"], 2)
+    assert raw == thumbnails(data.images[[7, 49]])[0]
+    scatter._handle_custom_msg({"type": "look", "indices": list(range(50)) * 4}, [])
+    assert len(sent[1][0]["indices"]) == 64
+
+
+def test_a_search_reaches_python(scatter):
+    assert not scatter.findable
+    sought = []
+    scatter.on_find(sought.append)
+    scatter._handle_custom_msg({"type": "find", "text": "coat"}, [])
+    assert (scatter.findable, sought) == (True, ["coat"])
+
+
+def test_a_hundred_thousand_points_are_little_to_send():
+    scatter = Scatter(torch.zeros(1, 3, 32, 32, dtype=torch.uint8).expand(100_000, -1, -1, -1))
+    scatter.show(torch.randn(100_000, 2, generator=rng(0)))
+    scatter.paint(color_by("class", torch.arange(100_000) % 10))
+    scatter.tell(["a row"] * 100_000)
+    state = scatter.get_state()
+    assert sum(len(v) for v in state.values() if isinstance(v, bytes | str | list | memoryview)) < 1_400_000

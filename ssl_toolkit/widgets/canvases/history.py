@@ -11,7 +11,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ssl_toolkit.widgets.canvases.canvas import packed, script, style
-from ssl_toolkit.widgets.canvases.scatter import Coloring, Scatter, thumbnails
+from ssl_toolkit.widgets.canvases.scatter import POINTS, Coloring, Scatter, thumbnails
 from ssl_toolkit.widgets.pictures import Pixels
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class History(Scatter):
     that it has come. While `live`, the slider rests. `empty` is said while there is no moment.
     """
 
-    _esm = script("points", "history")
+    _esm = script(*POINTS, "history")
     _css = style("scatter", "history")
 
     history = traitlets.Bytes(b"").tag(sync=True)  # int16 (t, p, n, 2)

@@ -1,4 +1,4 @@
-"""Thousands of images as points of the plane, on a canvas that lives in the browser: hover, pan, zoom, pick, lasso."""
+"""A hundred thousand images as points of the plane, on a canvas in the browser: hover, pan, zoom, pick, lasso."""
 
 import io
 import math
@@ -26,6 +26,10 @@ MOST = 3 * len(COLORS)  # values that colors and three marker shapes tell apart
 STEPS = 64  # of a scale
 HINT = "Hover to see an image, click for its neighbors, drag to move or to select."
 THUMBNAIL = 32  # pixels a side, at most
+SHEET = 4_000_000  # bytes that all thumbnails may have to travel at once; of more, those travel that are looked at
+TOLD = 10_000  # points up to which the words of all of them travel
+LOOKED = 64  # images in one answer, at most
+POINTS = ("dots", "density", "thumbnails", "points")  # the scripts of a plane of points
 
 
 class Coloring(NamedTuple):
@@ -99,13 +103,16 @@ def thumbnails(images: Shaped[Tensor, "n c h w"]) -> tuple[bytes, tuple[int, int
 class Scatter(Canvas):
     """Images as points: hovering shows one, a click picks it, a lasso (or Shift) selects a group.
 
+    From a zoom of four, images stand in place of dots; where dots cover the plane, contours say where most of them are.
     `show(points)` takes (n, 2), or (p, n, 2) for planes side by side, in which hovering and selection are linked.
-    `on_pick(callback)` gets the index of an image, `on_select(callback)` the list of all that were selected. Drag to
-    move; the wheel zooms once the plane was clicked. By keys: arrows go from point to point, Enter picks, Space selects
-    one and V all in view, + - 0 zoom, Shift with arrows moves, L is the lasso, Escape clears.
+    `on_pick(callback)` gets the index of an image, `on_select(callback)` the list of all that were selected,
+    `on_find(callback)` what was searched for. Drag to move; the wheel zooms once the plane was clicked. Shift adds what
+    a lasso holds to the selection, Alt takes it away, Control and Z undoes. By keys: arrows go from point to point,
+    Enter picks, Space selects one and V all in view, + - 0 zoom, Shift with arrows moves, L is the lasso, I shows
+    images, C contours, Escape clears.
     """
 
-    _esm = script("points", "scatter")
+    _esm = script(*POINTS, "scatter")
     _css = style("scatter")
 
     points = traitlets.Bytes(b"").tag(sync=True)  # float32 (p, n, 2), in [-1, 1]
@@ -124,7 +131,10 @@ class Scatter(Canvas):
     label = traitlets.Unicode("").tag(sync=True)
     told = traitlets.List(traitlets.Unicode()).tag(sync=True)  # what is read out for each point; empty: its value
     hint = traitlets.Unicode(HINT).tag(sync=True)
+    asks = traitlets.Bool(False).tag(sync=True)  # whether thumbnails and words come only for what is looked at
+    findable = traitlets.Bool(False).tag(sync=True)  # whether there is a callback that finds
     _selected = traitlets.Instance(w.CallbackDispatcher, ())
+    _found = traitlets.Instance(w.CallbackDispatcher, ())
 
     def __init__(
         self, images: Shaped[Tensor, "n c h w"] | None = None, *, side: int = 440, label: str = "images in the plane"
@@ -133,6 +143,13 @@ class Scatter(Canvas):
             raise ValueError(f"images has shape {tuple(images.shape)}: a sheet holds n > 0 images of 1 or 3 channels.")
         super().__init__(side=side, label=label)
         self.images = images
+        self._words: list[str] = []
+
+    def tell(self, words: Sequence[str]) -> None:
+        """What is read out for each point; of very many points, when it is looked at."""
+        self._words = list(words)
+        self.told = self._words if len(words) <= TOLD else []
+        self.asks = self.asks or len(words) > TOLD
 
     def show(self, points: Float[Tensor, "*p n 2"], titles: Sequence[str] = ()) -> None:
         """Draw these points, each plane centered and scaled to fill its frame."""
@@ -172,18 +189,50 @@ class Scatter(Canvas):
         """Call it with the indices of the images that were selected, whenever some are."""
         self._selected.register_callback(callback)
 
+    def on_find(self, callback: Callable[[str], None]) -> None:
+        """Call it with the text that a person searches for; the canvas then has a field for it."""
+        self._found.register_callback(callback)
+        self.findable = True
+
     def _on_message(self, content: dict[str, Any]) -> None:
         super()._on_message(content)
-        if content.get("type") == "sheet" and self.images is not None and not self.sheet:
-            sheet, tile, pitch = thumbnails(self.images)  # asked for when the points are drawn, which must not wait
-            with self.hold_sync():
-                self.tile, self.pitch, self.sheet = list(tile), list(pitch), sheet
-        elif content.get("type") == "select":
+        kind = content.get("type")
+        if kind == "sheet" and self.images is not None and not self.sheet:
+            self._send_sheet()  # asked for when the points are drawn, which must not wait
+        elif kind == "look":
+            self._answer([int(i) for i in content["indices"]][:LOOKED])
+        elif kind == "find":
+            self._found(str(content["text"]))
+        elif kind == "select":
             self._selected([int(i) for i in content["indices"]])
 
     def prepare(self) -> None:
         """Have the thumbnails, which a browser asks for: of a page that is to live without a kernel."""
         self._on_message({"type": "sheet"})
+
+    def _send_sheet(self) -> None:
+        assert self.images is not None
+        n = len(self.images)
+        some = self.images[:: -(-n // LOOKED)]
+        sample, tile, pitch = thumbnails(some)
+        if len(sample) * n / len(some) > SHEET:
+            with self.hold_sync():
+                self.tile, self.pitch, self.asks = list(tile), list(pitch), True
+            return
+        sheet, tile, pitch = thumbnails(self.images)
+        with self.hold_sync():
+            self.tile, self.pitch, self.sheet = list(tile), list(pitch), sheet
+
+    def _answer(self, indices: list[int]) -> None:
+        """The thumbnails and the words of what is looked at."""
+        n = len(self.images) if self.images is not None else len(self._words)
+        indices = [i for i in indices if 0 <= i < n]
+        told = [self._words[i] for i in indices] if self._words else [None] * len(indices)
+        sheet, columns = [], 1
+        if indices and self.images is not None:
+            raw, (_, _, columns), _ = thumbnails(self.images[torch.tensor(indices)])
+            sheet = [raw]
+        self.send({"type": "look", "indices": indices, "told": told, "columns": columns}, sheet)
 
     def picture(self) -> Pixels:
         """The planes side by side as pixels, for notebooks that are read without a kernel."""

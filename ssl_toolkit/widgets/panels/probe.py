@@ -15,14 +15,27 @@ from ssl_toolkit.data import Dataset
 from ssl_toolkit.encoders import AnyEncoder, Encoder, pixels
 from ssl_toolkit.probes import enrichment
 from ssl_toolkit.probes.enrichment import NAMES, group_index
-from ssl_toolkit.probes.workbench import Probed, Work, compare, embed_all, nearest, read_all, spread_out
+from ssl_toolkit.probes.workbench import (
+    REVIEWS,
+    Found,
+    Probed,
+    Work,
+    compare,
+    embed_all,
+    flatten_out,
+    look_for,
+    nearest,
+    read_all,
+    spread_out,
+)
 from ssl_toolkit.widgets import controls as ui
-from ssl_toolkit.widgets.canvases.canvas import ImageGrid
+from ssl_toolkit.widgets.canvases.canvas import ImageGrid, caption
 from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.heat_map import HeatMap
 from ssl_toolkit.widgets.canvases.scatter import Scatter, color_by
 from ssl_toolkit.widgets.figures.plots import runs_figure, show_runs
 from ssl_toolkit.widgets.panel import Panel
+from ssl_toolkit.widgets.panels.probe_review import review_rows, review_tiles, review_words, rows_found
 from ssl_toolkit.widgets.panels.probe_rows import (
     SIDE,
     as_columns,
@@ -50,6 +63,7 @@ from ssl_toolkit.widgets.records import Row
 LEAD = "Each point is an image. Which images lie together tells what the encoder sees in them, and what it does not."
 PROJECTIONS = ("PCA", "t-SNE")
 GIVEN = "as given"  # of embeddings that are points of the plane
+NOTHING = "nothing"  # to look for
 IMAGES, PROBES, FACTORS, CKA = VIEWS = ("Images", "Probes", "Factors", "CKA")
 TIPS = (
     "Images in the plane, their neighbors, and what a group shares",
@@ -60,6 +74,8 @@ TIPS = (
 REDRAW = 0.3  # seconds; the browser that draws needs a core, too
 SCATTER = 560, 420  # pixels of one plane, or of each of two, or less where the page is narrow
 NEIGHBORS, SHOWN = 7, 40
+EMBEDDED, GIVEN_ROWS = 10_000, 100_000  # images and rows that are shown, where no limit is given
+TAG = "tag"  # the column of what a person wrote
 HINT = (
     "Hover over a point to see its image, click it for its nearest neighbors. <b>Lasso</b> a group to see what it "
     "shares; <code>panel.selection</code> holds its indices."
@@ -70,12 +86,17 @@ class ProbePanel(Panel):
     """Any depth of an encoder, or of two beside each other: points to hover, pick and lasso, and probes by depth.
 
     `encoders` is an `Encoder`, any module or function (b, c, h, w) -> (b, d), or two of these by name. `data` are
-    images that it was not trained on, of which the first `limit` are used. `panel.selection` holds the indices of the
-    group, or of the picked image and its neighbors: `data[panel.selection]`. Controls are attributes (`panel.depth`,
-    `panel.projection`, `panel.color`, `panel.view`) or methods (`panel.pick(i)`, `panel.select(indices)`), and what it
-    shows comes from plain functions: `embed_steps`, `pca`, `tsne`, `neighbors`, `what_they_share`, `read_depths`,
-    `linear_cka`. `panel.wait()` ends the work and raises what went wrong. Raises ValueError for more than two encoders
-    and for a projection, color or view that there is not.
+    images that it was not trained on, of which the first `limit` are used (None: 10,000; 100,000 rows of `z`).
+    `panel.selection` holds the indices of the group, or of the picked image and its neighbors:
+    `data[panel.selection]`. Controls are attributes (`panel.depth`, `panel.projection`, `panel.color`, `panel.view`)
+    or methods (`panel.pick(i)`, `panel.select(indices)`, `panel.find("coat")`). `panel.review` ranks what to look at
+    first, and selects it: "labels that may be wrong", "duplicates" or "outliers". `panel.tag("blurred")` tags the
+    selected, and `panel.tags` is the column of all tags.
+
+    What it shows comes from plain functions: `embed_steps`, `pca`, `tsne` (of more than 10,000 images, of a sample,
+    near which the others lie), `neighbors`, `enrichment`, `read_depths`, `linear_cka`, `label_errors`, `duplicates`,
+    `outliers`. `panel.wait()` ends the work and raises what went wrong. Raises ValueError for more than two encoders
+    and for a projection, color, view or review that there is not.
 
     Embeddings alone are enough: `z` (n, d), or two of the same rows by name, as {"A": a, "B": b}. `table`, a DataFrame,
     a Hugging Face data set or a dict, gives columns to color by; `images`, arrays, paths or addresses, and `text`, a
@@ -102,7 +123,8 @@ class ProbePanel(Panel):
         projection: str | None = None,
         color: str | None = None,
         view: str = IMAGES,
-        limit: int = 10_000,
+        review: str = NOTHING,
+        limit: int | None = None,
         batch_size: int = 64,
         seed: int = 0,
         name: str | None = None,
@@ -111,6 +133,7 @@ class ProbePanel(Panel):
             raise ValueError("give encoders and data, or z, the embeddings, alone.")
         if z is None and not (table is None and images is None and text is None):
             raise ValueError("table, images and text go with z: data has images and labels of its own.")
+        limit = limit or (EMBEDDED if z is None else GIVEN_ROWS)
         super().__init__("probe", "What a representation knows", LEAD)
         self._has_images, self._cut = True, ""
         self.table = table
@@ -142,7 +165,8 @@ class ProbePanel(Panel):
                 f"encoders are {len(models)}: show one, or two by name, as {{'SimCLR': a, 'untrained': b}}."
             )
         for argument, value, known in (
-            ("projection", projection, self._projections), ("color", color, self._colors), ("view", view, VIEWS)
+            ("projection", projection, self._projections), ("color", color, self._colors), ("view", view, VIEWS),
+            ("review", review, (NOTHING, *REVIEWS)),
         ):  # fmt: skip
             if value not in known:
                 raise ValueError(f"{argument} is {value!r}: it must be one of {', '.join(known)}.")
@@ -151,9 +175,11 @@ class ProbePanel(Panel):
         self._selection = torch.empty(0, dtype=torch.int64)
         self._shown = torch.empty(0, dtype=torch.int64)
         self._cka: dict[tuple[str, str], float] = {}
+        self._found: dict[tuple[str, ...], Found] = {}
+        self._tags = [""] * len(data)
         self._drawn: list[Tensor] = []  # the planes that are shown
 
-        self._make_controls(models, depth, projection, color, view)
+        self._make_controls(models, depth, projection, color, view, review)
         for p, rows in zip(self.probed, found.values(), strict=False):
             p.depth, p.features, p.planes = depth, {depth: rows}, {(GIVEN, depth): rows} if as_given else {}
         self._make_views(two=len(models) == 2)
@@ -163,8 +189,9 @@ class ProbePanel(Panel):
         self.player.toolbar.children = [self.player.play_button, self.player.bar, self.player.status]
         self.player.toolbar.layout.flex, self.player.bar.layout.width = "1 1 280px", "80px"
         two = len(models) == 2
+        tagging = ui.row(self.tag_text, self.tag_button)
         self.body = ui.two_columns(
-            [self.scatter],
+            [w.VBox([self.scatter, tagging])],
             [self.words],
             width="520px" if two else "400px",
             least="300px",
@@ -174,7 +201,7 @@ class ProbePanel(Panel):
         self.beside = self.body.children[1]
         self.below = w.VBox()  # the other views, in the place of the points
         tools = ui.beside(self.view, self.player.toolbar)
-        menus = [self.projection, self.color]
+        menus = [self.projection, self.color, self.review]
         if z is None:
             menus = [*self.depths, *menus]
         else:
@@ -182,12 +209,12 @@ class ProbePanel(Panel):
             self.words.value = ui.paragraph(HINT.replace("its image", "what it is"))
         self._place(ui.row(*menus), tools, self.body, self.below, pictured=self.scatter)
         ui.on_change([self.color], self._paint)
-        ui.on_change((self.projection, self.view, *self.depths), self._again)
+        ui.on_change((self.projection, self.view, self.review, *self.depths), self._again)
         self._arrange()
         self.play()
 
     def _make_controls(
-        self, models: Mapping[str, AnyEncoder], depth: str, projection: str, color: str, view: str
+        self, models: Mapping[str, AnyEncoder], depth: str, projection: str, color: str, view: str, review: str
     ) -> None:
         make = ui.Controls("probe")
         self.probed = [Probed(name, model, depth) for name, model in models.items()]
@@ -199,17 +226,27 @@ class ProbePanel(Panel):
         tip = "How to bring the features into the plane"
         self.projection = make.dropdown("Projection", self._projections, projection, tip)
         self.color = make.dropdown("Color", list(self._colors), color, "What the colors of the points mean")
+        tip = "What to look at first: ranked images beside the map"
+        self.review = make.dropdown("Look for", (NOTHING, *REVIEWS), review, tip, name="review")
+        self.tag_text = make.add(w.Text(placeholder="a word"), "What to call the selected images", name="tag")
+        self.tag_text.layout.width = "120px"
+        self.tag_button = make.button("Tag", "", "Call the selected images so: panel.tags is the column")
+        self.tag_button.on_click(lambda _: self._soon(lambda: self.tag(self.tag_text.value)))
         self.view = make.toggle(VIEWS, view, "What is shown of the representation", "view", tooltips=TIPS)
 
     def _make_views(self, *, two: bool) -> None:
         shown = None if self._told and not self._has_images else self.data.images
         self.scatter = Scatter(shown, side=SCATTER[two], label="features of images in the plane")
-        self.scatter.told = self._told
+        self.scatter.tell(self._told)
+        self.scatter.on_find(lambda text: self._soon(lambda: self.find(text)))
         self.scatter.on_pick(lambda i: self._soon(lambda: self.pick(i)))
         self.scatter.on_select(lambda index: self._soon(lambda: self.select(torch.tensor(index).long())))
         self.words = w.HTML(ui.paragraph(HINT))
         self.words.add_class("ssl-probe-words")
         self.grid: ImageGrid | None = None
+        self.ranked: ImageGrid | None = None  # what was looked for
+        self.ranked_words = w.HTML()
+        self._ranking = torch.empty(0, dtype=torch.int64)
         self.maps = [HeatMap(f"what can be read from {p.name}") for p in self.probed]
         self.similarity = HeatMap("CKA between depths")
         for p, heat in zip(self.probed, self.maps, strict=True):
@@ -265,6 +302,41 @@ class ProbePanel(Panel):
         if "selection" in view:
             self.select(view["selection"])
 
+    def find(self, text: str) -> None:
+        """Select all whose name, class or text contains these letters."""
+        sought = text.strip().lower()
+        n = len(self.data)
+        words = self._told or [caption(self.data, i) for i in range(n)]
+        tags = [f" {tag}" for tag in self._tags] if any(self._tags) else [""] * n
+        index = [i for i in range(n) if sought in (words[i] + tags[i]).lower()] if sought else []
+        if sought and not index:
+            self._say(f"Nothing is called {text!r}.")
+        self.select(index)
+
+    @property
+    def tags(self) -> list[str]:
+        """What each image or row was tagged with, "" where it was not: `table["tag"] = panel.tags`."""
+        return list(self._tags)
+
+    def tag(self, text: str) -> None:
+        """Tag the selected images with a word, by which they can be colored and found; "" takes their tags away."""
+        if not len(self._selection):
+            self._say("Nothing is selected: lasso or pick what the tag is for.")
+            return
+        for i in self._selection.tolist():
+            self._tags[i] = text.strip()
+        words = tuple(sorted(set(self._tags) - {""}))
+        place = {word: i for i, word in enumerate(words)} | {"": -1}
+        self._colors[TAG] = (torch.tensor([place[tag] for tag in self._tags]), words)
+        if TAG not in self.color.options:
+            with self._muted:
+                color = self.color.value
+                self.color.options = tuple(self._colors)
+                self.color.value = color
+        if self.color.value == TAG:
+            self._paint()
+        self._say(f"{len(self._selection):,} tagged {text.strip()!r}: panel.tags is the column.")
+
     def selected(self) -> Any:
         """The selected rows, as a table of the kind that was given, or as a `Dataset`."""
         index = self._selection.tolist()
@@ -314,6 +386,7 @@ class ProbePanel(Panel):
         yield from embed_all(self.probed, self.data.images, self.batch_size)
         for p in self._seen:
             self._offer(p)
+        yield from flatten_out(self._seen, self.projection.value)
         if self._seen:
             self._show_points()  # at once: what comes next may fail, or be over before the next drawing
             yield Work("image", len(self.data), len(self.data))
@@ -321,8 +394,13 @@ class ProbePanel(Panel):
                 yield from read_all(self._seen, self.data, self.seed)
             elif self.view.value == CKA:
                 yield from compare(self._seen[0], self._seen[-1], self._cka)
-            elif self.projection.value == "t-SNE":
-                yield from spread_out(self._seen)
+            else:
+                if self.review.value != NOTHING:
+                    named = self.color.value if self._told else "class"
+                    yield from look_for(self.review.value, self._seen[0], self.data.labels, named, self._found)
+                    self._show_ranked(self._found[self.review.value, self._seen[0].depth, named])
+                if self.projection.value == "t-SNE":
+                    yield from spread_out(self._seen)
         for p in self.probed:
             if p.error is not None:
                 raise p.error
@@ -385,6 +463,8 @@ class ProbePanel(Panel):
         if self._told:  # neighbors of the same name are framed in green
             labels = values if words else torch.full((len(values),), -1)
             self.data = replace(self.data, labels=labels, classes=tuple(words))
+            if self.review.value == REVIEWS[0] and self.player.state == "done":
+                self._again()  # other labels
         if self._drawn:
             self.scatter.paint(color_by(self.color.value, values, words))
 
@@ -397,6 +477,8 @@ class ProbePanel(Panel):
             CKA: [self._alike, self.similarity],
         }
         self.below.children = shown[self.view.value]
+        if self.review.value == NOTHING:
+            self.beside.children = self._beside()
         self.body.layout.display = "" if self.view.value == IMAGES else "none"  # where it was is not forgotten
         if self._seen:
             self._show_scores()
@@ -431,8 +513,37 @@ class ProbePanel(Panel):
         self.grid.columns, self.grid.selected = columns, -1
         self.grid.show(tiles.images, frames=tiles.frames, captions=tiles.captions)
         self.words.value = ui.paragraph(told)
-        self.beside.children = [self.words, self.grid]
+        self.beside.children = self._beside()
         self.view.value = IMAGES
+
+    def _beside(self) -> list[w.Widget]:
+        """What stands beside the points: what was looked for, then the neighbors or the group."""
+        ranked = [self.ranked_words, *([self.ranked] if self.ranked is not None and len(self._ranking) else [])]
+        own = [self.words, *([self.grid] if self.grid is not None else [])]
+        return [*(ranked if self.review.value != NOTHING else []), *own]
+
+    def _show_ranked(self, found: Found) -> None:
+        """The ranked images, which become the selection; a click on one picks its point."""
+        if self._told and not self._has_images:
+            self._ranking = torch.empty(0, dtype=torch.int64)
+            self.ranked_words.value = review_rows(self.data, self._told, found, SHOWN // 2)
+        else:
+            tiles = review_tiles(self.data, found, SHOWN)
+            self._ranking = tiles.index
+            self.ranked_words.value = ui.paragraph(review_words(self.data, found))
+            if len(tiles.index) and self.ranked is None:
+                self.ranked = ImageGrid(tiles.images, columns=10, scale=_scale(self.data), label="what was looked for")
+                self.ranked.on_pick(lambda i: self._soon(partial(self._pick_ranked, i)))
+            if len(tiles.index) and self.ranked is not None:
+                self.ranked.selected = -1
+                self.ranked.show(tiles.images, frames=tiles.frames, captions=tiles.captions)
+        self._selection = rows_found(found)
+        self.scatter.select(self._selection)
+        self.beside.children = self._beside()
+
+    def _pick_ranked(self, i: int) -> None:
+        if i < len(self._ranking):
+            self.pick(int(self._ranking[i]))
 
     def _pick_shown(self, i: int) -> None:
         if i < len(self._shown):

@@ -1,11 +1,15 @@
-// Thousands of points in one or two planes, the same images in each. Hovering, panning, zooming and the lasso stay in the
-// browser; the thumbnails travel once, as one sheet. A pick and a selection reach Python as messages of their own.
+// A hundred thousand points in one or two planes, the same images in each. Hovering, panning, zooming and the lasso stay
+// in the browser. A pick, a selection and a search reach Python as messages of their own.
 const NEAR = 14; // pixels from a point at which it is still meant
 const STILL = 4; // pixels that a click may move
 const THUMB = 96; // pixels a side of the image that hovering shows, at most
 const PAD = 16; // pixels around the points
-const NAMED = 24; // values that have a color and a shape of their own
-const PER_SHAPE = 8; // colors before the next marker shape
+const CLOSE = 4; // zoom from which images stand in place of dots
+const ROOM = 44; // pixels a side that such an image has, at least
+const LARGEST = 64; // pixels a side of it
+const FULL = 0.6; // of the plane that is covered by dots: from here on, contours say where most of them are
+const UNDONE = 50; // selections that can be brought back
+const WAIT = 150; // milliseconds that the pointer rests before images around it are asked for
 
 function points({ model, el }) {
   const root = make("div", "ssl-scatter");
@@ -21,9 +25,14 @@ function points({ model, el }) {
   let only = -1; // the named value that is emphasized
   let sought = ""; // what the names in the legend are to contain
   let at = -1; // the point under the pointer or the keys
-  let sheet = null; // the thumbnails
-  let asked = false; // for them
+  let asked = false; // for the thumbnails
   let selected = new Set();
+  let past = []; // selections before this one, and those that were undone
+  let future = [];
+  let lit = new Uint8Array(0); // which points are brought out
+  let dimmed = false; // whether some are not
+  let closeUps = null; // images in place of dots: as the zoom has it, or as a person said
+  let contours = null; // in the same way: as crowded as the plane is, or as said
   let panes = [];
   let stale = { base: false, top: false };
 
@@ -43,7 +52,18 @@ function points({ model, el }) {
   button("+", "Zoom in", () => panes.forEach((p) => zoom(p, 1.5)));
   button("−", "Zoom out", () => panes.forEach((p) => zoom(p, 1 / 1.5)));
   button("Fit", "Show all points", () => fit());
+  const undo = button("Undo", "The selection before (Control+Z; Control+Shift+Z redoes)", () => step(past, future));
   const clear = button("Clear", "Select nothing", () => select([]));
+  const toggles = [
+    button("Images", "Images in place of dots (I); by itself from a zoom of four", () => show("closeUps")),
+    button("Contours", "Lines around the densest places (C); by themselves where dots cover the plane", () => show("contours")),
+  ];
+  const search = make("input", "ssl-find");
+  search.type = "search";
+  search.placeholder = "find";
+  search.title = "Select what is called so: a class or a name (Enter)";
+  search.setAttribute("aria-label", search.title);
+  bar.append(search);
   const setLasso = (on) => {
     lassoing = on;
     modes.forEach((b, i) => b.setAttribute("aria-pressed", String(Boolean(i) === on)));
@@ -51,10 +71,32 @@ function points({ model, el }) {
   };
 
   const floats = (name) => numbers(model, name, Float32Array);
-  let data = {};
+  const pictures = thumbnails(model, (whole) => {
+    if (whole) root.dataset.sheet = "here";
+    later("base");
+  });
+  let data = { n: 0, raw: {} };
   const read = () => {
-    data = { points: floats("points"), color: bytes(model, "color"), values: floats("values") };
-    data.n = panes.length ? data.points.length / 2 / panes.length : 0;
+    // what has not changed stays the same array, which the graphics card has already
+    const raw = Object.fromEntries(["points", "color", "values"].map((name) => [name, model.get(name)]));
+    const old = data;
+    const same = (name) => old.raw[name] === raw[name];
+    data = { raw };
+    data.points = same("points") && old.planes?.length === panes.length ? old.points : floats("points");
+    data.n = panes.length ? Math.floor(data.points.length / 2 / panes.length) : 0;
+    data.planes =
+      data.points === old.points ? old.planes : panes.map((_, k) => data.points.subarray(2 * data.n * k, 2 * data.n * (k + 1)));
+    const fitting = (array, kept) => (array.length === data.n ? array : kept(array));
+    data.color = same("color") && old.n === data.n ? old.color : fitting(bytes(model, "color").slice(), () => new Uint8Array(data.n));
+    data.values = same("values") && old.n === data.n ? old.values : fitting(floats("values"), () => new Float32Array(data.n));
+    if (data.values !== old.values) light();
+  };
+  const light = () => {
+    lit = new Uint8Array(data.n);
+    let count = 0;
+    for (let i = 0; i < data.n; i++)
+      if ((only < 0 || data.values?.[i] === only) && (!selected.size || selected.has(i))) count += lit[i] = 1;
+    dimmed = count < data.n;
   };
 
   // geometry ------------------------------------------------------------------------------------------------------
@@ -65,9 +107,11 @@ function points({ model, el }) {
     const from = 2 * data.n * p.index;
     p.x = p.x && p.x.length === data.n ? p.x : new Float32Array(data.n);
     p.y = p.y && p.y.length === data.n ? p.y : new Float32Array(data.n);
+    p.seen = 0;
     for (let i = 0; i < data.n; i++) {
-      p.x[i] = half + (data.points[from + 2 * i] - p.cx) * unit;
-      p.y[i] = half - (data.points[from + 2 * i + 1] - p.cy) * unit;
+      const x = (p.x[i] = half + (data.points[from + 2 * i] - p.cx) * unit);
+      const y = (p.y[i] = half - (data.points[from + 2 * i + 1] - p.cy) * unit);
+      if (lit[i] && x > 0 && y > 0 && x < 2 * half && y < 2 * half) p.seen++;
     }
   };
   const zoom = (p, by, x = model.get("side") / 2, y = x) => {
@@ -81,6 +125,7 @@ function points({ model, el }) {
   };
   const fit = () => {
     panes.forEach((p) => Object.assign(p, { zoom: 1, cx: 0, cy: 0 }));
+    closeUps = contours = null;
     later("base");
   };
   const nearest = (p, x, y, within) => {
@@ -122,20 +167,9 @@ function points({ model, el }) {
   const paper = () => getComputedStyle(root).backgroundColor;
   const colorOf = (i) => {
     const hex = model.get("palette")[i];
-    return hex === undefined ? "#767676" : hex === "#000000" ? ink() : hex;
+    return hex === undefined ? UNCOLORED : hex === "#000000" ? ink() : hex;
   };
-  const shapeOf = (i) => i < NAMED && (model.get("legend").words || []).length ? Math.floor(i / PER_SHAPE) % 3 : 0;
-  const marker = (pen, x, y, r, shape) => {
-    pen.beginPath();
-    if (shape === 0) pen.arc(x, y, r, 0, 2 * Math.PI);
-    else if (shape === 1) pen.rect(x - r * 0.9, y - r * 0.9, r * 1.8, r * 1.8);
-    else {
-      pen.moveTo(x, y - r * 1.2);
-      pen.lineTo(x + r * 1.15, y + r * 0.85);
-      pen.lineTo(x - r * 1.15, y + r * 0.85);
-      pen.closePath();
-    }
-  };
+  const named = () => (model.get("legend").words || []).length > 0;
   const start = (canvas) => {
     const [side, ratio] = [model.get("side"), window.devicePixelRatio || 1];
     if (canvas.width !== Math.round(side * ratio) || canvas.height !== canvas.width) {
@@ -147,49 +181,70 @@ function points({ model, el }) {
     pen.clearRect(0, 0, side, side);
     return pen;
   };
-  const radius = (p) => (data.n > 4000 ? 1.8 : data.n > 1000 || model.get("side") < 300 ? 2.6 : 3.6) * Math.min(2.5, p.zoom ** 0.4);
+  const radius = (p) =>
+    (data.n > 20000 ? 1.3 : data.n > 4000 ? 1.8 : data.n > 1000 || model.get("side") < 300 ? 2.6 : 3.6) * Math.min(2.5, p.zoom ** 0.4);
+  const covered = (p) => (p.seen * Math.PI * radius(p) ** 2) / model.get("side") ** 2;
+  const imagesIn = (p) => (closeUps ?? p.zoom >= CLOSE) && pictures.any();
+  const contoursIn = (p) => contours ?? covered(p) > FULL;
 
   const drawBase = () => {
     read();
     const ratio = window.devicePixelRatio || 1;
+    const colors = model.get("palette").map((_, i) => colorOf(i));
     for (const p of panes) {
       place(p);
       const pen = start(p.base);
-      const [r, side] = [radius(p), model.get("side")];
-      const look = [r, ratio, ink(), model.get("palette"), (model.get("legend").words || []).length].join();
-      if (p.look !== look) [p.look, p.stamps] = [look, new Map()];
-      const stamps = p.stamps; // one small picture per color: a hundred times as fast as a path for each point
-      const size = Math.ceil(2.6 * r * ratio) / ratio;
-      const stamp = (c) => {
-        if (!stamps.has(c)) {
-          const picture = make("canvas");
-          picture.width = picture.height = Math.ceil(size * ratio);
-          const brush = picture.getContext("2d");
-          brush.scale(ratio, ratio);
-          brush.fillStyle = colorOf(c);
-          marker(brush, size / 2, size / 2, r, shapeOf(c));
-          brush.fill();
-          stamps.set(c, picture);
-        }
-        return stamps.get(c);
-      };
-      const lit = (i) => (only < 0 || data.values[i] === only) && (!selected.size || selected.has(i));
-      for (const pass of [false, true]) {
-        pen.globalAlpha = pass ? 0.8 : 0.13;
-        for (let i = 0; i < data.n; i++) {
-          const [x, y] = [p.x[i], p.y[i]];
-          if (x < -r || y < -r || x > side + r || y > side + r || lit(i) !== pass) continue;
-          pen.drawImage(stamp(data.color[i]), x - size / 2, y - size / 2, size, size);
-        }
-      }
-      pen.globalAlpha = 1;
+      const side = model.get("side");
+      const alpha = Math.max(0.25, Math.min(0.8, 0.8 / covered(p))); // where dots lie upon dots, all are seen through
+      const look = { x: p.x, y: p.y, cx: p.cx, cy: p.cy, unit: (side / 2 - PAD) * p.zoom, side, ratio };
+      const what = { places: data.planes[p.index], color: data.color, lit, dimmed, colors, named: named() };
+      root.dataset.renderer = p.dots.draw(pen, { ...look, ...what, radius: radius(p), alpha });
+      if (contoursIn(p)) drawContours(pen, { x: p.x, y: p.y, lit }, side, ink());
+      if (imagesIn(p)) drawImages(pen, p);
     }
     root.dataset.drawn = data.n;
-    if (data.n && !asked && !sheet) {
+    root.dataset.frames = Number(root.dataset.frames || 0) + 1; // for whoever measures
+    if (data.n && !asked && !pictures.any()) {
       asked = true;
       model.send({ type: "sheet" });
     }
     clear.disabled = !selected.size;
+    undo.disabled = !past.length;
+    const on = [panes.some(imagesIn), panes.some(contoursIn)];
+    toggles.forEach((b, i) => b.setAttribute("aria-pressed", String(on[i])));
+    toggles[0].style.display = pictures.any() ? "" : "none";
+    search.style.display = model.get("findable") || told().length ? "" : "none";
+  };
+  // one image for each square of a grid that moves with the points, of the point in its middle
+  const drawImages = (pen, p) => {
+    const [side, half] = [model.get("side"), model.get("side") / 2];
+    const unit = (half - PAD) * p.zoom;
+    const room = ROOM * 2 ** (Math.log2(p.zoom) - Math.floor(Math.log2(p.zoom))); // from one doubling to the next
+    const [left, top] = [Math.floor((p.cx * unit - half) / room), Math.floor((-p.cy * unit - half) / room)];
+    const m = Math.ceil(side / room) + 2;
+    const [best, least] = [new Int32Array(m * m).fill(-1), new Float32Array(m * m).fill(Infinity)];
+    const [dx, dy] = [p.cx * unit - half - left * room, -p.cy * unit - half - top * room];
+    for (let i = 0; i < data.n; i++) {
+      if (!lit[i]) continue;
+      const [u, v] = [(p.x[i] + dx) / room, (p.y[i] + dy) / room];
+      const [a, b] = [Math.floor(u), Math.floor(v)];
+      if (a < 0 || b < 0 || a >= m || b >= m) continue;
+      const away = (u - a - 0.5) ** 2 + (v - b - 0.5) ** 2;
+      if (away < least[b * m + a]) [best[b * m + a], least[b * m + a]] = [i, away];
+    }
+    const shown = [...best].filter((i) => i >= 0 && p.x[i] > 0 && p.y[i] > 0 && p.x[i] < side && p.y[i] < side);
+    const size = Math.min(LARGEST, 0.82 * room) / Math.max(1, pictures.shape());
+    const high = size * pictures.shape();
+    p.images = 0;
+    for (const i of shown) {
+      const [x, y] = [p.x[i] - size / 2, p.y[i] - high / 2];
+      pen.fillStyle = colorOf(data.color[i]);
+      pen.fillRect(x - 2, y - 2, size + 4, high + 4);
+      if (pictures.draw(pen, i, x, y, size)) p.images++;
+      else pen.clearRect(x, y, size, high);
+    }
+    root.dataset.images = p.images;
+    pictures.want(shown);
   };
 
   const ring = (pen, x, y, r, color, width) => {
@@ -221,16 +276,14 @@ function points({ model, el }) {
     pen.globalAlpha = 1;
   };
   const thumbnail = (pen, i, x, y, size) => {
-    const [w, h, columns] = model.get("tile");
-    if (!sheet || !w) return;
+    const high = size * pictures.shape();
+    if (!pictures.any() || !pictures.draw(pen, i, x, y, size)) return;
     pen.fillStyle = paper();
-    pen.fillRect(x - 3, y - 3, size + 6, size * (h / w) + 6);
-    pen.imageSmoothingEnabled = false;
-    const [tw, th] = model.get("pitch");
-    pen.drawImage(sheet, (i % columns) * tw, Math.floor(i / columns) * th, w, h, x, y, size, size * (h / w));
+    pen.fillRect(x - 3, y - 3, size + 6, high + 6);
+    pictures.draw(pen, i, x, y, size);
     pen.strokeStyle = ink();
     pen.lineWidth = 1;
-    pen.strokeRect(x - 2.5, y - 2.5, size + 5, size * (h / w) + 5);
+    pen.strokeRect(x - 2.5, y - 2.5, size + 5, high + 5);
   };
   const drawTop = () => {
     const side = model.get("side");
@@ -262,6 +315,7 @@ function points({ model, el }) {
     }
     say();
   };
+  const told = () => model.get("told") || [];
   const valueOf = (i) => {
     const { name, words } = model.get("legend");
     if (!name) return "";
@@ -271,7 +325,7 @@ function points({ model, el }) {
   };
   const say = () => {
     const i = at >= 0 ? at : model.get("picked");
-    const one = i >= 0 && i < data.n ? model.get("told")[i] ?? `image ${i}, ${valueOf(i)}` : data.n ? model.get("hint") : "";
+    const one = i >= 0 && i < data.n ? told()[i] ?? pictures.told(i) ?? `image ${i}, ${valueOf(i)}` : data.n ? model.get("hint") : "";
     const group = `${selected.size.toLocaleString("en")} of ${data.n.toLocaleString("en")} selected`;
     const text = !selected.size ? one : i >= 0 ? `${one} · ${group}` : group;
     if (readout.textContent !== text) readout.textContent = text;
@@ -314,8 +368,8 @@ function points({ model, el }) {
         swatch.setAttribute("aria-hidden", "true");
         swatch.dataset.decoration = "";
         const pen = swatch.getContext("2d");
-        pen.fillStyle = i < NAMED ? colorOf(i) : "#767676";
-        marker(pen, 12, 12, 8, i < NAMED ? shapeOf(i) : 0);
+        pen.fillStyle = i < NAMED ? colorOf(i) : UNCOLORED;
+        marker(pen, 12, 12, 8, shapeOf(i, true));
         pen.fill();
         const picture = make("img");
         picture.alt = "";
@@ -323,6 +377,7 @@ function points({ model, el }) {
         b.prepend(picture);
         b.addEventListener("click", () => {
           only = only === i ? -1 : i;
+          light();
           drawLegend();
           legend.querySelectorAll("button")[nth].focus();
           later("base");
@@ -337,11 +392,61 @@ function points({ model, el }) {
   };
 
   // what a person does ----------------------------------------------------------------------------------------------
-  const select = (indices) => {
+  const take = (indices) => {
     selected = new Set(indices);
-    model.send({ type: "select", indices: [...selected] });
+    light();
     later("base");
   };
+  // what was told from here comes back, perhaps when it is no longer what is selected
+  let echoes = [];
+  const sign = (indices) => {
+    let [sum, mix] = [0, 0];
+    for (const i of indices) [sum, mix] = [sum + i, mix ^ Math.imul(i + 1, 0x9e3779b1)];
+    return `${indices.length} ${sum} ${mix}`;
+  };
+  const tell = () => {
+    const indices = [...selected];
+    echoes = [...echoes.slice(-UNDONE), sign(indices)];
+    model.send({ type: "select", indices });
+  };
+  const remember = () => {
+    past = [...past.slice(1 - UNDONE), [...selected]];
+    future = [];
+  };
+  const select = (indices) => {
+    remember();
+    take(indices);
+    tell();
+  };
+  // the selection before, or after, which changes places with this one
+  const step = (from, to) => {
+    if (!from.length) return;
+    to.push([...selected]);
+    take(from.pop());
+    tell();
+  };
+  // what a lasso does to the selection: Shift adds, Alt takes away
+  const combined = (found, how) => {
+    const all = new Set(how ? selected : []);
+    for (const i of found) how === "less" ? all.delete(i) : all.add(i);
+    return all;
+  };
+  const show = (what) => {
+    if (what === "closeUps") closeUps = !panes.some(imagesIn);
+    else contours = !panes.some(contoursIn);
+    later("base");
+  };
+  const find = (text) => {
+    const sought = text.trim().toLowerCase();
+    if (!sought) return select([]);
+    const words = told();
+    if (model.get("findable") || words.length < data.n) model.send({ type: "find", text: sought });
+    else select(words.flatMap((word, i) => (word.toLowerCase().includes(sought) ? [i] : [])));
+  };
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") find(search.value);
+    event.stopPropagation();
+  });
   const pick = (i) => {
     if (i < 0 || i >= data.n) return;
     model.set("picked", i);
@@ -361,6 +466,21 @@ function points({ model, el }) {
       if (odd) found.push(i);
     }
     return found;
+  };
+
+  // the point that is looked at and, when the pointer rests, those around it
+  let resting = 0;
+  const lookAround = (p) => {
+    clearTimeout(resting);
+    if (at < 0 || !model.get("asks")) return;
+    pictures.want([at]);
+    resting = setTimeout(() => {
+      if (at < 0 || at >= data.n) return;
+      const near = [];
+      for (let i = 0; i < data.n && near.length < 32; i++)
+        if (Math.abs(p.x[i] - p.x[at]) < 3 * NEAR && Math.abs(p.y[i] - p.y[at]) < 3 * NEAR) near.push(i);
+      pictures.want([at, ...near]);
+    }, WAIT);
   };
 
   const listen = (p) => {
@@ -384,7 +504,8 @@ function points({ model, el }) {
         held = p.lasso = null; // two fingers zoom and move
         return later("top");
       }
-      held = { x, y, cx: p.cx, cy: p.cy, lasso: lassoing !== event.shiftKey, moved: false };
+      const how = event.shiftKey ? "add" : event.altKey ? "less" : "";
+      held = { x, y, cx: p.cx, cy: p.cy, lasso: lassoing || how !== "", how, moved: false };
       canvas.setPointerCapture(event.pointerId);
     });
     canvas.addEventListener("pointermove", (event) => {
@@ -402,6 +523,7 @@ function points({ model, el }) {
       if (!held) {
         at = nearest(p, x, y, NEAR);
         panes.forEach((q) => (q.over = q === p));
+        lookAround(p);
         return later("top");
       }
       held.moved ||= Math.hypot(x - held.x, y - held.y) > STILL;
@@ -424,8 +546,7 @@ function points({ model, el }) {
       const [x, y] = where(event);
       if (!held.moved) pick(nearest(p, x, y, NEAR));
       else if (p.lasso) {
-        const found = inside(p, p.lasso);
-        select(event.ctrlKey || event.metaKey ? [...selected, ...found] : found);
+        select(combined(inside(p, p.lasso), held.how));
       }
       held = p.lasso = null;
       later("top");
@@ -452,6 +573,11 @@ function points({ model, el }) {
       { passive: false },
     );
     canvas.addEventListener("keydown", (event) => {
+      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
+        event.shiftKey ? step(future, past) : step(past, future);
+        event.preventDefault();
+        return event.stopPropagation();
+      }
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const ways = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
       const [side, key] = [model.get("side"), event.key.toLowerCase()];
@@ -464,6 +590,7 @@ function points({ model, el }) {
         const from = at >= 0 ? at : model.get("picked");
         at = from >= 0 && from < data.n ? towards(p, from, ...ways[event.key]) : nearest(p, side / 2, side / 2, Infinity);
         p.over = true;
+        lookAround(p);
         if (p.x[at] < 0 || p.y[at] < 0 || p.x[at] > side || p.y[at] > side) {
           const unit = (side / 2 - PAD) * p.zoom; // what keys reach must be seen
           p.cx += (p.x[at] - side / 2) / unit;
@@ -479,6 +606,8 @@ function points({ model, el }) {
       else if (key === "-") zoom(p, 1 / 1.5);
       else if (key === "0") fit();
       else if (key === "l") setLasso(!lassoing);
+      else if (key === "i") show("closeUps");
+      else if (key === "c") show("contours");
       else if (key === "v") select(inside(p, [[0, 0], [side, 0], [side, side], [0, side]]));
       else {
         if (event.key.length === 1) event.stopPropagation(); // a letter would be a command of JupyterLab's
@@ -493,8 +622,9 @@ function points({ model, el }) {
     const titles = model.get("titles");
     if (panes.length !== titles.length) {
       planes.replaceChildren();
+      panes.forEach((p) => p.dots.release());
       panes = titles.map((_, index) => {
-        const p = { index, zoom: 1, cx: 0, cy: 0, over: false, lasso: null };
+        const p = { index, zoom: 1, cx: 0, cy: 0, over: false, lasso: null, seen: 0, dots: dots() };
         p.frame = make("div");
         p.title = make("div", "ssl-title");
         const stack = make("div", "ssl-stack");
@@ -514,34 +644,32 @@ function points({ model, el }) {
       panes[i].top.setAttribute(
         "aria-label",
         `${model.get("label")}${title ? `, ${title}` : ""}. Arrow keys go from point to point, Enter picks, ` +
-          "Space selects, V selects what is in view, plus, minus and 0 zoom, Shift and arrows move, Escape clears.",
+          "Space selects, V selects what is in view, plus, minus and 0 zoom, Shift and arrows move, I shows images, " +
+          "C contours, Control and Z undoes, Escape clears.",
       );
     });
     later("base");
   };
-  const loadSheet = async () => {
-    const raw = bytes(model, "sheet");
-    if (!raw.byteLength) return;
-    sheet = await createImageBitmap(new Blob([raw]));
-    root.dataset.sheet = "here";
-    later("top");
-  };
-
   model.on("change:titles", build);
   for (const name of ["points", "color", "side"]) model.on(`change:${name}`, () => later("base"));
   for (const name of ["picked", "marks"]) model.on(`change:${name}`, () => later("top"));
-  model.on("change:told", () => later("top"));
+  model.on("change:told", () => later("base"));
+  for (const name of ["asks", "findable"]) model.on(`change:${name}`, () => (pictures.forget(), later("base")));
   model.on("change:legend", () => {
     only = -1;
     sought = "";
+    light();
     drawLegend();
     later("base");
   });
   model.on("change:selected", () => {
-    selected = new Set(numbers(model, "selected", Uint32Array));
-    later("base");
+    const indices = [...numbers(model, "selected", Uint32Array)];
+    const echo = echoes.indexOf(sign(indices));
+    echoes = echoes.slice(echo + 1);
+    if (echo >= 0 || sign(indices) === sign([...selected])) return;
+    remember();
+    take(indices);
   });
-  model.on("change:sheet", loadSheet);
   const leave = onTheme(() => {
     drawLegend();
     later("base");
@@ -552,8 +680,9 @@ function points({ model, el }) {
   setLasso(false);
   build();
   drawLegend();
-  loadSheet();
   return () => {
+    clearTimeout(resting);
+    panes.forEach((p) => p.dots.release());
     leave();
     placed.disconnect();
   };
