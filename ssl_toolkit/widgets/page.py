@@ -39,12 +39,12 @@ def gather(widgets: Sequence[w.Widget]) -> State:
         return {}
     parts = {part for widget in widgets for part in (widget, *parts_of(widget))}
     for part in parts:
-        if hasattr(part, "prepare"):
-            part.prepare()
+        if hasattr(part, "before_page"):
+            part.before_page()
     state = dependency_state(list(widgets), drop_defaults=False)
     for part in parts:
-        for canvas, chart, places in part.cursors() if hasattr(part, "cursors") else ():
-            state[chart.model_id]["state"]["cursor"] = {"of": canvas.model_id, "places": places}
+        for canvas, chart, places in part.page_cursors() if hasattr(part, "page_cursors") else ():
+            state[chart.model_id]["state"]["ssl_cursor"] = {"of": canvas.model_id, "places": places}
     return state
 
 
@@ -52,7 +52,7 @@ def write_state(ids: Iterable[str], path: str) -> None:
     """In a kernel: let the widgets of these model ids end what they do, then gather them into a file of JSON."""
     known = getattr(w.widgets.widget, "_instances", None) or w.Widget.widgets
     widgets = [known[i] for i in ids if i in known]
-    for player in [part for widget in widgets for part in parts_of(widget)]:
+    for player in [part for widget in widgets for part in (widget, *parts_of(widget))]:
         if getattr(player, "state", "") == "running":
             player.wait()
     Path(path).write_text(json.dumps(gather(widgets)), encoding="utf-8")
@@ -81,14 +81,15 @@ def content(state: State, shown: Iterable[str]) -> Content:
             if text := kept.pop(f"_{kind}", ""):
                 made[kind] = blake2b(text.encode(), digest_size=6).hexdigest()
                 texts[made[kind]] = text
-        if len(kept.get("shape", ())) == 6 and (frames := _fewer_frames(kept, raw)):
-            left[i] = frames
-        _thin(kept, raw)
+        if kept.get("_anywidget_id", "").startswith("ssl_toolkit."):
+            if len(kept.get("shape", ())) == 6 and (frames := _fewer_frames(kept, raw)):
+                left[i] = frames
+            _thin(kept, raw)
         made["state"] = {n: v for n, v in kept.items() if not OF_KERNEL.match(n) and n not in raw}
         made["bytes"] = {
             n: base64.b64encode(gzip.compress(b, 9, mtime=0)).decode() if b else "" for n, b in raw.items()
         }
-    for cursor in [made["state"]["cursor"] for made in models.values() if "cursor" in made["state"]]:
+    for cursor in [made["state"]["ssl_cursor"] for made in models.values() if "ssl_cursor" in made["state"]]:
         if (canvas := cursor["of"]) in left:
             cursor["places"] = [cursor["places"][j] for j in left[canvas]]
     return Content(models, modules, styles, any("shown" in made["state"] for made in models.values()))

@@ -174,7 +174,7 @@ def test_canvases_live_where_a_model_neither_sends_nor_saves(tab, tmp_path):
     images = load_data("digits", size=8).images[:6]
     points = Scatter(images)
     points.show((images.float().flatten(1) / 255)[:, 20:22])
-    points.prepare()
+    points.before_page()
     for canvas, selector in (
         (ImageGrid(images), ".ssl-grid"),
         (points, ".ssl-scatter"),

@@ -119,7 +119,7 @@ def test_a_chart_is_the_one_that_is_shown_now():
 def test_the_line_in_the_chart_of_a_chain_knows_where_to_go(panels):
     panel = panels["chain"]
     made = content_of(panel).models[panel.chart.model_id]
-    assert made["state"]["cursor"] == {"of": panel.canvas.model_id, "places": [0, 1, 2, 3, 4]}
+    assert made["state"]["ssl_cursor"] == {"of": panel.canvas.model_id, "places": [0, 1, 2, 3, 4]}
 
 
 def test_only_what_is_shown_is_on_the_page(panels):
@@ -172,11 +172,11 @@ def test_a_long_chain_of_large_images_has_fewer_frames_on_the_page(monkeypatch, 
     canvas, chart = ChainCanvas(), Chart(go.Figure(go.Scatter(y=[0.0])))
     canvas.show({"a": noise, "b": noise.flip(0)}, captions=captions, marks={"b": marks}, value=38)
     state = page.gather([w.VBox([canvas, chart])])
-    state[chart.model_id]["state"]["cursor"] = {"of": canvas.model_id, "places": [10 * i for i in range(40)]}
+    state[chart.model_id]["state"]["ssl_cursor"] = {"of": canvas.model_id, "places": [10 * i for i in range(40)]}
     part = page.content(state, [canvas.model_id, chart.model_id])
     made = part.models[canvas.model_id]
     _, frames, *_ = made["state"]["shape"]
-    places = part.models[chart.model_id]["state"]["cursor"]["places"]
+    places = part.models[chart.model_id]["state"]["ssl_cursor"]["places"]
     left = [place // 10 for place in places]
     assert (len(places), left[0], left[-1]) == (frames, 0, 39)
     assert len(gzip.compress(raw(made, "pixels"))) < 33_000

@@ -27,7 +27,8 @@ CHAIN = """import torch
 import ssl_toolkit as stk
 for i in range(3):
     print("line", i)
-player = stk.widgets.Player(lambda: iter(range(500)))
+import time
+player = stk.widgets.Player(lambda: (time.sleep(0.01) or i for i in range(500)), unit="step")
 player.play()
 canvas = stk.widgets.ChainCanvas()
 canvas.show({"</script>": torch.zeros(4, 2, 1, 8, 8, dtype=torch.uint8)})

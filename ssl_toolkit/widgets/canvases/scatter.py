@@ -206,7 +206,7 @@ class Scatter(Canvas):
         elif kind == "select":
             self._selected([int(i) for i in content["indices"]])
 
-    def prepare(self) -> None:
+    def before_page(self) -> None:
         """Have the thumbnails, which a browser asks for: of a page that is to live without a kernel."""
         self._on_message({"type": "sheet"})
 

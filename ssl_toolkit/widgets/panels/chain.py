@@ -144,7 +144,7 @@ class ChainPanel(Panel):
         """Of each step its time, its ratio of signal to noise, and the network calls until then."""
         return [flat(frame) for frame in self.frames]
 
-    def cursors(self) -> list[tuple[ChainCanvas, Chart, list[int]]]:
+    def page_cursors(self) -> list[tuple[ChainCanvas, Chart, list[int]]]:
         """Where the line in the chart is at each frame of the canvas: for pages on which no kernel moves it."""
         return [(self.canvas, self.chart, [frame.i for frame in self._shown])]
 

@@ -191,7 +191,7 @@ const sslToolkit = (() => {
         models.set(id, { ...made, model: modelOf(made.state) });
       }),
     );
-    for (const { model, state } of models.values()) if (state.cursor) follow(model, state.cursor);
+    for (const { model, state } of models.values()) if (state.ssl_cursor) follow(model, state.ssl_cursor);
     document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').forEach(show);
     await Promise.all(waiting.map((draw) => draw()));
     const dark = matchMedia("(prefers-color-scheme: dark)");
