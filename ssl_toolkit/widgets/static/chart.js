@@ -164,7 +164,8 @@ function render({ model, el }) {
     const quiet = getComputedStyle(root).getPropertyValue("--ssl-quiet").trim();
     const fitted = arranged(data, layout, (width = root.clientWidth), quiet);
     root.style.height = `${fitted.height ?? HEIGHT}px`; // before it is drawn, so that nothing jumps
-    const config = { displaylogo: false, displayModeBar: model.get("toolbar") ? "hover" : false, responsive: false };
+    const bar = model.get("toolbar") && matchMedia("(hover: hover)").matches ? "hover" : false; // else it never goes
+    const config = { displaylogo: false, displayModeBar: bar, responsive: false };
     await Plotly.react(root, structuredClone(data), { ...fitted, datarevision: count }, config); // it writes into both
     if (gone) return;
     if (!drawn) root.on("plotly_relayout", write);
