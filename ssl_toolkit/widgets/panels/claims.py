@@ -65,7 +65,7 @@ class ClaimsBoard(Panel):
         )
         self.player.play_button.tooltip = "Put the chosen claim to the test, here and now"
         self.figure = measured_figure()
-        self.chart = Chart(self.figure)
+        self.chart = Chart(self.figure, toolbar=False)
         self.outcome = w.HTML()
 
         test = ui.row(self.budget, ui.more(self.shows, self.number))

@@ -79,7 +79,7 @@ class InfusionPanel(Panel):
         self.note.add_class("ssl-infusion-note")
         self.canvas = ChainCanvas(scale=max(1, round(112 / images.shape[-1])), label="chain")
         self.figure = runs_figure(height=250)
-        self.chart = Chart(self.figure)
+        self.chart = Chart(self.figure, toolbar=False)
         self.painter = MaskCanvas(self.images[0], scale=max(1, round(PAINTED / images.shape[-1])))
         self.tries = ChainCanvas(columns=4, scale=self.canvas.scale, label=COMPLETIONS)
         left = [self.painter, ui.row(*self.buttons.values())]

@@ -255,7 +255,7 @@ class ProbePanel(Panel):
         self._factors = [w.HTML(ui.paragraph(_SKILL)), *self._titled(self.maps)]
         self._alike = w.HTML(ui.paragraph(_ALIKE))
         self.figure = runs_figure(height=400)
-        self.chart = Chart(self.figure)
+        self.chart = Chart(self.figure, toolbar=False)
 
     # what a person may call --------------------------------------------------------------------------------------
     @property

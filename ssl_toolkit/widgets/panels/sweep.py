@@ -112,7 +112,7 @@ class SweepPanel(Panel):
         self.map.on_pick(lambda row, column: self._soon(lambda: self.pick(row, column)))
         self.summary, self.numbers = w.HTML(), w.HTML()
         self.figure = runs_figure()
-        self.chart = Chart(self.figure)
+        self.chart = Chart(self.figure, toolbar=False)
         self.curves: Chart | None = None  # made when it is looked at
         self._rows_drawn: str | None = None  # what its curves are of
         # a map makes the page measure its plots again
@@ -328,7 +328,7 @@ class SweepPanel(Panel):
             plots = max(1, min(PLOTS, len(self._numbers)))
             if self.curves is not None:
                 close_all(self.curves)
-            self.curves = Chart(axis_figure(plots, of_row, dashed=bool(self.stored)))
+            self.curves = Chart(axis_figure(plots, of_row, dashed=bool(self.stored)), toolbar=False)
         if curves:
             self._wide.children = [self.curves]
         self._body.children = [self._wide, self.at, self.numbers, self._hidden] if curves else [self._by_map]

@@ -126,7 +126,7 @@ function render({ model, el }) {
     slider.value = frame;
     const captions = model.get("captions");
     readout.textContent = captions[frame] ?? (g.frames > 1 ? `step ${frame} of ${g.frames - 1}` : "");
-    slider.setAttribute("aria-valuetext", readout.textContent);
+    if (!timer) slider.setAttribute("aria-valuetext", readout.textContent); // it is read out
     root.dataset.frame = frame;
     root.dataset.drawn = ++drawn;
   };
@@ -147,6 +147,7 @@ function render({ model, el }) {
   const stop = () => {
     clearInterval(timer);
     timer = 0;
+    slider.setAttribute("aria-valuetext", readout.textContent);
     root.classList.remove("ssl-playing");
     play.textContent = "▶";
     play.title = "Play (space)";

@@ -64,9 +64,9 @@ const axesOf = (layout) =>
   Object.keys(layout).filter((name) => /^xaxis\d*$/.test(name)).map((name) => name.slice(5)).sort((a, b) => a - b);
 
 // The layout for so many pixels: plots of a row go below one another where it is narrow, and names have room.
-const arranged = (data, given, width, colors) => {
+const arranged = (data, given, width, quiet) => {
   const layout = structuredClone(given);
-  layout.font = { ...layout.font, color: colors.quiet };
+  layout.font = { ...layout.font, color: quiet };
   if (!width || layout.width) return layout;
   layout.width = width;
   const lines = namedLines(data, layout);
@@ -162,9 +162,10 @@ function render({ model, el }) {
     if (gone) return;
     const { count, data, layout } = model.get("shown");
     const quiet = getComputedStyle(root).getPropertyValue("--ssl-quiet").trim();
-    const fitted = arranged(data, layout, width = root.clientWidth, { quiet });
+    const fitted = arranged(data, layout, (width = root.clientWidth), quiet);
     root.style.height = `${fitted.height ?? HEIGHT}px`; // before it is drawn, so that nothing jumps
-    const config = { displaylogo: false, displayModeBar: model.get("toolbar") ? "hover" : false, responsive: false };
+    const bar = model.get("toolbar") && matchMedia("(hover: hover)").matches ? "hover" : false; // else it never goes
+    const config = { displaylogo: false, displayModeBar: bar, responsive: false };
     await Plotly.react(root, structuredClone(data), { ...fitted, datarevision: count }, config); // it writes into both
     if (gone) return;
     if (!drawn) root.on("plotly_relayout", write);

@@ -20,6 +20,7 @@ function history({ model, el }) {
   slider.title = "Run through the training (left and right arrows)";
   const caption = make("output");
   bar.append(play, slider, caption);
+  readOutAtRest(caption);
   root.append(holder);
   el.append(root);
 
@@ -65,7 +66,7 @@ function history({ model, el }) {
     slider.value = at;
     slider.style.setProperty("--ssl-done", `${(100 * at) / slider.max}%`);
     if (caption.textContent !== text) caption.textContent = text;
-    slider.setAttribute("aria-valuetext", text);
+    if (!playing) slider.setAttribute("aria-valuetext", text); // it is read out
     root.dataset.moment = Math.round(at);
     root.dataset.drawn = ++drawn;
   };
@@ -124,6 +125,7 @@ function history({ model, el }) {
     if (playing) rest();
     playing = false;
     name();
+    words();
   };
   const start = () => {
     playing = true;
