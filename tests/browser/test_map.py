@@ -118,6 +118,7 @@ def test_a_hundred_thousand_points_are_there_in_seconds_and_move_with_the_hand(n
     page.wait_for_function(STATUS, arg="done", timeout=60_000)
     labdriver.show(page, ".ssl-probe")
     frames = page.evaluate(PAN)
+    page.wait_for_function(f"() => ({DATA})('share') === '1'", timeout=10_000)  # at rest, all of them are drawn
     labdriver.picture(page, ".ssl-probe", shots / "map_100000.png")
     sent = json.loads(printed(page, 2, "BYTES"))
     note(map_visible_ms=round(seen), map_pan_fps=round(frames, 1), map_bytes=sum(sent.values()))

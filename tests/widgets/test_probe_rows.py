@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from ssl_toolkit.data import rng
+from ssl_toolkit.widgets.panels import probe_rows
 from ssl_toolkit.widgets.panels.probe import ProbePanel
 
 N = 60
@@ -154,3 +155,27 @@ def test_rows_come_while_the_notebook_lives_and_the_first_of_many_are_shown():
         panel.close()
 
     asyncio.run(notebook())
+
+
+def test_of_very_many_files_those_are_loaded_that_are_looked_at(monkeypatch, tmp_path):
+    monkeypatch.setattr("ssl_toolkit.widgets.panels.probe_rows.PRELOADED", 20)
+    paths = []
+    for i in range(30):
+        paths.append(str(tmp_path / f"{i}.png"))
+        Image.new("RGB", (40, 40), (8 * i, 0, 255)).save(paths[-1])
+    paths[4] = str(tmp_path / "no such file.png")
+    loaded = []
+    load = probe_rows._load
+    monkeypatch.setattr(probe_rows, "_load", lambda path: loaded.append(path) or load(path))
+    panel = ProbePanel(z=torch.randn(30, 4, generator=rng(0)), images=paths)
+    panel.wait()
+    assert loaded == []
+    panel.scatter._handle_custom_msg({"type": "sheet"}, [])
+    assert (panel.scatter.asks, panel.scatter.sheet) == (True, b"")
+    looked = len(loaded)
+    panel.scatter._handle_custom_msg({"type": "look", "indices": [3, 4]}, [])
+    assert len(loaded) == looked  # a sample of all of 30 was enough
+    assert "1 pictures could not be read" in panel.message.value
+    assert panel.data.images[3, :, 16, 16].tolist() == [24, 0, 255]
+    panel.pick(7)
+    assert panel.grid.images[0, :, 16, 16].tolist() == [56, 0, 255]

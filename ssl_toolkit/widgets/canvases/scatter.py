@@ -134,6 +134,7 @@ class Scatter(Canvas):
     asks = traitlets.Bool(False).tag(sync=True)  # whether thumbnails and words come only for what is looked at
     findable = traitlets.Bool(False).tag(sync=True)  # whether there is a callback that finds
     _selected = traitlets.Instance(w.CallbackDispatcher, ())
+    _looked = traitlets.Instance(w.CallbackDispatcher, ())
     _found = traitlets.Instance(w.CallbackDispatcher, ())
 
     def __init__(
@@ -189,6 +190,11 @@ class Scatter(Canvas):
         """Call it with the indices of the images that were selected, whenever some are."""
         self._selected.register_callback(callback)
 
+    def on_look(self, callback: Callable[[list[int]], None]) -> None:
+        """Call it with the indices of images before they travel, so that they may be loaded; others do not travel."""
+        self._looked.register_callback(callback)
+        self.asks = True
+
     def on_find(self, callback: Callable[[str], None]) -> None:
         """Call it with the text that a person searches for; the canvas then has a field for it."""
         self._found.register_callback(callback)
@@ -213,9 +219,11 @@ class Scatter(Canvas):
     def _send_sheet(self) -> None:
         assert self.images is not None
         n = len(self.images)
-        some = self.images[:: -(-n // LOOKED)]
+        every = -(-n // LOOKED)
+        self._looked(list(range(0, n, every)))
+        some = self.images[::every]
         sample, tile, pitch = thumbnails(some)
-        if len(sample) * n / len(some) > SHEET:
+        if self.asks or len(sample) * n / len(some) > SHEET:
             with self.hold_sync():
                 self.tile, self.pitch, self.asks = list(tile), list(pitch), True
             return
@@ -230,6 +238,7 @@ class Scatter(Canvas):
         told = [self._words[i] for i in indices] if self._words else [None] * len(indices)
         sheet, columns = [], 1
         if indices and self.images is not None:
+            self._looked(indices)
             raw, (_, _, columns), _ = thumbnails(self.images[torch.tensor(indices)])
             sheet = [raw]
         self.send({"type": "look", "indices": indices, "told": told, "columns": columns}, sheet)

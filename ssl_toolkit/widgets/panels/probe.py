@@ -38,10 +38,12 @@ from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.panels.probe_review import review_rows, review_tiles, review_words, rows_found
 from ssl_toolkit.widgets.panels.probe_rows import (
     SIDE,
+    Lazy,
     as_columns,
     as_embeddings,
     as_pictures,
     as_texts,
+    is_lazy,
     load_pictures,
     row_words,
     rows_of,
@@ -138,6 +140,7 @@ class ProbePanel(Panel):
         self._has_images, self._cut = True, ""
         self.table = table
         self._pending: list[Any] | None = None  # pictures to be loaded
+        self._lazy: Lazy | None = None  # pictures that are loaded when they are looked at
         self._words: Mapping[str, Sequence[str]] = NAMES
         self._told: list[str] = []
         if z is not None:
@@ -238,6 +241,8 @@ class ProbePanel(Panel):
         shown = None if self._told and not self._has_images else self.data.images
         self.scatter = Scatter(shown, side=SCATTER[two], label="features of images in the plane")
         self.scatter.tell(self._told)
+        if self._lazy is not None:
+            self.scatter.on_look(self._fetch)
         self.scatter.on_find(lambda text: self._soon(lambda: self.find(text)))
         self.scatter.on_pick(lambda i: self._soon(lambda: self.pick(i)))
         self.scatter.on_select(lambda index: self._soon(lambda: self.select(torch.tensor(index).long())))
@@ -371,7 +376,10 @@ class ProbePanel(Panel):
         self._words = {name: column.words for name, column in columns.items()}
         self._told = row_words(columns, texts, n)
         self._has_images = pictures is not None
-        if isinstance(pictures, list):
+        if isinstance(pictures, list) and is_lazy(pictures[:n]):
+            self._lazy = Lazy(pictures[:n])
+            pictures = self._lazy.sheet
+        elif isinstance(pictures, list):
             self._pending, pictures = pictures[:n], torch.full((n, 3, SIDE, SIDE), 255, dtype=torch.uint8)
         shown = torch.zeros(n, 1, 1, 1, dtype=torch.uint8) if pictures is None else pictures[:n]
         factors = {name: column.values[:n] for name, column in columns.items()}
@@ -506,6 +514,7 @@ class ProbePanel(Panel):
             self.similarity.show(tiles, rows=rows, columns=columns, names=names, goal=None)
 
     def _show_images(self, tiles: Tiles, told: str, columns: int) -> None:
+        tiles = self._tiles(tiles)
         self._shown = tiles.index
         if self.grid is None:
             self.grid = ImageGrid(tiles.images, columns=columns, scale=_scale(self.data), largest=72, label="images")
@@ -528,7 +537,7 @@ class ProbePanel(Panel):
             self._ranking = torch.empty(0, dtype=torch.int64)
             self.ranked_words.value = review_rows(self.data, self._told, found, SHOWN // 2)
         else:
-            tiles = review_tiles(self.data, found, SHOWN)
+            tiles = self._tiles(review_tiles(self.data, found, SHOWN))
             self._ranking = tiles.index
             self.ranked_words.value = ui.paragraph(review_words(self.data, found))
             if len(tiles.index) and self.ranked is None:
@@ -544,6 +553,21 @@ class ProbePanel(Panel):
     def _pick_ranked(self, i: int) -> None:
         if i < len(self._ranking):
             self.pick(int(self._ranking[i]))
+
+    def _fetch(self, index: Sequence[int]) -> None:
+        """Have these pictures here."""
+        if self._lazy is not None:
+            before = len(self._lazy.wrong)
+            self._lazy.fetch(index)
+            if len(self._lazy.wrong) > before:
+                self._say(f"{len(self._lazy.wrong)} pictures could not be read, the first: {self._lazy.wrong[0]}")
+
+    def _tiles(self, tiles: Tiles) -> Tiles:
+        """The same with its pictures here."""
+        if self._lazy is None:
+            return tiles
+        self._fetch(tiles.index.tolist())
+        return tiles._replace(images=self.data.images[tiles.index])
 
     def _pick_shown(self, i: int) -> None:
         if i < len(self._shown):

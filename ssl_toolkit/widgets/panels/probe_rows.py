@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from ssl_toolkit.widgets.pictures import as_pixels
 
 SIDE = 64  # pixels of a picture from a file
+PRELOADED = 10_000  # pictures that are loaded before they are looked at; of more, those from files when they are
 FEW = 24  # different whole numbers that are names rather than measurements
 TOLD = 8  # columns of a row that are read out
 LETTERS = 80  # of a value that is read out
@@ -156,6 +158,33 @@ def as_pictures(images: Any, n: int) -> UInt8[Tensor, "n c h w"] | list[Any] | N
             raise ValueError(f"images has shape {tuple(x.shape)}: it must be (n, c, h, w) or (n, h, w, c), c 1 or 3.")
         return as_pixels(x if x.shape[1] in (1, 3) else x.permute(0, 3, 1, 2).contiguous())
     return images.to_list() if hasattr(images, "to_list") else list(images)
+
+
+class Lazy:
+    """Pictures of files that are loaded when they are first looked at, into `sheet` (n, 3, h, w)."""
+
+    def __init__(self, given: Sequence[Any]):
+        self.given = given
+        self.sheet = torch.zeros(len(given), 3, SIDE // 2, SIDE // 2, dtype=torch.uint8)
+        self.wrong: list[str] = []
+        self._here = torch.zeros(len(given), dtype=torch.bool)
+
+    def fetch(self, index: Sequence[int]) -> None:
+        """Load those of these that are not here yet; what is no picture stays white."""
+        missing = [i for i in dict.fromkeys(index) if not self._here[i]]
+        with ThreadPoolExecutor(8) as pool:
+            for i, loaded in zip(missing, pool.map(_load, [self.given[i] for i in missing]), strict=True):
+                self._here[i] = True
+                if isinstance(loaded, str):
+                    self.wrong.append(loaded)
+                    self.sheet[i] = 255
+                else:
+                    self.sheet[i] = F.avg_pool2d(loaded.float(), 2).round().byte()
+
+
+def is_lazy(given: Sequence[Any]) -> bool:
+    """Whether these are so many that only those are loaded that are looked at; not from the web, which may be slow."""
+    return len(given) > PRELOADED and not any(isinstance(one, str) and one.startswith("http") for one in given)
 
 
 def load_pictures(given: Sequence[Any], sheet: UInt8[Tensor, "n 3 h w"]) -> Iterator[tuple[int, list[str]]]:

@@ -106,8 +106,8 @@ const rgb = (color) => {
   return parts.map((c) => c / 255);
 };
 
-// draw({places (2n floats), x, y (n, pixels), color, lit (n bytes), cx, cy, unit, side, ratio, radius, alpha, colors, named})
-// on a pen of the same size; whoever changes an array hands over another one
+// draw({places (2n floats), x, y (n, pixels), color, lit (n bytes), cx, cy, unit, side, ratio, radius, alpha, colors, named,
+// share}) on a pen of the same size: `share` of the points. Whoever changes an array hands over another one.
 function dots() {
   let page = null;
   let buffers = []; // places, colors, lit, order
@@ -151,7 +151,7 @@ function dots() {
     for (const pass of o.dimmed ? [0, 1] : [1]) {
       gl.uniform1f(at.pass, pass);
       gl.uniform1f(at.alpha, pass ? o.alpha : 0.16 * o.alpha);
-      gl.drawElements(gl.POINTS, order.length, gl.UNSIGNED_INT, 0);
+      gl.drawElements(gl.POINTS, Math.ceil(o.share * order.length), gl.UNSIGNED_INT, 0);
     }
     pen.drawImage(canvas, 0, canvas.height - size, size, size, 0, 0, o.side, o.side);
   };
@@ -164,9 +164,10 @@ function dots() {
     const stamps = o.named ? [0, 1, 2].map((shape) => masks(shape, radius, reach)) : [masks(0, radius, reach)];
     const across = 2 * reach + 1;
     const palette = Array.from({ length: COLORS }, (_, i) => rgb(o.colors[i] ?? UNCOLORED).map((c) => 255 * c));
+    const some = order.subarray(0, Math.ceil(o.share * order.length));
     for (const pass of o.dimmed ? [0, 1] : [1]) {
       const alpha = pass ? o.alpha : 0.16 * o.alpha;
-      for (const i of order) {
+      for (const i of some) {
         if (o.lit[i] !== pass) continue;
         const [x, y] = [o.x[i] * o.ratio, o.y[i] * o.ratio];
         const [left, top] = [Math.floor(x), Math.floor(y)];

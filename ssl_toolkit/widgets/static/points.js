@@ -9,6 +9,8 @@ const ROOM = 44; // pixels a side that such an image has, at least
 const LARGEST = 64; // pixels a side of it
 const FULL = 0.6; // of the plane that is covered by dots: from here on, contours say where most of them are
 const UNDONE = 50; // selections that can be brought back
+const BUDGET = 20; // milliseconds that the dots of one frame may take while a hand moves the plane: some of them, if need be
+const SETTLE = 200; // milliseconds after which it is at rest, and all of them are drawn
 const WAIT = 150; // milliseconds that the pointer rests before images around it are asked for
 
 function points({ model, el }) {
@@ -99,6 +101,16 @@ function points({ model, el }) {
     dimmed = count < data.n;
   };
 
+  // whether a hand moves the plane; when it rests, all is drawn
+  let movingUntil = 0;
+  let settling = 0;
+  const moved = () => {
+    movingUntil = performance.now() + SETTLE;
+    clearTimeout(settling);
+    settling = setTimeout(() => later("base"), SETTLE + 10);
+    later("base");
+  };
+
   // geometry ------------------------------------------------------------------------------------------------------
   const place = (p) => {
     // points lie in [-1, 1]; the view of a pane says which of them its canvas shows, and how large
@@ -121,7 +133,7 @@ function points({ model, el }) {
     const after = (half - PAD) * p.zoom;
     p.cx += (x - half) * (1 / before - 1 / after); // what is under the pointer stays there
     p.cy -= (y - half) * (1 / before - 1 / after);
-    later("base");
+    moved();
   };
   const fit = () => {
     panes.forEach((p) => Object.assign(p, { zoom: 1, cx: 0, cy: 0 }));
@@ -195,10 +207,15 @@ function points({ model, el }) {
       place(p);
       const pen = start(p.base);
       const side = model.get("side");
-      const alpha = Math.max(0.25, Math.min(0.8, 0.8 / covered(p))); // where dots lie upon dots, all are seen through
+      const share = performance.now() < movingUntil ? Math.min(1, BUDGET / Math.max(1, p.cost || 0)) : 1;
+      // where dots lie upon dots, all are seen through
+      const alpha = Math.max(0.25, Math.min(0.8, 0.8 / (share * covered(p))));
       const look = { x: p.x, y: p.y, cx: p.cx, cy: p.cy, unit: (side / 2 - PAD) * p.zoom, side, ratio };
       const what = { places: data.planes[p.index], color: data.color, lit, dimmed, colors, named: named() };
-      root.dataset.renderer = p.dots.draw(pen, { ...look, ...what, radius: radius(p), alpha });
+      const began = performance.now();
+      root.dataset.renderer = p.dots.draw(pen, { ...look, ...what, radius: radius(p), alpha, share });
+      p.cost = (performance.now() - began) / share;
+      root.dataset.share = share;
       if (contoursIn(p)) drawContours(pen, { x: p.x, y: p.y, lit }, side, ink());
       if (imagesIn(p)) drawImages(pen, p);
     }
@@ -537,7 +554,7 @@ function points({ model, el }) {
         const unit = (model.get("side") / 2 - PAD) * p.zoom;
         p.cx = held.cx - (x - held.x) / unit;
         p.cy = held.cy + (y - held.y) / unit;
-        later("base");
+        moved();
       }
     });
     canvas.addEventListener("pointerup", (event) => {
@@ -682,6 +699,7 @@ function points({ model, el }) {
   drawLegend();
   return () => {
     clearTimeout(resting);
+    clearTimeout(settling);
     panes.forEach((p) => p.dots.release());
     leave();
     placed.disconnect();
