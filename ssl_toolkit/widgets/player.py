@@ -20,7 +20,7 @@ import ipywidgets as w
 import traitlets
 
 from ssl_toolkit.widgets.canvases.number import Keys
-from ssl_toolkit.widgets.controls import Controls, duration
+from ssl_toolkit.widgets.controls import Controls, duration, tell
 from ssl_toolkit.widgets.life import close_all, close_former
 
 T = TypeVar("T")
@@ -108,14 +108,14 @@ class Player(w.VBox, Generic[T]):
         self.step_button.on_click(lambda _: self.step())
         self.reset_button.on_click(lambda _: self.reset())
         self.bar = w.FloatProgress(max=1, layout=w.Layout(width="120px", height="14px", flex="0 0 auto"))
-        self.speed = w.Dropdown(
-            options=SPEEDS.items(), tooltip="How many steps to make in a second at most", layout=w.Layout(width="110px")
-        )
+        self.speed = w.Dropdown(options=SPEEDS.items(), layout=w.Layout(width="110px"))
+        tell(self.speed, "How many steps to make in a second at most")
         self.speed.add_class("ssl-speed")
         self.back = w.IntSlider(
-            description="Look back", tooltip="Show an earlier moment of this run", readout=False, max=1,
+            description="Look back", readout=False, max=1,
             layout=w.Layout(width="calc(100% - 16px)", visibility="hidden"),  # room for the handle at its end
         )  # fmt: skip
+        tell(self.back, "Show an earlier moment of this run")
         self.back.add_class("ssl-back")
         self.back.observe(lambda change: self.look_back(change["new"]), "value")
         self.status = w.HTML()

@@ -46,7 +46,8 @@ def test_a_panel_has_a_title_and_classes_of_its_name_and_state():
     assert "Count &amp; see" in title.value
     assert "To &lt;the&gt; limit." in lead.value
     assert content == [panel.player, panel.limit, panel.free]
-    assert footer.children == (panel.message,)
+    assert footer.children[0] is panel.message
+    assert footer.children[1].link() == panel.link()
     assert classes(panel) == {"ssl-panel", "ssl-count", "ssl-state-idle"}
     panel.step()
     assert classes(panel) == {"ssl-panel", "ssl-count", "ssl-state-paused"}

@@ -18,6 +18,11 @@ from ssl_toolkit.widgets.player import Player
 EVENTS = 1000
 
 
+def alive():
+    """All widgets that there are, as ipywidgets 8 or 7 knows them."""
+    return getattr(w.widgets.widget, "_instances", None) or w.Widget.widgets
+
+
 def players(panel: w.VBox) -> list[Player]:
     return [value for value in vars(panel).values() if isinstance(value, Player)]
 
@@ -82,7 +87,7 @@ def test_a_closed_panel_leaves_no_widget_no_task_and_is_collected(name, tmp_path
     monkeypatch.chdir(tmp_path)
 
     async def use() -> tuple[weakref.ref, set[str]]:
-        before = set(w.widgets.widget._instances)
+        before = set(alive())
         panel = PANELS[name](monkeypatch)
         if panel.player is not None:
             panel.play()
@@ -90,7 +95,7 @@ def test_a_closed_panel_leaves_no_widget_no_task_and_is_collected(name, tmp_path
         panel.close()
         await asyncio.sleep(0.05)
         assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
-        return weakref.ref(panel), set(w.widgets.widget._instances) - before
+        return weakref.ref(panel), set(alive()) - before
 
     panel, left = asyncio.run(use())
     assert left == set()

@@ -16,9 +16,9 @@ class LinkButton(anywidget.AnyWidget):
 
     def __init__(self, link: Callable[[], str]):
         super().__init__()
-        self._link = link
+        self.link = link
 
     def _handle_custom_msg(self, content: dict[str, Any], buffers: Any) -> None:
         super()._handle_custom_msg(content, buffers)
         if content.get("type") == "link":
-            self.send({"link": self._link()})
+            self.send({"link": self.link()})
