@@ -329,6 +329,12 @@ def test_tags_are_a_column_a_color_and_a_name(panel, data):
     assert panel.selection.tolist() == [3]
     panel.tag("")
     assert set(panel.tags) == {"", "even"}
+    panel.pick(7)
+    assert panel.tag_button.description == "Tag image 7"
+    panel.tag("one")
+    assert [i for i, tag in enumerate(panel.tags) if tag == "one"] == [7]
+    panel.tag("two", data.labels == 0)
+    assert panel.tags.count("two") == int((data.labels == 0).sum())
 
 
 def test_a_search_selects_by_class(panel, data):

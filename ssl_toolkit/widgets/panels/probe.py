@@ -93,7 +93,7 @@ class ProbePanel(Panel):
     `data[panel.selection]`. Controls are attributes (`panel.depth`, `panel.projection`, `panel.color`, `panel.view`)
     or methods (`panel.pick(i)`, `panel.select(indices)`, `panel.find("coat")`). `panel.review` ranks what to look at
     first, and selects it: "labels that may be wrong", "duplicates" or "outliers". `panel.tag("blurred")` tags the
-    selected, and `panel.tags` is the column of all tags.
+    picked or selected, and `panel.tags` is the column of all tags.
 
     What it shows comes from plain functions: `embed_steps`, `pca`, `tsne` (of more than 10,000 images, of a sample,
     near which the others lie), `neighbors`, `enrichment`, `read_depths`, `linear_cka`, `label_errors`, `duplicates`,
@@ -177,6 +177,7 @@ class ProbePanel(Panel):
         self._asked = depth
         self._selection = torch.empty(0, dtype=torch.int64)
         self._shown = torch.empty(0, dtype=torch.int64)
+        self._to_tag = torch.empty(0, dtype=torch.int64)
         self._cka: dict[tuple[str, str], float] = {}
         self._found: dict[tuple[str, ...], Found] = {}
         self._tags = [""] * len(data)
@@ -231,9 +232,9 @@ class ProbePanel(Panel):
         self.color = make.dropdown("Color", list(self._colors), color, "What the colors of the points mean")
         tip = "What to look at first: ranked images beside the map"
         self.review = make.dropdown("Look for", (NOTHING, *REVIEWS), review, tip, name="review")
-        self.tag_text = make.add(w.Text(placeholder="a word"), "What to call the selected images", name="tag")
+        self.tag_text = make.add(w.Text(placeholder="a word"), "What to call what is picked or selected", name="tag")
         self.tag_text.layout.width = "120px"
-        self.tag_button = make.button("Tag", "", "Call the selected images so: panel.tags is the column")
+        self.tag_button = make.button("Tag", "", "Call them so: panel.tags is the column")
         self.tag_button.on_click(lambda _: self._soon(lambda: self.tag(self.tag_text.value)))
         self.view = make.toggle(VIEWS, view, "What is shown of the representation", "view", tooltips=TIPS)
 
@@ -277,6 +278,7 @@ class ProbePanel(Panel):
             return
         near = torch.cat([torch.tensor([i]), *(f.index for f in found.values())])
         self._selection = torch.tensor(list(dict.fromkeys(near.tolist())))
+        self._offer_tag(torch.tensor([i]))
         self.scatter.mark(i, [found[p.name].index.tolist() if p.name in found else [] for p in self._seen])
         if self._told and not self._has_images:
             self.words.value = row_table(self._told, i, found)
@@ -288,6 +290,7 @@ class ProbePanel(Panel):
         index = group_index(index, len(self.data))
         shares = enrichment(self.data, index, words=self._words)
         self._selection = index
+        self._offer_tag(index)
         self.scatter.select(index)
         self.scatter.mark(-1)
         if len(index) and self._told and not self._has_images:
@@ -323,12 +326,17 @@ class ProbePanel(Panel):
         """What each image or row was tagged with, "" where it was not: `table["tag"] = panel.tags`."""
         return list(self._tags)
 
-    def tag(self, text: str) -> None:
-        """Tag the selected images with a word, by which they can be colored and found; "" takes their tags away."""
-        if not len(self._selection):
+    def tag(self, text: str, index: Any = None) -> None:
+        """Tag images with a word, by which they can be colored and found; "" takes their tags away.
+
+        `index`, indices or a mask, says which; None: the image that was picked or the group that was selected,
+        whichever came last.
+        """
+        chosen = self._to_tag if index is None else group_index(index, len(self.data))
+        if not len(chosen):
             self._say("Nothing is selected: lasso or pick what the tag is for.")
             return
-        for i in self._selection.tolist():
+        for i in chosen.tolist():
             self._tags[i] = text.strip()
         words = tuple(sorted(set(self._tags) - {""}))
         place = {word: i for i, word in enumerate(words)} | {"": -1}
@@ -340,7 +348,13 @@ class ProbePanel(Panel):
                 self.color.value = color
         if self.color.value == TAG:
             self._paint()
-        self._say(f"{len(self._selection):,} tagged {text.strip()!r}: panel.tags is the column.")
+        self._say(f"{len(chosen):,} tagged {text.strip()!r}: panel.tags is the column.")
+
+    def _offer_tag(self, index: Int64[Tensor, " m"]) -> None:
+        """The button says what it will tag."""
+        self._to_tag = index
+        one = f"{'row' if self._told else 'image'} {int(index[0])}" if len(index) == 1 else f"{len(index):,} selected"
+        self.tag_button.description = f"Tag {one}" if len(index) else "Tag"
 
     def selected(self) -> Any:
         """The selected rows, as a table of the kind that was given, or as a `Dataset`."""
@@ -547,6 +561,7 @@ class ProbePanel(Panel):
                 self.ranked.selected = -1
                 self.ranked.show(tiles.images, frames=tiles.frames, captions=tiles.captions)
         self._selection = rows_found(found)
+        self._offer_tag(self._selection)
         self.scatter.select(self._selection)
         self.beside.children = self._beside()
 
