@@ -15,6 +15,7 @@ steps to train and to sample. You can use any other objective over `schedule` an
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from ssl_toolkit.data import Batch, Dataset, checked_finite, rng
 from ssl_toolkit.diffusion.denoise import from_flow, guided
 from ssl_toolkit.diffusion.samplers import Denoised, dpmpp_2m
-from ssl_toolkit.diffusion.schedule import flow_schedule
+from ssl_toolkit.diffusion.schedule import flow_schedule, per_sample
 from ssl_toolkit.diffusion.unet import Conditioning, UNet
 from ssl_toolkit.encoders import Encoder, embed, eval_mode
 from ssl_toolkit.encoders.statistics import mean_and_std
@@ -34,6 +35,8 @@ from ssl_toolkit.training.distributed import rank_and_world_size
 from ssl_toolkit.training.loop import warmup_momentum
 
 Images = Float[Tensor, "b c h w"]
+Prediction = Literal["velocity", "image"]
+EARLIEST = 0.05  # below this t, the velocity of a predicted image would be mostly its error
 
 
 @checked_finite
@@ -56,14 +59,20 @@ def conditions(
 class RCDM(nn.Module):
     """A `UNet` that standardizes each dimension of h with the mean and standard deviation of the training data.
 
-    network(x, t, h) is the velocity e - x0 for images in [-1, 1]; `null` marks the rows that ignore h.
+    model(x, t, h) is the velocity e - x0 for images in [-1, 1]; `null` marks the rows that ignore h. The network says
+    the velocity itself, or the "image" x0, of which the velocity is (x - x0) / t. A network must let through all that
+    it says: where patches have as many values as it has channels, that is too much for noise, but not for images
+    (Li and He, 2025).
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: UNet, h: Float[Tensor, "n d"], shape: tuple[int, ...]):
+    def __init__(
+        self, network: UNet, h: Float[Tensor, "n d"], shape: tuple[int, ...], predicts: Prediction = "velocity"
+    ):
         super().__init__()
+        self.predicts = predicts
         if network.condition != h.shape[1]:
             raise ValueError(f"h has {h.shape[1]} dimensions and the network is conditioned on {network.condition}.")
         self.network, self.shape = network, shape
@@ -82,7 +91,8 @@ class RCDM(nn.Module):
                 f"h has {h.shape[1]} dimensions and this model was made for {len(self.mean)}: "
                 "use the encoder and the depth that it was trained with."
             )
-        return self.network(x, t, (h - self.mean) / self.std, null)
+        said = self.network(x, t, (h - self.mean) / self.std, null)
+        return said if self.predicts == "velocity" else (x - said) / per_sample(t.clamp(min=EARLIEST), x)
 
 
 @checked_finite
@@ -179,6 +189,7 @@ class RCDMRecipe:
     weight_decay: float = 0.0
     ema: float = 0.999
     drop: float = 0.1  # share of images seen without h
+    predicts: Prediction = "velocity"
     conditioning: Conditioning = "film"
     patch: int = 2  # pixels on a side: fewer positions allow more steps in the same time, which teaches more
     width: int = 32
@@ -214,7 +225,7 @@ class RCDMRecipe:
             )
         network = self.network(data.shape[0], h.shape[1])
         return start(
-            RCDM(network, h, data.shape),
+            RCDM(network, h, data.shape, self.predicts),
             lr=self.lr,
             weight_decay=self.weight_decay,
             warmup=self.warmup,

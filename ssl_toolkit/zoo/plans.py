@@ -110,7 +110,10 @@ PLANS: dict[str, Plan] = {
     },
     # pictures of 64 pixels have as many positions as those of 32, with four times the channels
     "emoji-simclr-rcdm-representation": _painter(
-        "emoji", "simclr", "representation", rcdm.RCDMRecipe(steps=12_000, patch=4, width=48, attention=(1,))
+        "emoji",
+        "simclr",
+        "representation",
+        rcdm.RCDMRecipe(steps=5_000, predicts="image", patch=4, width=48, attention=(1,)),
     ),
     "fashion-mnist-infusion": Plan(
         "a chain that turns noise into garments", "fashion-mnist", infusion.InfusionRecipe()

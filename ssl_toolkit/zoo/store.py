@@ -134,7 +134,7 @@ def _untrained(about: Card, tensors: Mapping[str, Tensor]) -> Encoder | RCDM | O
     recipe = KINDS[about.kind](**about.recipe)
     if isinstance(recipe, rcdm.RCDMRecipe):
         condition = len(tensors["mean"])
-        return RCDM(recipe.network(about.shape[0], condition), torch.zeros(2, condition), about.shape)
+        return RCDM(recipe.network(about.shape[0], condition), torch.zeros(2, condition), about.shape, recipe.predicts)
     return recipe.model(Dataset(torch.zeros(1, *about.shape).byte(), torch.zeros(1).long(), about.classes))
 
 

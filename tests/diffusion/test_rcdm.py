@@ -107,10 +107,11 @@ def toy():
 TOY = RCDMRecipe(steps=50, batch_size=32, patch=1, width=8, multipliers=(1,), blocks=1, lr=1e-2, warmup=5, ema=0.95)
 
 
-def test_a_trained_model_paints_what_h_says(toy):
-    data, h = toy
-    state = TOY.start(data, h)
-    losses = [s.loss for s in train(state, data, TOY.objective(h), until=50, batch_size=32)]
+@pytest.mark.parametrize("predicts", ["velocity", "image"])
+def test_a_trained_model_paints_what_h_says(toy, predicts):
+    (data, h), recipe = toy, dataclasses.replace(TOY, predicts=predicts)
+    state = recipe.start(data, h)
+    losses = [s.loss for s in train(state, data, recipe.objective(h), until=50, batch_size=32)]
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
     *_, last = sample(state.ema, h[:100], steps=6)
     *_, blind = sample(state.ema, h[:100], steps=6, guidance=0.0)
@@ -118,6 +119,18 @@ def test_a_trained_model_paints_what_h_says(toy):
     told, foreign = F.mse_loss(last.x0, real), F.mse_loss(last.x0, real.roll(1, 0))
     assert told < 0.5 * foreign
     assert told < 0.5 * F.mse_loss(blind.x0, real)
+
+
+def test_the_velocity_of_a_predicted_image_leads_from_the_noise_to_it():
+    x, t, h = inputs()
+    net = network()
+    model = RCDM(net, h, (1, 8, 8), "image")
+    t = t.clamp(min=0.05)
+    said = net(x, t, (h - model.mean) / model.std, None)
+    velocity = model(x, t, h)
+    assert torch.allclose(x - t[:, None, None, None] * velocity, said, atol=1e-5)
+    late = model(x, torch.full_like(t, 1e-6), h)  # where it would blow up, it stays what it is at t = 0.05
+    assert late.abs().max() < 40 * (x.abs().max() + said.abs().max())
 
 
 def test_samples_come_step_by_step_in_units_of_images(toy):
