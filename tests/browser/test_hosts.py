@@ -83,10 +83,10 @@ def test_a_panel_trains_in_voila(page, tmp_path, shots, said):
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "panel.ipynb")
     with served(tmp_path / "voila.log", "voila", "panel.ipynb", "--no-browser", "--port={port}") as address:
         page.goto(address, wait_until="domcontentloaded", timeout=120_000)
-        page.wait_for_selector(".ssl-train .js-plotly-plot .main-svg", timeout=120_000)
-        page.wait_for_selector(".ssl-train .ssl-grid canvas", timeout=30_000)
+        page.wait_for_selector(".ssl-train .ssl-grid canvas", timeout=120_000)
         page.locator(".ssl-train .ssl-play").click()
         page.wait_for_function(labdriver.in_state(".ssl-train"), arg="done", timeout=120_000)
+        page.wait_for_selector(".ssl-train .js-plotly-plot .main-svg", timeout=30_000)
         page.wait_for_function("() => document.querySelector('.ssl-history').dataset.moment === '3'", timeout=20_000)
         page.screenshot(path=str(shots / "hosts_voila.png"), full_page=True)
         assert [text for text in said if "favicon" not in text and "404" not in text] == []
