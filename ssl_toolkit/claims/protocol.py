@@ -1,0 +1,196 @@
+"""How a claim is decided: by an interval on either side of the smallest effect of interest, in runs that learned.
+
+    low > SESOI   the effect is large enough to matter:      confirmed
+    high < SESOI  any effect is too small to matter:         not confirmed
+    otherwise     these seeds cannot tell:                   inconclusive
+
+`beyond` is this rule, `within` the same for a loss that must be small, `every` and `some` combine several. No rule
+looks at a mean alone. Before all of them stands a positive control: where nothing was learned, nothing is decided.
+
+The registration of a claim is a hash of all that could be changed after a look at the results: statement, rule, SESOI,
+unit, settings and seeds. `registrations.json` holds it with its date, and it is committed before the first measurement.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from ssl_toolkit.data.files import atomic_write
+from ssl_toolkit.training.intervals import mean_interval
+
+if TYPE_CHECKING:
+    from ssl_toolkit.claims.study import Claim
+
+Result = Literal["confirmed", "not confirmed", "inconclusive"]
+Interval = tuple[float, float]
+
+
+def beyond(interval: Interval, sesoi: float) -> Result:
+    """An effect that should be larger than `sesoi`.
+
+    >>> beyond((3.5, 5.0), 3.0), beyond((0.5, 2.0), 3.0), beyond((0.5, 5.0), 3.0)
+    ('confirmed', 'not confirmed', 'inconclusive')
+    """
+    low, high = interval
+    return "confirmed" if low > sesoi else "not confirmed" if high < sesoi else "inconclusive"
+
+
+def within(interval: Interval, sesoi: float) -> Result:
+    """A loss that should be smaller than `sesoi`.
+
+    >>> within((-0.5, 0.8), 1.0), within((1.5, 3.0), 1.0)
+    ('confirmed', 'not confirmed')
+    """
+    low, high = interval
+    return beyond((-high, -low), -sesoi)
+
+
+def every(*results: Result) -> Result:
+    """A claim with several parts: all must be confirmed, and one that is not refutes it.
+
+    >>> every("confirmed", "inconclusive"), every("inconclusive", "not confirmed")
+    ('inconclusive', 'not confirmed')
+    """
+    for result in ("not confirmed", "inconclusive"):
+        if result in results:
+            return result
+    return "confirmed"
+
+
+def some(*results: Result) -> Result:
+    """A claim that something exists: one is enough, and only if all are refuted there is none.
+
+    Give it intervals that are corrected for their number.
+
+    >>> some("confirmed", "not confirmed"), some("not confirmed", "not confirmed")
+    ('confirmed', 'not confirmed')
+    """
+    for result in ("confirmed", "inconclusive"):
+        if result in results:
+            return result
+    return "not confirmed"
+
+
+class Control(NamedTuple):
+    """The positive control in the very runs that are judged: what must have been learned, and by how much."""
+
+    what: str
+    effect: float
+    ci95: Interval
+    margin: float
+
+    @property
+    def passed(self) -> bool:
+        return self.ci95[0] > self.margin
+
+    def __str__(self) -> str:
+        low, high = self.ci95
+        return f"{self.what}: {self.effect:.3g} [{low:.3g}, {high:.3g}], at least {self.margin:.3g} is needed"
+
+
+def power(distance: float, sd: float, seeds: int, *, level: float = 0.95) -> float:
+    """The chance that Student's interval of this many seeds excludes the SESOI, if the truth lies `distance` from it.
+
+    `sd` is the standard deviation of the effect over seeds.
+
+    >>> round(power(1.0, 1.0, 5), 2), round(power(1.0, 1.0, 10), 2)
+    (0.4, 0.8)
+    """
+    from scipy.stats import nct, t
+
+    if seeds < 2:
+        raise ValueError(f"seeds is {seeds}: an interval needs at least two.")
+    if sd <= 0:
+        return 1.0
+    critical = float(t.ppf((1 + level) / 2, seeds - 1))
+    return float(nct.sf(critical, seeds - 1, distance / sd * seeds**0.5))
+
+
+def seeds_for(distance: float, sd: float, *, wanted: float = 0.8, most: int = 200) -> int:
+    """The fewest seeds with this power; `most` if even that many are too few.
+
+    >>> seeds_for(1.0, 1.0)
+    10
+    """
+    if distance <= 0:
+        raise ValueError(f"distance is {distance}: it must be positive; the SESOI itself is usual.")
+    return next((n for n in range(2, most) if power(distance, sd, n) >= wanted), most)
+
+
+def minimal_detectable_effect(values: Sequence[float], *, wanted: float = 0.8) -> float:
+    """How far from the SESOI the truth must lie for as many seeds to tell it from the SESOI, with this power.
+
+    `values` are the effect of each seed.
+
+    >>> round(minimal_detectable_effect([1.0, 2.0, 3.0, 4.0, 5.0]), 2)
+    2.63
+    """
+    from scipy.optimize import brentq
+
+    sd, n = statistics.stdev(values), len(values)
+    if sd == 0:
+        return 0.0
+    return float(brentq(lambda distance: power(distance, sd, n) - wanted, 1e-9 * sd, 1e3 * sd))
+
+
+def per_seed(values: Sequence[float], *, level: float = 0.95) -> tuple[float, Interval]:
+    """The mean of an effect over seeds, and its interval."""
+    return mean_interval(values, level=level)
+
+
+# Registration.
+
+
+def results() -> Path:
+    """The folder of stored results: next to the notebooks, in a checkout or inside an installed package."""
+    package = Path(__file__).parent.parent
+    inside = package / "_notebooks" / "results"
+    return inside if inside.is_dir() else package.parent / "notebooks" / "results"
+
+
+class Registration(NamedTuple):
+    """What was fixed, and when (UTC)."""
+
+    hash: str
+    date: str
+
+
+def fingerprint(claim: "Claim") -> str:
+    """A hash of everything that the registration of a claim fixes."""
+    fixed = {
+        "id": claim.id, "version": claim.version, "statement": claim.statement, "rule": claim.rule,
+        "sesoi": claim.sesoi, "unit": claim.unit, "settings": claim.settings("standard"),
+    }  # fmt: skip
+    return blake2b(json.dumps(fixed, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def registrations() -> dict[str, Registration]:
+    """All registrations, by claim and version."""
+    path = results() / "registrations.json"
+    written = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {name: Registration(**entry) for name, entry in written.items()}
+
+
+def register(claim: "Claim") -> Registration:
+    """Fix the claim as it stands, now; commit the file before any of its seeds is measured.
+
+    Raises ValueError if this claim was registered otherwise: what was fixed stays, and a change is a new version.
+    """
+    known, entry = registrations(), Registration(fingerprint(claim), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    key = f"{claim.id} v{claim.version}"
+    if key in known and known[key].hash != entry.hash:
+        raise ValueError(f"{key} was registered on {known[key].date} and is now another claim: give it a new version.")
+    known = {key: entry} | known
+    with atomic_write(results() / "registrations.json") as partial:
+        written = {name: known[name]._asdict() for name in sorted(known)}
+        partial.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    return known[key]
+
+
+def registration(claim: "Claim") -> Registration | None:
+    """The registration of this version of the claim, if there is one."""
+    return registrations().get(f"{claim.id} v{claim.version}")
