@@ -78,6 +78,8 @@ EN1 = Claim(
     "The stacked gradients of 600 images have a rank of at most min(D, K) for every D and K: confirmed. One rank "
     "above it: not confirmed.",
     _rank_settings, _rank, _judge_rank,
+    kind="theorem",
+    section="the argument for a linear projector",
 )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ VIEWS: dict[str, Augment] = {
 def control(budget: Budget, data: str = "shapes") -> Setting:
     """SimCLR with the recipe's views; its width is a quarter of the recipe's, so that a run takes 20 seconds."""
     return {
-        "method": "simclr", "data": data, "limit": 8000, "views": "full", "negatives": None, "patch": False,
+        "method": "simclr", "data": data, "limit": 1500 if budget == "smoke" else 8000, "views": "full", "negatives": None, "patch": False,
         "temperature": 0.1, "projector": [256, 128], "width": WIDTH, "lr": 2e-3, "batch_size": 64,
         "steps": {"smoke": 40, "standard": 300, "full": 2000}[budget],
     }  # fmt: skip
