@@ -4,28 +4,12 @@ Each is tested with images and nets that a laptop trains in seconds: we test whe
 whether the paper's numbers do.
 """
 
-import os
 import statistics
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import product
 
-import torch
-from torch.utils.data import DataLoader, Dataset as TorchDataset
-
-from ssl_toolkit.augment import simclr_views
-from ssl_toolkit.claims.common import (
-    BASE,
-    MEASURED,
-    SEEDS,
-    STEPS,
-    classes_read,
-    over_seeds,
-    parts,
-    points,
-    trained,
-)
+from ssl_toolkit.claims import democratizing_probes, democratizing_speed
 from ssl_toolkit.claims.protocol import beyond, every, some, within
 from ssl_toolkit.claims.shapes_training import (
     POOL,
@@ -43,13 +27,8 @@ from ssl_toolkit.claims.shapes_training import (
     scores,
     shares,
 )
-from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, decide, values_of
-from ssl_toolkit.data import Dataset, batch, rng
-from ssl_toolkit.encoders import Encoder, embed
-from ssl_toolkit.joint import JointRecipe, joint_embedding, progressive, ramp
-from ssl_toolkit.losses import nt_xent
-from ssl_toolkit.probes import few_labels, linear_probe, mlp_probe
-from ssl_toolkit.training.intervals import differences, mean_interval, paired_interval
+from ssl_toolkit.claims.study import Budget, Claim, Finding
+from ssl_toolkit.training.intervals import differences, mean_interval
 from ssl_toolkit.training.sweep import Cell, Setting
 
 PAPER = "Towards Democratizing Joint-Embedding SSL (arXiv 2303.01986)"
@@ -236,150 +215,6 @@ DJ5 = Claim(
 )  # fmt: skip
 
 
-# DJ-6: a probe's result depends on where it reads and when it stops.
+# DJ-6, about probes, and DJ-7, about speed, are in files of their own.
 
-
-def _probe_settings(budget: Budget) -> list[Setting]:
-    return over_seeds(SEEDS[budget], BASE | {"steps": STEPS[budget], "epochs": 20 if budget == "smoke" else 60})
-
-
-def _probes(setting: Setting) -> Iterator[Values | None]:
-    state = yield from trained(setting)
-    images = parts(setting["data"], setting["limit"])
-    few = images.train[few_labels(images.train.labels, 100, seed=setting["seed"])]
-    assert isinstance(state.model, Encoder)
-    z, z_test = embed(state.model, few.images, depth=None), embed(state.model, images.test.images, depth=None)
-    values = {}
-    for depth in ("representation", "embedding"):
-        probe = linear_probe(z[depth], few.labels, z_test[depth], images.test.labels, weight_decays=(1e-2,))
-        values[depth] = probe.accuracy
-        yield None
-    h, h_test = z["representation"], z_test["representation"]
-    for curve in mlp_probe(
-        h, few.labels, h_test, images.test.labels, epochs=setting["epochs"], patience=None, seed=setting["seed"]
-    ):
-        mlp = curve
-        yield None
-    yield {**values, "mlp": mlp.accuracy, "mlp at the last epoch": mlp.last_accuracy, "best epoch": float(mlp.best)}
-
-
-def _judge_probes(cells: Sequence[Cell]) -> Finding:
-    gain = paired_interval(values_of(cells, "representation"), values_of(cells, "embedding"))
-    effect, ci = points(gain)
-    lost, (low, _) = paired_interval(values_of(cells, "mlp"), values_of(cells, "mlp at the last epoch"))
-    result = decide(confirmed=ci[0] > 0 and low > 0, refuted=effect <= 0)
-    mlp = statistics.fmean(differences(values_of(cells, "mlp"), values_of(cells, "representation")))
-    what = (
-        f"points gained by probing the representation, not the embedding (an MLP reads it {100 * mlp:+.1f} points "
-        f"better than a linear probe at its best epoch, {statistics.fmean(values_of(cells, 'best epoch')):.0f} of "
-        f"{cells[0].setting['epochs']}, and {100 * (mlp - lost):+.1f} at the last)"
-    )
-    return Finding(result, effect, ci, what)
-
-
-DJ6 = Claim(
-    "DJ-6", PAPER,
-    "It matters where and how you probe: probes read the representation better than the projector's output, and an MLP "
-    "probe overfits, so its best epoch is not its last.",
-    "On the test set the linear probe of the representation beats that of the embedding, and the MLP probe at its best "
-    "epoch on a validation split beats itself at the last, both with a 95 % interval above 0: confirmed. The "
-    "representation is no better on average: not confirmed.",
-    _probe_settings, _probes, _judge_probes,
-    changed="At first the best epoch only had to come before the last, as it does without overfitting too: confirmed.",
-    why="60 epochs of the MLP probe and few validation images; 'not confirmed' asks only for a mean.",
-)  # fmt: skip
-
-
-# DJ-7: batched views, and small views first.
-
-
-class _PerSample(TorchDataset):
-    """Two views of one image at a time with torchvision, as in a typical data loader."""
-
-    def __init__(self, data: Dataset, size: int):
-        from torchvision.transforms import v2
-
-        self.images = data.images
-        self.transform = v2.Compose(
-            [
-                v2.RandomResizedCrop(size, scale=(0.3, 1.0), antialias=True),
-                v2.RandomHorizontalFlip(),
-                v2.RandomApply([v2.ColorJitter(0.8, 0.8, 0.8, 0.2)], p=0.8),
-                v2.RandomGrayscale(0.2),
-                v2.ToDtype(torch.float32, scale=True),
-            ]
-        )
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.transform(self.images[i]), self.transform(self.images[i])
-
-
-def _speed_settings(budget: Budget) -> list[Setting]:
-    base = BASE | {"data": "shapes", "steps": STEPS[budget], "images": 512 if budget == "smoke" else 4096}
-    return over_seeds(SEEDS[budget], base, resolution=("fixed", "growing"))
-
-
-def _speed(setting: Setting) -> Iterator[Values | None]:
-    """Measure seconds and accuracy of a run; for views of one size, also both loaders' images per second."""
-    data = parts(setting["data"], setting["limit"]).train
-    size, steps = data.images.shape[-1], setting["steps"]
-    values = {}
-    if setting["resolution"] == "fixed":
-        n, augment = setting["images"], JointRecipe(**MEASURED).augment(data)
-        began = time.perf_counter()
-        for i in range(n // 64):
-            images, generator = batch(data, i, batch_size=64, seed=setting["seed"]).images, rng(setting["seed"], i)
-            augment(images, generator), augment(images, generator)
-            yield None
-        values["images/s"] = n / (time.perf_counter() - began)
-        loader = DataLoader(_PerSample(data[:n], size), 64, shuffle=True, num_workers=os.cpu_count() or 1)
-        began, seen = 0.0, 0
-        for a, _ in loader:  # the clock starts after the first batch, since workers take seconds to start
-            seen += len(a) if began else 0
-            began = began or time.perf_counter()
-            yield None
-        values["images/s per sample"] = seen / (time.perf_counter() - began)
-    loss = partial(nt_xent, temperature=0.2)
-    sizes = ramp(size if setting["resolution"] == "fixed" else size // 2, size, begin=0, end=steps * 3 // 4)
-    views = progressive(lambda s: joint_embedding(loss, simclr_views(s, scale=(0.3, 1.0))), sizes)
-    run, busy = trained(setting, views), 0.0
-    while True:
-        began = time.perf_counter()
-        try:
-            record = next(run)
-        except StopIteration as done:
-            yield {**values, **classes_read(setting, done.value.model), "seconds": busy}
-            return
-        busy += time.perf_counter() - began
-        yield record
-
-
-def _judge_speed(cells: Sequence[Cell]) -> Finding:
-    ours, theirs = (values_of(cells, name, resolution="fixed") for name in ("images/s", "images/s per sample"))
-    ratio, ci = mean_interval([a / b for a, b in zip(ours, theirs, strict=True)])
-    lost, (_, most) = points(
-        paired_interval(values_of(cells, "test", resolution="fixed"), values_of(cells, "test", resolution="growing"))
-    )
-    seconds = [statistics.fmean(values_of(cells, "seconds", resolution=r)) for r in ("growing", "fixed")]
-    share = seconds[0] / seconds[1]
-    result = decide(confirmed=ci[0] >= 2 and most <= 1 and share < 1, refuted=ratio < 2 or lost > 1 or share >= 1)
-    what = (
-        f"times the images/s of per-sample transforms (growing views: {share:.0%} of the time, {lost:+.1f} points lost)"
-    )
-    return Finding(result, ratio, ci, what)
-
-
-DJ7 = Claim(
-    "DJ-7", PAPER,
-    "An efficient loader, and views that grow during training, make joint-embedding training cheap.",
-    "Two views by the batch are made at least twice as fast as by per-sample torchvision transforms in as many workers "
-    "as there are cores, and growing views save time and lose at most 1 point of the linear probe, with 95 % "
-    "intervals: confirmed. Less than twice, more than 1 point lost or no time saved on average: not confirmed.",
-    _speed_settings, _speed, _judge_speed,
-    why="It asks two things at once, and refutes by a mean.",
-)  # fmt: skip
-
-CLAIMS = (DJ1, DJ2, DJ3, DJ3B, DJ4, DJ5, DJ6, DJ7)
+CLAIMS = (DJ1, DJ2, DJ3, DJ3B, DJ4, DJ5, *democratizing_probes.CLAIMS, *democratizing_speed.CLAIMS)

@@ -56,13 +56,16 @@ VIEWS: dict[str, Augment] = {
 def control(budget: Budget, data: str = "shapes") -> Setting:
     """SimCLR with the recipe's views; its width is a quarter of the recipe's, so that a run takes 20 seconds."""
     return {
-        "method": "simclr", "data": data, "limit": 1500 if budget == "smoke" else 8000, "views": "full", "negatives": None, "patch": False,
+        "method": "simclr", "data": data, "limit": 1500 if budget == "smoke" else 8000, "views": "full",
+        "negatives": None, "patch": False,
         "temperature": 0.1, "projector": [256, 128], "width": WIDTH, "lr": 2e-3, "batch_size": 64,
         "steps": {"smoke": 40, "standard": 300, "full": 2000}[budget],
     }  # fmt: skip
 
 
-def pool(*varied: Setting, data: str = "shapes", seeds: int = 5) -> Callable[[Budget], list[Setting]]:
+def pool(
+    *varied: Setting, data: str = "shapes", seeds: int = 5, first: int = FIRST
+) -> Callable[[Budget], list[Setting]]:
     """The control, the two baselines, and the control with each of these changes; seed by seed."""
 
     def settings(budget: Budget) -> list[Setting]:
@@ -70,7 +73,7 @@ def pool(*varied: Setting, data: str = "shapes", seeds: int = 5) -> Callable[[Bu
         baselines = [base | UNTRAINED, base | UNTRAINED | {"method": "pixels"}]
         each = [base | {"widest": WIDEST}, *baselines, *(base | change for change in varied)]
         n = {"smoke": 3, "standard": seeds, "full": 2 * seeds}[budget]
-        return [setting | {"seed": seed} for seed in range(FIRST, FIRST + n) for setting in each]
+        return [setting | {"seed": seed} for seed in range(first, first + n) for setting in each]
 
     return settings
 

@@ -135,37 +135,6 @@ def noise(setting) -> float:
     return 1e-3 * setting["seed"]
 
 
-@pytest.mark.parametrize(
-    "gain, lost, result",
-    [
-        (0.1, 0.1, "confirmed"),
-        (0.1, 0.0008, "inconclusive"),
-        (-0.1, 0.1, "not confirmed"),
-        (0.0008, 0.1, "inconclusive"),
-    ],
-)
-def test_the_rule_of_probes(gain, lost, result):
-    def score(s):
-        mlp = {"mlp": 0.8, "mlp at the last epoch": 0.8 - lost - noise(s), "best epoch": 20.0}
-        return {"representation": 0.6 + gain + noise(s), "embedding": 0.6} | mlp
-
-    assert invented(CLAIMS["DJ-6"], score).result == result
-
-
-@pytest.mark.parametrize(
-    "ratio, lost, share, result",
-    [(5, 0.0, 0.7, "confirmed"), (1.5, 0.0, 0.7, "not confirmed"), (5, 0.02, 0.7, "not confirmed"),
-     (5, 0.0, 1.1, "not confirmed"), (5, 0.0095, 0.7, "inconclusive")],
-)  # fmt: skip
-def test_the_rule_of_efficiency(ratio, lost, share, result):
-    def score(s):
-        growing = s["resolution"] == "growing"
-        values = {"test": 0.8 - growing * (lost + noise(s) - 1e-3), "seconds": 10 * (share if growing else 1.0)}
-        return values if growing else values | {"images/s": 100.0 * ratio, "images/s per sample": 100.0}
-
-    assert invented(CLAIMS["DJ-7"], score).result == result
-
-
 # Expand or Narrow
 
 
@@ -525,7 +494,7 @@ def test_a_setting_is_measured_for_real(claim, few_images):
         small = {"steps": 2, "painting": 2, "limit": 2000}
         less = {name: min(setting[name], most) for name, most in small.items() if name in setting}
         *portions, more = claim.measure(setting | less)
-        assert all(portion is None or set(portion) == {"step", "loss"} for portion in portions)
+        assert all(portion is None or set(portion) in ({"step", "loss"}, {"epoch", "MLP"}) for portion in portions)
         values |= more
     assert all(isinstance(v, float) for v in values.values())
     judge = partial(claim.judge, [Cell(s, values, 1.0) for s in settings])

@@ -388,3 +388,80 @@ def test_the_rule_of_other_nets(ssl, told, by, result):
         return {"class": 0.6 + gain * (s["net"] == "last block") - 0.1 * (s["net"] == "wider")}
 
     assert invented("EN-7", score).result == result
+
+
+# The rules of probes and of speed.
+
+
+def of_probes(claim_id: str, score) -> Finding:
+    """Like `invented`, for claims whose cells hold what DJ-6 and DJ-7 measure."""
+    settings = CLAIMS[claim_id].settings("standard")
+    middle = statistics.fmean(setting["seed"] for setting in settings)
+    cells = []
+    for setting in settings:
+        values = {"class": 0.35, "representation": 0.35}
+        if setting["method"] == "simclr":
+            mlp = {"MLP": 0.65, "MLP at the last epoch": 0.65, "best epoch": 40.0}
+            speed = {"images/s": 1000.0, "images/s per sample": 200.0, "seconds": 20.0}
+            values = {"class": 0.65, "representation": 0.65, "embedding": 0.6} | mlp | speed
+        cells.append(Cell(setting, values | score(setting | {"middle": middle}), 1.0))
+    return CLAIMS[claim_id].judge(cells)
+
+
+@pytest.mark.parametrize(
+    "gain, by, result",
+    [(0.05, 0.001, "confirmed"), (-0.05, 0.001, "not confirmed"), (0.01, 0.001, "not confirmed"),
+     (0.02, 0.01, "inconclusive")],
+)  # fmt: skip
+def test_the_rule_of_where_to_probe(gain, by, result):
+    def score(s):
+        return {"embedding": 0.65 - gain - wobble(s, by)} if s["method"] == "simclr" else {}
+
+    finding = of_probes("DJ-6", score)
+    assert (finding.result, finding.effect) == (result, pytest.approx(100 * gain))
+
+
+@pytest.mark.parametrize("lost, by, result", [(0.03, 0.001, "confirmed"), (0.0, 0.001, "not confirmed"),
+                                              (0.01, 0.005, "inconclusive")])  # fmt: skip
+def test_the_rule_of_when_to_stop(lost, by, result):
+    """That the best epoch comes before the last is no overfitting: nothing must be lost by it."""
+
+    def score(s):
+        return {"MLP at the last epoch": 0.65 - lost - wobble(s, by)} if s["method"] == "simclr" else {}
+
+    assert of_probes("DJ-6b", score).result == result
+
+
+@pytest.mark.parametrize("lost, by, result", [(0.0, 0.001, "confirmed"), (0.05, 0.001, "not confirmed"),
+                                              (0.02, 0.01, "inconclusive")])  # fmt: skip
+def test_the_rule_of_growing_views(lost, by, result):
+    def score(s):
+        return {"class": 0.65 - lost - wobble(s, by)} if s.get("resolution") == "growing" else {}
+
+    assert of_probes("DJ-7", score).result == result
+
+
+@pytest.mark.parametrize("saved, by, result", [(0.2, 0.01, "confirmed"), (0.0, 0.001, "not confirmed"),
+                                               (0.05, 0.03, "inconclusive")])  # fmt: skip
+def test_the_rule_of_time(saved, by, result):
+    def score(s):
+        return {"seconds": 20 * (1 - saved - wobble(s, by))} if s.get("resolution") == "growing" else {}
+
+    assert of_probes("DJ-7b", score).result == result
+
+
+@pytest.mark.parametrize("ratio, by, result", [(5.0, 0.1, "confirmed"), (1.5, 0.01, "not confirmed"),
+                                               (2.0, 0.5, "inconclusive")])  # fmt: skip
+def test_the_rule_of_loaders(ratio, by, result):
+    def score(s):
+        return {"images/s": 200 * (ratio + wobble(s, by))} if s.get("resolution") == "fixed" else {}
+
+    assert of_probes("DJ-7c", score).result == result
+
+
+@pytest.mark.parametrize("claim_id", ["DJ-6", "DJ-6b", "DJ-7", "DJ-7b", "DJ-7c"])
+def test_probes_and_speed_are_not_judged_where_nothing_is_learned(claim_id):
+    def score(s):
+        return {name: 0.36 + wobble(s, 1e-4) for name in ("class", "representation")}
+
+    assert of_probes(claim_id, score).result == "inconclusive"
