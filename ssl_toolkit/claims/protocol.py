@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ssl_toolkit.data.files import atomic_write
-from ssl_toolkit.training.intervals import mean_interval
 
 if TYPE_CHECKING:
     from ssl_toolkit.claims.study import Claim
@@ -137,9 +136,12 @@ def minimal_detectable_effect(values: Sequence[float], *, wanted: float = 0.8) -
     return float(brentq(lambda distance: power(distance, sd, n) - wanted, 1e-9 * sd, 1e3 * sd))
 
 
-def per_seed(values: Sequence[float], *, level: float = 0.95) -> tuple[float, Interval]:
-    """The mean of an effect over seeds, and its interval."""
-    return mean_interval(values, level=level)
+def after_version_1(found: str) -> str:
+    """How the number of seeds was chosen where version 1 is the pilot; its seeds are not used again."""
+    return (
+        f"Version 1's three seeds (0 to 2) are the pilot: {found}. With 80 % power, five seeds tell what lies 1.66 "
+        "standard deviations from the SESOI."
+    )
 
 
 # Registration.

@@ -465,3 +465,109 @@ def test_probes_and_speed_are_not_judged_where_nothing_is_learned(claim_id):
         return {name: 0.36 + wobble(s, 1e-4) for name in ("class", "representation")}
 
     assert of_probes(claim_id, score).result == "inconclusive"
+
+
+# The rules of samples.
+
+
+def of_samples(claim_id: str, score) -> Finding:
+    """The judgment of measurements that were not made: `score` gives all values of a setting."""
+    settings = CLAIMS[claim_id].settings("standard")
+    middle = statistics.fmean(setting["seed"] for setting in settings)
+    return CLAIMS[claim_id].judge([Cell(s, score(s | {"middle": middle}), 1.0) for s in settings])
+
+
+@pytest.mark.parametrize(
+    "mrr, other, by, result",
+    [(0.9, 0.01, 0.01, "confirmed"), (0.6, 0.01, 0.01, "not confirmed"), (0.8, 0.01, 0.05, "inconclusive"),
+     (0.9, 0.9, 0.01, "inconclusive")],
+)  # fmt: skip
+def test_the_rule_of_faithfulness(mrr, other, by, result):
+    """An RCDM that paints as faithfully when told another image's h is refused: it does not use h."""
+
+    def score(s):
+        return {"mrr": (mrr if s["told"] == "h" else other) + wobble(s, by), "chance": 0.007}
+
+    assert of_samples("RC-1", score).result == result
+
+
+@pytest.mark.parametrize(
+    "ratio, copied, by, result",
+    [(1.0, 0.3, 0.01, "confirmed"), (0.6, 0.3, 0.01, "not confirmed"), (0.9, 0.3, 0.05, "inconclusive"),
+     (1.0, 1.0, 0.01, "inconclusive")],
+)  # fmt: skip
+def test_the_rule_of_copies(ratio, copied, by, result):
+    """Where copies are not caught, nothing is decided."""
+
+    def score(s):
+        return {"nearness": (ratio if s["limit"] > 200 else copied) + wobble(s, by)}
+
+    assert of_samples("RC-9", score).result == result
+
+
+@pytest.mark.parametrize(
+    "lost, result",
+    [({"hue": 0.3, "background": 0.3, "x": 0.3}, "confirmed"), ({"x": 0.8}, "not confirmed"), ({}, "not confirmed"),
+     ({"hue": 0.3, "background": 0.3, "x": 0.1, "y": 0.1}, "inconclusive")],
+)  # fmt: skip
+def test_the_rule_of_the_projector_counts_factors(lost, result):
+    """One factor that is lost by far, as in version 1, is not enough."""
+
+    def score(s):
+        after = s["depth"] == "embedding"
+        values = {
+            f"kept {name}": 0.9 - after * (lost.get(name, 0.0) + wobble(s, 0.02))
+            for name in ("hue", "background", "x", "y", "scale")
+        }
+        return values | {"reader's shape": 0.95}
+
+    assert of_samples("RC-3", score).result == result
+
+
+@pytest.mark.parametrize(
+    "flipped, moved, apart, by, result",
+    [(0.2, 0.2, 0.0, 0.01, "confirmed"), (0.0, 0.2, 0.0, 0.01, "not confirmed"), (0.2, 0.0, 0.0, 0.01, "not confirmed"),
+     (0.05, 0.2, 0.0, 0.02, "inconclusive"), (0.2, 0.2, 0.05, 0.01, "inconclusive")],
+)  # fmt: skip
+def test_the_rule_of_robustness(flipped, moved, apart, by, result):
+    """Nets of different accuracy are not compared."""
+
+    def score(s):
+        values = {"accuracy, simclr": 0.6, "accuracy, supervised": 0.6 + apart}
+        values |= {"accuracy, untrained": 0.3, "accuracy, pixels": 0.3}
+        for strength in s["strengths"]:
+            values |= {f"flipped at {strength:g}, simclr": 0.3, f"moved at {strength:g}, simclr": 0.3}
+            values[f"flipped at {strength:g}, supervised"] = 0.3 + flipped + wobble(s, by)
+            values[f"moved at {strength:g}, supervised"] = 0.3 + moved + wobble(s, by)
+        return values
+
+    finding = of_samples("RC-6", score)
+    assert (finding.result, finding.effect) == (result, pytest.approx(100 * flipped))
+
+
+@pytest.mark.parametrize(
+    "gain, bound, by, result",
+    [(1.0, 50.0, 0.1, "confirmed"), (0.0, 50.0, 0.01, "not confirmed"), (0.3, 50.0, 0.2, "inconclusive"),
+     (1.0, 30.0, 0.1, "inconclusive")],
+)  # fmt: skip
+def test_the_rule_of_steps(gain, bound, by, result):
+    """A chain that has learned no more than the noise it starts from decides nothing."""
+
+    def score(s):
+        return {"score": 2.5 + (gain + wobble(s, by)) * (s["T"] == 10), "bound": bound + s["seed"] / 1e3, "prior": 30.0}
+
+    assert of_samples("IN-4", score).result == result
+
+
+@pytest.mark.parametrize(
+    "ours, mean, by, result",
+    [(0.02, 0.1, 1e-4, "confirmed"), (0.04, 0.1, 1e-4, "not confirmed"), (0.0285, 0.1, 2e-3, "inconclusive"),
+     (0.02, 0.02, 1e-4, "inconclusive")],
+)  # fmt: skip
+def test_the_rule_of_completions(ours, mean, by, result):
+    """A completion that is no better than the mean image decides nothing."""
+
+    def score(s):
+        return {"best of 8": ours + wobble(s, by), "best of 8 neighbors": 0.03, "mean image": mean, "spread": 0.1}
+
+    assert of_samples("IN-8", score).result == result
