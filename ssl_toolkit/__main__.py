@@ -171,9 +171,12 @@ def bench(args: argparse.Namespace) -> int:
 
 def claims(args: argparse.Namespace) -> int:
     from ssl_toolkit.claims import CLAIMS, Verdict, cards, run
+    from ssl_toolkit.claims.registration import register
     from ssl_toolkit.training.sweep import Cell
 
-    ids = args.ids[1:] if args.ids[:1] == ["run"] else args.ids  # "claims run DJ-2" and "claims DJ-2" are the same
+    does, ids = "run", args.ids  # "claims run DJ-2" and "claims DJ-2" are the same
+    if ids and ids[0] in ("run", "register"):
+        does, *ids = ids
     if unknown := [name for name in ids if name not in CLAIMS]:
         print(f"There is no claim {unknown[0]!r}. Choose from {', '.join(CLAIMS)}.", file=sys.stderr)
         return 2
@@ -183,6 +186,10 @@ def claims(args: argparse.Namespace) -> int:
     if not ids:
         for made in map(cards.card, CLAIMS):
             print(f"{made.claim.statement}\n    {made.verdict or f'{made.claim.id} is not measured yet'}")
+        return 0
+    if does == "register":
+        for name in ids:
+            print(name, *register(CLAIMS[name]))
         return 0
     if args.folder:
         args.folder.mkdir(parents=True, exist_ok=True)
@@ -306,7 +313,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--resume", type=Path, help="continue from this file")
     p.set_defaults(call=train)
     p = commands.add_parser("claims", help="test claims of the papers; without an id, list them")
-    p.add_argument("ids", nargs="*", metavar="id", help="such as DJ-2, or run DJ-2")
+    p.add_argument("ids", nargs="*", metavar="id", help="such as DJ-2; before it, run (the default) or register")
     p.add_argument("--budget", default="standard", choices=["smoke", "standard", "full"])
     p.add_argument("--folder", type=Path, help="keep the results here, and continue from what is there")
     p.add_argument("--page", action="store_true", help="print notebooks/CLAIMS.md")

@@ -9,24 +9,24 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from ssl_toolkit.claims import CLAIMS, PAPERS, stored
-from ssl_toolkit.claims.protocol import registration, results
-from ssl_toolkit.claims.study import Claim, Verdict, values_of
-from ssl_toolkit.training.sweep import SweepError
+from ssl_toolkit.claims.index import CLAIMS, PAPERS, stored
+from ssl_toolkit.claims.registration import registration, results
+from ssl_toolkit.claims.study import Claim, Verdict, chosen, values_of
+from ssl_toolkit.training.sweep import Cell, SweepError, read_cells
 
 UNMEASURED = "not measured yet"
 STANDING = {"theorem": "theorem", "table": "table"}  # kinds without a verdict of their own
 
 
 class Card(NamedTuple):
-    """A claim's lines of text, by name, in order; `standing` is the verdict as a word, and `result` says it in plain
-    words."""
+    """What is known of a claim; `lines` of text go by their names, in order."""
 
     claim: Claim
-    verdict: Verdict | None  # of the current version
+    verdict: Verdict | None  # of the current version, if it was measured
     old: Verdict | None  # of version 1, if it was replaced
-    standing: str
-    result: str
+    cells: list[Cell]  # that the verdict was judged from, or the old one if there is no other
+    standing: str  # the verdict as a word
+    result: str  # and in plain words
     lines: dict[str, str]
 
 
@@ -35,16 +35,27 @@ def card(claim_id: str) -> Card:
     claim = CLAIMS.get(claim_id)
     if claim is None:
         raise ValueError(f"claim_id is {claim_id!r}: there are {', '.join(CLAIMS)}.")
-    verdict, old = _stored(claim, claim.version), _stored(claim, "1") if claim.registered else None
+    verdict, cells = _stored(claim, claim.version)
+    old, old_cells = _stored(claim, "1") if claim.registered else (None, [])
     standing = STANDING.get(claim.kind) or (verdict.result if verdict else UNMEASURED)
     remarks = json.loads((results() / "remarks.json").read_text(encoding="utf-8"))
     words = remarks.get(f"{claim.id} v{claim.version}" if claim.registered else claim.id, "")
     if verdict is None:
-        words = (
-            f"Registered, but not measured yet at version {claim.version}: about {claim.minutes:.0f} minutes on one "
-            f"CPU core, by `ssl-toolkit claims run {claim.id} --folder results`."
-        )
-    return Card(claim, verdict, old, standing, words, dict(_lines(claim, verdict, old, remarks)))
+        words = _waiting(claim)
+    return Card(claim, verdict, old, cells or old_cells, standing, words, dict(_lines(claim, verdict, old, remarks)))
+
+
+def _waiting(claim: Claim) -> str:
+    settings = claim.settings("standard")
+    try:
+        done = len(chosen(claim, read_cells(results() / claim.cells("standard"), version=claim.version), "standard"))
+    except (FileNotFoundError, SweepError):
+        done = 0
+    there = f"{done} of its {len(settings)} runs are measured so far" if done else "none of its runs is measured yet"
+    return (
+        f"Registered, and {there}. All take about {claim.minutes:.0f} minutes on one CPU core: "
+        f"`ssl-toolkit claims run {claim.id} --folder results`."
+    )
 
 
 def _lines(
@@ -97,11 +108,11 @@ def shown(verdict: Verdict) -> str:
     return f"{verdict.effect:.3g} [{low:.3g}, {high:.3g}]"
 
 
-def _stored(claim: Claim, version: str) -> Verdict | None:
+def _stored(claim: Claim, version: str) -> tuple[Verdict | None, list[Cell]]:
     try:
-        return stored(claim.id, version=version)[0]
+        return stored(claim.id, version=version)
     except (FileNotFoundError, SweepError):
-        return None
+        return None, []
 
 
 # The page.
@@ -122,7 +133,7 @@ def page() -> str:
         lines.append("\n".join(("| | claim | verdict | version 1 |", "|---|---|---|---|", *rows)))
         for c in of_paper:
             words = c.result.replace("TABLE", _by_calls()) if "TABLE" in c.result else c.result
-            standing = f"**{c.standing.capitalize()}** (version {c.claim.version if c.claim.registered else 1})."
+            standing = f"**{c.standing.capitalize()}** (version {c.verdict.version if c.verdict else c.claim.version})."
             lines += [f"### {c.claim.id}", c.claim.statement, f"{standing} {words}".rstrip()]
             lines.append("\n".join(f"- *{name}:* {text}" for name, text in c.lines.items()))
     return "\n\n".join(lines) + "\n"

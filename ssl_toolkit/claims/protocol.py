@@ -6,23 +6,11 @@
 
 `beyond` is this rule, `within` the same for a loss that must be small, `every` and `some` combine several. No rule
 looks at a mean alone. Before all of them stands a positive control: where nothing was learned, nothing is decided.
-
-The registration of a claim is a hash of all that could be changed after a look at the results: statement, rule, SESOI,
-unit, settings and seeds. `registrations.json` holds it with its date, and it is committed before the first measurement.
 """
 
-import json
 import statistics
-import time
 from collections.abc import Sequence
-from hashlib import blake2b
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-from ssl_toolkit.data.files import atomic_write
-
-if TYPE_CHECKING:
-    from ssl_toolkit.claims.study import Claim
+from typing import Literal, NamedTuple
 
 Result = Literal["confirmed", "not confirmed", "inconclusive"]
 Interval = tuple[float, float]
@@ -142,57 +130,3 @@ def after_version_1(found: str) -> str:
         f"Version 1's three seeds (0 to 2) are the pilot: {found}. With 80 % power, five seeds tell what lies 1.66 "
         "standard deviations from the SESOI."
     )
-
-
-# Registration.
-
-
-def results() -> Path:
-    """The folder of stored results: next to the notebooks, in a checkout or inside an installed package."""
-    package = Path(__file__).parent.parent
-    inside = package / "_notebooks" / "results"
-    return inside if inside.is_dir() else package.parent / "notebooks" / "results"
-
-
-class Registration(NamedTuple):
-    """What was fixed, and when (UTC)."""
-
-    hash: str
-    date: str
-
-
-def fingerprint(claim: "Claim") -> str:
-    """A hash of everything that the registration of a claim fixes."""
-    fixed = {
-        "id": claim.id, "version": claim.version, "statement": claim.statement, "rule": claim.rule,
-        "sesoi": claim.sesoi, "unit": claim.unit, "settings": claim.settings("standard"),
-    }  # fmt: skip
-    return blake2b(json.dumps(fixed, sort_keys=True).encode(), digest_size=8).hexdigest()
-
-
-def registrations() -> dict[str, Registration]:
-    """All registrations, by claim and version."""
-    path = results() / "registrations.json"
-    written = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {name: Registration(**entry) for name, entry in written.items()}
-
-
-def register(claim: "Claim") -> Registration:
-    """Fix the claim as it stands, now; commit the file before any of its seeds is measured.
-
-    Raises ValueError if this claim was registered otherwise: what was fixed stays, and a change is a new version.
-    """
-    known, entry = registrations(), Registration(fingerprint(claim), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-    key = f"{claim.id} v{claim.version}"
-    if key in known and known[key].hash != entry.hash:
-        raise ValueError(f"{key} was registered on {known[key].date} and is now another claim: give it a new version.")
-    known = {key: entry} | known
-    with atomic_write(results() / "registrations.json") as partial:
-        written = {name: known[name]._asdict() for name in sorted(known)}
-        partial.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    return known[key]
-
-
-def registration(claim: "Claim") -> Registration | None:
-    """The registration of this version of the claim, if there is one."""
-    return registrations().get(f"{claim.id} v{claim.version}")

@@ -13,13 +13,14 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 
-from ssl_toolkit.claims.protocol import Control, Result as Result, fingerprint, minimal_detectable_effect
+from ssl_toolkit.claims.protocol import Control, Result as Result, minimal_detectable_effect
 from ssl_toolkit.data.files import atomic_write
 from ssl_toolkit.training.sweep import Cell, Setting, sweep
 
@@ -109,6 +110,15 @@ class Claim(NamedTuple):
         return f"{self.cells_of or self.id}.{budget}.jsonl"
 
 
+def fingerprint(claim: Claim) -> str:
+    """A hash of everything that the registration of a claim fixes."""
+    fixed = {
+        "id": claim.id, "version": claim.version, "statement": claim.statement, "rule": claim.rule,
+        "sesoi": claim.sesoi, "unit": claim.unit, "settings": claim.settings("standard"),
+    }  # fmt: skip
+    return blake2b(json.dumps(fixed, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
 def run_claim(
     claim: Claim,
     *,
@@ -158,8 +168,9 @@ def apply_rule(claim: Claim, cells: Sequence[Cell], budget: Budget) -> Verdict:
         again = claim.judge(second).result
         replicates = "open" if "inconclusive" in (again, finding.result) else "yes" if again == finding.result else "no"
     seeds, seconds = len({cell.setting["seed"] for cell in judged}), round(sum(cell.seconds for cell in judged), 1)
+    version = claim.version if claim.registered else "1"
     return Verdict(
-        claim.id, finding.result, finding.effect, finding.ci95, seeds, seconds, budget, finding.what, claim.version,
+        claim.id, finding.result, finding.effect, finding.ci95, seeds, seconds, budget, finding.what, version,
         finding.each, minimal_detectable_effect(finding.each) if len(finding.each) > 1 else None,
         str(finding.control or ""), replicates, fingerprint(claim) if claim.registered else "",
     )  # fmt: skip

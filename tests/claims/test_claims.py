@@ -18,7 +18,6 @@ from ssl_toolkit.claims import (
     Verdict,
     cards,
     common as setup,
-    in_the_same_file,
     infusion_parzen as table1,
     results,
     run,
@@ -29,6 +28,7 @@ from ssl_toolkit.claims.common import before_training, trained
 from ssl_toolkit.claims.democratizing import VIEWS
 from ssl_toolkit.claims.expand_or_narrow import NETS
 from ssl_toolkit.claims.expand_or_narrow_training import basis, begin
+from ssl_toolkit.claims.index import in_the_same_file
 from ssl_toolkit.claims.rcdm_factors import READ, _enlargeable, _progress, _slope, _zoomed, code, decode
 from ssl_toolkit.claims.study import Claim, Finding, rank_correlation, run_claim, values_of
 from ssl_toolkit.data import Dataset, as_float

@@ -6,20 +6,19 @@ import statistics
 import pytest
 import torch
 
-from ssl_toolkit.claims import CLAIMS, chosen, in_the_same_file, protocol, results, stored
+from ssl_toolkit.claims import CLAIMS, registration as registering, results, stored
+from ssl_toolkit.claims.index import in_the_same_file
 from ssl_toolkit.claims.protocol import (
     beyond,
     every,
-    fingerprint,
     minimal_detectable_effect,
     power,
-    register,
-    registration,
     seeds_for,
     some,
     within,
 )
-from ssl_toolkit.claims.study import Finding
+from ssl_toolkit.claims.registration import register, registration
+from ssl_toolkit.claims.study import Finding, chosen, fingerprint
 from ssl_toolkit.training.intervals import mean_interval
 from ssl_toolkit.training.sweep import Cell, read_cells
 
@@ -126,7 +125,7 @@ def test_what_claims_share_is_measured_once():
 
 
 def test_what_was_registered_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr(protocol, "results", lambda: tmp_path)
+    monkeypatch.setattr(registering, "results", lambda: tmp_path)
     claim = CLAIMS["DJ-2"]
     first = register(claim)
     assert register(claim) == first == registration(claim)

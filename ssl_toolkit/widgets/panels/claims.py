@@ -6,10 +6,10 @@ from html import escape
 
 import ipywidgets as w
 
-from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run, stored
+from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run
 from ssl_toolkit.claims.cards import UNMEASURED, Card, card, counted, shown
 from ssl_toolkit.claims.study import Claim, grouped
-from ssl_toolkit.training.sweep import Cell, Setting, SweepError
+from ssl_toolkit.training.sweep import Cell, Setting
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.choice_table import ChoiceTable
@@ -39,12 +39,6 @@ class ClaimsBoard(Panel):
         super().__init__("claims", "What the papers claim, and what was found")
         self.folder = folder
         self.tested: dict[str, Verdict] = {}
-        self._stored: dict[str, tuple[Verdict, list[Cell]]] = {}
-        for claim_id in CLAIMS:
-            try:
-                self._stored[claim_id] = stored(claim_id)  # of version 1, where version 2 is not measured yet
-            except (FileNotFoundError, SweepError):
-                continue  # it was never measured, or otherwise, and the table says so
         self._cards = {claim_id: card(claim_id) for claim_id in CLAIMS}
         self._live: dict[str, tuple[list[Setting], list[Cell]]] = {}  # what tests made here are to measure, and have
         self.chosen: Claim = next(iter(CLAIMS.values()))
@@ -138,7 +132,7 @@ class ClaimsBoard(Panel):
     def _offer(self, here: bool = False) -> None:
         """Let the menus offer what there is of the chosen claim, and show it."""
         claim_id = self.chosen.id
-        tests = {STORED: claim_id in self._stored, HERE: claim_id in self._live}
+        tests = {STORED: bool(self._cards[claim_id].cells), HERE: claim_id in self._live}
         options = [name for name, there in tests.items() if there] or ["none yet"]
         chosen = HERE if here and HERE in options else options[0]
         with self._muted:
@@ -149,13 +143,13 @@ class ClaimsBoard(Panel):
     def _cells(self) -> list[Cell]:
         if self.shows.value == HERE:
             return self._live[self.chosen.id][1]
-        return self._stored[self.chosen.id][1] if self.chosen.id in self._stored else []
+        return self._cards[self.chosen.id].cells
 
     def _shown(self) -> Verdict | None:
         """The verdict of the chosen claim: as stored, or of the test made here."""
         if self.shows.value == HERE:
             return self.tested.get(self.chosen.id)
-        return self._stored[self.chosen.id][0] if self.chosen.id in self._stored else None
+        return self._cards[self.chosen.id].verdict or self._cards[self.chosen.id].old  # of version 1, if that is all
 
     def _show_numbers(self) -> None:
         if self._muted:
@@ -183,7 +177,7 @@ class ClaimsBoard(Panel):
         )
         self.chart.draw()
         if verdict is not None:
-            version = f"version {verdict.version if self.chosen.registered else 1}, {verdict.budget} budget"
+            version = f"version {verdict.version}, {verdict.budget} budget"
             said = f"{'Here' if here else 'Stored'}, {version}: {_verdict(verdict)}"
         elif here:
             said = "The verdict comes when all is measured."
