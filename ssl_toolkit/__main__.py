@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -225,101 +224,36 @@ def bench(args: argparse.Namespace) -> int:
 
 
 def claims(args: argparse.Namespace) -> int:
-    from ssl_toolkit.claims import CLAIMS, Verdict, run, stored
-    from ssl_toolkit.training.sweep import Cell, SweepError
+    from ssl_toolkit.claims import CLAIMS, Verdict, cards, run
+    from ssl_toolkit.claims.registration import register
+    from ssl_toolkit.training.sweep import Cell
 
-    if unknown := [name for name in args.ids if name not in CLAIMS]:
+    does, ids = "run", args.ids  # "claims run DJ-2" and "claims DJ-2" are the same
+    if ids and ids[0] in ("run", "register"):
+        does, *ids = ids
+    if unknown := [name for name in ids if name not in CLAIMS]:
         print(f"There is no claim {unknown[0]!r}. Choose from {', '.join(CLAIMS)}.", file=sys.stderr)
         return 2
     if args.page:
-        print(claims_page(), end="")
+        print(cards.page(), end="")
         return 0
-    if not args.ids:
-        for claim in CLAIMS.values():
-            try:
-                verdict = str(stored(claim.id)[0])
-            except (FileNotFoundError, SweepError):
-                verdict = f"{claim.id} has no stored result"
-            print(f"{claim.statement}\n    {verdict}")
+    if not ids:
+        for made in map(cards.card, CLAIMS):
+            print(f"{made.claim.statement}\n    {made.verdict or f'{made.claim.id} is not measured yet'}")
+        return 0
+    if does == "register":
+        for name in ids:
+            print(name, *register(CLAIMS[name]))
         return 0
     if args.folder:
         args.folder.mkdir(parents=True, exist_ok=True)
-    for name in args.ids:
+    for name in ids:
         for record in run(name, budget=args.budget, folder=args.folder):
             if isinstance(record, Cell):
                 print(f"  {record.setting} {record.result} {record.seconds} s", flush=True)
             elif isinstance(record, Verdict):
                 print(record, flush=True)
     return 0
-
-
-def claims_page() -> str:
-    """`notebooks/CLAIMS.md`: the claims and their stored verdicts, with the remarks of `results/remarks.json`."""
-    from ssl_toolkit.claims import CLAIMS, PAPERS, results, stored
-
-    remarks = json.loads((results() / "remarks.json").read_text(encoding="utf-8"))
-    verdicts = {claim: stored(claim)[0] for claim in CLAIMS}
-    counts = Counter(verdict.result for verdict in verdicts.values())
-    head = {result.replace(" ", "_"): n for result, n in counts.items()}
-    lines = [CLAIMS_HEAD.format(total=len(CLAIMS), **head)]
-    for paper in PAPERS:
-        lines += [f"## {paper.CLAIMS[0].paper}", remarks[paper.CLAIMS[0].id.split("-")[0]]]
-        rows = [f"| [{c.id}](#{c.id.lower()}) | {c.statement} | {verdicts[c.id].result} |" for c in paper.CLAIMS]
-        lines.append("\n".join(("| | claim | verdict |", "|---|---|---|", *rows)))
-        for claim in paper.CLAIMS:
-            verdict, remark = verdicts[claim.id], remarks[claim.id]
-            low, high = verdict.ci95
-            lines += [
-                f"### {claim.id}",
-                claim.statement,
-                f"**{verdict.result.capitalize()}.** "
-                + (remark.replace("TABLE", _by_calls()) if "TABLE" in remark else remark),
-                f"*Effect, {verdict.seeds} seeds:* {verdict.effect:.3g} [{low:.3g}, {high:.3g}] {verdict.what}.",
-                f"*Rule:* {claim.rule} {claim.changed}".rstrip(),
-            ]
-    return "\n\n".join(lines) + "\n"
-
-
-def _by_calls() -> str:
-    """The table of IN-9: KID and, in parentheses, the class score by network calls; the best of a column in bold."""
-    from statistics import fmean
-
-    from ssl_toolkit.claims import stored
-    from ssl_toolkit.claims.study import values_of
-
-    cells = stored("IN-9")[1]
-    calls = sorted({cell.setting["T"] for cell in cells})
-    methods = {
-        "infusion": "infusion",
-        "DDIM": "DDIM, guessing x0",
-        "flow": "flow matching, guessing the velocity",
-        "flow by x0": "flow matching, guessing x0",
-        "cold": "cold diffusion, pixels covered",
-    }
-    kid, score = (
-        {m: [fmean(values_of(cells, value, method=m, T=n)) for n in calls] for m in methods}
-        for value in ("kid", "score")
-    )
-    best = [min(column) for column in zip(*kid.values(), strict=True)]
-    rows = [f"| network calls | {' | '.join(map(str, calls))} |", "|---|" + "---|" * len(calls)]
-    for method, name in methods.items():
-        shown = [f"**{k:.2f}**" if k == b else f"{k:.2f}" for k, b in zip(kid[method], best, strict=True)]
-        rows.append(f"| {name} | {' | '.join(f'{k} ({s:.1f})' for k, s in zip(shown, score[method], strict=True))} |")
-    return "\n".join(rows)
-
-
-CLAIMS_HEAD = """# Which claims of four papers hold up?
-
-Each of these {total} claims is an experiment with a rule that was fixed before anything was measured: {confirmed} are
-confirmed, {not_confirmed} are not, {inconclusive} are inconclusive. Effects come with a 95 % interval over seeds.
-"Not confirmed" means that the rule is not met here, not that the paper is wrong. The small size is the first suspect.
-
-`ssl-toolkit claims --page` makes this page from the stored results, and a test compares the two.
-[12_claims](12_claims.ipynb) shows the claims on a board. To measure one again:
-
-```
-ssl-toolkit claims DJ-2 --folder results    # if you stop it, it continues where it was
-```"""
 
 
 def zoo(args: argparse.Namespace) -> int:
@@ -477,7 +411,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--csv", type=Path, help="write a row for each step to this file; --resume adds to it")
 
     p = _command(commands, "claims", claims, "test claims of the papers; without an id, list them", CLAIMS_EXAMPLE)
-    p.add_argument("ids", nargs="*", metavar="id", help="such as DJ-2")
+    p.add_argument("ids", nargs="*", metavar="id", help="such as DJ-2; before it, run (the default) or register")
     p.add_argument("--budget", default="standard", choices=["smoke", "standard", "full"])
     p.add_argument("--folder", type=Path, help="keep the results here, and continue from what is there")
     p.add_argument("--page", action="store_true", help="print notebooks/CLAIMS.md")

@@ -95,6 +95,12 @@ def over_seeds(seeds: int, base: Setting, **axes: Sequence) -> list[Setting]:
     return [base | setting for setting in grid(seed=range(seeds), **axes)]
 
 
+def five_seeds(first: int, budget: Budget, base: Setting, **axes: Sequence) -> list[Setting]:
+    """The product of the axes with five seeds from `first` on, three at the smoke budget, seed by seed."""
+    seeds = range(first, first + (3 if budget == "smoke" else 5))
+    return [base | setting | {"seed": seed} for seed in seeds for setting in (grid(**axes) if axes else [{}])]
+
+
 BASE = {"method": "simclr", "data": "fashion-mnist", "limit": 8000, "width": 256, "batch_size": 64, "lr": 2e-3}
 STEPS: dict[Budget, int] = {"smoke": 40, "standard": 400, "full": 4000}
 SEEDS: dict[Budget, int] = {"smoke": 3, "standard": 3, "full": 5}

@@ -12,13 +12,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ssl_toolkit.claims.common import SEEDS, over_seeds
+from ssl_toolkit.claims.common import SEEDS, five_seeds, over_seeds
 from ssl_toolkit.claims.infusion_baselines import IN9
 from ssl_toolkit.claims.infusion_parzen import TABLE1
 from ssl_toolkit.claims.infusion_training import (
+    BASE,
     PAPER,
     SAMPLES,
     SIDE,
+    UPDATES,
     class_score,
     classifier,
     diversity,
@@ -27,6 +29,7 @@ from ssl_toolkit.claims.infusion_training import (
     settings,
     trained,
 )
+from ssl_toolkit.claims.protocol import Control, after_version_1, beyond
 from ssl_toolkit.claims.study import Budget, Claim, Finding, Values, decide, values_of
 from ssl_toolkit.data import as_float, rng
 from ssl_toolkit.infusion import (
@@ -133,6 +136,8 @@ IN0 = Claim(
     "On linear Gaussian chains, whose log p(x) is known, the bound lies below it, the estimate from 10 chains between "
     "the two, and that from all chains within 0.05 nats of it, for each seed: confirmed. Otherwise: not confirmed.",
     _chain_settings, _known, _judge_bound,
+    kind="theorem",
+    section="the lower bound and the importance estimate",
 )  # fmt: skip
 
 
@@ -153,6 +158,8 @@ IN1 = Claim(
     "The lower bound on test images is above the prior's log likelihood with a 95 % interval: confirmed. Below it on "
     "average: not confirmed.",
     _longer, _infusion, _judge_against_prior,
+    section="likelihoods",
+    why="'Not confirmed' asks only for a mean, and three seeds.",
 )  # fmt: skip
 
 
@@ -175,6 +182,8 @@ IN2 = Claim(
     "95 % interval, and the class score is worse with one: confirmed. Above 80 %, or the score is no worse: not "
     "confirmed.",
     partial(settings, omega=(0.0, 0.02)), _infusion, _judge_ablation,
+    section="the infusion rate",
+    why="'Not confirmed' asks only for a mean, and three seeds.",
 )  # fmt: skip
 
 
@@ -209,33 +218,39 @@ IN3 = Claim(
     "Among constant rates, an inner one has the best class score, above both ends with 95 % intervals, and the "
     "increasing rate is not worse with one: confirmed. An end is best: not confirmed.",
     _rate_settings, _infusion, _judge_rates,
+    section="appendix: the infusion schedule",
+    why="The best rate is chosen and judged on the same samples.",
 )  # fmt: skip
 
 
-# IN-4: several steps are better than one.
+# IN-4: more steps are better than fewer.
 
 
 def _step_settings(budget: Budget) -> list[Setting]:
-    of_all = settings(budget, T=(1, 10) if budget == "smoke" else (1, 2, 5, 10))
-    return [s | {"omega": 0.2 / s["T"]} for s in of_all]  # chains of all lengths end at the same rate
+    base = BASE | {"steps": UPDATES[budget]}
+    return [s | {"omega": 0.2 / s["T"]} for s in five_seeds(100, budget, base, T=(5, 10))]  # both end at one rate
 
 
 def _judge_steps(cells: Sequence[Cell]) -> Finding:
-    lengths = sorted({cell.setting["T"] for cell in cells})
-    scores = {T: values_of(cells, "score", T=T) for T in lengths}
-    gain, ci = paired_interval(scores[lengths[-1]], scores[1])
-    worst = min(lengths, key=lambda T: statistics.fmean(scores[T]))
-    result = decide(confirmed=ci[0] > 0 and worst == 1, refuted=gain <= 0)
-    means = ", ".join(f"{statistics.fmean(scores[T]):.2f} at T = {T}" for T in lengths)
-    return Finding(result, gain, ci, f"class score gained by {lengths[-1]} steps over one ({means})")
+    five, ten = (values_of(cells, "score", T=T) for T in (5, 10))
+    control = Control("nats of the bound over the prior, at T = 10", *paired_interval(
+        values_of(cells, "bound", T=10), values_of(cells, "prior", T=10)), 5.0)  # fmt: skip
+    gain = differences(ten, five)
+    mean, ci = mean_interval(gain)
+    what = f"class score gained by 10 steps over 5 ({statistics.fmean(five):.2f} at T = 5)"
+    result = beyond(ci, 0.3) if control.passed else "inconclusive"
+    return Finding(result, mean, ci, what, tuple(gain), control)
 
 
 IN4 = Claim(
     "IN-4", PAPER,
-    "A chain of several steps makes better samples than a single one.",
-    "The longest chain's class score is above that of one step with a 95 % interval, and one step is the worst of all: "
-    "confirmed. No better on average: not confirmed.",
-    _step_settings, _infusion, _judge_steps,
+    "A chain of more steps makes better samples. (Here: 10 against 5, each trained for as many updates.)",
+    "The class score of 10 steps is more than 0.3 above that of 5, with a 95 % interval: confirmed. The interval lies "
+    "below 0.3: not confirmed.",
+    _step_settings, _infusion, _judge_steps, cells_of="IN-4-v2", version="2", section="appendix: the number of steps",
+    sesoi=0.3, unit="class score, which lies between 1 and 10", minutes=12,
+    power=after_version_1("10 steps against 5 vary from seed to seed by a standard deviation of 0.06"),
+    why="In version 1 one step was the mean image by design, to which no chain can lose.",
 )  # fmt: skip
 
 
@@ -257,6 +272,8 @@ IN5 = Claim(
     "The better of the two has a higher class score than shared steps with a 95 % interval: confirmed. Shared steps "
     "are best on average: not confirmed.",
     partial(settings, apart=("batchnorm", "embedding", "shared")), _infusion, _judge_apart,
+    section="the network of the paper",
+    why="'Not confirmed' asks only for a mean, and three seeds.",
 )  # fmt: skip
 
 
@@ -279,6 +296,9 @@ IN6 = Claim(
     "Training for the bound makes it higher, with a 95 % interval, and the class score of denoising is not lower with "
     "one: confirmed. The bound is not higher on average: not confirmed.",
     partial(settings, objective=("denoising", "variational")), _infusion, _judge_objectives,
+    section="appendix: the objectives",
+    why="With detached states the gradient is that of denoising with other weights: the bound itself was never trained "
+    "through time.",
 )  # fmt: skip
 
 
@@ -314,13 +334,15 @@ def _judge_infusions(cells: Sequence[Cell]) -> Finding:
 
 
 IN7 = Claim(
-    "IN-7", PAPER,
-    "Gaussian infusion, whose bound has a closed form (cGCA), is at least as good as the paper's mixture.",
+    "IN-7", "Probabilistic Implicit Scene Completion (cGCA: Zhang et al., ICLR 2022), set against the infusion paper",
+    "Gaussian infusion, whose bound has a closed form, is at least as good as the paper's mixture.",
     "At the same rates, class score and bound, taken by Gaussian infusion for both operators, are at least equal on "
     "average: confirmed. One of them is lower with a 95 % interval: not confirmed.",
     partial(settings, infusion=_INFUSIONS), _by_either, _judge_infusions,
     version="2",
-    changed="At first, each bound used its operator's own infusion, which compares bounds; the verdict was the same.",
+    changed="At first, each bound used its operator's own infusion, which compares bounds; the verdict was the same. "
+    "And the claim was said to be the infusion paper's: it is cGCA's.",
+    why="'Confirmed' asks only for means, and three seeds.",
 )  # fmt: skip
 
 
@@ -329,50 +351,60 @@ IN7 = Claim(
 COMPLETED, TRIES = 100, 8
 
 
+def _completion_settings(budget: Budget) -> list[Setting]:
+    steps = {"smoke": 20, "standard": 20_000, "full": 60_000}[budget]
+    return five_seeds(200, budget, BASE | {"steps": steps})
+
+
 def _completions(setting: Setting) -> Iterator[Values | None]:
+    """Squared errors of the best of 8 completions, and of the best of the 8 nearest training images' lower halves."""
     operator, prior = yield from trained(setting)
     parts, hidden = images(), torch.zeros(SIDE, SIDE, dtype=torch.bool)
     hidden[SIDE // 2 :] = True
     train_x, x = as_float(parts.train.images), as_float(parts.test.images[:COMPLETED])
-    nearest = torch.cdist(x[..., ~hidden].flatten(1), train_x[..., ~hidden].flatten(1)).argmin(dim=1)
-    errors, spread = [], []
+    distances = torch.cdist(x[..., ~hidden].flatten(1), train_x[..., ~hidden].flatten(1))
+    near = train_x[distances.topk(TRIES, largest=False).indices]  # (n, 8, 1, h, w)
+    ours, spread = [], []
     for i, image in enumerate(x):
         *_, last = complete(
             operator, image, hidden, prior=prior, steps=operator.steps, n=TRIES, seed=setting["seed"] + i
         )
         found = last.mean[..., hidden]
-        errors.append((found.mean(dim=0) - image[..., hidden]).square().mean().item())
+        ours.append((found - image[..., hidden]).square().flatten(1).mean(dim=1).min().item())
         spread.append(found.std(dim=0).mean().item())
         yield None
-    truth = x[..., hidden]
+    theirs = (near[..., hidden] - x[:, None][..., hidden]).square().flatten(2).mean(dim=2).amin(dim=1)
+    mean = (train_x[..., hidden].mean(dim=0) - x[..., hidden]).square().mean()
     yield {
-        "chain": statistics.fmean(errors),
-        "mean image": (train_x[..., hidden].mean(dim=0) - truth).square().mean().item(),
-        "neighbour": (train_x[nearest][..., hidden] - truth).square().mean().item(),
+        "best of 8": statistics.fmean(ours),
+        "best of 8 neighbors": theirs.mean().item(),
+        "mean image": mean.item(),
         "spread": statistics.fmean(spread),
     }
 
 
 def _judge_completions(cells: Sequence[Cell]) -> Finding:
-    ours = values_of(cells, "chain")
-    gains = {name: mean_interval([100 * (1 - a / b) for a, b in zip(ours, values_of(cells, name), strict=True)])
-             for name in ("mean image", "neighbour")}  # fmt: skip
-    hardest = min(gains, key=lambda name: gains[name][0])
-    result = decide(
-        confirmed=gains[hardest][1][0] > 0 and min(values_of(cells, "spread")) > 0, refuted=gains[hardest][0] <= 0
-    )
-    other = next(name for name in gains if name != hardest)
-    what = f"% of squared error saved over the {hardest} ({gains[other][0]:.0f} % over the {other})"
-    return Finding(result, *gains[hardest], what)
+    ours, theirs, mean = (values_of(cells, name) for name in ("best of 8", "best of 8 neighbors", "mean image"))
+    control = Control("share of the mean image's squared error saved", *mean_interval(
+        [1 - a / b for a, b in zip(ours, mean, strict=True)]), 0.1)  # fmt: skip
+    saved = [1 - a / b for a, b in zip(ours, theirs, strict=True)]
+    effect, ci = mean_interval(saved)
+    result = beyond(ci, 0.05) if control.passed else "inconclusive"
+    what = "of the squared error of the best of 8 neighbors' halves saved by the best of 8 completions"
+    return Finding(result, effect, ci, what, tuple(saved), control)
 
 
 IN8 = Claim(
     "IN-8", PAPER,
-    "The chain completes the lower half of an image.",
-    "The mean of 8 completions has a smaller squared error there than the mean image, and than the lower half of the "
-    "training image with the nearest upper half, with 95 % intervals, and completions differ: confirmed. Worse than "
-    "one of the two on average: not confirmed.",
-    _longer, _completions, _judge_completions,
+    "The chain completes the lower half of an image, in several ways. (Here: the best of 8 completions against "
+    "what the 8 training images with the nearest upper halves have there.)",
+    "The squared error of the best of 8 completions is smaller by more than 0.05 of that of the best of the 8 nearest "
+    "neighbors' lower halves, with a 95 % interval: confirmed. The interval lies below 0.05: not confirmed.",
+    _completion_settings, _completions, _judge_completions, cells_of="IN-8-v2", version="2",
+    section="figure of inpainting", sesoi=0.05, unit="share of the squared error", minutes=150,
+    power=after_version_1("the saved share varies from seed to seed by a standard deviation of 0.08"),
+    why="Version 1 judged the mean of completions by squared error, where the mean of all images wins, after 1,000 "
+    "updates.",
 )  # fmt: skip
 
 CLAIMS = (IN0, IN1, IN2, IN3, IN4, IN5, IN6, IN7, IN8, IN9, TABLE1)

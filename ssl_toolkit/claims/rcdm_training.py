@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,6 +21,8 @@ from ssl_toolkit.encoders import Encoder, embed
 from ssl_toolkit.joint import JointRecipe
 from ssl_toolkit.training import last_of, train
 from ssl_toolkit.training.sweep import Setting
+
+PAPER = "High Fidelity Visualization of What Your Self-Supervised Representation Knows About (arXiv 2112.09164)"
 
 
 def basis(budget: Budget, *, data: str) -> Setting:
@@ -40,10 +43,11 @@ def images_of(setting: Setting) -> Parts:
 
 
 def trained_encoder(setting: Setting, method: str) -> Generator[None, None, Encoder]:
-    """Train an encoder with this method."""
+    """Train an encoder with this method: under the recipe's views if "views" says so, else under version 1's."""
     data, seed = images_of(setting).train, setting["seed"]
+    views: dict[str, Any] = {} if setting.get("views") == "full" else MEASURED
     recipe = JointRecipe(
-        method, **{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")}, **MEASURED
+        method, **{name: setting[name] for name in ("steps", "batch_size", "lr", "width", "seed")}, **views
     )
     state, objective = recipe.start(data), recipe.objective(data)
     yield from last_of(train(state, data, objective, until=recipe.steps, batch_size=recipe.batch_size, seed=seed))

@@ -49,6 +49,7 @@ class Cell(NamedTuple):
     seconds: float
     curve: tuple[Record, ...] = ()  # all records that the run yielded, the result last
     error: str = ""
+    when: str = ""  # the time (UTC) at which its run began, if it is known
 
 
 class Point(NamedTuple):
@@ -97,19 +98,25 @@ def sweep(
     path: str | os.PathLike[str],
     version: str = "1",
     retry: bool = False,
+    among: Sequence[Setting] | None = None,
 ) -> Iterator[Cell | Point | None]:
     """Yield a `Cell` for each setting: first the cells in the file, then each new one, whichever process ran it.
 
     In between it yields a `Point` for each record of the running cell, and None while it waits for other processes. A
     run that raises gives a cell with an `error`, and the sweep goes on; `retry` reruns failed cells in the file.
     Settings are compared by value, and you may add more later. A file with settings outside `settings`, or from another
-    `version` of `run`, raises SweepError. A last line cut short by a kill is dropped with a warning.
+    `version` of `run`, raises SweepError. If several sweeps share the file, `among` lists the settings of all of them.
+    A last line cut short by a kill is dropped with a warning.
 
     Any number of processes may sweep one file; if one is killed, another reruns its unfinished cell.
     """
     path = real_file(path)  # so that all the names of a file have the same locks, and a run may change its folder
-    results, locks = _Results(path, settings, version), path.with_name(f"{path.name}.lock")
-    todo, of_file = dict(results.known), FileLock(locks / "file", thread_local=False)
+    results, locks = _Results(path, among or settings, version), path.with_name(f"{path.name}.lock")
+    asked = [_key(setting) for setting in settings]
+    if unlisted := [setting for key, setting in zip(asked, settings, strict=True) if key not in results.known]:
+        raise ValueError(f"among lacks {unlisted[0]}: it must hold all settings.")
+    todo = {key: results.known[key] for key in asked}
+    of_file = FileLock(locks / "file", thread_local=False)
     with of_file:
         results.mend()
     fresh = results.new()
@@ -120,7 +127,7 @@ def sweep(
             if todo.pop(key, None) is not None:
                 yield cell
         if not todo:
-            _remove(locks, [*results.known, "file"])
+            _remove(locks, asked)
             return
         if (locked := _lock_one(locks, todo)) is None:
             time.sleep(POLL)
@@ -146,17 +153,19 @@ def _lock_one(folder: Path, keys: Iterable[str]) -> tuple[str, AbstractContextMa
 
 
 def _remove(locks: Path, names: Iterable[str]) -> None:
-    """Delete lock files that are no longer needed, and their folder if it is empty."""
+    """Delete lock files that are no longer needed, and their folder if no other sweep of the file runs a cell."""
     with suppress(OSError):  # on Windows, if another process holds a lock
         for name in names:
             (locks / name).unlink(missing_ok=True)
+        if [lock.name for lock in locks.iterdir()] == ["file"]:
+            (locks / "file").unlink(missing_ok=True)
         locks.rmdir()
 
 
 def _run(run: Run, setting: Setting) -> Generator[Point | None, None, Cell]:
     """Run one cell: yield its points, return the cell. Only the run's own time counts, not the caller's."""
     curve: list[Record] = []
-    seconds, error = 0.0, ""
+    seconds, error, when = 0.0, "", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     records = _records(run, copy.deepcopy(setting))  # a run may do to its setting what it likes
     while True:
         began = time.perf_counter()
@@ -174,7 +183,7 @@ def _run(run: Run, setting: Setting) -> Generator[Point | None, None, Cell]:
             seconds += time.perf_counter() - began
         yield None if record is None else Point(copy.deepcopy(setting), dict(curve[-1]))
     result = curve[-1] if curve and not error else {}
-    return Cell(setting, result, round(seconds, 3), tuple(curve), error)
+    return Cell(setting, result, round(seconds, 3), tuple(curve), error, when)
 
 
 def _records(run: Run, setting: Setting) -> Iterator[Mapping[str, Any] | None]:

@@ -10,7 +10,7 @@ from ssl_toolkit.claims import CLAIMS, stored
 from ssl_toolkit.claims.expand_or_narrow_training import CLASSIFIER, basis, measured
 from ssl_toolkit.training.sweep import grid
 from ssl_toolkit.widgets import SweepPanel
-runs = [cell for claim in ("EN-2", "EN-3") for cell in stored(claim)[1]]
+runs = [cell for claim in ("EN-2", "EN-3") for cell in stored(claim, version="1")[1]]
 small = basis("smoke") | {"limit": 300, "steps": 6, "widest": 128}
 told = {"simclr": small["projector"], "supervised": CLASSIFIER}
 settings = [small | s | {"projector": told[s["method"]]} for s in grid(width=[8, 128], method=list(told), seed=[0])]

@@ -1,10 +1,12 @@
 """ClaimsBoard as data, without a browser."""
 
 import base64
+from html import unescape
 
 import pytest
 
-from ssl_toolkit.claims import CLAIMS, results, stored
+from ssl_toolkit.claims import CLAIMS, stored
+from ssl_toolkit.claims.cards import card
 from ssl_toolkit.claims.study import Claim, Finding, grouped
 from ssl_toolkit.training.sweep import Cell
 from ssl_toolkit.widgets.canvases.choice_table import ChoiceTable
@@ -34,24 +36,40 @@ def board(monkeypatch):
 def test_every_claim_has_a_row_that_says_what_is_stored(board):
     rows = {row[0]: row for row in board.table.rows}
     assert list(rows) == list(CLAIMS)
-    measured = {claim_id for claim_id, row in rows.items() if row[2] != "not measured"}
-    assert measured == {claim.id for claim in CLAIMS.values() if (results() / claim.cells("standard")).exists()}
-    for claim_id in measured:
-        verdict, _ = stored(claim_id)
-        assert rows[claim_id][2] == verdict.result
-        assert f"{verdict.effect:.3g}" in rows[claim_id][3]
-    assert rows["T-1"][2] == "not measured"
+    for claim_id in rows.keys() - {"T-1"}:
+        made = card(claim_id)
+        assert rows[claim_id][2] == made.standing
+        assert rows[claim_id][3] == (made.old.result if made.old else "new" if made.claim.registered else "same")
+        assert made.verdict is None or f"{made.verdict.effect:.3g}" in rows[claim_id][4]
+    assert rows["T-1"][2] == "not measured yet"
     assert f"{len(CLAIMS)} claims" in board.summary.value
 
 
 def test_a_chosen_claim_shows_its_rule_and_the_numbers_that_were_stored(board):
     board.choose("DJ-2")
     verdict, cells = stored("DJ-2")
-    assert CLAIMS["DJ-2"].rule in board.words.value.replace("&#x27;", "'")
+    assert CLAIMS["DJ-2"].rule in unescape(board.words.value)
     assert verdict.result in board.outcome.value
-    assert list(board.figure.data[0].y) == list(grouped(cells, board.number.value))
-    board.number.value = "rankme"
-    assert "rankme" in board.figure.layout.title.text
+    board.number.value = "class"
+    assert list(board.figure.data[0].y) == list(grouped(cells, "class"))
+    board.number.value = "h, RankMe"
+    assert "RankMe" in board.figure.layout.title.text
+
+
+def test_the_effect_is_drawn_seed_by_seed_beside_the_smallest_effect_of_interest(board):
+    board.choose("DJ-2")
+    verdict, _ = stored("DJ-2")
+    assert board.number.value == claims_board.EFFECT
+    drawn = dict(zip(board.figure.data[0].y, board.figure.data[0].x, strict=True))
+    assert drawn["smallest effect of interest"] == CLAIMS["DJ-2"].sesoi
+    assert drawn["effect"] == pytest.approx(verdict.effect)
+    assert [drawn[f"seed {i + 1}"] for i in range(verdict.seeds)] == list(verdict.each)
+
+
+def test_a_claim_that_waits_for_its_second_measurement_shows_the_first_and_says_so(board):
+    board.choose("DJ-1")
+    assert "not measured yet" in board.words.value
+    assert "Stored, version 1" in board.outcome.value
 
 
 def test_choosing_a_claim_draws_its_figure_once(board, monkeypatch):

@@ -7,9 +7,10 @@ from html import escape
 
 import ipywidgets as w
 
-from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run, stored
+from ssl_toolkit.claims import BUDGETS, CLAIMS, Verdict, run
+from ssl_toolkit.claims.cards import UNMEASURED, Card, card, shown
 from ssl_toolkit.claims.study import Claim, grouped
-from ssl_toolkit.training.sweep import Cell, Setting, SweepError
+from ssl_toolkit.training.sweep import Cell, Setting
 from ssl_toolkit.widgets import controls as ui
 from ssl_toolkit.widgets.canvases.chart import Chart
 from ssl_toolkit.widgets.canvases.choice_table import ChoiceTable
@@ -17,10 +18,11 @@ from ssl_toolkit.widgets.figures.plots import GRAY, GREEN, ORANGE, VERMILION, me
 from ssl_toolkit.widgets.panel import Panel
 from ssl_toolkit.widgets.player import Player
 
-COLORS = {"confirmed": GREEN, "not confirmed": VERMILION, "inconclusive": ORANGE, "": GRAY}
-COLUMNS = ("claim", "what the paper says", "verdict", "effect, 95 % interval", "seeds", "time")
+COLORS = {"confirmed": GREEN, "not confirmed": VERMILION, "inconclusive": ORANGE}
+COLUMNS = ("claim", "what the paper says", "verdict", "version 1", "effect, 95 % interval", "seeds", "time")
 LEAD = "Choose a claim to see the rule that was to decide it and the numbers that did; Play puts it to the test here."
 ALL, STORED, HERE = "all papers", "as stored", "made here"
+EFFECT = "the effect, seed by seed"
 Record = Cell | Verdict | None
 
 
@@ -39,12 +41,7 @@ class ClaimsBoard(Panel):
         super().__init__("claims", "What the papers claim, and what was found", LEAD)
         self.folder = folder
         self.tested: dict[str, Verdict] = {}
-        self._stored: dict[str, tuple[Verdict, list[Cell]]] = {}
-        for claim_id in CLAIMS:
-            try:
-                self._stored[claim_id] = stored(claim_id)
-            except (FileNotFoundError, SweepError):
-                continue  # it was never measured, or otherwise, and the table says so
+        self._cards = {claim_id: card(claim_id) for claim_id in CLAIMS}
         self._live: dict[str, tuple[list[Setting], list[Cell]]] = {}  # what tests made here are to measure, and have
         self.chosen: Claim = next(iter(CLAIMS.values()))
         self._under_test = self.chosen
@@ -86,12 +83,7 @@ class ClaimsBoard(Panel):
         self.chosen = CLAIMS[claim_id]
         self._ready()
         self._list()
-        claim = self.chosen
-        self.words.value = ui.paragraph(
-            f"<b>{escape(claim.id)}</b> {escape(claim.statement)}<br><span class='ssl-note'>{escape(claim.paper)}"
-            f"</span><br><b>The rule, {'made stricter later' if claim.changed else 'written beforehand'}:</b> "
-            f"{escape(f'{claim.rule} {claim.changed}')}"
-        )
+        self.words.value = ui.paragraph(_words(self._cards[claim_id]))
         self._offer(here=True)
 
     def wait(self) -> Verdict:
@@ -129,15 +121,12 @@ class ClaimsBoard(Panel):
 
     def _list(self) -> None:
         claims = self._listed()
-        verdicts = [self._stored[claim.id][0] if claim.id in self._stored else None for claim in claims]
-        rows = [_row(claim, verdict) for claim, verdict in zip(claims, verdicts, strict=True)]
-        colors = [COLORS[verdict.result if verdict else ""] for verdict in verdicts]
-        self.table.show(rows, colors=colors, selected=claims.index(self.chosen) if self.chosen in claims else -1)
-        counts = Counter(row[2] for row in rows)
-        large = {
-            word: (str(counts[word]), f"of {len(rows)} claims") for word in (*COLORS, "not measured") if counts[word]
-        }
-        self.summary.value = ui.tiles(large)
+        cards = [self._cards[claim.id] for claim in claims]
+        colors = [COLORS.get(made.standing, GRAY) for made in cards]
+        selected = claims.index(self.chosen) if self.chosen in claims else -1
+        self.table.show([_row(made) for made in cards], colors=colors, selected=selected)
+        counts = Counter(made.standing for made in cards)
+        self.summary.value = ui.tiles({word: (str(n), f"of {len(cards)} claims") for word, n in counts.most_common()})
 
     def _draw(self, record: Record) -> None:
         if record is not None and self.chosen is self._under_test:
@@ -147,7 +136,7 @@ class ClaimsBoard(Panel):
     def _offer(self, here: bool = False) -> None:
         """Let the menus offer what there is of the chosen claim, and show it."""
         claim_id = self.chosen.id
-        tests = {STORED: claim_id in self._stored, HERE: claim_id in self._live}
+        tests = {STORED: bool(self._cards[claim_id].cells), HERE: claim_id in self._live}
         options = [name for name, there in tests.items() if there] or ["none yet"]
         chosen = HERE if here and HERE in options else options[0]
         with self._muted:
@@ -158,12 +147,20 @@ class ClaimsBoard(Panel):
     def _cells(self) -> list[Cell]:
         if self.shows.value == HERE:
             return self._live[self.chosen.id][1]
-        return self._stored[self.chosen.id][1] if self.chosen.id in self._stored else []
+        return self._cards[self.chosen.id].cells
+
+    def _shown(self) -> Verdict | None:
+        """The verdict of the chosen claim: as stored, or of the test made here."""
+        if self.shows.value == HERE:
+            return self.tested.get(self.chosen.id)
+        return self._cards[self.chosen.id].verdict or self._cards[self.chosen.id].old  # of version 1, if that is all
 
     def _show_numbers(self) -> None:
         if self._muted:
             return
         names = list(dict.fromkeys(name for cell in self._cells() for name in cell.result))
+        if (verdict := self._shown()) is not None and verdict.each:
+            names = [EFFECT, *names]
         if names != list(self.number.options):
             with self._muted:
                 self.number.options = names
@@ -174,15 +171,18 @@ class ClaimsBoard(Panel):
         if self._muted:
             return
         claim_id, name = self.chosen.id, self.number.value
-        groups = grouped(self._cells(), name) if name else {}
+        here, verdict = self.shows.value == HERE, self._shown()
+        if name == EFFECT and verdict is not None:
+            groups = _by_seed(self.chosen, verdict)
+        else:
+            groups = grouped(self._cells(), name) if name else {}
         show_measured(
             self.figure, groups, title=f"{claim_id}: {name}" if groups else "nothing measured yet: press Play"
         )
         self.chart.draw()
-        here = self.shows.value == HERE
-        verdict = self.tested.get(claim_id) if here else self._stored[claim_id][0] if claim_id in self._stored else None
         if verdict is not None:
-            said = f"{'Here' if here else 'Stored'}, {verdict.budget} budget: {_verdict(verdict)}"
+            version = f"version {verdict.version}, {verdict.budget} budget"
+            said = f"{'Here' if here else 'Stored'}, {version}: {_verdict(verdict)}"
         elif here:
             said = "The verdict comes when all is measured."
         else:
@@ -190,17 +190,35 @@ class ClaimsBoard(Panel):
         self.outcome.value = f'<div class="ssl-claims-outcome">{said}</div>'
 
 
-def _row(claim: Claim, verdict: Verdict | None) -> list[str]:
+def _words(made: Card) -> str:
+    """A claim's card as HTML: the statement, the verdict in plain words, and the lines below them."""
+    claim = made.claim
+    color = COLORS.get(made.standing, GRAY)
+    lines = "".join(f"<br><b>{escape(name)}:</b> {escape(text)}" for name, text in made.lines.items())
+    words = escape(made.result.split("\n")[0])
+    return f"<b>{escape(claim.id)}</b> {escape(claim.statement)}<br>{ui.word(made.standing, color)} {words}{lines}"
+
+
+def _row(made: Card) -> list[str]:
+    claim, verdict = made.claim, made.verdict
+    before = made.old.result if made.old else "new" if claim.registered else "same"
     if verdict is None:
-        return [claim.id, claim.statement, "not measured", "", "", ""]
-    low, high = verdict.ci95
-    effect = f"{verdict.effect:.3g} [{low:.3g}, {high:.3g}]"
-    return [claim.id, claim.statement, verdict.result, effect, str(verdict.seeds), ui.duration(verdict.seconds)]
+        expected = f"about {claim.minutes:.0f} min" if claim.minutes else ""
+        return [claim.id, claim.statement, UNMEASURED, before, "", "", expected]
+    time = ui.duration(verdict.seconds)
+    return [claim.id, claim.statement, made.standing, before, shown(verdict), str(verdict.seeds), time]
+
+
+def _by_seed(claim: Claim, verdict: Verdict) -> dict[str, list[float]]:
+    """The effect with its interval, the smallest effect of interest, and the effect of each seed."""
+    groups = {"effect": list(verdict.each)}
+    if claim.sesoi is not None:
+        groups["smallest effect of interest"] = [claim.sesoi]
+    return groups | {f"seed {i + 1}": [value] for i, value in enumerate(verdict.each)}
 
 
 def _verdict(verdict: Verdict) -> str:
-    low, high = verdict.ci95
     return (
-        f"{ui.word(verdict.result, COLORS[verdict.result])}, {verdict.effect:.3g} "
-        f"[{low:.3g}, {high:.3g}] {escape(verdict.what)}; {verdict.seeds} seeds."
+        f"{ui.word(verdict.result, COLORS[verdict.result])}, {shown(verdict)} {escape(verdict.what)}; "
+        f"{verdict.seeds} seeds."
     )
