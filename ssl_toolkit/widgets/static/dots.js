@@ -1,6 +1,6 @@
 // All points of one plane. WebGL2 draws them where there is a graphics card, in one context for the whole page, since a
 // page may have only a few; its picture is copied to the canvas of the plane. Elsewhere they are blended here, pixel by
-// pixel: three times as fast as WebGL in software for 100,000 points, and ten times as fast as stamps on a 2D canvas.
+// pixel: of 100,000 points in 0.4 of the processor time of WebGL in software, and 0.3 of that of stamps on a 2D canvas.
 // A library (regl-scatterplot) would bring its own camera, lasso and keys, and one marker; what we need of it is this.
 const NAMED = 24; // values that have a color and a shape of their own
 const PER_SHAPE = 8; // colors before the next marker shape
