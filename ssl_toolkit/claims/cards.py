@@ -122,7 +122,8 @@ def page() -> str:
     """`notebooks/CLAIMS.md`: the cards of all claims, with the remarks of `results/remarks.json`."""
     remarks = json.loads((results() / "remarks.json").read_text(encoding="utf-8"))
     cards = {claim_id: card(claim_id) for claim_id in CLAIMS}
-    lines = [HEAD.format(total=len(cards), counts=counted(list(cards.values())))]
+    second = sum(c.verdict is not None and c.claim.registered for c in cards.values())
+    lines = [HEAD.format(total=len(cards), counts=counted(list(cards.values())), second=second)]
     for paper in PAPERS:
         of_paper = [cards[claim.id] for claim in paper.CLAIMS]
         lines += [f"## {paper.CLAIMS[0].paper}", remarks[paper.CLAIMS[0].id.split("-")[0]]]
@@ -178,7 +179,7 @@ def _by_calls() -> str:
 
 HEAD = """# Which claims of four papers hold up?
 
-Each of these {total} claims is an experiment: {counts}.
+Each of these {total} claims is an experiment: {counts}. Version 2 has given {second} of the verdicts so far.
 
 **Version 2** of a claim follows a protocol. A positive control stands first: where nothing was learned, nothing is
 decided. The *smallest effect of interest* is stated in the claim's own unit. A claim is confirmed if the 95 % interval

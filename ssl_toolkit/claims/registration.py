@@ -41,9 +41,7 @@ def register(claim: Claim) -> Registration:
     """
     known, entry = registrations(), Registration(fingerprint(claim), time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
     if not claim.registered:
-        raise ValueError(
-            f"{claim.id} has no sesoi: a claim without a smallest effect of interest cannot be registered."
-        )
+        raise ValueError(f"{claim.id} has no sesoi: give it a smallest effect of interest first.")
     key = f"{claim.id} v{claim.version}"
     if key in known and known[key].hash != entry.hash:
         raise ValueError(f"{key} was registered on {known[key].date} and is now another claim: give it a new version.")

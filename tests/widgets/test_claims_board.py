@@ -25,11 +25,16 @@ HALVES = Claim(
     _measure,
     lambda cells: Finding("confirmed", 1.5, (1.0, 2.0), "of a thing"),
 )  # fmt: skip
+BEYOND = HALVES._replace(
+    id="T-2", paper="Another paper", sesoi=0.5, unit="things", version="2",
+    judge=lambda cells: Finding("confirmed", 1.5, (1.0, 2.0), "of a thing", (1.0, 2.0)),
+)  # fmt: skip
 
 
 @pytest.fixture
 def board(monkeypatch):
     monkeypatch.setitem(CLAIMS, "T-1", HALVES)
+    monkeypatch.setitem(CLAIMS, "T-2", BEYOND)
     return ClaimsBoard()
 
 
@@ -50,20 +55,21 @@ def test_a_chosen_claim_shows_its_rule_and_the_numbers_that_were_stored(board):
     verdict, cells = stored("DJ-2")
     assert CLAIMS["DJ-2"].rule in unescape(board.words.value)
     assert verdict.result in board.outcome.value
-    board.number.value = "class"
-    assert list(board.figure.data[0].y) == list(grouped(cells, "class"))
-    board.number.value = "h, RankMe"
-    assert "RankMe" in board.figure.layout.title.text
+    name = board.number.options[-1]
+    board.number.value = name
+    assert list(board.figure.data[0].y) == list(grouped(cells, name))
+    assert name in board.figure.layout.title.text
 
 
 def test_the_effect_is_drawn_seed_by_seed_beside_the_smallest_effect_of_interest(board):
-    board.choose("DJ-2")
-    verdict, _ = stored("DJ-2")
+    board.choose("T-2")
+    verdict = board.wait()
+    board.choose("T-2")
     assert board.number.value == claims_board.EFFECT
     drawn = dict(zip(board.figure.data[0].y, board.figure.data[0].x, strict=True))
-    assert drawn["smallest effect of interest"] == CLAIMS["DJ-2"].sesoi
+    assert drawn["smallest effect of interest"] == BEYOND.sesoi
     assert drawn["effect"] == pytest.approx(verdict.effect)
-    assert [drawn[f"seed {i + 1}"] for i in range(verdict.seeds)] == list(verdict.each)
+    assert [drawn[f"seed {i + 1}"] for i in range(2)] == list(verdict.each)
 
 
 def test_a_claim_that_waits_for_its_second_measurement_shows_the_first_and_says_so(board):
