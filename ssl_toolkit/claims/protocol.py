@@ -114,7 +114,7 @@ def minimal_detectable_effect(values: Sequence[float], *, wanted: float = 0.8) -
     `values` are the effect of each seed.
 
     >>> round(minimal_detectable_effect([1.0, 2.0, 3.0, 4.0, 5.0]), 2)
-    2.63
+    2.66
     """
     from scipy.optimize import brentq
 

@@ -15,7 +15,7 @@ PAINTED = (
     ("supervised", "representation"),
 )
 WILD = {"simclr": 5000, "supervised": 1500}  # methods and steps of the encoders of garments in the wild
-DEEPER = {"representation": 8000, "embedding": 12_000, "stem": 4000}  # depths that garments are painted from
+DEEPER = {"representation": 8000, "embedding": 4000, "stem": 4000}  # depths that garments are painted from
 KINDS = {
     "encoder": JointRecipe,
     "reader": reader.ReaderRecipe,
@@ -108,13 +108,6 @@ PLANS: dict[str, Plan] = {
         f"garments-simclr-rcdm-{depth}": _painter("garments", "simclr", depth, rcdm.RCDMRecipe(steps=steps))
         for depth, steps in DEEPER.items()
     },
-    # pictures of 64 pixels have as many positions as those of 32, with four times the channels
-    "emoji-simclr-rcdm-representation": _painter(
-        "emoji",
-        "simclr",
-        "representation",
-        rcdm.RCDMRecipe(steps=5_000, predicts="image", patch=4, width=48, attention=(1,)),
-    ),
     "fashion-mnist-infusion": Plan(
         "a chain that turns noise into garments", "fashion-mnist", infusion.InfusionRecipe()
     ),

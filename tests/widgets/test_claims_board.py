@@ -92,7 +92,7 @@ def test_a_test_made_here_is_drawn_and_judged(board):
     verdict = board.wait()
     assert verdict.result == "confirmed"
     assert verdict.budget == "smoke"
-    assert "Here, smoke budget" in board.outcome.value
+    assert "Here, version 1, smoke budget" in board.outcome.value
     assert list(board.figure.data[0].y) == ["a 1", "a 2"]
     assert list(board.figure.data[0].x) == [2.5, 4.5]
     assert "measurement 4 of 4" in board.player.status.value

@@ -89,7 +89,7 @@ def test_a_panel_opens_on_the_run_that_play_would_repeat(panel, tmp_path, monkey
     assert fresh.metrics.value == panel.metrics.value
     assert list(fresh.figure.data[0].y) == [panel.steps[i - 1].loss for i in (5, 10, 12)]
     with pytest.raises(ValueError, match="nothing to save yet"):
-        fresh.save(tmp_path / "state.st")
+        fresh.save(tmp_path / "state.safetensors")
     fresh.rate.value = 1e-3  # its run is not there
     assert fresh.snapshots == []
     assert fresh.message.value == ""
