@@ -24,7 +24,7 @@ PRESETS: dict[str, tuple[JointRecipe, str]] = {
     ),
     "Fails: colors stay the same": (
         JointRecipe(jitter=0.0, hue=0.0, gray=0.0),
-        "Color alone tells two images apart, so color is all it learns: neighbors share a hue, not a kind.",
+        "Color alone tells two images apart, so color is all it learns: neighbors share a ground, not a kind.",
     ),
     "Fails: identical views": (
         JointRecipe(scale=(1.0, 1.0), flip=0.0, jitter=0.0, hue=0.0, gray=0.0),
