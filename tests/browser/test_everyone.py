@@ -136,7 +136,7 @@ def test_with_less_motion_nothing_moves_by_itself_and_forced_colors_keep_what_is
 
 def test_more_answers_while_the_kernel_is_busy(notebook):
     page = notebook
-    button = page.locator(".t-views .ssl-more-button")
+    button = page.locator(".t-views .ssl-more-button").first
     page.evaluate("""() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
       .requestExecute({code: 'import time; time.sleep(5)'}); return null; }""")
     was = button.get_attribute("aria-expanded") == "true"

@@ -62,6 +62,7 @@ def test_keys_go_from_moment_to_moment_and_the_panel_follows(trained, note, shot
 def test_a_hand_on_the_slider_moves_the_points_and_comes_to_rest_at_a_moment(trained, note, shots):
     page = trained
     slider = page.locator(f"{MAP} input[type=range]")
+    slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] - 8, y)

@@ -171,9 +171,10 @@ function history({ model, el }) {
       show(Math.round(at));
     });
   slider.addEventListener("input", () => {
+    const to = Number(slider.value); // before what stops says where it was
     stop();
     rest();
-    put(Number(slider.value));
+    put(to);
     tell();
   });
   bar.addEventListener("keydown", (event) => {
