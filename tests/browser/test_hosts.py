@@ -1,4 +1,4 @@
-"""Hosts other than JupyterLab: Voilà, which shows a notebook as a page, and marimo, which shows canvases."""
+"""A host other than Jupyter: marimo, which shows canvases."""
 
 import subprocess
 import sys
@@ -8,20 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.error import HTTPError
 
 import labdriver
-import nbformat
 import pytest
 
 pytestmark = pytest.mark.browser
 
-PANEL = """
-from ssl_toolkit import Recipe, load_data
-from ssl_toolkit.widgets import TrainPanel
-panel = TrainPanel(load_data("shapes", limit=300), Recipe(steps=12, batch_size=16, width=16), every=4)
-panel
-"""
 APP = """
 import marimo
 app = marimo.App()
@@ -54,14 +46,11 @@ def served(log: Path, *command: str) -> Iterator[str]:
         try:
             for _ in range(240):
                 assert server.poll() is None, log.read_text()[-3000:]
-                try:  # of a page that is not there: Voilà runs the notebook for whoever asks for the other
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/is-it-up", timeout=20).close()
-                except HTTPError:
+                try:
+                    urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20).close()
                     break
                 except OSError:
                     time.sleep(0.25)
-                else:
-                    break
             yield f"http://127.0.0.1:{port}/"
         finally:
             server.terminate()
@@ -75,21 +64,6 @@ def said(page) -> list[str]:
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     return wrong
-
-
-@pytest.mark.skipif(find_spec("voila") is None, reason="Voilà is not installed: pip install ssl-toolkit[hosts]")
-def test_a_panel_trains_in_voila(page, tmp_path, shots, said):
-    cells = [nbformat.v4.new_code_cell(PANEL)]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "panel.ipynb")
-    with served(tmp_path / "voila.log", "voila", "panel.ipynb", "--no-browser", "--port={port}") as address:
-        page.goto(address, wait_until="domcontentloaded", timeout=120_000)
-        page.wait_for_selector(".ssl-train .ssl-grid canvas", timeout=120_000)
-        page.locator(".ssl-train .ssl-play").click()
-        page.wait_for_function(labdriver.in_state(".ssl-train"), arg="done", timeout=120_000)
-        page.wait_for_selector(".ssl-train .js-plotly-plot .main-svg", timeout=30_000)
-        page.wait_for_function("() => document.querySelector('.ssl-history').dataset.moment === '3'", timeout=20_000)
-        page.screenshot(path=str(shots / "hosts_voila.png"), full_page=True)
-        assert [text for text in said if "favicon" not in text and "404" not in text] == []
 
 
 @pytest.mark.skipif(find_spec("marimo") is None, reason="marimo is not installed: pip install ssl-toolkit[hosts]")
