@@ -136,7 +136,7 @@ def main(wanted: tuple[str, ...]) -> None:
         (root / "lab").mkdir()
         copy_notebooks(root / "lab")
         with labdriver.jupyterlab(root / "lab", root / "jupyter") as lab, labdriver.browser() as page:
-            page.set_viewport_size({"width": 1280, "height": 1700})
+            page.set_viewport_size({"width": 1280, "height": 2100})  # the tallest panel, whole
             if not wanted or "gif" in wanted:
                 film(page, lab, FOLDER / "training.gif")
                 labdriver.shut_kernels(lab)
